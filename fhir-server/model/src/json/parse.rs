@@ -1,0 +1,358 @@
+//! The parser: one pass over the bytes, no recursion, nodes in document order.
+
+use std::borrow::Cow;
+
+use super::{Doc, Kind, Limits, Node, SyntaxError};
+
+type Result<T> = std::result::Result<T, SyntaxError>;
+
+fn fail<T>(at: usize, text: &'static str) -> Result<T> {
+    Err(SyntaxError { at, text })
+}
+
+pub(super) fn parse(bytes: Vec<u8>, limits: Limits) -> Result<Doc> {
+    if bytes.len() > limits.bytes_max.min(u32::MAX as usize - 1) {
+        return fail(0, "longer than allowed");
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(e) => return fail(e.utf8_error().valid_up_to(), "not UTF-8"),
+    };
+    let mut parser = Parser { bytes: text.as_bytes(), at: 0, nodes: Vec::with_capacity(text.len() / 16 + 8) };
+    parser.document(limits.depth_max)?;
+    let nodes = parser.nodes;
+    Ok(Doc { text: text.into_boxed_str(), nodes })
+}
+
+struct Parser<'t> {
+    bytes: &'t [u8],
+    at: usize,
+    nodes: Vec<Node>,
+}
+
+/// The key of a member: its span and whether it holds escapes.
+#[derive(Clone, Copy, Default)]
+struct Key {
+    span: (u32, u32),
+    escaped: bool,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
+            self.at += 1;
+        }
+    }
+
+    fn document(&mut self, depth_max: usize) -> Result<()> {
+        // Indexes of the arrays and objects that are open.
+        let mut open: Vec<u32> = Vec::with_capacity(16);
+        let mut key = Key::default();
+        self.space();
+        loop {
+            let kind = self.value(key)?;
+            if matches!(kind, Kind::Array | Kind::Object) {
+                if open.len() >= depth_max {
+                    return fail(self.at, "nested deeper than allowed");
+                }
+                open.push(self.nodes.len() as u32 - 1);
+                self.space();
+                let empty = matches!((kind, self.peek()), (Kind::Array, b']') | (Kind::Object, b'}'));
+                if !empty {
+                    key = self.next_key(kind)?;
+                    continue;
+                }
+            }
+            match self.after_value(&mut open)? {
+                Some(next) => key = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Closes what ends here and steps to the next member or item; `None` at the end of the text.
+    fn after_value(&mut self, open: &mut Vec<u32>) -> Result<Option<Key>> {
+        loop {
+            self.space();
+            let Some(&parent) = open.last() else {
+                if self.at < self.bytes.len() {
+                    return fail(self.at, "something follows the value");
+                }
+                return Ok(None);
+            };
+            let kind = self.nodes.get(parent as usize).map_or(Kind::Null, |n| n.kind);
+            match (kind, self.peek()) {
+                (Kind::Array, b']') | (Kind::Object, b'}') => {
+                    self.at += 1;
+                    open.pop();
+                    self.close(parent, kind)?;
+                }
+                (_, b',') => {
+                    self.at += 1;
+                    self.space();
+                    return self.next_key(kind).map(Some);
+                }
+                (Kind::Array, _) => return fail(self.at, "`,` or `]` expected"),
+                _ => return fail(self.at, "`,` or `}` expected"),
+            }
+        }
+    }
+
+    /// In an object: `"key" :` and the space after it. In an array: nothing.
+    fn next_key(&mut self, parent: Kind) -> Result<Key> {
+        if parent == Kind::Array {
+            return Ok(Key::default());
+        }
+        if self.peek() != b'"' {
+            return fail(self.at, "a key in quotes expected");
+        }
+        let key = self.string()?;
+        self.space();
+        if self.peek() != b':' {
+            return fail(self.at, "`:` expected");
+        }
+        self.at += 1;
+        self.space();
+        Ok(key)
+    }
+
+    /// Ends an array or object: its span, its subtree, and no key twice.
+    fn close(&mut self, index: u32, kind: Kind) -> Result<()> {
+        let (next, end) = (self.nodes.len() as u32, self.at as u32);
+        if kind == Kind::Object {
+            self.refuse_duplicates(index + 1, next)?;
+        }
+        if let Some(node) = self.nodes.get_mut(index as usize) {
+            node.next = next;
+            node.span.1 = end;
+        }
+        Ok(())
+    }
+
+    fn refuse_duplicates(&self, first: u32, end: u32) -> Result<()> {
+        // FHIR objects have few members: comparing pairs beats sorting until there are many.
+        const PAIRS_MAX: usize = 16;
+        let mut few: [&[u8]; PAIRS_MAX] = [b""; PAIRS_MAX];
+        let mut at = first;
+        let mut count = 0;
+        while at < end {
+            let Some(node) = self.nodes.get(at as usize) else { break };
+            let key = self.raw(node.key);
+            let Some(slot) = few.get_mut(count).filter(|_| !node.key_escaped) else {
+                return self.refuse_duplicates_of_many(first, end);
+            };
+            *slot = key;
+            if few.iter().take(count).any(|seen| *seen == key) {
+                return fail(node.key.0 as usize, "a key stands twice in one object");
+            }
+            count += 1;
+            at = node.next;
+        }
+        Ok(())
+    }
+
+    fn refuse_duplicates_of_many(&self, first: u32, end: u32) -> Result<()> {
+        let mut keys: Vec<(Cow<'_, [u8]>, u32)> = Vec::new();
+        let mut at = first;
+        while at < end {
+            let Some(node) = self.nodes.get(at as usize) else { break };
+            let raw = self.raw(node.key);
+            let key = match node.key_escaped {
+                true => Cow::Owned(unescape(std::str::from_utf8(raw).unwrap_or("")).into_bytes()),
+                false => Cow::Borrowed(raw),
+            };
+            keys.push((key, node.key.0));
+            at = node.next;
+        }
+        keys.sort_unstable();
+        for (a, b) in keys.iter().zip(keys.iter().skip(1)) {
+            if a.0 == b.0 {
+                return fail(b.1 as usize, "a key stands twice in one object");
+            }
+        }
+        Ok(())
+    }
+
+    fn raw(&self, span: (u32, u32)) -> &[u8] {
+        self.bytes.get(span.0 as usize..span.1 as usize).unwrap_or_default()
+    }
+
+    /// Reads a scalar whole, or the opening of an array or object; pushes its node.
+    fn value(&mut self, key: Key) -> Result<Kind> {
+        let start = self.at;
+        let mut escaped = false;
+        let mut span = (start as u32, 0);
+        let kind = match self.peek() {
+            b'"' => {
+                Key { span, escaped } = self.string()?;
+                Kind::String
+            }
+            b'{' => {
+                self.at += 1;
+                Kind::Object
+            }
+            b'[' => {
+                self.at += 1;
+                Kind::Array
+            }
+            b't' => self.word(b"true", Kind::Boolean)?,
+            b'f' => self.word(b"false", Kind::Boolean)?,
+            b'n' => self.word(b"null", Kind::Null)?,
+            b'-' | b'0'..=b'9' => self.number()?,
+            _ if start >= self.bytes.len() => return fail(start, "the text ends too early"),
+            _ => return fail(start, "a value expected"),
+        };
+        if kind != Kind::String {
+            span.1 = self.at as u32;
+        }
+        let next = self.nodes.len() as u32 + 1;
+        self.nodes.push(Node { key: key.span, key_escaped: key.escaped, span, next, kind, escaped });
+        Ok(kind)
+    }
+
+    fn word(&mut self, word: &[u8], kind: Kind) -> Result<Kind> {
+        if self.bytes.get(self.at..self.at + word.len()) != Some(word) {
+            return fail(self.at, "a value expected");
+        }
+        self.at += word.len();
+        Ok(kind)
+    }
+
+    fn digits(&mut self) -> Result<()> {
+        if !self.peek().is_ascii_digit() {
+            return fail(self.at, "a digit expected");
+        }
+        while self.peek().is_ascii_digit() {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<Kind> {
+        if self.peek() == b'-' {
+            self.at += 1;
+        }
+        if self.peek() == b'0' {
+            self.at += 1;
+            if self.peek().is_ascii_digit() {
+                return fail(self.at, "a number does not start with 0");
+            }
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == b'.' {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), b'e' | b'E') {
+            self.at += 1;
+            if matches!(self.peek(), b'+' | b'-') {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(Kind::Number)
+    }
+
+    /// A string from its opening quote; gives the span between the quotes.
+    fn string(&mut self) -> Result<Key> {
+        self.at += 1;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let Some(stop) = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20) else {
+                return fail(start, "a string does not end");
+            };
+            self.at += stop;
+            match self.peek() {
+                b'"' => {
+                    let span = (start as u32, self.at as u32);
+                    self.at += 1;
+                    return Ok(Key { span, escaped });
+                }
+                b'\\' => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                _ => return fail(self.at, "a control character in a string"),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<()> {
+        let start = self.at;
+        self.at += 1;
+        match self.peek() {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
+            b'u' => {
+                self.at += 1;
+                match self.hex4()? {
+                    0 => return fail(start, "U+0000 is not allowed"),
+                    0xDC00..=0xDFFF => return fail(start, "half of a surrogate pair"),
+                    0xD800..=0xDBFF => {
+                        if self.bytes.get(self.at..self.at + 2) != Some(b"\\u") {
+                            return fail(start, "half of a surrogate pair");
+                        }
+                        self.at += 2;
+                        if !matches!(self.hex4()?, 0xDC00..=0xDFFF) {
+                            return fail(start, "half of a surrogate pair");
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            _ => return fail(start, "an unknown escape"),
+        }
+        Ok(())
+    }
+
+    fn hex4(&mut self) -> Result<u32> {
+        let four = self.bytes.get(self.at..self.at + 4).unwrap_or_default();
+        if four.len() < 4 || !four.iter().all(u8::is_ascii_hexdigit) {
+            return fail(self.at, "four hexadecimal digits expected");
+        }
+        self.at += 4;
+        Ok(hex(four))
+    }
+}
+
+fn hex(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |n, &d| n * 16 + (d as char).to_digit(16).unwrap_or(0))
+}
+
+/// Decodes the escapes of a string that the parser has accepted.
+pub(super) fn unescape(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let mut used = 2;
+        match escape.as_bytes().get(1).copied().unwrap_or(b'\\') {
+            b'b' => out.push('\u{8}'),
+            b'f' => out.push('\u{c}'),
+            b'n' => out.push('\n'),
+            b'r' => out.push('\r'),
+            b't' => out.push('\t'),
+            b'u' => {
+                let unit = |from: usize| hex(escape.as_bytes().get(from..from + 4).unwrap_or_default());
+                let mut point = unit(2);
+                used = 6;
+                if (0xD800..0xDC00).contains(&point) {
+                    point = 0x10000 + ((point - 0xD800) << 10) + unit(8).saturating_sub(0xDC00);
+                    used = 12;
+                }
+                out.push(char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            other => out.push(other as char),
+        }
+        rest = escape.get(used..).unwrap_or("");
+    }
+    out.push_str(rest);
+    out
+}

@@ -1,0 +1,108 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Doc, SyntaxError> {
+    Doc::parse(text, Limits::default())
+}
+
+#[test]
+fn what_is_sent_is_what_is_written() {
+    let texts = [
+        r#"{"a":1.00,"b":[1.5E-10,-0,1234567890123456789012345678901234],"c":{"d":[]},"e":{}}"#,
+        r#"[null,true,false,"",{"_given":[null,{"id":"x"}]}]"#,
+        r#""é\u00e9\ud83d\ude00\n\/""#,
+        "0",
+    ];
+    for text in texts {
+        assert_eq!(parse(text).unwrap().root().to_json(), text);
+    }
+    let rows = [
+        ("{ \"resourceType\" :\t\"Patient\" ,\r\n \"id\" : [ 1 , 2 ] } ", r#"{"resourceType":"Patient","id":[1,2]}"#),
+        (r#"{"id":"1","resourceType":"A"}"#, r#"{"resourceType":"A","id":"1"}"#),
+    ];
+    for (sent, written) in rows {
+        assert_eq!(parse(sent).unwrap().root().to_json(), written);
+    }
+}
+
+#[test]
+fn values_are_decoded_on_demand() {
+    let doc = parse(r#"{"a":"x\ty\u00e9\ud83d\ude00\"","\u0062":[1,true,null]}"#).unwrap();
+    assert_eq!(doc.root().get_str("a").unwrap(), "x\tyé😀\"");
+    let b: Vec<_> = doc.root().get("b").unwrap().children().map(|c| c.kind()).collect();
+    assert_eq!(b, [Kind::Number, Kind::Boolean, Kind::Null]);
+}
+
+#[test]
+fn what_fhir_forbids_is_refused() {
+    let many = (0..40).map(|i| format!("\"k{i}\":0")).collect::<Vec<_>>().join(",");
+    assert!(parse(&format!("{{{many}}}")).is_ok());
+    let twice = format!("{{{many},\"k3\":1}}");
+    let rows = [
+        (r#"{"a":1,"a":2}"#, "twice"),
+        (r#"{"a":1,"\u0061":2}"#, "twice"),
+        (&twice, "twice"),
+        (r#""\ud800""#, "surrogate"),
+        (r#""\ud800\u0041""#, "surrogate"),
+        (r#""\udc00""#, "surrogate"),
+        (r#""\u0000""#, "U+0000"),
+        ("{} {}", "follows"),
+        ("{\"a\":1,}", "key"),
+        ("[1,]", "value"),
+        ("01", "start with 0"),
+        ("\"a\nb\"", "control"),
+        ("", "early"),
+    ];
+    for (text, why) in rows {
+        let e = parse(text).map(|_| ()).unwrap_err();
+        assert!(e.text.contains(why), "{text}: {e}");
+    }
+    assert!(Doc::parse(vec![b'"', 0xff, b'"'], Limits::default()).is_err());
+}
+
+#[test]
+fn limits_hold_at_the_limit_and_past_it() {
+    let limits = Limits { depth_max: 3, bytes_max: 12 };
+    assert!(Doc::parse("[[[]]]", limits).is_ok());
+    assert!(Doc::parse("[[[[]]]]", limits).is_err());
+    assert!(Doc::parse("[1,2,3,4,55]", limits).is_ok());
+    assert!(Doc::parse("[1,2,3,4,555]", limits).is_err());
+}
+
+#[test]
+fn edits_replace_insert_and_drop() {
+    let doc = parse(r#"{"resourceType":"P","id":"0","a":[1,2],"b":{"c":1}}"#).unwrap();
+    let root = doc.root();
+    let mut edits = Edits::default();
+    edits.drop(root.get("id").unwrap());
+    edits.insert(root, r#""id":"9""#);
+    edits.replace(root.get("b").unwrap().get("c").unwrap(), "\"x\"");
+    let mut out = String::new();
+    root.write(&edits, &mut out);
+    assert_eq!(out, r#"{"resourceType":"P","id":"9","a":[1,2],"b":{"c":"x"}}"#);
+}
+
+/// JSONTestSuite: `y_` must parse, `n_` must be refused (<https://github.com/nst/JSONTestSuite>).
+#[test]
+fn the_public_json_suite() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/json-parsing");
+    let Ok(files) = std::fs::read_dir(folder) else {
+        println!("skipped: no shared data");
+        return;
+    };
+    let mut seen = 0;
+    for path in files.flatten().map(|f| f.path()) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let parsed = Doc::parse(std::fs::read(&path).unwrap(), Limits::default()).is_ok();
+        // FHIR forbids what RFC 8259 only discourages: a key twice.
+        let must = match name.split('_').next() {
+            Some("y") => Some(!name.contains("duplicated_key") && !name.contains("escaped_null")),
+            Some("n") => Some(false),
+            _ => None,
+        };
+        if let Some(must) = must {
+            assert_eq!(parsed, must, "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "only {seen} files");
+}

@@ -1,0 +1,9 @@
+//! What FHIR *is*: the JSON tree, FHIRPath, errors, references, interactions.
+//!
+//! **Invariant:** pure. No I/O, no clock, no random source, no global state.
+
+pub mod error;
+pub mod json;
+pub mod types;
+
+pub use error::{Error, Kind, Result};
