@@ -4,6 +4,8 @@
 
 pub mod error;
 pub mod json;
+pub mod key;
 pub mod types;
 
 pub use error::{Error, Kind, Result};
+pub use key::Key;
