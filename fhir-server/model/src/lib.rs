@@ -6,6 +6,7 @@ pub mod error;
 pub mod json;
 pub mod key;
 pub mod types;
+pub mod xml;
 
 pub use error::{Error, Kind, Result};
 pub use key::Key;

@@ -1,0 +1,113 @@
+//! The XML face of the JSON tree: <https://hl7.org/fhir/R4/xml.html>
+//!
+//! XML says less than JSON: whether an element repeats, and whether `1` is a number, stands only in the type
+//! definitions. So both directions walk the definitions beside the document, and refuse what those do not know.
+//!
+//! **Invariant:** nothing outside the document is ever read. DOCTYPE, entities other than XML's own five, processing
+//! instructions and foreign namespaces (XInclude among them) are refused, never interpreted.
+
+mod entities;
+mod narrative;
+mod path;
+mod read;
+mod write;
+
+use crate::json::{Limits, Ref};
+use crate::types::{Element, Types};
+use crate::{Error, Result};
+
+const FHIR: &str = "http://hl7.org/fhir";
+const XHTML: &str = "http://www.w3.org/1999/xhtml";
+
+/// Turns a resource in XML into its compact JSON text, `resourceType` first. Narrative keeps its text to the byte.
+///
+/// `limits.depth_max` bounds the nesting of XML elements.
+pub fn to_json(xml: &[u8], types: &dyn Types, limits: Limits) -> Result<String> {
+    if xml.len() > limits.bytes_max {
+        return Err(Error::structure("not valid XML: longer than allowed"));
+    }
+    let Ok(text) = std::str::from_utf8(xml) else {
+        return Err(Error::structure("not valid XML: not UTF-8"));
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(bad) = text.chars().find(|c| !is_xml_char(*c)) {
+        return Err(Error::structure(format!(
+            "not valid XML: the character {} is not allowed",
+            bad.escape_unicode()
+        )));
+    }
+    read::document(text, types, limits.depth_max)
+}
+
+/// Writes a resource as XML, its elements in the order of their definition.
+///
+/// Fails, as [`crate::Kind::NotAcceptable`], on what XML cannot carry: an element FHIR does not know (its place in the
+/// order is unknown too), a control character, a narrative that is not well-formed.
+pub fn from_json(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
+    write::document(resource, types)
+}
+
+/// The characters of XML 1.0: <https://www.w3.org/TR/xml/#charsets>
+fn is_xml_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// What a JSON key or XML tag means within a type.
+struct Meaning<'t> {
+    /// Place in the order of the definition.
+    order: usize,
+    element: &'t Element,
+    /// The type: for `valueQuantity` the one the name says.
+    type_name: &'t str,
+}
+
+impl<'t> Meaning<'t> {
+    fn of(types: &'t dyn Types, type_name: &str, name: &str) -> Option<Meaning<'t>> {
+        types.elements(type_name).iter().enumerate().find_map(|(order, element)| {
+            let rest = name.strip_prefix(&*element.name)?;
+            let type_name = if element.choice {
+                element.types.iter().find(|t| is_capitalised(rest, t))?
+            } else if rest.is_empty() {
+                element.types.first()?
+            } else {
+                return None;
+            };
+            Some(Meaning { order, element, type_name })
+        })
+    }
+
+    /// Any resource may stand here, in a tag of its own: `contained`, `Bundle.entry.resource`.
+    fn is_resource(&self) -> bool {
+        self.type_name == "Resource"
+    }
+
+    /// `Narrative.div`.
+    fn is_xhtml(&self) -> bool {
+        self.type_name == "xhtml"
+    }
+
+    fn is_primitive(&self, types: &dyn Types) -> bool {
+        // `id` has a type of FHIRPath's in its StructureDefinition, not one of FHIR's.
+        types.is_primitive(self.type_name)
+            || self.type_name.ends_with("/System.String")
+            || self.type_name == "System.String"
+    }
+}
+
+/// XML attributes among the elements: `id` of everything but resources, and `Extension.url`.
+fn is_attribute(types: &dyn Types, type_name: &str, name: &str) -> bool {
+    match name {
+        "id" => !types.is_resource(type_name),
+        "url" => type_name == "Extension",
+        _ => false,
+    }
+}
+
+/// True when `text` is the type's name with a capital first: `DateTime` for `dateTime`.
+fn is_capitalised(text: &str, type_name: &str) -> bool {
+    let (mut text, mut type_name) = (text.chars(), type_name.chars());
+    text.next() == type_name.next().map(|c| c.to_ascii_uppercase()) && text.as_str() == type_name.as_str()
+}
+
+#[cfg(test)]
+mod tests;
