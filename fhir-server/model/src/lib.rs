@@ -2,7 +2,10 @@
 //!
 //! **Invariant:** pure. No I/O, no clock, no random source, no global state.
 
+pub mod date;
+pub mod decimal;
 pub mod error;
+pub mod fhirpath;
 pub mod json;
 pub mod key;
 pub mod types;
