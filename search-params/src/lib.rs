@@ -1,1 +1,34 @@
-//! .
+//! FHIR R4 search: parameters as data, one file per type, text in, SQL out, extraction.
+//!
+//! <https://hl7.org/fhir/R4/search.html>
+//!
+//! **Invariants:** only this crate builds search SQL, and every value in it is bound. No I/O, no clock.
+
+pub mod compartments;
+pub mod compile;
+pub mod condition;
+pub mod cursor;
+pub mod date;
+pub mod filter;
+pub mod fold;
+pub mod keyer;
+pub mod number;
+pub mod parameters;
+mod parse;
+pub mod path;
+pub mod prefix;
+pub mod quantity;
+pub mod query;
+pub mod reference;
+pub mod registry;
+pub mod rows;
+mod sink;
+pub mod sql;
+mod string;
+mod text;
+pub mod token;
+mod uri;
+
+pub use parse::ParseCx;
+pub use query::Query;
+pub use registry::Registry;

@@ -1,0 +1,155 @@
+//! Conditions on resources: what a query means, before it is SQL.
+
+/// A condition on one resource of a known type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// All of them hold; empty: always true.
+    All(Vec<Condition>),
+    /// At least one holds; empty: never true.
+    Any(Vec<Condition>),
+    /// It does not hold.
+    Not(Box<Condition>),
+    /// At least one of these equality keys is there; each is expected to be rare (identifiers, references, uris).
+    Keys(Vec<i64>),
+    /// The same for tokens, which can be as common as `status=final`.
+    Tokens(Vec<i64>),
+    /// The same for tokens of the type's primary code: first codings are also a column that is ordered by date.
+    Codes(Vec<i64>),
+    /// The patient column is one of these handles.
+    Patient(Vec<i64>),
+    /// The resource has one of these ids: their possible handles, and the ids themselves.
+    Ids(Vec<i64>, Vec<String>),
+    /// The parameter with this bit has a value.
+    Present(u8),
+    /// The primary date passes.
+    PrimaryDate(DateTest),
+    /// `lastUpdated` passes.
+    Updated(DateTest),
+    /// There is a date entry under the key that passes.
+    DateEntry(i64, DateTest),
+    /// There is a number entry under the key within the bounds, with this unit where one is given.
+    NumberEntry {
+        /// Key of the index.
+        key: i64,
+        /// Least sortable value.
+        min: i64,
+        /// Greatest sortable value.
+        max: i64,
+        /// Keys of the units that count; empty: any.
+        units: Vec<i64>,
+    },
+    /// There is a text entry under the key that begins with the text.
+    TextPrefix(i64, String),
+    /// There is a text entry under the key that contains the text.
+    TextContains(i64, String),
+}
+
+/// Bounds, all inclusive, on the lower and the upper end of a stored date range. An absent bound is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DateTest {
+    /// The range must not begin before this.
+    pub low_min: Option<i64>,
+    /// The range must begin by this.
+    pub low_max: Option<i64>,
+    /// The range must not end before this.
+    pub high_min: Option<i64>,
+    /// The range must end by this.
+    pub high_max: Option<i64>,
+}
+
+impl DateTest {
+    /// True for a stored range that passes.
+    pub fn passes(&self, low: i64, high: i64) -> bool {
+        self.low_min.is_none_or(|b| low >= b)
+            && self.low_max.is_none_or(|b| low <= b)
+            && self.high_min.is_none_or(|b| high >= b)
+            && self.high_max.is_none_or(|b| high <= b)
+    }
+}
+
+impl Condition {
+    /// A condition nothing meets.
+    pub fn never() -> Condition {
+        Condition::Any(Vec::new())
+    }
+
+    /// The same condition with nested lists flattened and equality keys of one `Any` gathered.
+    pub fn simplify(self) -> Condition {
+        match self {
+            Condition::All(parts) => {
+                let mut flat = Vec::with_capacity(parts.len());
+                for part in parts.into_iter().map(Condition::simplify) {
+                    match part {
+                        Condition::All(inner) => flat.extend(inner),
+                        Condition::Any(inner) if inner.is_empty() => return Condition::never(),
+                        other => flat.push(other),
+                    }
+                }
+                only(flat, Condition::All)
+            }
+            Condition::Any(parts) => {
+                let mut flat = Vec::with_capacity(parts.len());
+                let (mut keys, mut tokens, mut codes) = (Vec::new(), Vec::new(), Vec::new());
+                for part in parts.into_iter().map(Condition::simplify) {
+                    match part {
+                        Condition::Any(inner) => flat.extend(inner),
+                        Condition::Keys(more) => keys.extend(more),
+                        Condition::Tokens(more) => tokens.extend(more),
+                        Condition::Codes(more) => codes.extend(more),
+                        other => flat.push(other),
+                    }
+                }
+                // One list of one kind: a mixed `or` is as common as its most common part.
+                let kind = match (codes.is_empty(), tokens.is_empty()) {
+                    (false, true) if keys.is_empty() => Condition::Codes,
+                    (true, true) => Condition::Keys,
+                    _ => Condition::Tokens,
+                };
+                keys.extend(tokens);
+                keys.extend(codes);
+                if !keys.is_empty() {
+                    keys.sort_unstable();
+                    keys.dedup();
+                    flat.push(kind(keys));
+                }
+                only(flat, Condition::Any)
+            }
+            Condition::Not(inner) => match inner.simplify() {
+                Condition::Not(twice) => *twice,
+                inner => Condition::Not(Box::new(inner)),
+            },
+            other => other,
+        }
+    }
+}
+
+/// The single part itself, or the list.
+fn only(mut parts: Vec<Condition>, list: impl Fn(Vec<Condition>) -> Condition) -> Condition {
+    match (parts.len(), parts.pop()) {
+        (1, Some(part)) => part,
+        (_, Some(last)) => {
+            parts.push(last);
+            list(parts)
+        }
+        (_, None) => list(parts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Condition::{self, *};
+
+    #[test]
+    fn simplification_keeps_the_meaning_and_gathers_keys() {
+        let rows = [
+            (Any(vec![Keys(vec![2]), Any(vec![Keys(vec![1])])]), Keys(vec![1, 2])),
+            (All(vec![All(vec![]), Present(3)]), Present(3)),
+            (All(vec![Condition::never(), Present(3)]), Condition::never()),
+            (Not(Box::new(Not(Box::new(Present(1))))), Present(1)),
+            (Any(vec![Patient(vec![1]), Keys(vec![5])]), Any(vec![Patient(vec![1]), Keys(vec![5])])),
+        ];
+        for (before, after) in rows {
+            assert_eq!(before.simplify(), after);
+        }
+    }
+}

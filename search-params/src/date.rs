@@ -1,0 +1,149 @@
+//! `date` parameters: <https://hl7.org/fhir/R4/search.html#date>
+//!
+//! Every date is a range: `2015` is the whole year, a Period lasts from its start to its end, a Timing from its
+//! first to its last event. A missing end of a Period is open. Without a time zone, times are UTC.
+
+use fhir_model::date::DateTime;
+use fhir_model::json::Ref;
+use fhir_model::{Error, Result};
+
+use crate::condition::{Condition, DateTest};
+use crate::keyer::{Form, Keyer};
+use crate::prefix::Prefix;
+use crate::registry::{Param, Role};
+use crate::sink::Sink;
+
+/// A date as it is asked for: all it can mean, in microseconds, both ends inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// How it compares.
+    pub prefix: Prefix,
+    /// First microsecond.
+    pub low: i64,
+    /// Last microsecond.
+    pub high: i64,
+}
+
+impl Term {
+    /// Parses `ge2015-03`. `now` (µs) is what `ap` measures its tenth from.
+    pub fn parse(text: &str, now: i64) -> Result<Term> {
+        let (prefix, date) = Prefix::split(text);
+        let (low, high) = range(date).ok_or_else(|| Error::value(format!("`{text}` is not a date")))?;
+        if prefix != Prefix::Ap {
+            return Ok(Term { prefix, low, high });
+        }
+        // A tenth of the distance between now and the date, as the specification suggests.
+        let widen = (now.saturating_sub(low)).saturating_abs() / 10;
+        Ok(Term { prefix, low: low.saturating_sub(widen), high: high.saturating_add(widen) })
+    }
+}
+
+/// First and last microsecond of a date, dateTime or instant. A space where a `+` was lost to URL decoding is
+/// taken for the `+`.
+fn range(text: &str) -> Option<(i64, i64)> {
+    let found = match DateTime::partial(text) {
+        None if text.contains(' ') => DateTime::partial(&text.replace(' ', "+")),
+        found => found,
+    };
+    found.map(|d| d.range_micros())
+}
+
+pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
+    let bounds = |value: Option<Ref<'_>>| value.and_then(Ref::str).and_then(|t| range(&t));
+    let found = match type_name {
+        "Period" => {
+            let (start, end) = (bounds(value.get("start")), bounds(value.get("end")));
+            (start.is_some() || end.is_some())
+                .then(|| (start.map_or(i64::MIN, |s| s.0), end.map_or(i64::MAX, |e| e.1)))
+        }
+        "Timing" => timing(value),
+        _ => bounds(Some(value)),
+    };
+    if let Some((low, high)) = found {
+        sink.date(low, high);
+    }
+}
+
+/// The outer limits of a Timing: its events and its `repeat.boundsPeriod`.
+fn timing(value: Ref<'_>) -> Option<(i64, i64)> {
+    let events = value.get("event").into_iter().flat_map(Ref::items).filter_map(|e| range(&e.str()?));
+    let bounds = value.get("repeat").and_then(|r| r.get("boundsPeriod")).and_then(|p| {
+        let end = |name| p.get_str(name).and_then(|t| range(&t));
+        let (start, end) = (end("start"), end("end"));
+        (start.is_some() || end.is_some()).then(|| (start.map_or(i64::MIN, |s| s.0), end.map_or(i64::MAX, |e| e.1)))
+    });
+    events.chain(bounds).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+}
+
+/// What a prefix asks of a stored range; any of the tests may pass.
+pub(crate) fn tests(term: &Term) -> Vec<DateTest> {
+    let (low, high) = (term.low, term.high);
+    let open = DateTest::default();
+    let after = high.saturating_add(1);
+    let before = low.saturating_sub(1);
+    match term.prefix {
+        Prefix::Eq => vec![DateTest { low_min: Some(low), high_max: Some(high), ..open }],
+        Prefix::Ne => {
+            vec![DateTest { low_max: Some(before), ..open }, DateTest { high_min: Some(after), ..open }]
+        }
+        Prefix::Gt => vec![DateTest { high_min: Some(after), ..open }],
+        Prefix::Lt => vec![DateTest { low_max: Some(before), ..open }],
+        // Reaches beyond, or is contained: a range that begins within and ends within does neither less.
+        Prefix::Ge => vec![DateTest { high_min: Some(after), ..open }, DateTest { low_min: Some(low), ..open }],
+        Prefix::Le => vec![DateTest { low_max: Some(before), ..open }, DateTest { high_max: Some(high), ..open }],
+        Prefix::Sa => vec![DateTest { low_min: Some(after), ..open }],
+        Prefix::Eb => vec![DateTest { high_max: Some(before), ..open }],
+        Prefix::Ap => vec![DateTest { low_max: Some(high), high_min: Some(low), ..open }],
+    }
+}
+
+pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition {
+    let tests = tests(term);
+    let each = param.indexes.iter().flat_map(|index| {
+        let key = keyer.key(param.type_number, &index.name, Form::Ordered, &[]);
+        let primary = index.role == Role::PrimaryDate;
+        tests.iter().map(move |test| match primary {
+            true => Condition::PrimaryDate(*test),
+            false => Condition::DateEntry(key, *test),
+        })
+    });
+    Condition::Any(each.collect())
+}
+
+pub(crate) fn updated(term: &Term) -> Condition {
+    Condition::Any(tests(term).into_iter().map(Condition::Updated).collect())
+}
+
+#[cfg(test)]
+mod tests_of_date {
+    use super::*;
+
+    /// The rows of the specification's table, on days: the stored range, the query, whether it is found.
+    #[test]
+    fn prefixes_on_ranges() {
+        let rows = [
+            // stored            query           found
+            ("2015-01-14", "2015-01-14", true),
+            ("2015-01-14T10:00:00Z", "2015-01-14", true),
+            ("2015-01", "2015-01-14", false),
+            ("2015-01-14", "ne2015-01-14", false),
+            ("2015-01-14", "gt2015-01-14", false),
+            ("2015-01-14", "ge2015-01-14", true),
+            ("2015-01", "gt2015-01-14", true),
+            ("2015-01", "lt2015-01-14", true),
+            ("2015-01-14", "lt2015-01-14T10:00", true),
+            ("2015-01-14", "gt2015-01-14T10:00", true),
+            ("2015-01-14", "le2015-01", true),
+            ("2015-01-14", "sa2015-01-13", true),
+            ("2015-01-14", "sa2015-01-14", false),
+            ("2015-01-14", "eb2015-01-15", true),
+            ("2015-01-14", "eb2015-01-14", false),
+            ("2015-01-14T23:00:00-05:00", "2015-01-15", true),
+        ];
+        for (stored, query, found) in rows {
+            let (low, high) = range(stored).unwrap();
+            let term = Term::parse(query, 0).unwrap();
+            assert_eq!(tests(&term).iter().any(|t| t.passes(low, high)), found, "{query} of {stored}");
+        }
+    }
+}

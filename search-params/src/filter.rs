@@ -1,0 +1,87 @@
+//! From filters to conditions.
+
+use crate::condition::Condition;
+use crate::keyer::{Form, Keyer};
+use crate::query::{Filter, Modifier, Query, Subject, Term};
+use crate::registry::{Param, Registry, Role};
+use crate::{date, number, quantity, reference, string, token, uri};
+
+/// The condition of a whole query.
+pub fn condition(query: &Query, registry: &Registry, keyer: &Keyer) -> Condition {
+    let filters = query.filters.iter().map(|f| of(f, query, registry, keyer));
+    Condition::All(filters.collect()).simplify()
+}
+
+fn of(filter: &Filter, query: &Query, registry: &Registry, keyer: &Keyer) -> Condition {
+    let any = |each: &dyn Fn(&Term) -> Condition| Condition::Any(filter.terms.iter().map(each).collect());
+    let found = match &filter.subject {
+        Subject::Id => ids(filter, registry.number(&query.type_name).unwrap_or(0), keyer),
+        Subject::LastUpdated => any(&|term| match term {
+            Term::Date(term) => date::updated(term),
+            _ => Condition::never(),
+        }),
+        Subject::Param(param) => any(&|term| self::term(term, &filter.modifier, param, registry, keyer)),
+        Subject::Compartment(params) => any(&|term| {
+            Condition::Any(params.iter().map(|p| self::term(term, &Modifier::None, p, registry, keyer)).collect())
+        }),
+    };
+    match filter.modifier {
+        // `:not` finds what lacks the element, too.
+        Modifier::Not => Condition::Not(Box::new(found)),
+        _ => found,
+    }
+}
+
+fn ids(filter: &Filter, number: u16, keyer: &Keyer) -> Condition {
+    let (mut handles, mut ids) = (Vec::new(), Vec::new());
+    for term in &filter.terms {
+        if let Term::Id(id) = term {
+            handles.push(keyer.handle(number, id));
+            handles.push(keyer.foreign_handle(number, id));
+            ids.push(id.clone());
+        }
+    }
+    handles.sort_unstable();
+    handles.dedup();
+    Condition::Ids(handles, ids)
+}
+
+fn term(term: &Term, modifier: &Modifier, param: &Param, registry: &Registry, keyer: &Keyer) -> Condition {
+    match term {
+        Term::Flag(missing) => {
+            let present = match param.bit {
+                Some(bit) => Condition::Present(bit),
+                None => Condition::Keys(vec![keyer.key(param.type_number, &param.code, Form::Present, &[])]),
+            };
+            if *missing { Condition::Not(Box::new(present)) } else { present }
+        }
+        Term::Token(token) if *modifier == Modifier::Identifier => reference::by_identifier(token, param, keyer),
+        Term::Token(token) => token::condition(token, param, keyer),
+        Term::Reference(reference) => reference::condition(reference, param, keyer, &|t| registry.number(t)),
+        Term::Text(text) if param.kind == crate::parameters::ParameterKind::Uri => uri::condition(text, param, keyer),
+        Term::Text(text) => string::condition(text, modifier, param, keyer),
+        Term::Date(term) => date::condition(term, param, keyer),
+        Term::Number(term) => number::condition(term, param, keyer),
+        Term::Quantity(term) => quantity::condition(term, param, keyer),
+        Term::Id(_) => Condition::never(),
+    }
+}
+
+/// The condition of a reverse include: resources that refer to one of these by the parameter.
+pub fn refers_to(param: &Param, targets: &[fhir_model::Key], registry: &Registry, keyer: &Keyer) -> Condition {
+    let mut patients = Vec::new();
+    let mut rest = Vec::new();
+    let role = param.indexes.iter().any(|i| i.role == Role::Patient);
+    for target in targets {
+        if role && *target.type_name == *"Patient" && param.indexes.len() == 1 {
+            patients.push(keyer.handle(registry.number("Patient").unwrap_or(0), &target.id));
+        } else {
+            let term = reference::Term::Local(target.clone());
+            rest.push(reference::condition(&term, param, keyer, &|t| registry.number(t)));
+        }
+    }
+    if !patients.is_empty() {
+        rest.push(Condition::Patient(patients));
+    }
+    Condition::Any(rest).simplify()
+}

@@ -1,0 +1,139 @@
+//! A search as it was asked: pure data.
+
+use std::sync::Arc;
+
+use crate::cursor::Cursor;
+use crate::registry::Param;
+
+/// A parsed search of one type.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The type that is searched.
+    pub type_name: Box<str>,
+    /// All of these must hold.
+    pub filters: Vec<Filter>,
+    /// Order of the matches; empty: the server's own (newest primary date first).
+    pub sort: Vec<Sort>,
+    /// `_include` and `_revinclude`.
+    pub includes: Vec<Include>,
+    /// Matches on a page; 0: only the count.
+    pub count: usize,
+    /// `_total`.
+    pub total: Total,
+    /// `_summary`.
+    pub summary: Summary,
+    /// `_elements`.
+    pub elements: Vec<Box<str>>,
+    /// Where the page begins, from a page link.
+    pub cursor: Option<Cursor>,
+    /// What was ignored, a sentence each (lenient handling).
+    pub warnings: Vec<String>,
+    /// The parameters that took effect, as sent and in order: the self link.
+    pub applied: Vec<(String, String)>,
+}
+
+/// One condition of a search: `code:modifier=term,term`.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// What is compared.
+    pub subject: Subject,
+    /// How.
+    pub modifier: Modifier,
+    /// Values, any of which may match.
+    pub terms: Vec<Term>,
+}
+
+/// What a condition is about.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// `_id`.
+    Id,
+    /// `_lastUpdated`.
+    LastUpdated,
+    /// A search parameter of the type.
+    Param(Arc<Param>),
+    /// Membership in a compartment: any of these reference parameters.
+    Compartment(Vec<Arc<Param>>),
+}
+
+/// Modifiers: <https://hl7.org/fhir/R4/search.html#modifiers>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Modifier {
+    /// None.
+    None,
+    /// `:exact`
+    Exact,
+    /// `:contains`
+    Contains,
+    /// `:missing`
+    Missing,
+    /// `:not`
+    Not,
+    /// `:identifier`
+    Identifier,
+    /// `:[type]`
+    Type(Box<str>),
+}
+
+/// One value of a condition.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Term {
+    /// `:missing`, `_id` and other plain values.
+    Flag(bool),
+    /// An id of `_id`.
+    Id(String),
+    /// String or uri.
+    Text(String),
+    /// Token, or the identifier of a reference.
+    Token(crate::token::Term),
+    /// Reference.
+    Reference(crate::reference::Term),
+    /// Date.
+    Date(crate::date::Term),
+    /// Number.
+    Number(crate::number::Term),
+    /// Quantity.
+    Quantity(crate::quantity::Term),
+}
+
+/// One key of `_sort`.
+#[derive(Debug, Clone)]
+pub struct Sort {
+    /// What is sorted by.
+    pub by: Subject,
+    /// `-`: greatest first.
+    pub descending: bool,
+}
+
+/// `_include=Observation:subject:Patient` or `_revinclude=Condition:subject`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Include {
+    /// True for `_revinclude`.
+    pub reverse: bool,
+    /// The type that holds the reference.
+    pub source: Box<str>,
+    /// The reference parameter; none: every one (`*`).
+    pub code: Option<Box<str>>,
+    /// Only targets of this type.
+    pub target: Option<Box<str>>,
+}
+
+/// `_total`: <https://hl7.org/fhir/R4/search.html#total>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the specification's own words")]
+pub enum Total {
+    None,
+    Estimate,
+    Accurate,
+}
+
+/// `_summary`: <https://hl7.org/fhir/R4/search.html#summary>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the specification's own words")]
+pub enum Summary {
+    False,
+    True,
+    Text,
+    Data,
+    Count,
+}

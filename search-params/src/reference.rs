@@ -1,0 +1,199 @@
+//! `reference` parameters: <https://hl7.org/fhir/R4/search.html#reference>
+//!
+//! A reference below the server's own base url is the same as a relative one; a version in it does not matter for
+//! equality; a canonical is found with and without its `|version`. References into `contained` are not indexed.
+
+use fhir_model::json::Ref;
+use fhir_model::{Error, Key, Result};
+
+use crate::condition::Condition;
+use crate::keyer::{Form, Keyer};
+use crate::registry::{Param, Role};
+use crate::sink::Sink;
+use crate::token;
+
+/// A reference as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Term {
+    /// `Patient/1`, relative or below our base url.
+    Local(Key),
+    /// `1`: of any type the parameter may point at.
+    Id(String),
+    /// Anything else: the full url or canonical.
+    Uri(String),
+}
+
+/// What the text of a reference points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A resource of this server.
+    Local(Key),
+    /// Somewhere else.
+    Uri(String),
+}
+
+impl Target {
+    /// Reads `Type/id`, `Type/id/_history/v`, an absolute url or a urn; nothing for `#contained`.
+    pub fn parse(text: &str, base: &str) -> Option<Target> {
+        if text.is_empty() || text.starts_with('#') {
+            return None;
+        }
+        let local = match text.strip_prefix(base) {
+            Some(rest) if !base.is_empty() => rest.strip_prefix('/').unwrap_or(text),
+            _ => text,
+        };
+        let mut parts = local.split('/');
+        if let (Some(type_name), Some(id), history) = (parts.next(), parts.next(), parts.next())
+            && matches!(history, None | Some("_history"))
+            && is_type(type_name)
+            && Key::is_id(id)
+        {
+            return Some(Target::Local(Key::new(type_name, id)));
+        }
+        Some(Target::Uri(text.to_owned()))
+    }
+}
+
+fn is_type(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase()) && text.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
+impl Term {
+    /// Parses a value; `type_name` from a `:[type]` modifier.
+    pub fn parse(text: &str, type_name: Option<&str>, base: &str) -> Result<Term> {
+        let term = match Target::parse(text, base) {
+            None => return Err(Error::value(format!("`{text}` is not a reference"))),
+            Some(Target::Local(key)) => Term::Local(key),
+            Some(Target::Uri(text)) if Key::is_id(&text) => Term::Id(text),
+            Some(Target::Uri(text)) => Term::Uri(text),
+        };
+        match (term, type_name) {
+            (Term::Id(id), Some(type_name)) => Ok(Term::Local(Key::new(type_name, id))),
+            (Term::Local(key), Some(type_name)) if *key.type_name != *type_name => {
+                Err(Error::value(format!("`{text}` is not a reference to a {type_name}")))
+            }
+            (term, _) => Ok(term),
+        }
+    }
+}
+
+pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
+    match type_name {
+        "Reference" => {
+            if let Some(identifier) = value.get("identifier") {
+                logical(identifier, sink);
+            }
+            if let Some(text) = value.get_str("reference") {
+                target(&text, sink);
+            }
+        }
+        // `Bundle.entry[0].resource`: the resource itself stands where a reference would.
+        "Resource" => {
+            if let (Some(kind), Some(id)) = (value.get_str("resourceType"), value.get_str("id")) {
+                target(&format!("{kind}/{id}"), sink);
+            }
+        }
+        _ => {
+            if let Some(text) = value.str() {
+                target(&text, sink);
+                if let Some((url, _version)) = text.split_once('|') {
+                    sink.equality(Form::Uri, &[url]);
+                }
+            }
+        }
+    }
+}
+
+fn target(text: &str, sink: &mut Sink<'_>) {
+    match Target::parse(text, sink.base) {
+        Some(Target::Local(key)) => {
+            sink.found.any = true;
+            sink.found.targets.push(key.type_name.clone());
+            if sink.index.role == Role::Patient && *key.type_name == *"Patient" && sink.rows.patient.is_none() {
+                let number = (sink.numbers)("Patient").unwrap_or(0);
+                sink.rows.patient = Some(sink.keyer.handle(number, &key.id));
+            } else {
+                sink.equality(Form::Local, &[&key.type_name, &key.id]);
+            }
+        }
+        Some(Target::Uri(uri)) => sink.equality(Form::Uri, &[&uri]),
+        None => {}
+    }
+}
+
+fn logical(identifier: Ref<'_>, sink: &mut Sink<'_>) {
+    let Some(value) = identifier.get_str("value") else { return };
+    let system = identifier.get_str("system").unwrap_or_default();
+    sink.equality(Form::IdentifierValue, &[&value]);
+    sink.equality(Form::IdentifierSystemValue, &[&system, &value]);
+}
+
+pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, numbers: &dyn Fn(&str) -> Option<u16>) -> Condition {
+    let mut any = Vec::new();
+    let mut local = |type_name: &str, id: &str| {
+        if param.only_target.as_deref().is_some_and(|only| only != type_name) {
+            return;
+        }
+        for index in &param.indexes {
+            if index.role == Role::Patient && type_name == "Patient" {
+                let number = numbers("Patient").unwrap_or(0);
+                any.push(Condition::Patient(vec![keyer.handle(number, id)]));
+            } else {
+                any.push(Condition::Keys(vec![keyer.key(
+                    param.type_number,
+                    &index.name,
+                    Form::Local,
+                    &[type_name, id],
+                )]));
+            }
+        }
+    };
+    match term {
+        Term::Local(key) => local(&key.type_name, &key.id),
+        Term::Id(id) => match &param.only_target {
+            Some(only) => local(only, id),
+            None => param.targets.iter().for_each(|t| local(t, id)),
+        },
+        Term::Uri(uri) => any.push(Condition::Keys(
+            param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, Form::Uri, &[uri])).collect(),
+        )),
+    }
+    Condition::Any(any)
+}
+
+/// `:identifier`: by the identifier within the reference.
+pub(crate) fn by_identifier(term: &token::Term, param: &Param, keyer: &Keyer) -> Condition {
+    let code = term.code.as_deref().unwrap_or("");
+    let (form, system) = match &term.system {
+        token::System::Any => (Form::IdentifierValue, None),
+        token::System::None => (Form::IdentifierSystemValue, Some("")),
+        token::System::Is(system) => (Form::IdentifierSystemValue, Some(system.as_str())),
+    };
+    let parts: Vec<&str> = system.into_iter().chain([code]).collect();
+    let keys = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, form, &parts));
+    Condition::Keys(keys.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets() {
+        let local = |t: &str, i: &str| Some(Target::Local(Key::new(t, i)));
+        let uri = |t: &str| Some(Target::Uri(t.into()));
+        let rows = [
+            ("Patient/1", local("Patient", "1")),
+            ("Patient/1/_history/3", local("Patient", "1")),
+            ("http://us/fhir/Patient/1", local("Patient", "1")),
+            ("http://them/fhir/Patient/1", uri("http://them/fhir/Patient/1")),
+            ("http://usfhir/Patient/1", uri("http://usfhir/Patient/1")),
+            ("urn:uuid:0", uri("urn:uuid:0")),
+            ("#p1", None),
+            ("1", uri("1")),
+        ];
+        for (text, target) in rows {
+            assert_eq!(Target::parse(text, "http://us/fhir"), target, "{text}");
+        }
+    }
+}

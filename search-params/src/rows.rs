@@ -1,0 +1,91 @@
+//! What one resource leaves in the indexes.
+
+/// Lower bound of a date that is open at its start, or of a resource without its primary date.
+pub const DATE_MIN: i64 = i64::MIN;
+
+/// An entry ordered by a number: a date, a number, a quantity, a further coding of the primary token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ordered {
+    /// Key of the index (and unit, or code).
+    pub key: i64,
+    /// Microseconds, sortable bits of a number, ...
+    pub value: i64,
+    /// Dates: upper bound. Quantities: key of the unit. Otherwise 0.
+    pub extra: i64,
+    /// [`FIRST`] and [`LAST`].
+    pub rank: i16,
+}
+
+/// An entry ordered by a folded text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text {
+    /// Key of the index.
+    pub key: i64,
+    /// The folded text, or a window of it.
+    pub value: String,
+    /// [`FIRST`], [`LAST`], [`CONTINUED`].
+    pub rank: i16,
+}
+
+/// Rank bit: the least value the resource has under this key; ascending sorts go by it.
+pub const FIRST: i16 = 1;
+/// Rank bit: the greatest value the resource has under this key; descending sorts go by it.
+pub const LAST: i16 = 2;
+/// Rank bit: a later window of a long text: found by `:contains` alone.
+pub const CONTINUED: i16 = 4;
+
+/// All index entries of one resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Handle of the patient the resource is about, where the type has a single-valued patient or subject.
+    pub patient: Option<i64>,
+    /// Primary date: lower and upper bound in microseconds.
+    pub date: Option<(i64, i64)>,
+    /// Key of the first coding of the type's primary token.
+    pub primary_code: Option<i64>,
+    /// Bit i: the parameter with bit i has a value.
+    pub present: i64,
+    /// Equality keys: sorted, each once.
+    pub keys: Vec<i64>,
+    /// Ordered entries: sorted, each once.
+    pub ordered: Vec<Ordered>,
+    /// Text entries: sorted, each once.
+    pub strings: Vec<Text>,
+    /// Keys of the further codings of the primary token, until the date that orders them is known.
+    pub(crate) further_codes: Vec<i64>,
+}
+
+impl Rows {
+    /// Sorts, drops doubles and ranks: after this, two extractions of the same resource are equal.
+    pub(crate) fn finish(&mut self) {
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        self.ordered.sort_unstable();
+        self.ordered.dedup();
+        self.strings.sort_unstable();
+        self.strings.dedup();
+        rank(&mut self.ordered, |e| e.key, |e| &mut e.rank, |_| false);
+        rank(&mut self.strings, |e| e.key, |e| &mut e.rank, |e| e.rank & CONTINUED != 0);
+    }
+}
+
+/// Marks the first and the last entry of each key. Entries are sorted by key, then value.
+fn rank<E>(
+    entries: &mut [E],
+    key: impl Fn(&E) -> i64,
+    rank: impl Fn(&mut E) -> &mut i16,
+    skipped: impl Fn(&E) -> bool,
+) {
+    let mut before = None;
+    for entry in entries.iter_mut().filter(|e| !skipped(e)) {
+        if before.replace(key(entry)) != Some(key(entry)) {
+            *rank(entry) |= FIRST;
+        }
+    }
+    let mut after = None;
+    for entry in entries.iter_mut().rev().filter(|e| !skipped(e)) {
+        if after.replace(key(entry)) != Some(key(entry)) {
+            *rank(entry) |= LAST;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Where the search types put a resource's values while it is walked.
+
+use crate::keyer::{Form, Keyer};
+use crate::registry::{Index, Role};
+use crate::rows::{Ordered, Rows, Text};
+
+/// The rows of one resource, seen from one of its indexes.
+pub(crate) struct Sink<'a> {
+    pub(crate) keyer: &'a Keyer,
+    pub(crate) type_number: u16,
+    pub(crate) index: &'a Index,
+    /// The server's own base url: absolute references below it are local ones.
+    pub(crate) base: &'a str,
+    pub(crate) numbers: &'a dyn Fn(&str) -> Option<u16>,
+    pub(crate) rows: &'a mut Rows,
+    /// Resource types this value refers to: what presence of `patient` next to `subject` depends on.
+    pub(crate) found: Found,
+}
+
+/// What a value turned out to be, for the presence of the parameters over its index.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) any: bool,
+    pub(crate) targets: Vec<Box<str>>,
+}
+
+impl Sink<'_> {
+    /// The key of a form of a value of this index.
+    pub(crate) fn key(&self, form: Form, parts: &[&str]) -> i64 {
+        self.keyer.key(self.type_number, &self.index.name, form, parts)
+    }
+
+    /// Adds an equality key.
+    pub(crate) fn equality(&mut self, form: Form, parts: &[&str]) {
+        let key = self.key(form, parts);
+        self.rows.keys.push(key);
+        self.found.any = true;
+    }
+
+    /// Adds an ordered entry under a key.
+    pub(crate) fn ordered(&mut self, key: i64, value: i64, extra: i64) {
+        self.rows.ordered.push(Ordered { key, value, extra, rank: 0 });
+        self.found.any = true;
+    }
+
+    /// Adds a date range: to the column of the primary date, or as an entry.
+    pub(crate) fn date(&mut self, low: i64, high: i64) {
+        self.found.any = true;
+        if self.index.role == Role::PrimaryDate {
+            self.rows.date = Some((low, high));
+        } else {
+            let key = self.key(Form::Ordered, &[]);
+            self.ordered(key, low, high);
+        }
+    }
+
+    /// Adds a text entry.
+    pub(crate) fn text(&mut self, value: &str, rank: i16) {
+        let key = self.key(Form::Folded, &[]);
+        self.rows.strings.push(Text { key, value: value.to_owned(), rank });
+        self.found.any = true;
+    }
+}

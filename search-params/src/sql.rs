@@ -1,0 +1,62 @@
+//! The one builder of search SQL: text from fixed fragments, every value bound.
+
+mod plan;
+mod residual;
+mod sort;
+
+pub use plan::{Plan, Step, count, include, matching, page};
+
+/// A value bound to a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bind {
+    /// `bigint`
+    Long(i64),
+    /// `bigint[]`
+    Longs(Vec<i64>),
+    /// `int`
+    Int(i32),
+    /// `text`
+    Text(String),
+    /// `text[]`
+    Texts(Vec<String>),
+}
+
+/// A statement in the making. Its text depends on the shape of the search alone, never on its values, so that
+/// prepared statements are shared.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sql {
+    text: String,
+    binds: Vec<Bind>,
+}
+
+impl Sql {
+    /// Appends fixed text.
+    pub fn push(&mut self, text: &str) -> &mut Sql {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Appends a placeholder for the value, with its type.
+    pub fn bind(&mut self, value: Bind) -> &mut Sql {
+        let kind = match &value {
+            Bind::Long(_) => "int8",
+            Bind::Longs(_) => "int8[]",
+            Bind::Int(_) => "int4",
+            Bind::Text(_) => "text",
+            Bind::Texts(_) => "text[]",
+        };
+        self.binds.push(value);
+        self.text.push_str(&format!("${}::{kind}", self.binds.len()));
+        self
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The values, in the order of their placeholders.
+    pub fn binds(&self) -> &[Bind] {
+        &self.binds
+    }
+}

@@ -1,0 +1,294 @@
+//! The access-path picker: which statement answers a search.
+//!
+//! PostgreSQL's planner is not left to choose between walking a sorted index and a GIN: its estimates for several
+//! common tokens are off by orders of magnitude. Drivers are tried in order of expected rarity; a common token is
+//! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
+
+use super::residual::{handles, push};
+use super::sort::{Key, is_by_date, is_one_column, keys, push_after, push_order};
+use super::{Bind, Sql};
+use crate::condition::Condition;
+use crate::cursor::Cursor;
+use crate::filter::condition;
+use crate::keyer::Keyer;
+use crate::query::Query;
+use crate::registry::Registry;
+
+/// Rows walked along the sort order before the GIN is asked.
+const WALK_BUDGET: i64 = 2000;
+
+/// The columns of a match, as the store reads them.
+const COLUMNS: &str = "r.handle, r.version, r.updated_at, r.method, r.id, r.json, r.packed";
+
+/// The statements of a search, tried in order.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The statements.
+    pub steps: Vec<Step>,
+    /// Sort values each row carries after its columns: true where it is a text, false where a number.
+    pub places: Vec<bool>,
+}
+
+/// One statement.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What driver it uses, for explanations and tests.
+    pub shape: &'static str,
+    /// The statement.
+    pub sql: Sql,
+    /// False: it is the answer only when it fills the page.
+    pub complete: bool,
+}
+
+/// The statements of a page of `limit` matches.
+pub fn page(query: &Query, registry: &Registry, keyer: &Keyer, limit: usize) -> Plan {
+    let number = registry.number(&query.type_name).unwrap_or(0);
+    let condition = condition(query, registry, keyer);
+    let keys = keys(query, keyer);
+    let places = keys.iter().map(|k| !k.is_number()).collect();
+    let shape = Shape {
+        type_id: i32::from(number),
+        parts: match condition {
+            Condition::All(parts) => parts,
+            one => vec![one],
+        },
+        keys,
+        cursor: query.cursor.as_ref(),
+        limit: i64::try_from(limit).unwrap_or(i64::MAX),
+    };
+    Plan { steps: shape.steps(), places }
+}
+
+/// All matches, at most `limit`, in no particular order: conditional interactions.
+pub fn matching(query: &Query, registry: &Registry, keyer: &Keyer, limit: usize) -> Plan {
+    let mut plain = query.clone();
+    plain.sort.clear();
+    plain.cursor = None;
+    page(&plain, registry, keyer, limit)
+}
+
+/// The number of matches; at most `limit` are counted when there is one.
+pub fn count(query: &Query, registry: &Registry, keyer: &Keyer, limit: Option<i64>) -> Sql {
+    let number = registry.number(&query.type_name).unwrap_or(0);
+    let condition = condition(query, registry, keyer);
+    let mut sql = Sql::default();
+    if let (Condition::Codes(codes), None) = (&condition, limit)
+        && let [code] = codes.as_slice()
+    {
+        // Index-only on both sides: first codings are a column, further ones are entries.
+        sql.push("select (select count(*) from resource r where r.primary_code = ").bind(Bind::Long(*code));
+        sql.push(") + (select count(*) from ordered_entry e where e.key = ").bind(Bind::Long(*code)).push(")");
+        return sql;
+    }
+    sql.push("select count(*) from (select 1 from resource r where r.type_id = ").bind(Bind::Int(number.into()));
+    push_and(&[condition], &mut sql);
+    if let Some(limit) = limit {
+        sql.push(" limit ").bind(Bind::Long(limit));
+    }
+    sql.push(") found");
+    sql
+}
+
+/// Resources of a type that meet a condition, at most `limit`: reverse includes.
+pub fn include(type_number: u16, condition: Condition, limit: usize) -> Sql {
+    let mut sql = Sql::default();
+    sql.push("select ").push(COLUMNS).push(" from resource r where r.type_id = ");
+    sql.bind(Bind::Int(type_number.into()));
+    push_and(&[condition.simplify()], &mut sql);
+    sql.push(" limit ").bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));
+    sql
+}
+
+fn push_and(parts: &[Condition], sql: &mut Sql) {
+    for part in parts {
+        if *part != Condition::All(Vec::new()) {
+            sql.push(" and ");
+            push(part, sql);
+        }
+    }
+}
+
+struct Shape<'q> {
+    type_id: i32,
+    parts: Vec<Condition>,
+    keys: Vec<Key>,
+    cursor: Option<&'q Cursor>,
+    limit: i64,
+}
+
+/// How well a condition drives a search: lower is better.
+fn rank(part: &Condition, by_date: bool) -> Option<u8> {
+    match part {
+        Condition::Ids(..) => Some(0),
+        Condition::Patient(one) if one.len() == 1 => Some(1),
+        Condition::Keys(_) => Some(2),
+        Condition::TextPrefix(..) | Condition::TextContains(..) => Some(3),
+        Condition::Codes(one) if one.len() == 1 && by_date => Some(4),
+        Condition::Any(each) if !each.is_empty() && each.iter().all(is_text) => Some(5),
+        Condition::Tokens(_) | Condition::Codes(_) => Some(6),
+        _ => None,
+    }
+}
+
+fn is_text(part: &Condition) -> bool {
+    matches!(part, Condition::TextPrefix(..) | Condition::TextContains(..))
+}
+
+impl Shape<'_> {
+    fn steps(&self) -> Vec<Step> {
+        let by_date = is_by_date(&self.keys);
+        let ranked = self.parts.iter().enumerate().filter_map(|(i, p)| Some((rank(p, by_date)?, i)));
+        let Some((rank, driver)) = ranked.min() else { return vec![self.walk(None)] };
+        let rest: Vec<Condition> =
+            self.parts.iter().enumerate().filter(|(i, _)| *i != driver).map(|(_, p)| p.clone()).collect();
+        let Some(driver) = self.parts.get(driver) else { return vec![self.walk(None)] };
+        match (rank, driver) {
+            (0, _) => vec![self.driven("id", driver, &rest, true)],
+            (1, _) => vec![self.driven("patient", driver, &rest, true)],
+            (2, _) => vec![self.driven("gin", driver, &rest, true)],
+            (3 | 5, _) => vec![self.strings(driver, &rest)],
+            (4, Condition::Codes(codes)) => vec![self.code(codes.first().copied().unwrap_or(0), &rest)],
+            // A common token: along the order first, when there is an index to walk.
+            _ if is_one_column(&self.keys) => {
+                vec![self.walk(Some(WALK_BUDGET)), self.driven("gin", driver, &rest, false)]
+            }
+            _ => vec![self.driven("gin", driver, &rest, false)],
+        }
+    }
+
+    fn select(&self, sql: &mut Sql) {
+        sql.push("select ").push(COLUMNS);
+        for (i, key) in self.keys.iter().enumerate() {
+            sql.push(", ");
+            key.push(i, sql);
+            sql.push(&format!(" as s{i}"));
+        }
+    }
+
+    fn joins(&self, sql: &mut Sql) {
+        for (i, key) in self.keys.iter().enumerate() {
+            key.push_join(i, sql);
+        }
+    }
+
+    /// ` and <after the cursor> order by .. limit ..`.
+    fn tail(&self, sql: &mut Sql) {
+        push_after(&self.keys, self.cursor, sql);
+        self.order(sql);
+    }
+
+    fn order(&self, sql: &mut Sql) {
+        push_order(&self.keys, self.cursor, sql);
+        sql.push(" limit ").bind(Bind::Long(self.limit));
+    }
+
+    fn done(shape: &'static str, sql: Sql) -> Step {
+        Step { shape, sql, complete: true }
+    }
+
+    /// Along the order of an index of the type, filtering; within a budget when there is one.
+    fn walk(&self, budget: Option<i64>) -> Step {
+        let mut sql = Sql::default();
+        if !self.keys.iter().all(Key::is_column) {
+            return self.gathered(&self.parts);
+        }
+        self.select(&mut sql);
+        match budget {
+            None => {
+                sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
+                push_and(&self.parts, &mut sql);
+                self.tail(&mut sql);
+                Self::done("walk", sql)
+            }
+            Some(budget) => {
+                sql.push(" from (select r.* from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
+                push_after(&self.keys, self.cursor, &mut sql);
+                push_order(&self.keys, self.cursor, &mut sql);
+                sql.push(" limit ").bind(Bind::Long(budget)).push(") r where true");
+                push_and(&self.parts, &mut sql);
+                self.order(&mut sql);
+                Step { shape: "budgeted walk", sql, complete: false }
+            }
+        }
+    }
+
+    /// Driven by one condition on columns of the row. `few`: its matches are few enough to carry their bodies.
+    fn driven(&self, shape: &'static str, driver: &Condition, rest: &[Condition], few: bool) -> Step {
+        let mut sql = Sql::default();
+        let sides = !self.keys.iter().all(Key::is_column);
+        if few && !sides {
+            sql.push("with r as materialized (select r.* from resource r where ");
+            push(driver, &mut sql);
+            sql.push(") ");
+            self.select(&mut sql);
+            sql.push(" from r where r.type_id = ").bind(Bind::Int(self.type_id));
+            push_and(rest, &mut sql);
+            self.tail(&mut sql);
+            return Self::done(shape, sql);
+        }
+        sql.push("with m as materialized (select r.handle from resource r where ");
+        push(driver, &mut sql);
+        sql.push(" and r.type_id = ").bind(Bind::Int(self.type_id));
+        push_and(rest, &mut sql);
+        sql.push(") ");
+        self.from_m(sql, shape)
+    }
+
+    /// All matches gathered, then sorted by what is beside the row.
+    fn gathered(&self, parts: &[Condition]) -> Step {
+        let mut sql = Sql::default();
+        sql.push("with m as materialized (select r.handle from resource r where r.type_id = ");
+        sql.bind(Bind::Int(self.type_id));
+        push_and(parts, &mut sql);
+        sql.push(") ");
+        self.from_m(sql, "gathered")
+    }
+
+    fn from_m(&self, mut sql: Sql, shape: &'static str) -> Step {
+        self.select(&mut sql);
+        sql.push(" from m join resource r on r.handle = m.handle");
+        self.joins(&mut sql);
+        sql.push(" where true");
+        self.tail(&mut sql);
+        Self::done(shape, sql)
+    }
+
+    /// Driven by text entries.
+    fn strings(&self, driver: &Condition, rest: &[Condition]) -> Step {
+        let mut sql = Sql::default();
+        let alternatives = match driver {
+            Condition::Any(each) => each.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        sql.push("with m as materialized (");
+        for (i, each) in alternatives.iter().enumerate() {
+            sql.push(if i == 0 { "" } else { " union " });
+            handles(each, &mut sql);
+        }
+        // One text entry can be there for several parts of one name.
+        sql.push(if alternatives.len() == 1 { " group by e.handle) " } else { ") " });
+        self.select(&mut sql);
+        sql.push(" from m join resource r on r.handle = m.handle");
+        self.joins(&mut sql);
+        sql.push(" where r.type_id = ").bind(Bind::Int(self.type_id));
+        push_and(rest, &mut sql);
+        self.tail(&mut sql);
+        Self::done("strings", sql)
+    }
+
+    /// Along the dates of one code: first codings by the column, further ones by their entries.
+    fn code(&self, code: i64, rest: &[Condition]) -> Step {
+        let mut sql = Sql::default();
+        self.select(&mut sql);
+        sql.push(" from ((select r.* from resource r where r.primary_code = ").bind(Bind::Long(code));
+        push_and(rest, &mut sql);
+        self.tail(&mut sql);
+        sql.push(") union all (select r.* from ordered_entry e join resource r on r.handle = e.handle where e.key = ");
+        sql.bind(Bind::Long(code));
+        push_and(rest, &mut sql);
+        self.tail(&mut sql);
+        sql.push(")) r");
+        self.order(&mut sql);
+        Self::done("code", sql)
+    }
+}

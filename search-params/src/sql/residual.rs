@@ -1,0 +1,129 @@
+//! Conditions as SQL on one row `r` of `resource`.
+
+use super::{Bind, Sql};
+use crate::condition::{Condition, DateTest};
+use crate::rows::{CONTINUED, DATE_MIN};
+
+/// The id of a row: stored when a client chose it, else its handle.
+pub(super) const ID: &str = "coalesce(r.id, lpad(to_hex(r.handle), 16, '0'))";
+
+/// Upper end of the primary date: not stored when it is the second that begins at the lower end.
+const DATE_HIGH: &str = "coalesce(r.date_high, r.date + 999999)";
+
+pub(super) fn push(condition: &Condition, sql: &mut Sql) {
+    match condition {
+        Condition::All(parts) => list(parts, " and ", "true", sql),
+        Condition::Any(parts) => list(parts, " or ", "false", sql),
+        Condition::Not(inner) => {
+            sql.push("not (");
+            push(inner, sql);
+            sql.push(")");
+        }
+        Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => {
+            let operator = if keys.len() == 1 { "r.keys @> " } else { "r.keys && " };
+            sql.push(operator).bind(Bind::Longs(keys.clone()));
+        }
+        Condition::Patient(handles) => one_of("r.patient", handles, sql),
+        Condition::Ids(handles, ids) => {
+            sql.push("r.handle = any(").bind(Bind::Longs(handles.clone()));
+            sql.push(") and ").push(ID).push(" = any(").bind(Bind::Texts(ids.clone())).push(")");
+        }
+        Condition::Present(bit) => {
+            sql.push("(r.present & ").bind(Bind::Long(1 << bit)).push(") <> 0");
+        }
+        Condition::PrimaryDate(test) => primary_date(test, sql),
+        Condition::Updated(test) => range("r.updated_at", "r.updated_at", test, sql),
+        Condition::DateEntry(key, test) => {
+            sql.push("r.handle in (select e.handle from ordered_entry e where e.key = ").bind(Bind::Long(*key));
+            sql.push(" and ");
+            range("e.value", "e.extra", test, sql);
+            sql.push(")");
+        }
+        Condition::NumberEntry { .. } | Condition::TextPrefix(..) | Condition::TextContains(..) => {
+            sql.push("r.handle in (");
+            handles(condition, sql);
+            sql.push(")");
+        }
+    }
+}
+
+/// `select e.handle ..` of a condition that is answered by entries.
+pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
+    match condition {
+        Condition::NumberEntry { key, min, max, units } => {
+            sql.push("select e.handle from ordered_entry e where e.key = ").bind(Bind::Long(*key));
+            sql.push(" and e.value >= ").bind(Bind::Long(*min));
+            sql.push(" and e.value <= ").bind(Bind::Long(*max));
+            if !units.is_empty() {
+                sql.push(" and ");
+                one_of("e.extra", units, sql);
+            }
+        }
+        Condition::TextPrefix(key, text) => {
+            sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(*key));
+            sql.push(" and e.value >= ").bind(Bind::Text(text.clone()));
+            // In code point order nothing that begins with the text comes after it and the last code point.
+            sql.push(" and e.value < ").bind(Bind::Text(format!("{text}\u{10FFFF}")));
+            sql.push(" and (e.rank & ").bind(Bind::Int(CONTINUED.into())).push(") = 0");
+        }
+        Condition::TextContains(key, text) => {
+            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(*key));
+            sql.push(" and e.value like ").bind(Bind::Text(format!("%{escaped}%")));
+        }
+        other => {
+            sql.push("select r.handle from resource r where ");
+            push(other, sql);
+        }
+    }
+}
+
+fn list(parts: &[Condition], between: &str, empty: &str, sql: &mut Sql) {
+    if parts.is_empty() {
+        sql.push(empty);
+        return;
+    }
+    for (i, part) in parts.iter().enumerate() {
+        sql.push(if i == 0 { "(" } else { between });
+        push(part, sql);
+    }
+    sql.push(")");
+}
+
+fn one_of(column: &str, values: &[i64], sql: &mut Sql) {
+    match values {
+        [one] => sql.push(column).push(" = ").bind(Bind::Long(*one)),
+        many => sql.push(column).push(" = any(").bind(Bind::Longs(many.to_vec())).push(")"),
+    };
+}
+
+fn primary_date(test: &DateTest, sql: &mut Sql) {
+    sql.push("(");
+    range("r.date", DATE_HIGH, test, sql);
+    if test.low_min.is_none() {
+        // A resource without the date has the least lower bound and no upper one.
+        sql.push(" and (r.date > ").bind(Bind::Long(DATE_MIN)).push(" or r.date_high is not null)");
+    }
+    sql.push(")");
+}
+
+fn range(low: &str, high: &str, test: &DateTest, sql: &mut Sql) {
+    let tests = [
+        (low, " >= ", test.low_min),
+        (low, " <= ", test.low_max),
+        (high, " >= ", test.high_min),
+        (high, " <= ", test.high_max),
+    ];
+    let mut first = true;
+    for (column, operator, bound) in tests {
+        if let Some(bound) = bound {
+            if !std::mem::take(&mut first) {
+                sql.push(" and ");
+            }
+            sql.push(column).push(operator).bind(Bind::Long(bound));
+        }
+    }
+    if first {
+        sql.push("true");
+    }
+}

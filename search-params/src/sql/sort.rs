@@ -1,0 +1,191 @@
+//! The order of a page: sort keys, keyset conditions, `order by`.
+//!
+//! Missing values sort as the least value, so every key has a value and a page link can say where a page ended.
+
+use super::residual::ID;
+use super::{Bind, Sql};
+use crate::cursor::{Cursor, Place};
+use crate::keyer::{Form, Keyer};
+use crate::parameters::ParameterKind;
+use crate::query::{Query, Sort, Subject};
+use crate::registry::{Param, Role};
+
+/// One key of the order.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) descending: bool,
+    pub(super) by: By,
+}
+
+/// What a key is made of.
+#[derive(Debug, Clone)]
+pub(super) enum By {
+    /// `r.date`: indexed with type, code and patient.
+    Date,
+    /// `r.updated_at`: indexed with the type.
+    Updated,
+    /// The id.
+    Id,
+    /// The least or greatest ordered entry under these keys.
+    Ordered(Vec<i64>),
+    /// The least or greatest text entry under these keys.
+    Strings(Vec<i64>),
+    /// The least or greatest text at these paths of the body.
+    Body(Vec<String>),
+}
+
+/// The keys of a query's order. Without `_sort`: newest primary date first.
+pub(super) fn keys(query: &Query, keyer: &Keyer) -> Vec<Key> {
+    if query.sort.is_empty() {
+        return vec![Key { descending: true, by: By::Date }];
+    }
+    query.sort.iter().map(|sort| Key { descending: sort.descending, by: by(sort, keyer) }).collect()
+}
+
+fn by(sort: &Sort, keyer: &Keyer) -> By {
+    match &sort.by {
+        Subject::Id | Subject::Compartment(_) => By::Id,
+        Subject::LastUpdated => By::Updated,
+        Subject::Param(param) => by_param(param, keyer),
+    }
+}
+
+fn by_param(param: &Param, keyer: &Keyer) -> By {
+    if param.indexes.iter().any(|i| i.role == Role::PrimaryDate) {
+        return By::Date;
+    }
+    let under = |form| {
+        let each = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, form, &[]));
+        each.collect()
+    };
+    match param.kind {
+        ParameterKind::Date | ParameterKind::Number | ParameterKind::Quantity => By::Ordered(under(Form::Ordered)),
+        ParameterKind::String => By::Strings(under(Form::Folded)),
+        _ => By::Body(param.indexes.iter().flat_map(|i| i.paths.iter().cloned()).collect()),
+    }
+}
+
+impl Key {
+    /// True when the value is a column of the row.
+    pub(super) fn is_column(&self) -> bool {
+        matches!(self.by, By::Date | By::Updated | By::Id)
+    }
+
+    /// The SQL expression of the key; `i` numbers the side join.
+    pub(super) fn push(&self, i: usize, sql: &mut Sql) {
+        match &self.by {
+            By::Date => sql.push("r.date"),
+            By::Updated => sql.push("r.updated_at"),
+            By::Id => sql.push(ID).push(" collate \"C\""),
+            By::Ordered(_) => sql.push(&format!("coalesce(x{i}.v, ")).bind(Bind::Long(i64::MIN)).push(")"),
+            By::Strings(_) | By::Body(_) => sql.push(&format!("coalesce(x{i}.v, '') collate \"C\"")),
+        };
+    }
+
+    /// The side join that gathers the key's values for the matches in `m`.
+    pub(super) fn push_join(&self, i: usize, sql: &mut Sql) {
+        let edge = if self.descending { "max" } else { "min" };
+        match &self.by {
+            By::Date | By::Updated | By::Id => {}
+            By::Ordered(keys) => {
+                sql.push(&format!(" left join (select e.handle, {edge}(e.value) as v from ordered_entry e"));
+                sql.push(" where e.key = any(").bind(Bind::Longs(keys.clone()));
+                sql.push(&format!(") and e.handle in (select m.handle from m) group by e.handle) x{i} on x{i}.handle = r.handle"));
+            }
+            By::Strings(keys) => {
+                sql.push(&format!(" left join (select e.handle, {edge}(e.value) as v from string_entry e"));
+                sql.push(" where e.key = any(").bind(Bind::Longs(keys.clone()));
+                sql.push(&format!(") and e.handle in (select m.handle from m) group by e.handle) x{i} on x{i}.handle = r.handle"));
+            }
+            By::Body(paths) => {
+                sql.push(&format!(" left join lateral (select {edge}((j.v #>> '{{}}') collate \"C\") as v from ("));
+                for (n, path) in paths.iter().enumerate() {
+                    sql.push(if n == 0 { "" } else { " union all " });
+                    sql.push("select jsonb_path_query(r.json, (").bind(Bind::Text(path.clone()));
+                    sql.push(")::jsonpath) as v");
+                }
+                sql.push(&format!(") j) x{i} on true"));
+            }
+        }
+    }
+}
+
+/// True when the whole order runs along one index of (something, column, handle).
+pub(super) fn is_one_column(keys: &[Key]) -> bool {
+    matches!(keys, [Key { by: By::Date | By::Updated, .. }])
+}
+
+/// True when the order is by primary date alone.
+pub(super) fn is_by_date(keys: &[Key]) -> bool {
+    matches!(keys, [Key { by: By::Date, .. }])
+}
+
+/// Directions as walked: a `previous` page is walked the other way.
+fn descending(key: &Key, cursor: Option<&Cursor>) -> bool {
+    key.descending != cursor.is_some_and(|c| c.backwards)
+}
+
+/// Ties are settled by the handle, in the direction of the first key.
+fn handle_descending(keys: &[Key], cursor: Option<&Cursor>) -> bool {
+    keys.first().is_some_and(|k| descending(k, cursor))
+}
+
+/// ` and <the row comes after the cursor>`.
+pub(super) fn push_after(keys: &[Key], cursor: Option<&Cursor>, sql: &mut Sql) {
+    let Some(at) = cursor else { return };
+    let down = handle_descending(keys, cursor);
+    let place = |place: &Place| match place {
+        Place::Number(n) => Bind::Long(*n),
+        Place::Text(t) => Bind::Text(t.clone()),
+    };
+    if keys.iter().all(|k| descending(k, cursor) == down) {
+        sql.push(" and (");
+        for (i, key) in keys.iter().enumerate() {
+            key.push(i, sql);
+            sql.push(", ");
+        }
+        sql.push(if down { "r.handle) < (" } else { "r.handle) > (" });
+        for value in &at.places {
+            sql.bind(place(value)).push(", ");
+        }
+        sql.bind(Bind::Long(at.handle)).push(")");
+        return;
+    }
+    // Mixed directions: after by the first key, or equal there and after by the rest.
+    sql.push(" and (");
+    for (i, key) in keys.iter().enumerate() {
+        equal_before(keys, i, at, &place, sql);
+        key.push(i, sql);
+        sql.push(if descending(key, cursor) { " < " } else { " > " });
+        if let Some(value) = at.places.get(i) {
+            sql.bind(place(value));
+        }
+        sql.push(" or ");
+    }
+    equal_before(keys, keys.len(), at, &place, sql);
+    sql.push(if down { "r.handle < " } else { "r.handle > " }).bind(Bind::Long(at.handle)).push(")");
+}
+
+fn equal_before(keys: &[Key], until: usize, at: &Cursor, place: &dyn Fn(&Place) -> Bind, sql: &mut Sql) {
+    for (i, (key, value)) in keys.iter().zip(&at.places).take(until).enumerate() {
+        key.push(i, sql);
+        sql.push(" = ").bind(place(value)).push(" and ");
+    }
+}
+
+/// ` order by ..`.
+pub(super) fn push_order(keys: &[Key], cursor: Option<&Cursor>, sql: &mut Sql) {
+    sql.push(" order by ");
+    for (i, key) in keys.iter().enumerate() {
+        key.push(i, sql);
+        sql.push(if descending(key, cursor) { " desc, " } else { ", " });
+    }
+    sql.push(if handle_descending(keys, cursor) { "r.handle desc" } else { "r.handle" });
+}
+
+impl Key {
+    /// True when the key's values are numbers, false when they are texts.
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self.by, By::Date | By::Updated | By::Ordered(_))
+    }
+}
