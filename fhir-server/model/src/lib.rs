@@ -6,9 +6,12 @@ pub mod date;
 pub mod decimal;
 pub mod error;
 pub mod fhirpath;
+pub mod interaction;
 pub mod json;
 pub mod key;
+pub mod reference;
 pub mod types;
+pub mod url;
 pub mod xml;
 
 pub use error::{Error, Kind, Result};
