@@ -1,0 +1,224 @@
+//! The supervisor: start, watch, restart, stop.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::binaries::{self, Binaries, Search};
+use crate::cluster;
+use crate::connection::Connection;
+use crate::download::Download;
+use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::leftover;
+use crate::postmaster::{Postmaster, bound_log};
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The directory everything is kept in; made where missing.
+    pub data_dir: PathBuf,
+    /// Where PostgreSQL's programs are looked for.
+    pub search: Search,
+    /// What to fetch when none are found.
+    pub download: Option<Download>,
+    /// The most connections PostgreSQL takes.
+    pub connections_max: u16,
+    /// Off for tests only: commits are then not flushed to disk.
+    pub durable: bool,
+    /// Further settings of PostgreSQL, which win over ours.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Options {
+    /// The defaults, with what is installed on this machine and no download.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Options {
+        Options {
+            data_dir: data_dir.into(),
+            search: Search::machine(),
+            download: None,
+            connections_max: 100,
+            durable: true,
+            settings: Vec::new(),
+        }
+    }
+}
+
+/// What the database is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It answers; this is the postmaster's process id.
+    Running(u32),
+    /// It has ended unasked and is being started again.
+    Restarting,
+    /// It was stopped.
+    Stopped,
+}
+
+/// A PostgreSQL of our own. It is stopped by [`Embedded::stop`], and also when this is dropped or the process ends.
+#[derive(Debug)]
+pub struct Embedded {
+    connection: Connection,
+    state: watch::Receiver<State>,
+    stop: oneshot::Sender<()>,
+    supervisor: JoinHandle<()>,
+}
+
+impl Embedded {
+    /// Locks the data directory, finds the programs, makes the cluster on the first start, starts it and waits until it
+    /// answers. What an earlier, killed server left running there is stopped first.
+    pub async fn start(options: Options) -> Result<Embedded> {
+        let home = Home::open(&options.data_dir)?;
+        let connection = Connection::new(&home.sockets);
+        let binaries = find(&options, &home).await?;
+        leftover::clear(&home.cluster(), &home.sockets).await?;
+        cluster::make(&home, &binaries, options.durable).await?;
+        cluster::configure(&home, &binaries, options.connections_max, options.durable, &options.settings)
+            .await?;
+        let postmaster = Postmaster::start(&home, &binaries, &connection).await?;
+        tracing::info!(
+            "PostgreSQL {} runs in {} (process {})",
+            binaries.major,
+            home.dir.display(),
+            postmaster.pid
+        );
+        let (states, state) = watch::channel(State::Running(postmaster.pid));
+        let (stop, stopping) = oneshot::channel();
+        let supervised = Supervisor { home, binaries, connection: connection.clone(), states };
+        let supervisor = tokio::spawn(supervised.run(postmaster, stopping));
+        Ok(Embedded { connection, state, stop, supervisor })
+    }
+
+    /// How to connect, as the owner of the database.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The same as a URL.
+    pub fn url(&self) -> String {
+        self.connection.url()
+    }
+
+    /// The state, and its changes.
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// The postmaster's process id, while it runs.
+    pub fn postmaster_pid(&self) -> Option<u32> {
+        match *self.state.borrow() {
+            State::Running(pid) => Some(pid),
+            State::Restarting | State::Stopped => None,
+        }
+    }
+
+    /// Ends all connections, stops PostgreSQL cleanly, waits for it, and frees the data directory.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.supervisor.await;
+    }
+}
+
+async fn find(options: &Options, home: &Home) -> Result<Binaries> {
+    let major = cluster::major(home);
+    let found = match (options.search.find(major)?, &options.download) {
+        (Some(found), _) => Ok(found),
+        (None, Some(download)) => match download.get(&home.dir).await {
+            Ok(found) if major.is_none_or(|major| major == found.major) => Ok(found),
+            Ok(found) => Err(format!("; what can be fetched is PostgreSQL {}", found.major)),
+            Err(error) => Err(format!("; {error}")),
+        },
+        (None, None) => Err(String::new()),
+    };
+    let found = found.map_err(|download| Error::NotFound {
+        wanted: binaries::wanted(major),
+        looked: options.search.looked(),
+        download,
+    })?;
+    if let Some(blocked) = home.owner.blocked_at(&found.dir) {
+        return Err(Error::Unreachable { user: home.owner.name.clone(), dir: found.dir, blocked });
+    }
+    Ok(found)
+}
+
+/// Holds the home, and with it the lock, until the postmaster has ended.
+struct Supervisor {
+    home: Home,
+    binaries: Binaries,
+    connection: Connection,
+    states: watch::Sender<State>,
+}
+
+/// The pause before the second, third ... attempt to start again; the first is made at once.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// A run this long counts as healthy: the next restart is made at once again.
+const HEALTHY: Duration = Duration::from_secs(60);
+
+const LOG_LOOK: Duration = Duration::from_secs(60);
+
+impl Supervisor {
+    async fn run(self, mut postmaster: Postmaster, mut stopping: oneshot::Receiver<()>) {
+        let mut pause = Duration::ZERO;
+        loop {
+            let started = Instant::now();
+            let status = tokio::select! {
+                // A dropped `Embedded` asks for the same as a stopped one.
+                _ = &mut stopping => break,
+                status = self.watch(&mut postmaster) => status,
+            };
+            tracing::error!("PostgreSQL ended unasked ({status}): starting it again");
+            self.states.send_replace(State::Restarting);
+            if started.elapsed() > HEALTHY {
+                pause = Duration::ZERO;
+            }
+            postmaster = tokio::select! {
+                _ = &mut stopping => {
+                    self.states.send_replace(State::Stopped);
+                    return;
+                }
+                postmaster = self.restart(&mut pause) => postmaster,
+            };
+            self.states.send_replace(State::Running(postmaster.pid));
+        }
+        postmaster.stop().await;
+        self.states.send_replace(State::Stopped);
+    }
+
+    /// Waits for the end of the postmaster, and keeps its log short meanwhile.
+    async fn watch(&self, postmaster: &mut Postmaster) -> String {
+        loop {
+            match tokio::time::timeout(LOG_LOOK, postmaster.ended()).await {
+                Ok(Ok(status)) => return status.to_string(),
+                Ok(Err(error)) => return error.to_string(),
+                Err(_) => {
+                    if let Err(error) = bound_log(&self.home.log()) {
+                        tracing::warn!("{error}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries until it succeeds: a full disk is freed, a missing library comes back, and then so does the database.
+    async fn restart(&self, pause: &mut Duration) -> Postmaster {
+        loop {
+            tokio::time::sleep(*pause).await;
+            *pause = (*pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+            let attempt = async {
+                leftover::clear(&self.home.cluster(), &self.home.sockets).await?;
+                Postmaster::start(&self.home, &self.binaries, &self.connection).await
+            };
+            match attempt.await {
+                Ok(postmaster) => {
+                    tracing::info!("PostgreSQL runs again (process {})", postmaster.pid);
+                    return postmaster;
+                }
+                Err(error) => tracing::error!("{error}"),
+            }
+        }
+    }
+}
