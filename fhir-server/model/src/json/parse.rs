@@ -30,6 +30,20 @@ struct Parser<'t> {
     nodes: Vec<Node>,
 }
 
+/// Eight bytes from `at`, the first one lowest; zeros after the end.
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let rest = bytes.get(at..).unwrap_or_default();
+    if let Some(eight) = rest.first_chunk() {
+        return u64::from_le_bytes(*eight);
+    }
+    rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// A word of the same byte eight times.
+const fn every(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
 /// The key of a member: its span and whether it holds escapes.
 #[derive(Clone, Copy, Default)]
 struct Key {
@@ -45,6 +59,10 @@ impl Parser<'_> {
     fn space(&mut self) {
         while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
             self.at += 1;
+            // Indentation.
+            while word(self.bytes, self.at) == every(b' ') {
+                self.at += 8;
+            }
         }
     }
 
@@ -134,25 +152,34 @@ impl Parser<'_> {
     }
 
     fn refuse_duplicates(&self, first: u32, end: u32) -> Result<()> {
-        // FHIR objects have few members: comparing pairs beats sorting until there are many.
+        // FHIR objects have few members: comparing pairs beats sorting until there are many. Most pairs differ in
+        // their length or their first eight bytes.
         const PAIRS_MAX: usize = 16;
-        let mut few: [&[u8]; PAIRS_MAX] = [b""; PAIRS_MAX];
+        let mut marks = [0; PAIRS_MAX];
         let mut at = first;
         let mut count = 0;
         while at < end {
             let Some(node) = self.nodes.get(at as usize) else { break };
-            let key = self.raw(node.key);
-            let Some(slot) = few.get_mut(count).filter(|_| !node.key_escaped) else {
+            let Some(slot) = marks.get_mut(count).filter(|_| !node.key_escaped) else {
                 return self.refuse_duplicates_of_many(first, end);
             };
-            *slot = key;
-            if few.iter().take(count).any(|seen| *seen == key) {
-                return fail(node.key.0 as usize, "a key stands twice in one object");
+            let mark = self.mark(node.key);
+            *slot = mark;
+            if marks.iter().take(count).any(|seen| *seen == mark) {
+                return self.refuse_duplicates_of_many(first, end);
             }
             count += 1;
             at = node.next;
         }
         Ok(())
+    }
+
+    /// Equal for equal keys, and seldom otherwise.
+    fn mark(&self, key: (u32, u32)) -> u64 {
+        let length = key.1 - key.0;
+        let word = word(self.bytes, key.0 as usize);
+        let kept = if length >= 8 { word } else { word & ((1 << (8 * length)) - 1) };
+        kept ^ u64::from(length).rotate_right(8)
     }
 
     fn refuse_duplicates_of_many(&self, first: u32, end: u32) -> Result<()> {
@@ -264,11 +291,7 @@ impl Parser<'_> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(stop) = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20) else {
-                return fail(start, "a string does not end");
-            };
-            self.at += stop;
+            self.plain();
             match self.peek() {
                 b'"' => {
                     let span = (start as u32, self.at as u32);
@@ -279,8 +302,25 @@ impl Parser<'_> {
                     escaped = true;
                     self.escape()?;
                 }
+                _ if self.at >= self.bytes.len() => return fail(start, "a string does not end"),
                 _ => return fail(self.at, "a control character in a string"),
             }
+        }
+    }
+
+    /// Steps to the next byte that means something in a string: a quote, a backslash, a control character, the end.
+    fn plain(&mut self) {
+        loop {
+            let word = word(self.bytes, self.at);
+            // A byte's high bit is set where subtracting borrows: https://graphics.stanford.edu/~seander/bithacks.html
+            let below = |word: u64, least: u8| word.wrapping_sub(every(least)) & !word;
+            let special = below(word, 0x20) | below(word ^ every(b'"'), 1) | below(word ^ every(b'\\'), 1);
+            let special = special & every(0x80);
+            if special != 0 {
+                self.at += special.trailing_zeros() as usize / 8;
+                return;
+            }
+            self.at += 8;
         }
     }
 
