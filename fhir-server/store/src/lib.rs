@@ -1,1 +1,126 @@
-//! .
+//! The resource store: the only crate that talks to PostgreSQL for resources.
+//!
+//! One narrow row per current version, history beside it, index entries from `fhir-search` in the same transaction.
+//!
+//! **Invariants:** nothing is readable or writable without a [`Scope`]; what is acknowledged is durable and indexed;
+//! no advisory locks, LISTEN, triggers or sequences; no state that matters lives in this process.
+
+mod body;
+mod codec;
+mod connections;
+mod failure;
+mod feed;
+mod history;
+mod migrate;
+mod read;
+mod scope;
+mod search;
+mod secrets;
+mod stamp;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod version;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fhir_model::Result;
+use fhir_search::Registry;
+use fhir_search::cursor::Secret;
+use fhir_search::keyer::Keyer;
+
+pub use feed::{Change, FeedPlace};
+pub use history::{History, HistoryOf, HistoryPage};
+pub use migrate::migrate;
+pub use scope::Scope;
+pub use search::{Count, Page};
+pub use stamp::Stamp;
+pub use version::{Found, Method, Version};
+pub use write::{Claim, Commit, Write};
+
+/// How the store behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Connections for searches and writes.
+    pub connections_max: usize,
+    /// A statement that takes longer is stopped.
+    pub statement_timeout: Duration,
+    /// Current versions are kept compressed instead of as JSONB.
+    pub packed: bool,
+    /// The server's public base url: absolute references below it are local.
+    pub base: String,
+    /// Most resources that includes add to a page.
+    pub include_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            connections_max: 16,
+            statement_timeout: Duration::from_secs(30),
+            packed: false,
+            base: String::new(),
+            include_max: 1000,
+        }
+    }
+}
+
+/// The store of one database.
+pub struct Store {
+    connections: connections::Connections,
+    registry: Arc<Registry>,
+    keyer: Keyer,
+    secret: Secret,
+    options: Options,
+    clock: stamp::Clock,
+    ids: stamp::Ids,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// Connects to a migrated database. Fails when it cannot be reached or is not migrated.
+    pub async fn open(url: &str, options: Options, registry: Arc<Registry>) -> Result<Arc<Store>> {
+        let connections = connections::Connections::open(url, &options).await?;
+        let secrets = secrets::load(&connections).await?;
+        let clock = stamp::Clock::new(secrets::random_id());
+        let store = Arc::new(Store {
+            connections,
+            registry,
+            keyer: Keyer::new(secrets.keys),
+            secret: Secret(secrets.cursors),
+            options,
+            clock,
+            ids: stamp::Ids::default(),
+        });
+        feed::announce(&store).await?;
+        Ok(store)
+    }
+
+    /// Asks the database for a sign of life.
+    pub async fn ping(&self) -> Result<()> {
+        let client = self.connections.client().await?;
+        client.query_one("select 1", &[]).await.map_err(failure::classify)?;
+        Ok(())
+    }
+
+    /// The search parameters it indexes by.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The key that page links are sealed with.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// (connections in use, connections there may be): for metrics.
+    pub fn pool(&self) -> (usize, usize) {
+        self.connections.usage()
+    }
+}

@@ -1,0 +1,177 @@
+//! Bodies: JSONB for analysts, packed where JSONB is not exact, text with `resourceType` first for clients.
+
+use bytes::Bytes;
+use fhir_model::json::{Doc, Kind, Ref};
+use fhir_model::{Error, Result};
+use memchr::memmem;
+use tokio_postgres::types::{FromSql, ToSql, Type, to_sql_checked};
+
+use crate::codec;
+
+/// JSONB as its text, without a copy.
+pub(crate) struct Jsonb<'a>(pub(crate) &'a str);
+
+/// The version byte of JSONB's binary form.
+const JSONB_VERSION: u8 = 1;
+
+impl<'a> FromSql<'a> for Jsonb<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> std::result::Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        match raw.split_first() {
+            Some((&JSONB_VERSION, text)) => Ok(Jsonb(std::str::from_utf8(text)?)),
+            _ => Err("not a known version of jsonb".into()),
+        }
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::JSONB
+    }
+}
+
+impl std::fmt::Debug for Jsonb<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Jsonb({} bytes)", self.0.len())
+    }
+}
+
+impl ToSql for Jsonb<'_> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut bytes::BytesMut,
+    ) -> std::result::Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(&[JSONB_VERSION]);
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(tokio_postgres::types::IsNull::No)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::JSONB
+    }
+
+    to_sql_checked!();
+}
+
+/// True when JSONB gives the numbers back as they were written: it has no exponents and no negative zero.
+pub(crate) fn is_exact_as_jsonb(doc: &Doc) -> bool {
+    fn exact(value: Ref<'_>) -> bool {
+        match value.kind() {
+            Kind::Number => {
+                let digits = value.raw();
+                let exponent = digits.bytes().any(|b| matches!(b, b'e' | b'E'));
+                let negative_zero = digits.starts_with('-') && digits.bytes().all(|b| matches!(b, b'-' | b'0' | b'.'));
+                !exponent && !negative_zero
+            }
+            Kind::Array | Kind::Object => value.children().all(exact),
+            _ => true,
+        }
+    }
+    exact(doc.root())
+}
+
+/// The text of a row's body, `resourceType` first.
+pub(crate) fn read(json: Option<Jsonb<'_>>, packed: Option<&[u8]>) -> Result<Bytes> {
+    match (json, packed) {
+        (Some(json), _) => Ok(type_first(json.0)),
+        (None, Some(packed)) => codec::unpack(packed),
+        (None, None) => Err(Error::internal("a row without a body")),
+    }
+}
+
+/// JSONB orders members by length and name; clients that stream want the type first.
+fn type_first(json: &str) -> Bytes {
+    let Some((start, end)) = type_member(json) else { return Bytes::copy_from_slice(json.as_bytes()) };
+    let (Some(before), Some(member), Some(after)) =
+        (json.get(1..start.saturating_sub(2)), json.get(start..end), json.get(end..))
+    else {
+        // It is first already.
+        return Bytes::copy_from_slice(json.as_bytes());
+    };
+    let mut out = Vec::with_capacity(json.len());
+    out.push(b'{');
+    out.extend_from_slice(member.as_bytes());
+    out.extend_from_slice(b", ");
+    out.extend_from_slice(before.as_bytes());
+    out.extend_from_slice(after.as_bytes());
+    Bytes::from(out)
+}
+
+/// The span of the outermost `"resourceType": ".."` in JSONB's text.
+fn type_member(json: &str) -> Option<(usize, usize)> {
+    const NAME: &[u8] = br#""resourceType": ""#;
+    let bytes = json.as_bytes();
+    let mut found = memmem::find_iter(bytes, NAME);
+    let first = found.next()?;
+    // Nearly always it is the only one; otherwise it is the one at the outermost level.
+    let start = if found.next().is_none() { first } else { outermost(json)? };
+    let value = start + NAME.len();
+    let length = memchr::memchr(b'"', bytes.get(value..)?)?;
+    Some((start, value + length + 1))
+}
+
+/// Offset of the key `resourceType` at the outermost level.
+fn outermost(json: &str) -> Option<usize> {
+    let bytes = json.as_bytes();
+    let (mut depth, mut at) = (0usize, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                if depth == 1 && bytes.get(at..)?.starts_with(br#""resourceType": "#) {
+                    return Some(at);
+                }
+                at += 1;
+                while let Some(stop) = memchr::memchr2(b'"', b'\\', bytes.get(at..)?) {
+                    at += stop;
+                    if bytes.get(at) == Some(&b'"') {
+                        break;
+                    }
+                    at += 2;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fhir_model::json::Limits;
+
+    #[test]
+    fn the_type_comes_first() {
+        let rows = [
+            (r#"{"id": "1", "resourceType": "A"}"#, r#"{"resourceType": "A", "id": "1"}"#),
+            (r#"{"resourceType": "A", "id": "1"}"#, r#"{"resourceType": "A", "id": "1"}"#),
+            (
+                r#"{"id": "\"", "contained": [{"resourceType": "B"}], "resourceType": "A", "x": {"y": 1}}"#,
+                r#"{"resourceType": "A", "id": "\"", "contained": [{"resourceType": "B"}], "x": {"y": 1}}"#,
+            ),
+            (r#"{"resourceType": "A"}"#, r#"{"resourceType": "A"}"#),
+        ];
+        for (stored, sent) in rows {
+            assert_eq!(type_first(stored), sent, "{stored}");
+        }
+    }
+
+    #[test]
+    fn what_jsonb_would_change_is_not_stored_as_jsonb() {
+        for (text, exact) in [
+            ("1.00", true),
+            ("12345678901234567890123456789.12345", true),
+            ("-1.50", true),
+            ("1e3", false),
+            ("1.5E-10", false),
+            ("-0", false),
+            ("-0.00", false),
+            ("[1,{\"a\":2e1}]", false),
+            ("\"1e3\"", true),
+        ] {
+            let doc = Doc::parse(text, Limits::default()).unwrap();
+            assert_eq!(is_exact_as_jsonb(&doc), exact, "{text}");
+        }
+    }
+}

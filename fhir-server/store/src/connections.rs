@@ -1,0 +1,90 @@
+//! Connections: a pool for searches and writes, a few shared ones for reads by key.
+//!
+//! Reads by primary key take microseconds, so they are pipelined on shared connections; whatever can take longer
+//! or waits for the disk has a connection of its own, so that nothing short queues behind it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use fhir_model::{Error, Result};
+use tokio_postgres::{Client, Config, NoTls, Statement};
+
+use crate::{Options, failure, read};
+
+/// Shared connections.
+const LANES: usize = 2;
+
+pub(crate) struct Connections {
+    pool: Pool,
+    config: Config,
+    lanes: Vec<Mutex<Option<Arc<Lane>>>>,
+    next: AtomicUsize,
+}
+
+/// A shared connection with its prepared statements.
+pub(crate) struct Lane {
+    pub(crate) client: Client,
+    pub(crate) read: Statement,
+    pub(crate) claim: Statement,
+}
+
+const CLAIM: &str = "select c.turn from claim c where c.key = $1::int8";
+
+impl Connections {
+    pub(crate) async fn open(url: &str, options: &Options) -> Result<Connections> {
+        let mut config: Config = url.parse().map_err(|e| Error::invalid("the database url is not one").because(e))?;
+        config.application_name("cari");
+        config.connect_timeout(std::time::Duration::from_secs(5));
+        let timeout = options.statement_timeout.as_millis();
+        config.options(format!("-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed"));
+        let manager =
+            Manager::from_config(config.clone(), NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let pool = Pool::builder(manager)
+            .max_size(options.connections_max.max(1))
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .wait_timeout(Some(std::time::Duration::from_secs(10)))
+            .build()
+            .map_err(Error::internal)?;
+        let lanes = (0..LANES).map(|_| Mutex::new(None)).collect();
+        Ok(Connections { pool, config, lanes, next: AtomicUsize::new(0) })
+    }
+
+    /// A connection of one's own.
+    pub(crate) async fn client(&self) -> Result<Object> {
+        self.pool.get().await.map_err(failure::of_pool)
+    }
+
+    /// A shared connection, connected anew when it was lost.
+    pub(crate) async fn lane(&self) -> Result<Arc<Lane>> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % LANES;
+        let Some(slot) = self.lanes.get(turn) else { return Err(Error::internal("no such lane")) };
+        let open = slot.lock().map(|l| l.clone()).unwrap_or_else(|e| e.into_inner().clone());
+        if let Some(lane) = open.filter(|l| !l.client.is_closed()) {
+            return Ok(lane);
+        }
+        let (client, connection) = self.config.connect(NoTls).await.map_err(|e| {
+            Error::new(fhir_model::Kind::Unavailable, "the database is not available at the moment; try again")
+                .because(e)
+        })?;
+        // The task ends with the connection; what waits on it then gets an error.
+        tokio::spawn(async move {
+            if let Err(e) = connection.await {
+                tracing::warn!("a database connection was lost: {e}");
+            }
+        });
+        let read = client.prepare(read::SQL).await.map_err(failure::classify)?;
+        let claim = client.prepare(CLAIM).await.map_err(failure::classify)?;
+        let lane = Arc::new(Lane { client, read, claim });
+        if let Ok(mut slot) = slot.lock() {
+            *slot = Some(lane.clone());
+        }
+        Ok(lane)
+    }
+
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size.saturating_sub(status.available), status.max_size)
+    }
+}

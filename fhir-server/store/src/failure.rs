@@ -1,0 +1,77 @@
+//! Database failures, classified once.
+
+use fhir_model::{Error, Kind};
+use tokio_postgres::error::SqlState;
+
+/// What a failure means for the caller.
+pub(crate) fn classify(e: tokio_postgres::Error) -> Error {
+    let kind = match e.code() {
+        Some(code) if *code == SqlState::QUERY_CANCELED => Kind::Timeout,
+        Some(code) if is_away(code) || is_transient(code) => Kind::Unavailable,
+        Some(_) => Kind::Internal,
+        // No answer of the database at all: the connection is gone.
+        None if e.is_closed() || is_io(&e) => Kind::Unavailable,
+        None => Kind::Internal,
+    };
+    let text = match kind {
+        Kind::Timeout => "the request took longer than this server allows; narrow it",
+        Kind::Unavailable => "the database is not available at the moment; try again",
+        _ => return Error::internal(e),
+    };
+    Error::new(kind, text).because(e)
+}
+
+/// A pool that has no connection to give.
+pub(crate) fn of_pool(e: deadpool_postgres::PoolError) -> Error {
+    match e {
+        deadpool_postgres::PoolError::Backend(e) => match classify(e) {
+            // Connecting can fail in ways that have no code; for the caller all of them mean: not now.
+            e if e.kind == Kind::Internal => unavailable(e),
+            e => e,
+        },
+        other => unavailable(other),
+    }
+}
+
+fn unavailable(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(Kind::Unavailable, "the database is not available at the moment; try again").because(e)
+}
+
+/// True for failures after which the same transaction may succeed.
+pub(crate) fn is_retryable(e: &tokio_postgres::Error) -> bool {
+    e.code().is_some_and(is_transient)
+}
+
+/// True when it is unknown whether a commit took place.
+pub(crate) fn is_lost(e: &tokio_postgres::Error) -> bool {
+    match e.code() {
+        Some(code) => is_away(code),
+        None => e.is_closed() || is_io(e),
+    }
+}
+
+/// True when another writer was first.
+pub(crate) fn is_duplicate(e: &tokio_postgres::Error) -> bool {
+    e.code() == Some(&SqlState::UNIQUE_VIOLATION)
+}
+
+fn is_transient(code: &SqlState) -> bool {
+    *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED
+}
+
+fn is_away(code: &SqlState) -> bool {
+    let code = code.code();
+    // Connection failures, shutdown and crash of the server, too many connections, disk full.
+    code.starts_with("08") || code.starts_with("57P") || code.starts_with("53")
+}
+
+fn is_io(e: &tokio_postgres::Error) -> bool {
+    let mut at: Option<&dyn std::error::Error> = Some(e);
+    while let Some(this) = at {
+        if this.is::<std::io::Error>() {
+            return true;
+        }
+        at = this.source();
+    }
+    false
+}

@@ -1,0 +1,134 @@
+//! The change feed: every version in commit order, without holes.
+//!
+//! Versions are handed out by (lastUpdated, row, version), but only up to the horizon: nothing younger than the
+//! oldest write that may still be open anywhere. Each process announces its own horizon in the table `writer`; one
+//! that has not done so for the length of a lease is taken for dead, and stops writing well before that itself.
+
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fhir_model::{Error, Result};
+
+use crate::scope::Scope;
+use crate::stamp::{LEASE_MICROS, now};
+use crate::version::Version;
+use crate::{Store, failure};
+
+/// A place in the feed; the default is its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FeedPlace {
+    updated_at: i64,
+    handle: i64,
+    version: u32,
+}
+
+impl Default for FeedPlace {
+    fn default() -> FeedPlace {
+        FeedPlace { updated_at: i64::MIN, handle: i64::MIN, version: 0 }
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The version that came; without a body it is a deletion.
+    pub version: Version,
+    /// Where to go on after it.
+    pub place: FeedPlace,
+}
+
+/// How often a process announces its horizon.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
+
+const ANNOUNCE: &str = "insert into writer (id, horizon, heartbeat_at) values ($1::int8, $2::int8, $3::int8) \
+     on conflict (id) do update set horizon = excluded.horizon, heartbeat_at = excluded.heartbeat_at";
+
+const FORGET: &str = "delete from writer w where w.heartbeat_at < $1::int8";
+
+const HORIZON: &str = "select min(w.horizon) from writer w where w.heartbeat_at >= $1::int8";
+
+const CHANGES: &str = "select v.* from unnest($1::int4[]) as t(id) cross join lateral ( \
+     (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, r.json, r.packed, true as current from resource r \
+     where r.type_id = t.id and r.updated_at >= $2::int8 and r.updated_at < $5::int8 \
+     and (r.updated_at, r.handle, r.version) > ($2::int8, $3::int8, $4::int4) \
+     order by r.updated_at, r.handle limit $6::int8) \
+     union all \
+     (select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, h.packed, false from resource_history h \
+     where h.type_id = t.id and h.updated_at >= $2::int8 and h.updated_at < $5::int8 \
+     and (h.updated_at, h.handle, h.version) > ($2::int8, $3::int8, $4::int4) \
+     order by h.updated_at, h.handle, h.version limit $6::int8)) v \
+     order by v.updated_at, v.handle, v.version limit $6::int8";
+
+/// Claims older than this are of writes long ended.
+const CLAIM_MICROS: i64 = 3_600_000_000;
+const FORGET_CLAIMS: &str = "delete from claim c where c.turn < $1::int8";
+
+/// Announces this process now, and again and again for as long as the store is there.
+pub(crate) async fn announce(store: &Arc<Store>) -> Result<()> {
+    store.announce().await?;
+    let store: Weak<Store> = Arc::downgrade(store);
+    tokio::spawn(async move {
+        let mut turn: u64 = 0;
+        loop {
+            tokio::time::sleep(ANNOUNCE_EVERY).await;
+            let Some(store) = store.upgrade() else { return };
+            if let Err(e) = store.announce().await {
+                tracing::warn!("this process could not announce itself to the database: {e}");
+            }
+            turn += 1;
+            if turn.is_multiple_of(600) {
+                if let Err(e) = store.tidy().await {
+                    tracing::warn!("old claims and writers could not be removed: {e}");
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+impl Store {
+    async fn announce(&self) -> Result<()> {
+        let (at, horizon) = (now(), self.clock.horizon());
+        let client = self.connections.client().await?;
+        let statement = client.prepare_cached(ANNOUNCE).await.map_err(failure::classify)?;
+        client.execute(&statement, &[&self.clock.process, &horizon, &at]).await.map_err(failure::classify)?;
+        self.clock.announced_at.store(at, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn tidy(&self) -> Result<()> {
+        let client = self.connections.client().await?;
+        client.execute(FORGET, &[&(now() - 2 * LEASE_MICROS)]).await.map_err(failure::classify)?;
+        client.execute(FORGET_CLAIMS, &[&(now() - CLAIM_MICROS)]).await.map_err(failure::classify)?;
+        Ok(())
+    }
+
+    /// The next changes after a place, oldest first; fewer than `limit` when the feed has no more for now.
+    pub async fn changes(&self, scope: &Scope, after: FeedPlace, limit: usize) -> Result<Vec<Change>> {
+        let _ = scope;
+        self.announce().await?;
+        let client = self.connections.client().await?;
+        let row = client.query_one(HORIZON, &[&(now() - LEASE_MICROS)]).await.map_err(failure::classify)?;
+        let horizon: Option<i64> = row.try_get(0).map_err(Error::internal)?;
+        let Some(horizon) = horizon else { return Ok(Vec::new()) };
+        let definitions = self.registry.definitions();
+        let types: Vec<i32> =
+            definitions.resource_types().filter_map(|t| self.registry.number(t)).map(i32::from).collect();
+        let statement = client.prepare_cached(CHANGES).await.map_err(failure::classify)?;
+        let version = i32::try_from(after.version).unwrap_or(i32::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = client
+            .query(&statement, &[&types, &after.updated_at, &after.handle, &version, &horizon, &limit])
+            .await
+            .map_err(failure::classify)?;
+        let change = |row| {
+            let version = self.version_of(row)?;
+            let place =
+                FeedPlace { updated_at: version.updated_at, handle: version.handle, version: version.version };
+            Ok(Change { version, place })
+        };
+        rows.iter().map(change).collect()
+    }
+}

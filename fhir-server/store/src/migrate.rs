@@ -1,0 +1,59 @@
+//! Migrations, without advisory locks: a lease row decides who migrates.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use fhir_model::{Error, Kind, Result};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Connection, Executor, PgConnection};
+
+/// The migrations, in order. An applied file never changes.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "resource", include_str!("../../../migrations/0001_resource.sql")),
+    (2, "postgresql", include_str!("../../../migrations/0002_postgresql.sql")),
+];
+
+/// How long one process waits for another that migrates.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Brings the database to the schema of this version; does nothing when it is there.
+pub async fn migrate(url: &str) -> Result<()> {
+    let away = |e: sqlx::Error| Error::new(Kind::Unavailable, "the database cannot be reached").because(e);
+    let mut connection = PgConnection::connect(url).await.map_err(away)?;
+    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        Migration::new(*version, Cow::Borrowed(name), MigrationType::Simple, sql, false)
+    });
+    let mut migrator = Migrator::DEFAULT;
+    migrator.set_locking(false);
+    migrator.migrations = migrations.collect();
+    lease(&mut connection).await?;
+    let done = migrator.run(&mut connection).await;
+    let freed = connection.execute("delete from migration_lease").await;
+    done.map_err(Error::internal)?;
+    freed.map_err(Error::internal)?;
+    connection.close().await.map_err(Error::internal)
+}
+
+/// Takes the lease; a lease left by a killed process is taken over once it is older than [`WAIT`].
+async fn lease(connection: &mut PgConnection) -> Result<()> {
+    // Two processes may both try to create the table; the loser's error means that it is there.
+    let table = "create table if not exists migration_lease (id int primary key, taken_at timestamptz not null)";
+    let _ = connection.execute(table).await;
+    let deadline = tokio::time::Instant::now() + WAIT;
+    loop {
+        let take = format!(
+            "insert into migration_lease (id, taken_at) values (1, clock_timestamp()) on conflict (id) do update \
+             set taken_at = excluded.taken_at where migration_lease.taken_at < clock_timestamp() - interval '{} seconds'",
+            WAIT.as_secs()
+        );
+        let taken = connection.execute(sqlx::AssertSqlSafe(take)).await.map_err(Error::internal)?;
+        if taken.rows_affected() == 1 {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() > deadline {
+            return Err(Error::new(Kind::Unavailable, "another process has been migrating the database for too long"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

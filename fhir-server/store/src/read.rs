@@ -1,0 +1,184 @@
+//! read and vread: by primary key, nothing else.
+
+use fhir_model::{Error, Key, Result};
+use fhir_search::keyer::{id_of, server_id};
+use tokio_postgres::Row;
+
+use crate::body::{self, Jsonb};
+use crate::scope::Scope;
+use crate::version::{Found, Method, Version};
+use crate::{Store, codec, failure};
+
+/// The columns of a current version, in the order [`version`] reads them.
+pub(crate) const SQL: &str = "select r.handle, r.version, r.updated_at, r.method, r.id, r.json, r.packed \
+     from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4";
+
+/// The last version in history: a deletion, or what a deleted row left.
+const LAST: &str = "select h.handle, h.version, h.updated_at, h.method, h.id, h.packed from resource_history h \
+     where h.handle = any($1::int8[]) and h.type_id = $2::int4 order by h.version desc limit 4";
+
+const VERSION: &str = "select h.handle, h.version, h.updated_at, h.method, h.id, h.packed from resource_history h \
+     where h.handle = any($1::int8[]) and h.type_id = $2::int4 and h.version = $3::int4";
+
+/// A current version from a row of [`SQL`] (or of a search, which has the same columns first).
+pub(crate) fn version(type_name: &str, row: &Row) -> Result<Version> {
+    let handle: i64 = row.try_get(0).map_err(Error::internal)?;
+    let id: Option<&str> = row.try_get(4).map_err(Error::internal)?;
+    let json: Option<Jsonb<'_>> = row.try_get(5).map_err(Error::internal)?;
+    let packed: Option<&[u8]> = row.try_get(6).map_err(Error::internal)?;
+    Ok(Version {
+        key: Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)),
+        version: number(row)?,
+        updated_at: row.try_get(2).map_err(Error::internal)?,
+        method: Method::of_number(row.try_get(3).map_err(Error::internal)?),
+        body: Some(body::read(json, packed)?),
+        handle,
+    })
+}
+
+/// A version from a row of history.
+pub(crate) fn past(type_name: &str, row: &Row) -> Result<Version> {
+    let handle: i64 = row.try_get(0).map_err(Error::internal)?;
+    let id: Option<&str> = row.try_get(4).map_err(Error::internal)?;
+    let packed: Option<&[u8]> = row.try_get(5).map_err(Error::internal)?;
+    Ok(Version {
+        key: Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)),
+        version: number(row)?,
+        updated_at: row.try_get(2).map_err(Error::internal)?,
+        method: Method::of_number(row.try_get(3).map_err(Error::internal)?),
+        body: packed.map(codec::unpack).transpose()?,
+        handle,
+    })
+}
+
+/// A version from a row of a listing: type first, then the columns of a current version, whether it is current last.
+pub(crate) fn of_history(type_name: &str, row: &Row) -> Result<Version> {
+    let handle: i64 = row.try_get(1).map_err(Error::internal)?;
+    let version: i32 = row.try_get(2).map_err(Error::internal)?;
+    let id: Option<&str> = row.try_get(5).map_err(Error::internal)?;
+    let json: Option<Jsonb<'_>> = row.try_get(6).map_err(Error::internal)?;
+    let packed: Option<&[u8]> = row.try_get(7).map_err(Error::internal)?;
+    let gone = json.is_none() && packed.is_none();
+    Ok(Version {
+        key: Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)),
+        version: u32::try_from(version).map_err(Error::internal)?,
+        updated_at: row.try_get(3).map_err(Error::internal)?,
+        method: Method::of_number(row.try_get(4).map_err(Error::internal)?),
+        body: if gone { None } else { Some(body::read(json, packed)?) },
+        handle,
+    })
+}
+
+fn number(row: &Row) -> Result<u32> {
+    let version: i32 = row.try_get(1).map_err(Error::internal)?;
+    u32::try_from(version).map_err(Error::internal)
+}
+
+impl Store {
+    /// The handles a resource may have: a server-given id names one, but a client may have chosen the same text.
+    pub(crate) fn handles(&self, key: &Key) -> Result<Vec<i64>> {
+        let number = self.type_number(&key.type_name)?;
+        let foreign = self.keyer.foreign_handle(number, &key.id);
+        Ok(server_id(&key.id).into_iter().chain([foreign]).collect())
+    }
+
+    pub(crate) fn type_number(&self, type_name: &str) -> Result<u16> {
+        self.registry
+            .number(type_name)
+            .ok_or_else(|| Error::not_found(format!("the resource type `{type_name}`")))
+    }
+
+    /// The current state of a resource.
+    pub async fn read(&self, scope: &Scope, key: &Key) -> Result<Found> {
+        let _ = scope;
+        let handles = self.handles(key)?;
+        let type_id = i32::from(self.type_number(&key.type_name)?);
+        let lane = self.connections.lane().await?;
+        let rows = lane.client.query(&lane.read, &[&handles, &type_id]).await.map_err(failure::classify)?;
+        for row in &rows {
+            let version = version(&key.type_name, row)?;
+            if version.key.id == key.id {
+                return Ok(Found::Current(version));
+            }
+        }
+        let rows = lane.client.query(LAST, &[&handles, &type_id]).await.map_err(failure::classify)?;
+        for row in &rows {
+            let version = past(&key.type_name, row)?;
+            if version.key.id == key.id {
+                return Ok(Found::Deleted(version));
+            }
+        }
+        Ok(Found::Never)
+    }
+
+    /// The current states of many resources, in the order asked: two statements at most per type.
+    pub async fn read_many(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<Found>> {
+        let _ = scope;
+        let mut found = vec![Found::Never; keys.len()];
+        let mut places: std::collections::HashMap<&Key, Vec<usize>> = std::collections::HashMap::new();
+        let mut types: std::collections::BTreeMap<&str, Vec<i64>> = std::collections::BTreeMap::new();
+        for (at, key) in keys.iter().enumerate() {
+            places.entry(key).or_default().push(at);
+            types.entry(&key.type_name).or_default().extend(self.handles(key)?);
+        }
+        if keys.is_empty() {
+            return Ok(found);
+        }
+        let client = self.connections.client().await?;
+        for (type_name, mut handles) in types {
+            handles.sort_unstable();
+            handles.dedup();
+            let type_id = i32::from(self.type_number(type_name)?);
+            let mut put = |version: Version, state: fn(Version) -> Found| {
+                for at in places.get(&version.key).into_iter().flatten() {
+                    if let Some(slot) = found.get_mut(*at)
+                        && slot.last_version() < version.version
+                    {
+                        *slot = state(version.clone());
+                    }
+                }
+            };
+            let statement = client.prepare_cached(SQL).await.map_err(failure::classify)?;
+            let rows = client.query(&statement, &[&handles, &type_id]).await.map_err(failure::classify)?;
+            let current = rows.len();
+            for row in &rows {
+                put(version(type_name, row)?, Found::Current);
+            }
+            if current < handles.len() {
+                let statement = client.prepare_cached(DELETED).await.map_err(failure::classify)?;
+                let rows = client.query(&statement, &[&handles, &type_id]).await.map_err(failure::classify)?;
+                for row in &rows {
+                    put(past(type_name, row)?, Found::Deleted);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// One version of a resource; [`Found::Never`] when there is no such version.
+    pub async fn vread(&self, scope: &Scope, key: &Key, version: u32) -> Result<Found> {
+        if let Found::Current(current) = self.read(scope, key).await?
+            && current.version == version
+        {
+            return Ok(Found::Current(current));
+        }
+        let handles = self.handles(key)?;
+        let type_id = i32::from(self.type_number(&key.type_name)?);
+        let Ok(number) = i32::try_from(version) else { return Ok(Found::Never) };
+        let client = self.connections.client().await?;
+        let statement = client.prepare_cached(VERSION).await.map_err(failure::classify)?;
+        let rows = client.query(&statement, &[&handles, &type_id, &number]).await.map_err(failure::classify)?;
+        for row in &rows {
+            let found = past(&key.type_name, row)?;
+            if found.key.id == key.id {
+                let gone = found.body.is_none();
+                return Ok(if gone { Found::Deleted(found) } else { Found::Current(found) });
+            }
+        }
+        Ok(Found::Never)
+    }
+}
+
+/// Deletions of resources that are not there now. (A recreated one has later versions; the caller keeps the last.)
+const DELETED: &str = "select h.handle, h.version, h.updated_at, h.method, h.id, h.packed from resource_history h \
+     where h.handle = any($1::int8[]) and h.type_id = $2::int4 and h.method = 4";

@@ -1,0 +1,40 @@
+//! For tests: a store on a fresh database, cloned from a migrated template.
+
+use std::sync::Arc;
+
+use fhir_model::Result;
+use fhir_profiles::Definitions;
+use fhir_search::Registry;
+use tokio::sync::OnceCell;
+
+use crate::{Options, Store, migrate};
+
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+static REGISTRY: OnceCell<Arc<Registry>> = OnceCell::const_new();
+
+/// All of R4's search parameters, compiled once per test binary.
+pub async fn registry() -> Result<Arc<Registry>> {
+    let load = || async { Ok(Arc::new(Registry::load(Arc::new(Definitions::load()?))?)) };
+    REGISTRY.get_or_try_init(load).await.cloned()
+}
+
+/// The url of a fresh migrated database.
+pub async fn database() -> Result<String> {
+    let template = TEMPLATE
+        .get_or_try_init(|| async {
+            let url = fhir_postgres::testing::database().await;
+            migrate(&url).await.map(|()| url)
+        })
+        .await?;
+    Ok(fhir_postgres::testing::database_like(template).await)
+}
+
+/// A store on a fresh database.
+pub async fn fresh() -> Result<Arc<Store>> {
+    fresh_with(Options { connections_max: 4, ..Options::default() }).await
+}
+
+/// A store on a fresh database, with options.
+pub async fn fresh_with(options: Options) -> Result<Arc<Store>> {
+    Store::open(&database().await?, options, registry().await?).await
+}

@@ -1,0 +1,83 @@
+//! One version of a resource.
+
+use bytes::Bytes;
+use fhir_model::Key;
+
+/// How a version came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "HTTP's own words")]
+pub enum Method {
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// As stored.
+    pub(crate) fn number(self) -> i16 {
+        match self {
+            Method::Post => 1,
+            Method::Put => 2,
+            Method::Patch => 3,
+            Method::Delete => 4,
+        }
+    }
+
+    pub(crate) fn of_number(number: i16) -> Method {
+        match number {
+            1 => Method::Post,
+            3 => Method::Patch,
+            4 => Method::Delete,
+            _ => Method::Put,
+        }
+    }
+
+    /// As HTTP writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// One version of a resource, as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Type and id.
+    pub key: Key,
+    /// Counts up from 1.
+    pub version: u32,
+    /// `lastUpdated` in microseconds since 1970.
+    pub updated_at: i64,
+    /// How it came.
+    pub method: Method,
+    /// The body as JSON text, `resourceType` first; none when the version is a deletion.
+    pub body: Option<Bytes>,
+    /// The row it is in.
+    pub(crate) handle: i64,
+}
+
+/// What is known of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is there.
+    Current(Version),
+    /// It was deleted; the version is the deletion.
+    Deleted(Version),
+    /// It was never there.
+    Never,
+}
+
+impl Found {
+    /// The number of its last version, 0 when it never was.
+    pub fn last_version(&self) -> u32 {
+        match self {
+            Found::Current(version) | Found::Deleted(version) => version.version,
+            Found::Never => 0,
+        }
+    }
+}

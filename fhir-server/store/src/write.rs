@@ -1,0 +1,195 @@
+//! Writing: one transaction per call, index rows with it, all or nothing.
+//!
+//! One write is one statement, in which everything hangs on the row that decides (a data-modifying CTE). Several
+//! are one transaction with one statement per table.
+
+mod many;
+mod one;
+mod rows;
+
+use std::time::Duration;
+
+use fhir_model::json::{Doc, Limits};
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_search::keyer::server_id;
+use fhir_search::rows::{DATE_MIN, Rows};
+
+use crate::scope::Scope;
+use crate::stamp::Stamp;
+use crate::version::{Found, Method, Version};
+use crate::{Store, body, codec, failure};
+
+/// Retries of a transaction after a serialization failure.
+const RETRIES_MAX: u32 = 5;
+
+/// One change of one resource.
+#[derive(Debug)]
+pub struct Write {
+    /// The resource.
+    pub key: Key,
+    /// What was read: the write holds only while this is still true.
+    pub before: Found,
+    /// Number of the new version: that of `before` and 1.
+    pub version: u32,
+    /// How the version comes.
+    pub method: Method,
+    /// The final body, with id and meta; none deletes.
+    pub doc: Option<Doc>,
+    /// The claim of a conditional write.
+    pub claim: Option<Claim>,
+}
+
+/// The criteria of a conditional write, and when somebody last wrote under them. Taken before the search whose
+/// answer the write relies on, checked in the commit: of two writers under the same criteria, the second is stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    key: i64,
+    seen: Option<i64>,
+}
+
+/// The outcome of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// It is durable.
+    Done,
+    /// Something changed since it was read: nothing was written; read again and decide again.
+    Stale,
+}
+
+/// A write with everything computed that the statements need.
+struct Ready<'w> {
+    write: &'w Write,
+    type_id: i32,
+    handle: i64,
+    version: i32,
+    rows: Rows,
+    old_rows: Rows,
+    /// The replaced version, packed for history.
+    old_packed: Option<Vec<u8>>,
+    /// The new body, when JSONB does not hold it exactly (or is not wanted).
+    packed: Option<Vec<u8>>,
+}
+
+enum Failure {
+    Stale,
+    Database(tokio_postgres::Error),
+    Other(Error),
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(e: tokio_postgres::Error) -> Failure {
+        match failure::is_duplicate(&e) {
+            true => Failure::Stale,
+            false => Failure::Database(e),
+        }
+    }
+}
+
+impl Store {
+    /// The claim of a conditional write under these criteria, such as `Patient?identifier=http://s|1`.
+    pub async fn claim(&self, criteria: &str) -> Result<Claim> {
+        let key = self.keyer.key(0, criteria, fhir_search::keyer::Form::Present, &[]);
+        let lane = self.connections.lane().await?;
+        let row = lane.client.query_opt(&lane.claim, &[&key]).await.map_err(failure::classify)?;
+        Ok(Claim { key, seen: row.map(|r| r.get(0)) })
+    }
+
+    /// Writes all or nothing; durable and indexed when it says so. One key at most once.
+    pub async fn commit(&self, scope: &Scope, stamp: &Stamp, writes: &[Write]) -> Result<Commit> {
+        let _ = scope;
+        let ready = writes.iter().map(|w| self.prepare(w)).collect::<Result<Vec<_>>>()?;
+        let mut tries = 0;
+        loop {
+            let done = match ready.as_slice() {
+                [] => return Ok(Commit::Done),
+                [one] => one::run(self, one, stamp).await,
+                many => many::run(self, many, stamp).await,
+            };
+            match done {
+                Ok(()) => return Ok(Commit::Done),
+                Err(Failure::Stale) => return Ok(Commit::Stale),
+                Err(Failure::Other(e)) => return Err(e),
+                Err(Failure::Database(e)) if failure::is_retryable(&e) && tries < RETRIES_MAX => {
+                    tries += 1;
+                    let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
+                    tokio::time::sleep(Duration::from_millis(jitter % (5 << tries))).await;
+                }
+                Err(Failure::Database(e)) if failure::is_lost(&e) => return self.settle(&ready, stamp, e).await,
+                Err(Failure::Database(e)) => return Err(failure::classify(e)),
+            }
+        }
+    }
+
+    /// The connection was lost while the answer to a commit was due: whether it took place is read, not guessed.
+    async fn settle(&self, ready: &[Ready<'_>], stamp: &Stamp, lost: tokio_postgres::Error) -> Result<Commit> {
+        let unknown = failure::classify(lost);
+        let Some(one) = ready.first() else { return Ok(Commit::Done) };
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let found = match self.vread(&Scope::everything(), &one.write.key, one.write.version).await {
+                Err(e) if e.kind == Kind::Unavailable => continue,
+                found => found?,
+            };
+            // The stamp is of this write alone, so the version is ours if it carries it.
+            return match found {
+                Found::Current(v) | Found::Deleted(v) if v.updated_at == stamp.micros() => Ok(Commit::Done),
+                _ => Err(unknown),
+            };
+        }
+        Err(unknown)
+    }
+
+    fn prepare<'w>(&self, write: &'w Write) -> Result<Ready<'w>> {
+        let number = self.type_number(&write.key.type_name)?;
+        let base = &self.options.base;
+        let rows = match &write.doc {
+            Some(doc) => self.registry.extract(&self.keyer, &write.key.type_name, doc.root(), base)?,
+            None => Rows::default(),
+        };
+        let (old_rows, old_packed) = match &write.before {
+            Found::Current(Version { body: Some(body), .. }) => {
+                let limits = Limits { depth_max: usize::MAX, bytes_max: usize::MAX };
+                let doc = Doc::parse(body.to_vec(), limits).map_err(Error::internal)?;
+                let rows = self.registry.extract(&self.keyer, &write.key.type_name, doc.root(), base)?;
+                (rows, Some(codec::pack(body)?))
+            }
+            _ => (Rows::default(), None),
+        };
+        let packed = match &write.doc {
+            Some(doc) if self.options.packed || !body::is_exact_as_jsonb(doc) => {
+                Some(codec::pack(doc.text().as_bytes())?)
+            }
+            _ => None,
+        };
+        // A server-given id names its handle, but only when the server gives it: a client that brings such an id
+        // gets a handle of its own, as somebody else's resource may have the other.
+        let handle = match (&write.before, server_id(&write.key.id)) {
+            (Found::Current(v) | Found::Deleted(v), _) => v.handle,
+            (Found::Never, Some(handle)) if write.method == Method::Post => handle,
+            _ => self.keyer.foreign_handle(number, &write.key.id),
+        };
+        let version = i32::try_from(write.version).map_err(Error::internal)?;
+        Ok(Ready { write, type_id: i32::from(number), handle, version, rows, old_rows, old_packed, packed })
+    }
+}
+
+impl Ready<'_> {
+    /// The id as stored: nothing when the handle says it.
+    fn id(&self) -> Option<&str> {
+        (server_id(&self.write.key.id) != Some(self.handle)).then_some(&*self.write.key.id)
+    }
+
+    /// The body as JSONB, unless it is packed.
+    fn json(&self) -> Option<body::Jsonb<'_>> {
+        self.write.doc.as_ref().filter(|_| self.packed.is_none()).map(|doc| body::Jsonb(doc.text()))
+    }
+
+    fn date(&self) -> i64 {
+        self.rows.date.map_or(DATE_MIN, |d| d.0)
+    }
+
+    /// The upper bound of the primary date, unless it is the second that begins at the lower one.
+    fn date_high(&self) -> Option<i64> {
+        self.rows.date.filter(|(low, high)| low.checked_add(999_999) != Some(*high)).map(|d| d.1)
+    }
+}

@@ -1,0 +1,221 @@
+//! Several writes in one transaction: one statement per table, whatever their number.
+
+use tokio_postgres::types::ToSql;
+
+use super::rows::Entries;
+use super::{Failure, Ready};
+use crate::body::Jsonb;
+use crate::version::{Found, Method};
+use crate::{Stamp, Store};
+
+const LOCK: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
+     order by r.handle for update";
+
+const CLAIM_NEW: &str = "insert into claim (key, turn) select c.key, $2::int8 from unnest($1::int8[]) as c(key) \
+     order by c.key on conflict (key) do nothing";
+
+const CLAIM_SEEN: &str = "update claim c set turn = $3::int8 from unnest($1::int8[], $2::int8[]) as s(key, seen) \
+     where c.key = s.key and c.turn = s.seen";
+
+const HISTORY: &str = "insert into resource_history (handle, updated_at, type_id, version, method, id, packed) \
+     select r.handle, r.updated_at, r.type_id, r.version, r.method, r.id, o.packed \
+     from unnest($1::int8[], $2::bytea[]) as o(handle, packed) join resource r on r.handle = o.handle";
+
+const TOMBSTONES: &str = "insert into resource_history (handle, updated_at, type_id, version, method, id) \
+     select r.handle, $3::int8, r.type_id, d.version, $4::int2, r.id \
+     from unnest($1::int8[], $2::int4[]) as d(handle, version) join resource r on r.handle = d.handle";
+
+const DELETE: &str = "delete from resource r where r.handle = any($1::int8[])";
+
+const INSERT: &str = "insert into resource (handle, updated_at, patient, date, date_high, primary_code, present, \
+     type_id, version, method, keys, id, json, packed) \
+     select v.handle, $1::int8, v.patient, v.date, v.date_high, v.primary_code, v.present, v.type_id, v.version, \
+     v.method, ($12::int8[])[v.keys_from:v.keys_to], v.id, v.json, v.packed \
+     from unnest($2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], \
+     $10::int2[], $11::int4[], $13::int4[], $14::text[], $15::jsonb[], $16::bytea[]) \
+     as v(handle, patient, date, date_high, primary_code, present, type_id, version, method, keys_from, keys_to, id, \
+     json, packed)";
+
+const UPDATE: &str = "update resource r set updated_at = $1::int8, patient = v.patient, date = v.date, \
+     date_high = v.date_high, primary_code = v.primary_code, present = v.present, version = v.version, \
+     method = v.method, keys = ($12::int8[])[v.keys_from:v.keys_to], json = v.json, packed = v.packed \
+     from unnest($2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], \
+     $10::int2[], $11::int4[], $13::int4[], $14::text[], $15::jsonb[], $16::bytea[]) \
+     as v(handle, patient, date, date_high, primary_code, present, type_id, version, method, keys_from, keys_to, id, \
+     json, packed) where r.handle = v.handle";
+
+const ORDERED: &str = "insert into ordered_entry (key, value, handle, extra, rank) \
+     select * from unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int2[]) \
+     on conflict (key, value, handle, extra) do update set rank = excluded.rank";
+
+const ORDERED_GONE: &str = "delete from ordered_entry e \
+     using unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) as x(key, value, handle, extra) \
+     where e.key = x.key and e.value = x.value and e.handle = x.handle and e.extra = x.extra";
+
+const STRINGS: &str = "insert into string_entry (key, value, handle, rank) \
+     select * from unnest($1::int8[], $2::text[], $3::int8[], $4::int2[]) \
+     on conflict (key, value, handle) do update set rank = excluded.rank";
+
+const STRINGS_GONE: &str = "delete from string_entry e \
+     using unnest($1::int8[], $2::text[], $3::int8[]) as x(key, value, handle) \
+     where e.key = x.key and e.value = x.value and e.handle = x.handle";
+
+/// Rows of `resource` as columns. Keys of all rows stand in one array, as arrays of arrays must not differ in
+/// length; each row knows its part.
+#[derive(Default)]
+struct Columns<'w> {
+    handles: Vec<i64>,
+    patients: Vec<Option<i64>>,
+    dates: Vec<i64>,
+    dates_high: Vec<Option<i64>>,
+    primary_codes: Vec<Option<i64>>,
+    present: Vec<i64>,
+    type_ids: Vec<i32>,
+    versions: Vec<i32>,
+    methods: Vec<i16>,
+    keys: Vec<i64>,
+    keys_from: Vec<i32>,
+    keys_to: Vec<i32>,
+    ids: Vec<Option<&'w str>>,
+    json: Vec<Option<Jsonb<'w>>>,
+    packed: Vec<Option<&'w [u8]>>,
+}
+
+impl<'w> Columns<'w> {
+    fn push(&mut self, ready: &'w Ready<'w>) {
+        self.handles.push(ready.handle);
+        self.patients.push(ready.rows.patient);
+        self.dates.push(ready.date());
+        self.dates_high.push(ready.date_high());
+        self.primary_codes.push(ready.rows.primary_code);
+        self.present.push(ready.rows.present);
+        self.type_ids.push(ready.type_id);
+        self.versions.push(ready.version);
+        self.methods.push(ready.write.method.number());
+        self.keys_from.push(position(self.keys.len()) + 1);
+        self.keys.extend(&ready.rows.keys);
+        self.keys_to.push(position(self.keys.len()));
+        self.ids.push(ready.id());
+        self.json.push(ready.json());
+        self.packed.push(ready.packed.as_deref());
+    }
+
+    fn parameters<'p>(&'p self, updated_at: &'p i64) -> [&'p (dyn ToSql + Sync); 16] {
+        [
+            updated_at,
+            &self.handles,
+            &self.patients,
+            &self.dates,
+            &self.dates_high,
+            &self.primary_codes,
+            &self.present,
+            &self.type_ids,
+            &self.versions,
+            &self.methods,
+            &self.keys_from,
+            &self.keys,
+            &self.keys_to,
+            &self.ids,
+            &self.json,
+            &self.packed,
+        ]
+    }
+}
+
+fn position(at: usize) -> i32 {
+    i32::try_from(at).unwrap_or(i32::MAX)
+}
+
+pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Result<(), Failure> {
+    let at = stamp.micros();
+    let (mut inserts, mut updates) = (Columns::default(), Columns::default());
+    let (mut replaced, mut replaced_packed, mut replaced_versions) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut deleted, mut deleted_versions) = (Vec::new(), Vec::new());
+    let (mut claims, mut seen_claims, mut seen_turns) = (Vec::new(), Vec::new(), Vec::new());
+    let mut entries = Entries::default();
+    for one in ready {
+        entries.add(one.handle, &one.old_rows, &one.rows);
+        match (&one.write.before, &one.write.doc) {
+            (Found::Current(before), doc) => {
+                replaced.push(one.handle);
+                replaced_versions.push((one.handle, i32::try_from(before.version).unwrap_or(i32::MAX)));
+                replaced_packed.push(one.old_packed.as_deref());
+                match doc {
+                    Some(_) => updates.push(one),
+                    None => {
+                        deleted.push(one.handle);
+                        deleted_versions.push(one.version);
+                    }
+                }
+            }
+            (_, Some(_)) => inserts.push(one),
+            // Nothing there, nothing to delete.
+            (_, None) => {}
+        }
+        match one.write.claim.as_ref().map(|c| (c.key, c.seen)) {
+            Some((key, Some(seen))) => {
+                seen_claims.push(key);
+                seen_turns.push(seen);
+            }
+            Some((key, None)) => claims.push(key),
+            None => {}
+        }
+    }
+    claims.sort_unstable();
+    claims.dedup();
+
+    let mut client = store.connections.client().await.map_err(Failure::Other)?;
+    let transaction = client.transaction().await?;
+    let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, Failure> {
+        let statement = transaction.prepare_cached(text).await?;
+        Ok(transaction.execute(&statement, parameters).await?)
+    };
+    let all = |done: u64, wanted: usize| if done == wanted as u64 { Ok(()) } else { Err(Failure::Stale) };
+    if !claims.is_empty() {
+        all(execute(CLAIM_NEW, &[&claims, &at]).await?, claims.len())?;
+    }
+    if !seen_claims.is_empty() {
+        all(execute(CLAIM_SEEN, &[&seen_claims, &seen_turns, &at]).await?, seen_claims.len())?;
+    }
+    if !replaced.is_empty() {
+        let statement = transaction.prepare_cached(LOCK).await?;
+        let locked = transaction.query(&statement, &[&replaced]).await?;
+        let mut found = Vec::with_capacity(locked.len());
+        for row in &locked {
+            found.push((row.try_get::<_, i64>(0)?, row.try_get::<_, i32>(1)?));
+        }
+        replaced_versions.sort_unstable();
+        if found != replaced_versions {
+            return Err(Failure::Stale);
+        }
+        execute(HISTORY, &[&replaced, &replaced_packed]).await?;
+    }
+    if !deleted.is_empty() {
+        execute(TOMBSTONES, &[&deleted, &deleted_versions, &at, &Method::Delete.number()]).await?;
+        execute(DELETE, &[&deleted]).await?;
+    }
+    if !updates.handles.is_empty() {
+        execute(UPDATE, &updates.parameters(&at)).await?;
+    }
+    if !inserts.handles.is_empty() {
+        execute(INSERT, &inserts.parameters(&at)).await?;
+    }
+    let gone = &entries.ordered_gone;
+    if !gone.keys.is_empty() {
+        execute(ORDERED_GONE, &[&gone.keys, &gone.values, &gone.handles, &gone.extras]).await?;
+    }
+    let gone = &entries.strings_gone;
+    if !gone.keys.is_empty() {
+        execute(STRINGS_GONE, &[&gone.keys, &gone.values, &gone.handles]).await?;
+    }
+    let new = &entries.ordered;
+    if !new.keys.is_empty() {
+        execute(ORDERED, &[&new.keys, &new.values, &new.handles, &new.extras, &new.ranks]).await?;
+    }
+    let new = &entries.strings;
+    if !new.keys.is_empty() {
+        execute(STRINGS, &[&new.keys, &new.values, &new.handles, &new.ranks]).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
