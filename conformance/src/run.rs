@@ -29,6 +29,8 @@ pub(crate) fn run(subject: &Subject, page: &Page, run: &str) -> Vec<Outcome> {
     let mut variables = Variables::default();
     variables.set("run", run);
     variables.set("base", &subject.base);
+    // An oid has digits alone.
+    variables.set("n", run.bytes().map(|byte| (byte % 10).to_string()).collect::<String>().trim_start_matches('0'));
     variables.set("origin", subject.origin());
     let mut outcomes = Vec::new();
     let mut set_up_failed = None;
