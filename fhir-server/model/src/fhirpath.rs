@@ -5,15 +5,36 @@
 //! **Invariant:** evaluation copies nothing of the resource, reads no clock and ends: the length and height of an
 //! expression and the number of its steps are bounded.
 
+mod arithmetic;
 pub mod ast;
+mod boundary;
+mod call;
+mod collection;
+mod compare;
+mod context;
+mod convert;
+mod distinct;
+mod evaluate;
+mod fhir;
 pub mod function;
+mod html;
+mod item;
 mod lex;
+pub mod location;
+mod math;
+mod navigate;
 mod parse;
+mod text;
+pub mod ucum;
+mod utility;
 
 use std::fmt;
 
-pub use ast::{Expr, Literal, Op, TypeName, TypeOp};
+pub use ast::{Calendar, Expr, Literal, Op, TypeName, TypeOp, Unit};
+pub use context::{Context, Profiles, Resolver, STEPS_MAX, Terminology, Trace};
+pub use evaluate::{EvalError, evaluate, to_bool};
 pub use function::Function;
+pub use item::{Item, Node, Quantity, Value};
 pub use parse::parse;
 
 /// Longest expression, in bytes.

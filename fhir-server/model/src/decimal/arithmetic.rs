@@ -109,25 +109,30 @@ impl Decimal {
         if scale <= wanted {
             return Some(self.clone());
         }
-        of(rounded(value, (scale - wanted) as u32), wanted)
+        let mut rounded = of(rounded(value, (scale - wanted) as u32), wanted)?;
+        rounded.negative = self.negative;
+        Some(rounded)
     }
 
-    /// With exactly so many digits after the point: zeros are added, or digits dropped towards negative infinity
-    /// (`up`: towards positive infinity).
-    pub fn with_precision(&self, digits: u32, up: bool) -> Option<Decimal> {
+    /// With exactly so many digits after the point: zeros are added, or digits dropped.
+    pub fn cut(&self, digits: u32) -> Option<Decimal> {
         let (value, scale) = self.few()?;
         let wanted = i32::try_from(digits).ok()?;
-        if scale <= wanted {
-            let factor = 10_i128.checked_pow((wanted - scale) as u32)?;
-            return of(value.checked_mul(factor)?, wanted);
-        }
-        let (kept, rest) = match 10_i128.checked_pow((scale - wanted) as u32) {
-            Some(divisor) => (value.div_euclid(divisor), value.rem_euclid(divisor)),
-            None => (if value < 0 { -1 } else { 0 }, value),
+        let factor = 10_i128.checked_pow(scale.abs_diff(wanted));
+        let mut cut = match factor {
+            _ if value == 0 => of(0, wanted)?,
+            Some(factor) if scale <= wanted => of(value.checked_mul(factor)?, wanted)?,
+            Some(factor) => of(value / factor, wanted)?,
+            None if scale <= wanted => return None,
+            None => of(0, wanted)?,
         };
-        let mut cut = of(kept + i128::from(up && rest != 0), wanted)?;
-        cut.negative |= self.negative && cut.is_zero();
+        cut.negative = self.negative;
         Some(cut)
+    }
+
+    /// Half of the last place when so many digits stand after the point: 0.05 for one digit.
+    pub fn half_unit(digits: u32) -> Decimal {
+        Decimal { negative: false, digits: Digits::Few(5), scale: i32::try_from(digits).unwrap_or(0) + 1 }
     }
 
     /// A whole power; `None` when it grows too large.
