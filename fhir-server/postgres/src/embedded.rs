@@ -70,7 +70,7 @@ impl Embedded {
     /// Locks the data directory, finds the programs, makes the cluster on the first start, starts it and waits until it
     /// answers. What an earlier, killed server left running there is stopped first.
     pub async fn start(options: Options) -> Result<Embedded> {
-        let home = Home::open(&options.data_dir)?;
+        let home = Home::open(&options.data_dir).await?;
         let connection = Connection::new(&home.sockets);
         let binaries = find(&options, &home).await?;
         leftover::clear(&home.cluster(), &home.sockets).await?;

@@ -15,6 +15,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -27,6 +28,8 @@ const FALLBACK: &str = "/var/lib/cari";
 /// The longest socket directory: the path of the socket itself must stay below 104 bytes everywhere.
 const SOCKET_DIR_BYTES_MAX: usize = 80;
 
+const LOCK_ATTEMPTS: u32 = 10;
+
 /// An open, locked home.
 #[derive(Debug)]
 pub(crate) struct Home {
@@ -35,20 +38,19 @@ pub(crate) struct Home {
     pub(crate) owner: Owner,
     /// The directory of the unix socket.
     pub(crate) sockets: PathBuf,
-    /// Held, never read: the lock lives as long as the file is open.
-    _lock: File,
+    lock: File,
 }
 
 impl Home {
     /// Makes the directory where needed and locks it against a second server.
-    pub(crate) fn open(data_dir: &Path) -> Result<Home> {
+    pub(crate) async fn open(data_dir: &Path) -> Result<Home> {
         fs::create_dir_all(data_dir).doing("create the data directory", data_dir)?;
         let data_dir = fs::canonicalize(data_dir).doing("open the data directory", data_dir)?;
         let dir = settle(&data_dir)?;
-        let lock = lock(&dir, &data_dir)?;
+        let lock = lock(&dir, &data_dir).await?;
         let owner = Owner::of_cluster(&dir.join("pg"))?;
         let sockets = sockets(&dir, &owner)?;
-        Ok(Home { dir, owner, sockets, _lock: lock })
+        Ok(Home { dir, owner, sockets, lock })
     }
 
     pub(crate) fn cluster(&self) -> PathBuf {
@@ -57,6 +59,14 @@ impl Home {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("pg.log")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Closing the file is not enough at once: a child that another thread is just starting has a copy of it until it
+        // runs its own program.
+        let _ = self.lock.unlock();
     }
 }
 
@@ -105,7 +115,7 @@ fn add_mode(path: &Path, bits: u32) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode | bits)).doing("change the mode of", path)
 }
 
-fn lock(dir: &Path, data_dir: &Path) -> Result<File> {
+async fn lock(dir: &Path, data_dir: &Path) -> Result<File> {
     let path = dir.join("lock");
     let mut file = OpenOptions::new()
         .read(true)
@@ -115,17 +125,22 @@ fn lock(dir: &Path, data_dir: &Path) -> Result<File> {
         .mode(0o600)
         .open(&path)
         .doing("open", &path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let holder = match file.read_to_string(&mut pid) {
-                Ok(_) if !pid.trim().is_empty() => format!(" (process {})", pid.trim()),
-                _ => String::new(),
-            };
-            return Err(Error::InUse { dir: data_dir.to_path_buf(), holder });
+    // More than once, for the lock of a server that was killed while it started a child is freed a moment later.
+    let mut attempts = LOCK_ATTEMPTS;
+    while let Err(error) = file.try_lock() {
+        match error {
+            TryLockError::Error(source) => return Err(source).doing("lock", &path),
+            TryLockError::WouldBlock if attempts == 0 => {
+                let mut pid = String::new();
+                let holder = match file.read_to_string(&mut pid) {
+                    Ok(_) if !pid.trim().is_empty() => format!(" (process {})", pid.trim()),
+                    _ => String::new(),
+                };
+                return Err(Error::InUse { dir: data_dir.to_path_buf(), holder });
+            }
+            TryLockError::WouldBlock => attempts -= 1,
         }
-        Err(TryLockError::Error(source)) => return Err(source).doing("lock", &path),
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // For the message above only; the lock is the truth, so a stale number harms nobody.
     file.set_len(0).and_then(|()| file.rewind()).doing("write", &path)?;
