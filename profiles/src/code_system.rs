@@ -3,6 +3,10 @@
 use foldhash::{HashMap, HashMapExt};
 use serde::Deserialize;
 
+/// Properties with these URIs tell of the hierarchy, whatever their code is.
+const PARENT: &str = "http://hl7.org/fhir/concept-properties#parent";
+const CHILD: &str = "http://hl7.org/fhir/concept-properties#child";
+
 /// A code system with its concepts. Only `url` and `content` are in every one.
 #[derive(Debug, Deserialize)]
 #[serde(from = "Record")]
@@ -29,7 +33,7 @@ pub struct CodeSystem {
     pub hierarchy_meaning: Option<Box<str>>,
     /// The code system this one adds to.
     pub supplements: Option<Box<str>>,
-    /// All concepts, every one after its parent.
+    /// All concepts, every one after that it is nested in.
     pub concepts: Vec<Concept>,
     by_code: HashMap<Box<str>, u32>,
 }
@@ -59,8 +63,8 @@ pub struct Concept {
     pub designation: Vec<Designation>,
     /// Further facts, as `$lookup` tells them.
     pub property: Vec<Property>,
-    /// Position of the concept above it.
-    pub parent: Option<u32>,
+    /// Positions of the concepts right above it: the one it is nested in, and those that properties tell of.
+    pub parents: Vec<u32>,
 }
 
 /// Another text of a concept.
@@ -90,9 +94,23 @@ impl CodeSystem {
 
     /// True when `code` is `ancestor` or stands below it.
     pub fn subsumes(&self, ancestor: &str, code: &str) -> bool {
-        let Some(ancestor) = self.position(ancestor) else { return false };
-        let line = std::iter::successors(self.position(code), |at| self.concepts.get(*at as usize)?.parent);
-        line.into_iter().any(|at| at == ancestor)
+        let (Some(ancestor), Some(code)) = (self.position(ancestor), self.position(code)) else {
+            return false;
+        };
+        // A concept may have several parents, so this is a graph; and nothing keeps it from running in circles.
+        let (mut seen, mut open) = (vec![code], vec![code]);
+        while let Some(at) = open.pop() {
+            if at == ancestor {
+                return true;
+            }
+            for parent in self.concepts.get(at as usize).map_or(&[][..], |concept| &concept.parents) {
+                if !seen.contains(parent) {
+                    seen.push(*parent);
+                    open.push(*parent);
+                }
+            }
+        }
+        false
     }
 
     fn position(&self, code: &str) -> Option<u32> {
@@ -119,7 +137,15 @@ struct Record {
     hierarchy_meaning: Option<Box<str>>,
     supplements: Option<Box<str>>,
     #[serde(default)]
+    property: Vec<PropertyDefinition>,
+    #[serde(default)]
     concept: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct PropertyDefinition {
+    code: Box<str>,
+    uri: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -153,6 +179,7 @@ impl From<Record> for CodeSystem {
             by_code: HashMap::new(),
         };
         system.add(record.concept, None);
+        system.add_parents(&record.property);
         system
     }
 }
@@ -171,9 +198,35 @@ impl CodeSystem {
                 definition: row.definition,
                 designation: row.designation,
                 property: row.property,
-                parent,
+                parents: parent.into_iter().collect(),
             });
             self.add(row.concept, Some(at));
+        }
+    }
+
+    /// What properties say of the hierarchy: HL7's terminology writes flat lists with `subsumedBy`.
+    fn add_parents(&mut self, definitions: &[PropertyDefinition]) {
+        let mut found: Vec<(u32, u32)> = Vec::new();
+        for definition in definitions {
+            let upwards = match definition.uri.as_deref() {
+                Some(PARENT) => true,
+                Some(CHILD) => false,
+                _ => continue,
+            };
+            for (here, concept) in (0..).zip(&self.concepts) {
+                for property in concept.property.iter().filter(|p| p.code == definition.code) {
+                    let other =
+                        property.value.get("valueCode").and_then(|code| self.position(code.as_str()?));
+                    found.extend(other.map(|other| if upwards { (here, other) } else { (other, here) }));
+                }
+            }
+        }
+        for (child, parent) in found {
+            if let Some(concept) = self.concepts.get_mut(child as usize)
+                && !concept.parents.contains(&parent)
+            {
+                concept.parents.push(parent);
+            }
         }
     }
 }
@@ -188,7 +241,11 @@ mod tests {
             "concept": [
                 { "code": "A", "concept": [{ "code": "B", "concept": [{ "code": "C" }] }] },
                 { "code": "D", "property": [{ "code": "status", "valueCode": "retired" }] },
+                { "code": "E", "property": [{ "code": "up", "valueCode": "C" }, { "code": "up", "valueCode": "D" }] },
+                { "code": "F", "property": [{ "code": "down", "valueCode": "A" }] },
+                { "code": "G", "property": [{ "code": "up", "valueCode": "G" }, { "code": "up", "valueCode": "?" }] },
             ],
+            "property": [{ "code": "up", "uri": PARENT }, { "code": "down", "uri": CHILD }, { "code": "status" }],
         }))
         .unwrap()
     }
@@ -203,6 +260,11 @@ mod tests {
             ("A", "D", false, false),
             ("a", "c", false, true),
             ("X", "X", false, false),
+            ("A", "E", true, true),
+            ("D", "E", true, true),
+            ("F", "E", true, true),
+            ("E", "F", false, false),
+            ("A", "G", false, false),
         ];
         for (ancestor, code, sensitive, insensitive) in rows {
             assert_eq!(system(true).subsumes(ancestor, code), sensitive, "{ancestor} {code}");
