@@ -68,6 +68,23 @@ pub enum ParameterKind {
     Special,
 }
 
+impl ParameterKind {
+    /// As FHIR writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ParameterKind::String => "string",
+            ParameterKind::Token => "token",
+            ParameterKind::Reference => "reference",
+            ParameterKind::Date => "date",
+            ParameterKind::Number => "number",
+            ParameterKind::Quantity => "quantity",
+            ParameterKind::Uri => "uri",
+            ParameterKind::Composite => "composite",
+            ParameterKind::Special => "special",
+        }
+    }
+}
+
 /// A part of a composite parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Component {
@@ -238,7 +255,11 @@ mod tests {
             ("Condition", "code", Some((ParameterKind::Token, "clinical-code"))),
             ("Condition", "subject", Some((ParameterKind::Reference, "Condition-subject"))),
             ("Observation", "value-quantity", Some((ParameterKind::Quantity, "Observation-value-quantity"))),
-            ("Observation", "code-value-quantity", Some((ParameterKind::Composite, "Observation-code-value-quantity"))),
+            (
+                "Observation",
+                "code-value-quantity",
+                Some((ParameterKind::Composite, "Observation-code-value-quantity")),
+            ),
             ("Location", "near", Some((ParameterKind::Special, "Location-near"))),
             ("RiskAssessment", "probability", Some((ParameterKind::Number, "RiskAssessment-probability"))),
             ("ValueSet", "url", Some((ParameterKind::Uri, "conformance-url"))),
@@ -275,7 +296,12 @@ mod tests {
         let parameters = parameters();
         for parameter in parameters.all() {
             for component in &parameter.components {
-                assert!(parameters.by_url(&component.definition).is_some(), "{} {}", parameter.url, component.definition);
+                assert!(
+                    parameters.by_url(&component.definition).is_some(),
+                    "{} {}",
+                    parameter.url,
+                    component.definition
+                );
             }
         }
     }
@@ -300,7 +326,11 @@ mod tests {
                 expression: Some((*expression).into()),
                 ..Parameter::clone(parameters().get("Patient", "birthdate").unwrap())
             };
-            assert_eq!(parameter.expression_for(type_name).as_deref(), *expected, "{expression} for {type_name}");
+            assert_eq!(
+                parameter.expression_for(type_name).as_deref(),
+                *expected,
+                "{expression} for {type_name}"
+            );
         }
     }
 

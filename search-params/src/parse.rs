@@ -99,7 +99,7 @@ impl Query {
         let Some(codes) = codes.filter(|c| !c.is_empty()) else {
             return Err(Error::not_found(format!("{} in the {} compartment", self.type_name, compartment.type_name)));
         };
-        if codes.iter().any(|c| *c == *"{def}") {
+        if codes.iter().any(|c| **c == *"{def}") {
             let id = Filter {
                 subject: Subject::Id,
                 modifier: Modifier::None,

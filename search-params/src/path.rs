@@ -7,7 +7,7 @@ use fhir_model::json::Ref;
 use fhir_model::types::Types;
 
 /// One step of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The children with this element name.
     Field(Box<str>),
@@ -20,7 +20,7 @@ pub enum Step {
 }
 
 /// A test on one value, without leaving it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Test {
     /// A child has this text (`system='phone'`).
     Child(Box<str>, Box<str>),

@@ -292,7 +292,7 @@ impl TypeSearch {
             drafts: Vec::new(),
         };
         for definition in parameters.for_type(type_name) {
-            build.draft(&definition)?;
+            build.draft(definition)?;
         }
         Ok(build.finish())
     }
@@ -467,3 +467,6 @@ impl Build<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

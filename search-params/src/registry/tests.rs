@@ -1,0 +1,97 @@
+use fhir_model::json::{Doc, Limits};
+
+use super::*;
+
+fn registry() -> Registry {
+    Registry::load(Arc::new(Definitions::load().unwrap())).unwrap()
+}
+
+#[test]
+fn columns_and_shared_indexes() {
+    let registry = registry();
+    let rows = [
+        // type, parameter, its indexes and their roles
+        ("Observation", "code", "code:PrimaryCode"),
+        ("Observation", "combo-code", "code:PrimaryCode component-code:Plain"),
+        ("Observation", "patient", "subject:Patient"),
+        ("Observation", "subject", "subject:Patient"),
+        ("Observation", "date", "date:PrimaryDate"),
+        ("Patient", "birthdate", "birthdate:PrimaryDate"),
+        ("Encounter", "patient", "subject:Patient"),
+        ("Encounter", "date", "date:PrimaryDate"),
+        ("Immunization", "vaccine-code", "vaccine-code:PrimaryCode"),
+        ("Condition", "recorded-date", "recorded-date:PrimaryDate"),
+        ("Appointment", "patient", "actor:Plain"),
+        ("Patient", "deceased", "deceased:Plain"),
+        ("Patient", "_tag", "_tag:Plain"),
+    ];
+    for (type_name, code, wanted) in rows {
+        let param = registry.of(type_name).unwrap().param(code).unwrap();
+        let mut found: Vec<_> = param.indexes.iter().map(|i| format!("{}:{:?}", i.name, i.role)).collect();
+        found.sort();
+        assert_eq!(found.join(" "), wanted, "{type_name}.{code}");
+    }
+}
+
+#[test]
+fn every_parameter_has_an_index_or_a_reason() {
+    let registry = registry();
+    let mut without = Vec::new();
+    for type_name in registry.definitions().resource_types() {
+        for param in registry.of(type_name).unwrap().params() {
+            if param.indexes.is_empty() {
+                without.push(format!("{type_name}.{}", param.code));
+            }
+        }
+    }
+    // Extensions whose definitions are not part of R4 itself have values nonetheless; nothing else is without.
+    assert_eq!(without, Vec::<String>::new());
+}
+
+#[test]
+fn an_observation_leaves_few_rows() {
+    let registry = registry();
+    let keyer = Keyer::new([1; 16]);
+    let text = r#"{"resourceType":"Observation","id":"1","status":"final",
+        "category":[{"coding":[{"system":"http://c","code":"vital-signs"}]}],
+        "code":{"coding":[{"system":"http://loinc.org","code":"8302-2"},{"system":"http://s","code":"x"}]},
+        "subject":{"reference":"Patient/p"},"encounter":{"reference":"Encounter/e"},
+        "effectiveDateTime":"2015-03-04T10:00:00Z",
+        "valueQuantity":{"value":180.5,"unit":"cm","system":"http://unitsofmeasure.org","code":"cm"}}"#;
+    let doc = Doc::parse(text, Limits::default()).unwrap();
+    let rows = registry.extract(&keyer, "Observation", doc.root(), "http://us/fhir").unwrap();
+    assert_eq!(rows.patient, Some(keyer.handle(registry.number("Patient").unwrap(), "p")));
+    let (low, high) = rows.date.unwrap();
+    assert_eq!(high - low, 999_999);
+    assert!(rows.primary_code.is_some());
+    // The second coding in the order of the first, and the quantity.
+    assert_eq!(rows.ordered.len(), 2);
+    assert!(rows.ordered.iter().any(|o| o.value == low));
+    assert!(rows.strings.is_empty());
+    assert_eq!(rows.keys.len(), 1 + 3 + 6 + 1, "{:?}", rows.keys);
+    let bit = |code: &str| registry.of("Observation").unwrap().param(code).unwrap().bit.unwrap();
+    for code in ["code", "combo-code", "patient", "subject", "date", "value-quantity", "encounter", "status"] {
+        assert_ne!(rows.present & (1 << bit(code)), 0, "{code}");
+    }
+    for code in ["component-code", "performer", "value-concept", "specimen"] {
+        assert_eq!(rows.present & (1 << bit(code)), 0, "{code}");
+    }
+}
+
+#[test]
+fn deceased_is_a_truth() {
+    let registry = registry();
+    let keyer = Keyer::new([1; 16]);
+    let key = |text: &str| keyer.key(registry.number("Patient").unwrap(), "deceased", Form::Code, &[text]);
+    for (body, truth) in [
+        ("", "false"),
+        (r#","deceasedBoolean":false"#, "false"),
+        (r#","deceasedBoolean":true"#, "true"),
+        (r#","deceasedDateTime":"2015""#, "true"),
+    ] {
+        let doc = Doc::parse(format!(r#"{{"resourceType":"Patient"{body}}}"#), Limits::default()).unwrap();
+        let rows = registry.extract(&keyer, "Patient", doc.root(), "").unwrap();
+        assert!(rows.keys.contains(&key(truth)), "{body}");
+        assert_eq!(rows.keys.len(), 1, "{body}");
+    }
+}
