@@ -103,10 +103,17 @@ mod tests {
         let parameters = Parameters::load().unwrap();
         for compartment in Compartments::load().unwrap().all() {
             for resource_type in compartment.resource_types() {
-                for code in compartment.for_resource(resource_type).unwrap().iter().filter(|c| ***c != *"{def}") {
+                for code in
+                    compartment.for_resource(resource_type).unwrap().iter().filter(|c| ***c != *"{def}")
+                {
                     let parameter = parameters.get(resource_type, code);
                     let kind = parameter.map(|p| p.kind);
-                    assert_eq!(kind, Some(ParameterKind::Reference), "{} {resource_type} {code}", compartment.code);
+                    assert_eq!(
+                        kind,
+                        Some(ParameterKind::Reference),
+                        "{} {resource_type} {code}",
+                        compartment.code
+                    );
                 }
             }
         }

@@ -162,11 +162,8 @@ impl Parameter {
         let whole = self.expression.as_deref()?;
         let others = |name: &str| name != type_name && !matches!(name, "Resource" | "DomainResource");
         let branches = branches(whole);
-        let mine: Vec<&str> = branches
-            .iter()
-            .copied()
-            .filter(|branch| !first_type(branch).is_some_and(|name| others(name)))
-            .collect();
+        let mine: Vec<&str> =
+            branches.iter().copied().filter(|branch| !first_type(branch).is_some_and(others)).collect();
         match mine.len() {
             0 => None,
             n if n == branches.len() => Some(Cow::Borrowed(whole)),
@@ -244,7 +241,8 @@ mod tests {
 
     #[test]
     fn parameters_by_type_and_code() {
-        const ROWS: &[(&str, &str, Option<(ParameterKind, &str)>)] = &[
+        type Row<'a> = (&'a str, &'a str, Option<(ParameterKind, &'a str)>);
+        const ROWS: &[Row] = &[
             // type, code, kind and last part of the url
             ("Patient", "birthdate", Some((ParameterKind::Date, "individual-birthdate"))),
             ("Patient", "_id", Some((ParameterKind::Token, "Resource-id"))),

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::repository;
 
@@ -78,9 +78,13 @@ pub fn time() -> Result<()> {
         println!("{name}: {:.1} ms", best * 1e3);
         Ok(())
     };
-    best("types", &|| fhir_profiles::Definitions::load().map(drop).context("types"))?;
+    use fhir_profiles::Definitions;
+    use fhir_search::{compartments::Compartments, parameters::Parameters};
+    best("types", &|| Ok(Definitions::load().map(drop)?))?;
+    best("search parameters", &|| Ok(Parameters::load().map(drop)?))?;
+    best("compartments", &|| Ok(Compartments::load().map(drop)?))?;
     best("terminology (on first use; here: all of it)", &|| {
-        let definitions = fhir_profiles::Definitions::load()?;
+        let definitions = Definitions::load()?;
         for url in definitions.code_system_urls() {
             definitions.code_system(url)?;
         }

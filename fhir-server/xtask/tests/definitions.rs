@@ -1,5 +1,4 @@
 //! The committed definitions are what the packages give: same packages, same bytes.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that may fail")]
 
 use fhir_xtask::{definitions, repository};
 

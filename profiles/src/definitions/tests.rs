@@ -56,7 +56,8 @@ fn elements_and_their_types() {
 
 #[test]
 fn json_keys() {
-    const ROWS: &[(&str, &str, Option<(&str, &str)>)] = &[
+    type Row<'a> = (&'a str, &'a str, Option<(&'a str, &'a str)>);
+    const ROWS: &[Row] = &[
         // type, key, element and type
         ("Observation", "valueQuantity", Some(("value", "Quantity"))),
         ("Observation", "valueDateTime", Some(("value", "dateTime"))),

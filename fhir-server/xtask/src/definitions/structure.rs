@@ -86,8 +86,7 @@ pub(crate) fn types(spec: &[Value], value_sets: &ByUrl) -> Result<Vec<Type>> {
     let own: Vec<&Value> = structures.iter().copied().filter(|s| is_type(s)).collect();
     let mut roots: BTreeMap<&str, &Value> = BTreeMap::new();
     for structure in structures.iter().filter(|s| s["derivation"] == "constraint") {
-        let (url, root) = (structure["url"].as_str(), &structure["snapshot"]["element"][0]);
-        roots.extend(url.map(|url| (url, root)));
+        roots.extend(structure["url"].as_str().zip(structure.pointer("/snapshot/element/0")));
     }
     for structure in &own {
         for element in snapshot(structure)? {
@@ -141,8 +140,9 @@ impl Known<'_> {
                 }
                 let holder = all.get_mut(parent).with_context(|| format!("{here} has no parent"))?;
                 if last == "value" && kind == "primitive-type" {
-                    holder.regex = definition["type"][0]["extension"]
-                        .as_array()
+                    holder.regex = definition
+                        .pointer("/type/0/extension")
+                        .and_then(Value::as_array)
                         .and_then(|all| all.iter().find(|e| e["url"] == REGEX))
                         .and_then(|regex| Some(regex["valueString"].as_str()?.to_owned()));
                 }
@@ -155,7 +155,7 @@ impl Known<'_> {
                 let base = if top {
                     structure["baseDefinition"].as_str()
                 } else {
-                    definition["type"][0]["code"].as_str()
+                    definition.pointer("/type/0/code").and_then(Value::as_str)
                 };
                 let base = base.map(|b| b.strip_prefix(DEFINITION).unwrap_or(b).to_owned());
                 let inherited = base.as_deref().map(|b| self.keys(b)).unwrap_or_default();
@@ -224,7 +224,9 @@ impl Known<'_> {
             let name = match code.as_str() {
                 "BackboneElement" | "Element" => here.to_owned(),
                 // The specification says `string` and means the type whose rules ids follow.
-                _ if definition["base"]["path"] == "Resource.id" => "id".to_owned(),
+                _ if definition.pointer("/base/path").is_some_and(|path| path == "Resource.id") => {
+                    "id".to_owned()
+                }
                 // FHIRPath's own types stand where a FHIR primitive is meant.
                 code if code.starts_with("http://hl7.org/fhirpath/") => choice["extension"]
                     .as_array()
@@ -246,7 +248,7 @@ impl Known<'_> {
         let of_types: Vec<BTreeSet<&str>> = element.types.iter().map(|t| self.keys(t)).collect();
         let implied = |key: &str| of_types.iter().all(|keys| keys.contains(key));
         let profiles = definition["type"].as_array().into_iter().flatten();
-        let profiles = profiles.filter_map(|t| self.roots.get(t["profile"][0].as_str()?).copied());
+        let profiles = profiles.filter_map(|t| self.roots.get(t.pointer("/profile/0")?.as_str()?).copied());
         let mut seen = BTreeSet::new();
         constraints(definition)
             .chain(profiles.flat_map(constraints))
@@ -294,7 +296,8 @@ fn targets(definition: &Value) -> Vec<String> {
 }
 
 fn snapshot(structure: &Value) -> Result<&Vec<Value>> {
-    structure["snapshot"]["element"].as_array().context("a StructureDefinition without a snapshot")
+    let elements = structure.pointer("/snapshot/element").and_then(Value::as_array);
+    elements.context("a StructureDefinition without a snapshot")
 }
 
 fn path(definition: &Value) -> Result<&str> {

@@ -75,7 +75,7 @@ fn collect_systems(url: &str, all: &ByUrl, seen: &mut Vec<String>, systems: &mut
         return Some(());
     }
     seen.push(url.to_owned());
-    for include in all.get(url)?["compose"]["include"].as_array()? {
+    for include in all.get(url)?.pointer("/compose/include")?.as_array()? {
         if let Some(system) = include["system"].as_str() {
             if !systems.iter().any(|s| s == system) {
                 systems.push(system.to_owned());
