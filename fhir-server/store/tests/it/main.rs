@@ -1,0 +1,77 @@
+//! The store against a real PostgreSQL, one fresh database per test.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod feed;
+mod search;
+mod write;
+
+use std::sync::Arc;
+
+use fhir_model::Key;
+use fhir_model::json::{Doc, Limits};
+use fhir_search::{ParseCx, Query};
+use fhir_store::{Claim, Commit, Found, Method, Scope, Store, Write};
+
+/// Everything is visible to tests.
+pub fn all() -> Scope {
+    Scope::everything()
+}
+
+/// The body with what the server owns.
+pub fn doc(body: &str, key: &Key, version: u32) -> Doc {
+    let rest = body.trim_start().strip_prefix('{').unwrap();
+    let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+    let (kind, id) = (&key.type_name, &key.id);
+    let text = format!(r#"{{"resourceType":"{kind}","id":"{id}","meta":{{"versionId":"{version}"}}{comma}{rest}"#);
+    Doc::parse(text, Limits::default()).unwrap()
+}
+
+/// A write that follows what is there.
+pub async fn next(store: &Store, key: &Key, body: Option<&str>, claim: Option<Claim>) -> Write {
+    let before = store.read(&all(), key).await.unwrap();
+    let version = before.last_version() + 1;
+    let method = match (&before, body) {
+        (_, None) => Method::Delete,
+        (Found::Never, _) => Method::Post,
+        _ => Method::Put,
+    };
+    Write { key: key.clone(), before, version, method, doc: body.map(|b| doc(b, key, version)), claim }
+}
+
+/// Writes and expects that it is done.
+pub async fn put(store: &Store, type_name: &str, id: &str, body: &str) -> Key {
+    let key = Key::new(type_name, id);
+    let mut write = next(store, &key, Some(body), None).await;
+    if matches!(write.before, Found::Never) {
+        write.method = Method::Put;
+    }
+    let stamp = store.stamp().unwrap();
+    assert_eq!(store.commit(&all(), &stamp, &[write]).await.unwrap(), Commit::Done);
+    key
+}
+
+/// A query as a client writes it, without percent encoding.
+pub fn query(store: &Arc<Store>, text: &str) -> Query {
+    let (type_name, rest) = text.split_once('?').unwrap_or((text, ""));
+    let pairs: Vec<(String, String)> = rest
+        .split('&')
+        .filter(|p| !p.is_empty())
+        .map(|p| p.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap())
+        .collect();
+    let cx = ParseCx {
+        strict: true,
+        base: "",
+        now: store.now(),
+        count_default: 100,
+        count_max: 1000,
+        values_max: 1000,
+        secret: store.secret(),
+    };
+    Query::parse(store.registry(), type_name, &pairs, &cx).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+/// The ids a search finds, in order, joined by spaces.
+pub async fn search(store: &Arc<Store>, text: &str) -> String {
+    let page = store.search(&all(), &query(store, text)).await.unwrap_or_else(|e| panic!("{text}: {e:?}"));
+    page.matches.iter().map(|v| v.key.id.to_string()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,165 @@
+use super::*;
+
+/// What is asked of a handful of resources, and what is found.
+#[tokio::test]
+async fn searches_find_what_they_should() {
+    let store = fhir_store::testing::fresh().await.unwrap();
+    put(&store, "Patient", "p1", r#"{"gender":"male","birthDate":"1990-03-15","active":true,
+        "identifier":[{"system":"http://id","value":"1"}],
+        "name":[{"family":"Müller","given":["Anna","Zoë"]}],"generalPractitioner":[{"reference":"Practitioner/d"}]}"#).await;
+    put(&store, "Patient", "p2", r#"{"gender":"female","birthDate":"1990","name":[{"family":"Mwangi"}],
+        "identifier":[{"system":"http://id","value":"2"}],"managingOrganization":{"identifier":{"system":"s","value":"o"}}}"#).await;
+    put(&store, "Patient", "p3", r#"{"name":[{"given":["anna_x"]}],"deceasedDateTime":"2020-01-01"}"#).await;
+    put(&store, "Observation", "o1", r#"{"status":"final","subject":{"reference":"Patient/p1"},
+        "code":{"coding":[{"system":"http://l","code":"a"},{"system":"http://l","code":"b"}]},
+        "effectiveDateTime":"2015-01-14T10:00:00Z","valueQuantity":{"value":5.4,"system":"http://unitsofmeasure.org","code":"mg","unit":"milligram"}}"#).await;
+    put(&store, "Observation", "o2", r#"{"status":"amended","subject":{"reference":"Patient/p2"},
+        "code":{"coding":[{"system":"http://l","code":"b"}]},"effectivePeriod":{"start":"2015-01"},
+        "valueQuantity":{"value":5.44,"unit":"g"}}"#).await;
+    let rows = [
+        ("Patient?_sort=_id", "p1 p2 p3"),
+        ("Patient?_sort=-_id", "p3 p2 p1"),
+        ("Patient?gender=male", "p1"),
+        ("Patient?gender=http://hl7.org/fhir/administrative-gender|male", "p1"),
+        ("Patient?gender=http://other|male", ""),
+        ("Patient?gender=male,female&_sort=_id", "p1 p2"),
+        ("Patient?gender:not=male&_sort=_id", "p2 p3"),
+        ("Patient?gender:missing=true", "p3"),
+        ("Patient?gender:missing=false&_sort=_id", "p1 p2"),
+        ("Patient?family=MULL", "p1"),
+        ("Patient?family:exact=Müller", "p1"),
+        ("Patient?family:exact=Muller", ""),
+        ("Patient?name:contains=NN&_sort=_id", "p1 p3"),
+        ("Patient?given:contains=_", "p3"),
+        ("Patient?name=zoe", "p1"),
+        ("Patient?birthdate=1990&_sort=_id", "p1 p2"),
+        ("Patient?birthdate=1990-03-15", "p1"),
+        ("Patient?birthdate=gt1990-06&_sort=_id", "p2"),
+        ("Patient?birthdate=lt1990-01-02", "p2"),
+        ("Patient?birthdate:missing=true", "p3"),
+        ("Patient?birthdate=le2030&_sort=_id", "p1 p2"),
+        ("Patient?identifier=http://id|1", "p1"),
+        ("Patient?identifier=1", "p1"),
+        ("Patient?identifier=http://id|&_sort=_id", "p1 p2"),
+        ("Patient?identifier=|1", ""),
+        ("Patient?active=true", "p1"),
+        ("Patient?deceased=true", "p3"),
+        ("Patient?deceased=false&_sort=_id", "p1 p2"),
+        ("Patient?_id=p1,p3,zz&_sort=_id", "p1 p3"),
+        ("Patient?general-practitioner=Practitioner/d", "p1"),
+        ("Patient?general-practitioner=d", "p1"),
+        ("Patient?general-practitioner:Practitioner=d", "p1"),
+        ("Patient?organization:identifier=s|o", "p2"),
+        ("Observation?code=http://l|b&_sort=_id", "o1 o2"),
+        ("Observation?code=http://l|b", "o1 o2"),
+        ("Observation?code=a", "o1"),
+        ("Observation?combo-code=http://l|a", "o1"),
+        ("Observation?patient=p1", "o1"),
+        ("Observation?subject=Patient/p2", "o2"),
+        ("Observation?subject:Patient=p2", "o2"),
+        ("Observation?patient=Patient/p1&code=http://l|b", "o1"),
+        ("Observation?date=2015-01-14", "o1"),
+        ("Observation?date=ge2016", "o2"),
+        ("Observation?date=sa2015-01-13", "o1"),
+        ("Observation?date=ap2015-01-14&_sort=_id", "o1 o2"),
+        ("Observation?value-quantity=5.4&_sort=_id", "o1 o2"),
+        ("Observation?value-quantity=5.40", "o1"),
+        ("Observation?value-quantity=5.4||mg", "o1"),
+        ("Observation?value-quantity=5.4||milligram", "o1"),
+        ("Observation?value-quantity=5.4||g", "o2"),
+        ("Observation?value-quantity=5.4|http://unitsofmeasure.org|mg", "o1"),
+        ("Observation?value-quantity=lt5.42&_sort=_id", "o1"),
+        ("Observation?_sort=value-quantity", "o1 o2"),
+        ("Observation?_sort=-value-quantity", "o2 o1"),
+        ("Observation?_sort=status", "o2 o1"),
+        ("Observation?_sort=-status,_id", "o1 o2"),
+        ("Observation?_sort=code,-date", "o1 o2"),
+        ("Observation?_sort=date", "o2 o1"),
+        ("Patient?_sort=family", "p3 p1 p2"),
+        ("Patient?_sort=-family", "p2 p1 p3"),
+        ("Patient?_sort=given", "p2 p1 p3"),
+        ("Patient?_sort=_lastUpdated", "p1 p2 p3"),
+        ("Patient?_lastUpdated=gt2020&_sort=-_lastUpdated", "p3 p2 p1"),
+    ];
+    for (text, found) in rows {
+        assert_eq!(search(&store, text).await, found, "{text}");
+        let counted = store.count(&all(), &query(&store, text)).await.unwrap().n;
+        assert_eq!(counted, found.split_whitespace().count() as u64, "count of {text}");
+    }
+}
+
+#[tokio::test]
+async fn pages_partition_the_result_in_both_directions() {
+    let store = fhir_store::testing::fresh().await.unwrap();
+    for i in 0..23 {
+        let body = format!(
+            r#"{{"status":"{}","effectiveDateTime":"2020-01-{:02}","code":{{"coding":[{{"system":"s","code":"c"}}]}},
+            "valueQuantity":{{"value":{}}},"note":[{{"text":"x"}}]}}"#,
+            if i % 4 == 0 { "final" } else { "amended" }, 1 + i % 5, i % 7
+        );
+        put(&store, "Observation", &format!("o{i:02}"), &body).await;
+    }
+    for text in [
+        "Observation?_count=4",
+        "Observation?code=s|c&_count=5",
+        "Observation?status=final,amended&_count=5",
+        "Observation?_sort=value-quantity&_count=3",
+        "Observation?_sort=-value-quantity,date,status&_count=3",
+        "Observation?_sort=status,-_id&_count=4",
+        "Observation?_sort=_lastUpdated&_count=7",
+    ] {
+        let mut pages = Vec::new();
+        let mut at = query(&store, text);
+        let last = loop {
+            let page = store.search(&all(), &at).await.unwrap();
+            pages.push(page.matches.iter().map(|v| v.key.id.to_string()).collect::<Vec<_>>());
+            match page.next.clone() {
+                Some(next) => at.cursor = Some(next),
+                None => break page,
+            }
+        };
+        let walked: Vec<_> = pages.concat();
+        let mut whole = query(&store, text);
+        whole.count = 100;
+        let whole = store.search(&all(), &whole).await.unwrap();
+        let expected: Vec<_> = whole.matches.iter().map(|v| v.key.id.to_string()).collect();
+        assert_eq!(walked, expected, "{text}");
+        let mut distinct = walked.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 23, "{text}");
+        // And back again.
+        let mut back = last;
+        for wanted in pages.iter().rev().skip(1) {
+            at.cursor = back.previous.clone();
+            back = store.search(&all(), &at).await.unwrap();
+            let found: Vec<_> = back.matches.iter().map(|v| v.key.id.to_string()).collect();
+            assert_eq!(&found, wanted, "{text}, backwards");
+        }
+    }
+}
+
+#[tokio::test]
+async fn includes_follow_references_both_ways() {
+    let store = fhir_store::testing::fresh().await.unwrap();
+    put(&store, "Patient", "p", "{}").await;
+    put(&store, "Encounter", "e", r#"{"subject":{"reference":"Patient/p"}}"#).await;
+    for id in ["o1", "o2"] {
+        put(&store, "Observation", id, r#"{"subject":{"reference":"Patient/p"},"encounter":{"reference":"Encounter/e"}}"#).await;
+    }
+    let rows = [
+        ("Observation?_include=Observation:encounter", "Encounter/e"),
+        ("Observation?_include=Observation:*", "Encounter/e Patient/p"),
+        ("Observation?_include=Observation:subject:Group", ""),
+        ("Observation?_include=Observation:patient", "Patient/p"),
+        ("Patient?_revinclude=Observation:subject", "Observation/o1 Observation/o2"),
+        ("Patient?_revinclude=Encounter:patient", "Encounter/e"),
+        ("Encounter?_revinclude=Observation:encounter&_include=Encounter:subject", "Observation/o1 Observation/o2 Patient/p"),
+    ];
+    for (text, wanted) in rows {
+        let page = store.search(&all(), &query(&store, text)).await.unwrap();
+        let mut found: Vec<_> = page.included.iter().map(|v| v.key.to_string()).collect();
+        found.sort();
+        assert_eq!(found.join(" "), wanted, "{text}");
+    }
+}
