@@ -1,1 +1,27 @@
-//! Settings.
+//! The server's settings: one TOML file, the environment, the command line; the later wins.
+//!
+//! ```
+//! use fhir_config::{Config, Sources};
+//!
+//! let config = Config::load(Sources::default().flag("--listen", "listen", Some("127.0.0.1:9000")))?;
+//! assert_eq!(config.listen.port(), 9000);
+//! assert_eq!(config.limits.count_max, 1000);
+//! # Ok::<(), fhir_config::Error>(())
+//! ```
+//!
+//! [`SETTINGS`] is the one list of what can be set. A key that is not in it, or a value that makes no sense, stops the
+//! start, with its name, its file and its line; all problems are told at once.
+
+mod config;
+mod error;
+mod reader;
+mod settings;
+mod sources;
+
+pub use config::{
+    Auth, Body, Concurrency, ConditionalDelete, Config, Database, Exposure, Limits, Log, LogFormat, Postgres,
+    Redis, Secret, Storage,
+};
+pub use error::{Error, Origin, Problem};
+pub use settings::{SETTINGS, Setting, reference};
+pub use sources::Sources;

@@ -1,0 +1,340 @@
+//! The settings, read and checked. What each means stands in [`crate::SETTINGS`].
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Origin};
+use crate::reader::Reader;
+use crate::sources::Sources;
+
+/// All settings.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Whether the address was said, or is the default.
+    pub listen_said: bool,
+    /// Without a slash at its end.
+    pub base_url: Option<String>,
+    pub data_dir: PathBuf,
+    pub auth: Auth,
+    pub conditional_delete: ConditionalDelete,
+    pub database: Database,
+    pub redis: Redis,
+    pub postgres: Postgres,
+    pub storage: Storage,
+    pub limits: Limits,
+    pub concurrency: Concurrency,
+    pub log: Log,
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// Everybody everything.
+    None,
+    /// Nobody anything but metadata and health.
+    Deny,
+}
+
+/// What a conditional delete may delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConditionalDelete {
+    /// The one match.
+    Single,
+    /// All matches.
+    Multiple,
+    /// Nothing.
+    Off,
+}
+
+/// How bodies are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// As PostgreSQL's JSONB.
+    Jsonb,
+    /// Compressed.
+    Packed,
+}
+
+/// The shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `database.*`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
+pub struct Database {
+    pub url: Option<Secret>,
+    pub connections_max: usize,
+}
+
+/// `redis.*`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
+pub struct Redis {
+    pub url: Option<Secret>,
+}
+
+/// `postgres.*`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
+pub struct Postgres {
+    pub bin_dir: Option<PathBuf>,
+    pub download: bool,
+    pub download_url: String,
+}
+
+/// `storage.*`
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
+pub struct Storage {
+    pub body: Body,
+}
+
+/// `limits.*`
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
+pub struct Limits {
+    pub body_bytes_max: usize,
+    pub depth_max: usize,
+    pub entries_max: usize,
+    pub url_bytes_max: usize,
+    pub count_default: usize,
+    pub count_max: usize,
+    pub include_max: usize,
+    pub statement_timeout: Duration,
+}
+
+/// `concurrency.*`
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
+pub struct Concurrency {
+    pub requests_max: usize,
+    pub queue_max: usize,
+    pub queue_wait: Duration,
+    pub drain: Duration,
+}
+
+/// `log.*`
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+/// Text that no log and no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for the one who needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Who can reach a server that asks nobody who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposure {
+    /// It does ask.
+    Guarded,
+    /// Everybody on this machine.
+    Machine,
+    /// Everybody who reaches the address: to be said loudly.
+    Network,
+}
+
+impl Config {
+    /// Reads and checks everything.
+    pub fn load(sources: Sources) -> Result<Config, Error> {
+        let mut problems = Vec::new();
+        let values = sources.values(&mut problems);
+        let mut reader = Reader::new(values, problems);
+        let config = Config::read(&mut reader);
+        match config {
+            Some(config) if reader.problems.is_empty() => Ok(config),
+            _ => Err(Error { problems: reader.problems }),
+        }
+    }
+
+    /// Who can reach the server without being asked. An open server listens beyond this machine only where an operator
+    /// wrote the address ([`Config::load`] refuses anything else).
+    pub fn exposure(&self) -> Exposure {
+        match self.auth {
+            Auth::Deny => Exposure::Guarded,
+            Auth::None if self.listen.ip().is_loopback() => Exposure::Machine,
+            Auth::None => Exposure::Network,
+        }
+    }
+
+    /// Everything is read, whatever was wrong before: all problems are told at once.
+    fn read(reader: &mut Reader) -> Option<Config> {
+        let listen = reader.parsed("listen", address);
+        let base_url = reader.parsed("base_url", base_url).map(|(url, _)| url);
+        let data_dir = reader.text("data_dir");
+        let auth = reader.word("auth", &[("none", Auth::None), ("deny", Auth::Deny)], Auth::Deny);
+        let conditional_delete = reader.word(
+            "conditional_delete",
+            &[
+                ("single", ConditionalDelete::Single),
+                ("multiple", ConditionalDelete::Multiple),
+                ("off", ConditionalDelete::Off),
+            ],
+            ConditionalDelete::Off,
+        );
+        let database = Database {
+            url: reader.secret("database.url", database_url).map(Secret),
+            connections_max: size(reader.number("database.connections_max", 1..=1000)),
+        };
+        let redis = Redis { url: reader.secret("redis.url", redis_url).map(Secret) };
+        let postgres = Postgres {
+            bin_dir: reader.text("postgres.bin_dir").map(|(dir, _)| PathBuf::from(dir)),
+            download: reader.boolean("postgres.download"),
+            download_url: reader
+                .parsed("postgres.download_url", base_url_of)
+                .map(|(url, _)| url)
+                .unwrap_or_default(),
+        };
+        let bodies = [("jsonb", Body::Jsonb), ("packed", Body::Packed)];
+        let storage = Storage { body: reader.word("storage.body", &bodies, Body::Jsonb) };
+        let limits = Limits::read(reader);
+        let concurrency = Concurrency {
+            requests_max: size(reader.number("concurrency.requests_max", 1..=65_536)),
+            queue_max: size(reader.number("concurrency.queue_max", 0..=1_000_000)),
+            queue_wait: millis(reader, "concurrency.queue_wait_ms", 0),
+            drain: millis(reader, "concurrency.drain_ms", 0),
+        };
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let log = Log {
+            format: reader.word("log.format", &formats, LogFormat::Text),
+            level: reader.parsed("log.level", log_level).map(|(level, _)| level).unwrap_or_default(),
+        };
+        let (listen, origin) = listen?;
+        let listen_said = origin != Origin::Default;
+        if auth == Auth::None && !listen.ip().is_loopback() && !listen_said {
+            reader.problem(
+                "listen",
+                &origin,
+                "with `auth = none` an address beyond this machine must be said",
+            );
+        }
+        Some(Config {
+            listen,
+            listen_said,
+            base_url,
+            data_dir: PathBuf::from(data_dir?.0),
+            auth,
+            conditional_delete,
+            database,
+            redis,
+            postgres,
+            storage,
+            limits,
+            concurrency,
+            log,
+        })
+    }
+}
+
+impl Limits {
+    fn read(reader: &mut Reader) -> Limits {
+        let count_max = size(reader.number("limits.count_max", 1..=10_000));
+        let count_default = size(reader.number("limits.count_default", 1..=10_000));
+        Limits {
+            body_bytes_max: size(reader.bytes("limits.body_bytes_max", 1 << 10..=4 << 30)),
+            depth_max: size(reader.number("limits.depth_max", 10..=1000)),
+            entries_max: size(reader.number("limits.entries_max", 1..=10_000_000)),
+            url_bytes_max: size(reader.bytes("limits.url_bytes_max", 256..=1 << 20)),
+            // A page is never longer than the longest allowed.
+            count_default: count_default.min(count_max),
+            count_max,
+            include_max: size(reader.number("limits.include_max", 0..=100_000)),
+            statement_timeout: millis(reader, "limits.statement_timeout_ms", 1),
+        }
+    }
+}
+
+fn millis(reader: &mut Reader, key: &'static str, min: u64) -> Duration {
+    Duration::from_millis(reader.number(key, min..=3_600_000))
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let why = "is not an address and port like `127.0.0.1:8080` or `[::]:8080`";
+    if let Some(port) = text.strip_prefix("localhost:") {
+        let port = port.parse().map_err(|_| why)?;
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    }
+    text.parse().map_err(|_| why)
+}
+
+fn base_url(text: &str) -> Result<String, &'static str> {
+    if text.contains(['?', '#']) || text.trim_end_matches('/').ends_with("/fhir/R4") {
+        return Err("is not a base: leave out the path `/fhir/R4`, a query and a fragment");
+    }
+    base_url_of(text)
+}
+
+fn base_url_of(text: &str) -> Result<String, &'static str> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.trim_matches('/').is_empty() && !text.contains(char::is_whitespace) => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("is not a URL that starts with `https://` or `http://`"),
+    }
+}
+
+fn database_url(text: &str) -> Result<(), &'static str> {
+    let is = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    is.then_some(()).ok_or("the value is not a URL that starts with `postgres://`")
+}
+
+fn redis_url(text: &str) -> Result<(), &'static str> {
+    let is = text.starts_with("redis://") || text.starts_with("rediss://");
+    is.then_some(()).ok_or("the value is not a URL that starts with `redis://`")
+}
+
+fn log_level(text: &str) -> Result<String, &'static str> {
+    let known = |part: &str| {
+        let level = part.rsplit('=').next().unwrap_or(part);
+        ["off", "error", "warn", "info", "debug", "trace"].contains(&level)
+    };
+    if text.split(',').all(known) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "is not a level (`error`, `warn`, `info`, `debug`, `trace`) or a list like `info,fhir_store=debug`",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_read() {
+        let mut reader = Reader::new(Sources::default().values(&mut Vec::new()), Vec::new());
+        Config::read(&mut reader).unwrap();
+        assert_eq!(reader.left(), Vec::<&str>::new());
+    }
+}

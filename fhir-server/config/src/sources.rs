@@ -1,0 +1,200 @@
+//! Where settings come from, brought into one shape: name, value, origin.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Origin, Problem};
+use crate::settings::{SETTINGS, Setting};
+
+/// What the caller gives: the file's name, the environment, the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    file: Option<PathBuf>,
+    file_if_there: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+    flags: Vec<(String, &'static str, String)>,
+}
+
+/// A value as it was said.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    /// From where there is only text: it is read as what the setting asks for.
+    Text(String),
+    /// From the file, with the type it has there.
+    String(String),
+    Integer(i64),
+    Boolean(bool),
+    Other(&'static str),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+}
+
+pub(crate) type Values = BTreeMap<&'static str, Given>;
+
+/// Variables with our prefix that are no settings.
+const NOT_SETTINGS: [&str; 3] = ["CARI_CONFIG", "CARI_SHARED_DATA", "CARI_TEST_DATABASE_URL"];
+
+impl Sources {
+    /// What a server in its working directory reads: `file` or `CARI_CONFIG` or `cari.toml` if it is there, and the
+    /// environment.
+    pub fn of_process(file: Option<PathBuf>) -> Sources {
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+            })
+            .collect();
+        let named = environment.iter().find(|(name, value)| name == "CARI_CONFIG" && !value.is_empty());
+        let file = file.or_else(|| named.map(|(_, value)| PathBuf::from(value)));
+        Sources { file, file_if_there: Some(PathBuf::from("cari.toml")), environment, flags: Vec::new() }
+    }
+
+    /// A file that must be there.
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Sources {
+        self.file = Some(path.into());
+        self
+    }
+
+    /// An environment variable.
+    pub fn variable(mut self, name: &str, value: &str) -> Sources {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// An option of the command line, by its own name and the setting's; nothing happens when it was not given.
+    pub fn flag(mut self, name: &str, key: &'static str, value: Option<impl ToString>) -> Sources {
+        self.flags.extend(value.map(|value| (name.to_owned(), key, value.to_string())));
+        self
+    }
+
+    /// All values, the later over the earlier; what has no meaning goes to `problems`.
+    pub(crate) fn values(&self, problems: &mut Vec<Problem>) -> Values {
+        let mut values: Values = SETTINGS
+            .iter()
+            .map(|setting| {
+                let value = Value::Text(setting.default.to_owned());
+                (setting.key, Given { value, origin: Origin::Default })
+            })
+            .collect();
+        match (&self.file, &self.file_if_there) {
+            (Some(path), _) => read(path, &mut values, problems),
+            (None, Some(path)) if path.exists() => read(path, &mut values, problems),
+            _ => {}
+        }
+        self.read_environment(&mut values, problems);
+        for (name, key, value) in &self.flags {
+            let origin = Origin::Flag(name.clone());
+            match find(key) {
+                Some(setting) => {
+                    values.insert(setting.key, Given { value: Value::Text(value.clone()), origin });
+                }
+                None => problems.push(unknown(key, origin)),
+            }
+        }
+        values
+    }
+
+    fn read_environment(&self, values: &mut Values, problems: &mut Vec<Problem>) {
+        let given = |value: &String, name: &String| Given {
+            value: Value::Text(value.clone()),
+            origin: Origin::Environment(name.clone()),
+        };
+        // An empty variable is how shells and containers say "not set".
+        let said = || self.environment.iter().filter(|(_, value)| !value.is_empty());
+        for (name, value) in said() {
+            if let Some(setting) = SETTINGS.iter().find(|setting| setting.alias == Some(name.as_str())) {
+                values.insert(setting.key, given(value, name));
+            }
+        }
+        for (name, value) in said() {
+            let Some(rest) = name.strip_prefix("CARI_") else { continue };
+            let is_alias = SETTINGS.iter().any(|setting| setting.alias == Some(name.as_str()));
+            if is_alias || NOT_SETTINGS.contains(&name.as_str()) {
+                continue;
+            }
+            let key = rest.to_lowercase().replace("__", ".");
+            match find(&key) {
+                Some(setting) => {
+                    values.insert(setting.key, given(value, name));
+                }
+                None => problems.push(unknown(&key, Origin::Environment(name.clone()))),
+            }
+        }
+    }
+}
+
+fn read(path: &Path, values: &mut Values, problems: &mut Vec<Problem>) {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let text = format!("the settings cannot be read: {error}");
+            return problems.push(Problem { origin: Origin::File(path.to_path_buf(), 1), text });
+        }
+    };
+    let origin = |offset: usize| {
+        let before = text.as_bytes().iter().take(offset);
+        Origin::File(path.to_path_buf(), 1 + before.filter(|byte| **byte == b'\n').count())
+    };
+    match DeTable::parse(&text) {
+        Ok(table) => flatten("", table.get_ref(), &origin, values, problems),
+        Err(error) => {
+            let at = error.span().map(|span| span.start).unwrap_or_default();
+            problems.push(Problem { origin: origin(at), text: format!("not TOML: {}", error.message()) });
+        }
+    }
+}
+
+fn flatten(
+    prefix: &str,
+    table: &DeTable<'_>,
+    origin: &impl Fn(usize) -> Origin,
+    values: &mut Values,
+    problems: &mut Vec<Problem>,
+) {
+    for (name, item) in table {
+        let key = format!("{prefix}{}", name.get_ref());
+        let is_section = SETTINGS.iter().any(|setting| setting.key.starts_with(&format!("{key}.")));
+        match (item.get_ref(), find(&key)) {
+            (DeValue::Table(inner), None) if is_section => {
+                flatten(&format!("{key}."), inner, origin, values, problems);
+            }
+            (_, None) if is_section => {
+                let text = format!("`{key}` is a section: write `[{key}]` and its settings below");
+                problems.push(Problem { origin: origin(name.span().start), text });
+            }
+            (_, None) => problems.push(unknown(&key, origin(name.span().start))),
+            (said, Some(setting)) => {
+                let value = match said {
+                    DeValue::String(text) => Value::String(text.to_string()),
+                    DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                        .map_or(Value::Other("a number out of range"), Value::Integer),
+                    DeValue::Boolean(is) => Value::Boolean(*is),
+                    DeValue::Float(_) => Value::Other("a fraction"),
+                    DeValue::Datetime(_) => Value::Other("a date"),
+                    DeValue::Array(_) => Value::Other("a list"),
+                    DeValue::Table(_) => Value::Other("a section"),
+                };
+                values.insert(setting.key, Given { value, origin: origin(item.span().start) });
+            }
+        }
+    }
+}
+
+fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+fn unknown(key: &str, origin: Origin) -> Problem {
+    let near = SETTINGS
+        .iter()
+        .map(|setting| (strsim::damerau_levenshtein(key, setting.key), setting.key))
+        .filter(|(distance, candidate)| *distance <= 3 || candidate.ends_with(&format!(".{key}")))
+        .min();
+    let hint = near.map(|(_, candidate)| format!("; did you mean `{candidate}`?")).unwrap_or_default();
+    Problem { origin, text: format!("`{key}` is not a setting{hint}") }
+}
