@@ -66,6 +66,7 @@ impl DateTime {
     }
 
     /// A `dateTime`: a date, or seconds at least with a time zone.
+    #[expect(clippy::self_named_constructors, reason = "named after FHIR's type, as its siblings are")]
     pub fn date_time(text: &str) -> Option<DateTime> {
         DateTime::partial(text).filter(|it| {
             it.precision <= Precision::Day || (it.precision >= Precision::Second && it.offset.is_some())
@@ -170,6 +171,7 @@ impl DateTime {
         self.time.digits = if precision == Precision::Fraction { self.time.digits.max(3) } else { 0 };
         if precision < Precision::Hour {
             self.time = Time::MIDNIGHT;
+            self.offset = None;
         }
         self
     }

@@ -65,3 +65,6 @@ impl From<SyntaxError> for crate::Error {
         crate::Error::invalid(e.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,9 @@ use super::{Decimal, Digits, FEW_DIGITS};
 /// Significant digits of a quotient that does not come out even.
 const QUOTIENT_DIGITS: u32 = 28;
 
+/// Beyond this there are more than 38 digits.
+const LIMIT: u128 = 10_u128.pow(FEW_DIGITS as u32);
+
 impl Decimal {
     /// The sum.
     pub fn plus(&self, other: &Decimal) -> Option<Decimal> {
@@ -22,7 +25,7 @@ impl Decimal {
         let (mut left, mut left_scale) = self.few()?;
         let (mut right, mut right_scale) = other.few()?;
         loop {
-            if let Some(product) = left.checked_mul(right) {
+            if let Some(product) = left.checked_mul(right).filter(|product| product.unsigned_abs() < LIMIT) {
                 return of(product, left_scale.checked_add(right_scale)?);
             }
             // Too many digits: the longer factor gives up its last.
@@ -43,7 +46,9 @@ impl Decimal {
         }
         scale = scale.checked_sub(right_scale)?;
         // Digits are brought down until it comes out even or there are enough of them.
-        while left.checked_rem(right)? != 0 && (left / right).unsigned_abs() < 10_u128.pow(QUOTIENT_DIGITS) {
+        while left.checked_rem(right)? != 0
+            && (left / right).unsigned_abs() < 10_u128.pow(QUOTIENT_DIGITS - 1)
+        {
             let Some(more) = left.checked_mul(10) else { break };
             (left, scale) = (more, scale + 1);
         }
@@ -171,7 +176,7 @@ impl Decimal {
 
 fn of(value: i128, scale: i32) -> Option<Decimal> {
     let digits = value.unsigned_abs();
-    let small = digits < 10_u128.pow(FEW_DIGITS as u32);
+    let small = digits < LIMIT;
     small.then_some(Decimal { negative: value < 0, digits: Digits::Few(digits), scale })
 }
 
@@ -187,7 +192,7 @@ fn aligned(left: &Decimal, right: &Decimal) -> Option<(i128, i128, i32)> {
             a.1 = b.1;
             break;
         }
-        match a.0.checked_mul(10).filter(|v| v.unsigned_abs() < 10_u128.pow(FEW_DIGITS as u32)) {
+        match a.0.checked_mul(10).filter(|v| v.unsigned_abs() < LIMIT) {
             Some(value) => a = (value, a.1 + 1),
             None => b = (rounded(b.0, (b.1 - a.1) as u32), a.1),
         }

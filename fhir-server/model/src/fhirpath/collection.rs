@@ -53,6 +53,9 @@ impl<'a> Evaluation<'_, 'a> {
         call: &Call<'_, '_, 'a>,
     ) -> Result<Items<'a>, EvalError> {
         let (scope, at) = (call.scope, call.at);
+        if call.function == F::Sort {
+            return self.sort(input, call);
+        }
         let Some(argument) = call.args.first() else { return Ok(Vec::new()) };
         match call.function {
             F::Where => {
@@ -85,7 +88,7 @@ impl<'a> Evaluation<'_, 'a> {
                 Ok(total)
             }
             F::Iif => self.iif(&input, argument, call),
-            F::Coalesce => {
+            _ => {
                 for argument in call.args {
                     let found = self.argument(argument, scope)?;
                     if !found.is_empty() {
@@ -94,7 +97,6 @@ impl<'a> Evaluation<'_, 'a> {
                 }
                 Ok(Vec::new())
             }
-            _ => self.sort(input, call),
         }
     }
 

@@ -108,7 +108,10 @@ impl<'a> Evaluation<'_, 'a> {
             Expr::Total => Ok(scope.total.unwrap_or_default().to_vec()),
             Expr::Variable { name, at } => self.variable(name, scope, *at),
             Expr::Member { on, name, at } => match on {
-                Some(on) => self.members(&self.eval(on, scope)?, name, false, *at),
+                Some(on) => {
+                    self.check_member(on, name, *at)?;
+                    self.members(&self.eval(on, scope)?, name, false, *at)
+                }
                 None => self.members(scope.this, name, true, *at),
             },
             Expr::Call { on, function, args, at } => match on {
@@ -169,6 +172,19 @@ impl<'a> Evaluation<'_, 'a> {
         }
         self.spend(found.len(), at)?;
         Ok(found)
+    }
+
+    /// When strict, an element of `x as T` must be one of `T`, whether or not `x` is there.
+    fn check_member(&self, on: &Expr, name: &str, at: u32) -> Result<(), EvalError> {
+        let Expr::Type { op: TypeOp::As | TypeOp::OfType, name: cast, .. } = on else { return Ok(()) };
+        let types = self.cx.types;
+        if self.cx.strict
+            && !types.elements(&cast.name).is_empty()
+            && types.element(&cast.name, name).is_none()
+        {
+            return Err(error(at, format!("`{cast}` has no element `{name}`")));
+        }
+        Ok(())
     }
 
     fn variable(&self, name: &str, scope: Scope<'_, 'a>, at: u32) -> Result<Items<'a>, EvalError> {
