@@ -16,7 +16,10 @@ fn what_is_sent_is_what_is_written() {
         assert_eq!(parse(text).unwrap().root().to_json(), text);
     }
     let rows = [
-        ("{ \"resourceType\" :\t\"Patient\" ,\r\n \"id\" : [ 1 , 2 ] } ", r#"{"resourceType":"Patient","id":[1,2]}"#),
+        (
+            "{ \"resourceType\" :\t\"Patient\" ,\r\n \"id\" : [ 1 , 2 ] } ",
+            r#"{"resourceType":"Patient","id":[1,2]}"#,
+        ),
         (r#"{"id":"1","resourceType":"A"}"#, r#"{"resourceType":"A","id":"1"}"#),
     ];
     for (sent, written) in rows {
@@ -79,6 +82,37 @@ fn edits_replace_insert_and_drop() {
     let mut out = String::new();
     root.write(&edits, &mut out);
     assert_eq!(out, r#"{"resourceType":"P","id":"9","a":[1,2],"b":{"c":"x"}}"#);
+}
+
+/// Strings and indentation are scanned eight bytes at a time: nothing may hide at any place of a word.
+#[test]
+fn every_place_in_a_word() {
+    for before in 0..20 {
+        let plain = "é\u{7f}~ ".repeat(5);
+        let plain: String = plain.chars().take(before).collect();
+        for after in ["", "x", "xxxxxxxxx"] {
+            for (special, good) in
+                [("\\n", true), ("\\\"", true), ("\n", false), ("\u{1f}", false), ("\"", false), ("", true)]
+            {
+                let text = format!("\"{plain}{special}{after}\"");
+                assert_eq!(parse(&text).is_ok(), good, "{text:?}");
+                // The end of the text at every place.
+                assert!(
+                    parse(&text[..text.len() - 1]).is_err() || special == "\"" && after.is_empty(),
+                    "{text:?}"
+                );
+            }
+        }
+        let space = " ".repeat(before);
+        let doc =
+            parse(&format!("{space}{{\n{space}\"a\"{space}:{space}[{space}1\t{space}]}}{space}")).unwrap();
+        assert_eq!(doc.root().to_json(), r#"{"a":[1]}"#);
+        // Keys that differ, or not, at any place.
+        let key = "k".repeat(before);
+        let twin = |a: &str, b: &str| parse(&format!("{{\"{key}{a}\":1,\"{key}{b}\":2}}")).is_ok();
+        assert!(twin("a", "b") && twin("a", "aa") && twin("", "x"));
+        assert!(!twin("a", "a") && !twin("", "") && !twin("a", "\\u0061"));
+    }
 }
 
 /// JSONTestSuite: `y_` must parse, `n_` must be refused (<https://github.com/nst/JSONTestSuite>).
