@@ -202,8 +202,8 @@ impl std::error::Error for Error {
 /// An OperationOutcome with one issue.
 pub fn operation_outcome(severity: &str, code: &str, text: &str, expression: &[String]) -> Value {
     let mut issue = json!({ "severity": severity, "code": code, "details": { "text": text } });
-    if !expression.is_empty() {
-        issue["expression"] = json!(expression);
+    if let (false, Some(issue)) = (expression.is_empty(), issue.as_object_mut()) {
+        issue.insert("expression".to_owned(), json!(expression));
     }
     json!({ "resourceType": "OperationOutcome", "issue": [issue] })
 }

@@ -78,10 +78,10 @@ pub(crate) async fn announce(store: &Arc<Store>) -> Result<()> {
                 tracing::warn!("this process could not announce itself to the database: {e}");
             }
             turn += 1;
-            if turn.is_multiple_of(600) {
-                if let Err(e) = store.tidy().await {
-                    tracing::warn!("old claims and writers could not be removed: {e}");
-                }
+            if turn.is_multiple_of(600)
+                && let Err(e) = store.tidy().await
+            {
+                tracing::warn!("old claims and writers could not be removed: {e}");
             }
         }
     });

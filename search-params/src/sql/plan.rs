@@ -231,7 +231,7 @@ impl Shape<'_> {
         sql.push(" and r.type_id = ").bind(Bind::Int(self.type_id));
         push_and(rest, &mut sql);
         sql.push(") ");
-        self.from_m(sql, shape)
+        self.over_matches(sql, shape)
     }
 
     /// All matches gathered, then sorted by what is beside the row.
@@ -241,10 +241,10 @@ impl Shape<'_> {
         sql.bind(Bind::Int(self.type_id));
         push_and(parts, &mut sql);
         sql.push(") ");
-        self.from_m(sql, "gathered")
+        self.over_matches(sql, "gathered")
     }
 
-    fn from_m(&self, mut sql: Sql, shape: &'static str) -> Step {
+    fn over_matches(&self, mut sql: Sql, shape: &'static str) -> Step {
         self.select(&mut sql);
         sql.push(" from m join resource r on r.handle = m.handle");
         self.joins(&mut sql);

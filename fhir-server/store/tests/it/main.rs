@@ -1,5 +1,5 @@
 //! The store against a real PostgreSQL, one fresh database per test.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod feed;
 mod search;
