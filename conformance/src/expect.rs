@@ -12,20 +12,9 @@ use crate::template::Variables;
 /// Checks an answer against a block, line by line, and captures what `let` names. The first line that does not hold
 /// is the error.
 pub(crate) fn check(block: &str, answer: &Answer, variables: &mut Variables) -> Result<()> {
-    let mut lines = block.lines();
     let mut status_asked = false;
-    while let Some(line) = lines.next() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let mut text = variables.text(line)?;
-        // A JSON value may go on over several lines.
-        while is_open_json(&text) {
-            let Some(more) = lines.next() else { break };
-            text.push('\n');
-            text.push_str(&variables.text(more)?);
-        }
+    for text in statements(block)? {
+        let text = variables.text(&text)?;
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             status(&text, answer)?;
             status_asked = true;
@@ -37,6 +26,24 @@ pub(crate) fn check(block: &str, answer: &Answer, variables: &mut Variables) -> 
         bail!("an expect block names at least one status");
     }
     Ok(())
+}
+
+/// The statements of a block: its lines, but that a JSON value may go on over several.
+pub(crate) fn statements(block: &str) -> Result<Vec<String>> {
+    let mut statements = Vec::new();
+    let mut lines = block.lines();
+    while let Some(line) = lines.next() {
+        let mut text = line.trim().to_owned();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        while is_open_json(&text) {
+            text.push('\n');
+            text.push_str(lines.next().with_context(|| format!("`{line}`: the JSON has no end"))?);
+        }
+        statements.push(text);
+    }
+    Ok(statements)
 }
 
 fn status(text: &str, answer: &Answer) -> Result<()> {
@@ -54,7 +61,9 @@ fn statement(text: &str, answer: &Answer, variables: &mut Variables) -> Result<(
         "header" => header(rest, answer),
         "let" => capture(rest, answer, variables),
         "outcome" => outcome(rest, answer),
-        "resource" => equal(&without_server_parts(&parse_body(answer)?), &without_server_parts(&json_after(rest)?)),
+        "resource" => {
+            equal(&without_server_parts(&parse_body(answer)?), &without_server_parts(&json_after(rest)?))
+        }
         "body" => body(rest, answer),
         "found" => Found::parse(rest)?.check(&parse_body(answer)?, variables.get("run").unwrap_or_default()),
         _ => path(text, answer),
@@ -62,7 +71,8 @@ fn statement(text: &str, answer: &Answer, variables: &mut Variables) -> Result<(
 }
 
 fn header(text: &str, answer: &Answer) -> Result<()> {
-    let (name, rest) = text.split_once(' ').context("`header NAME = text`, `~ regex`, `exists` or `absent`")?;
+    let (name, rest) =
+        text.split_once(' ').context("`header NAME = text`, `~ regex`, `exists` or `absent`")?;
     let found = answer.header(name);
     let (word, wanted) = rest.split_once(' ').unwrap_or((rest, ""));
     let holds = match word {
@@ -85,9 +95,11 @@ fn capture(text: &str, answer: &Answer, variables: &mut Variables) -> Result<()>
     let value = match source.strip_prefix("header ") {
         Some(header) => {
             let (header, regex) = header.split_once('~').map_or((header, "(.*)"), |(h, r)| (h, r.trim()));
-            let found = answer.header(header.trim()).with_context(|| format!("no header {header} to capture"))?;
+            let found =
+                answer.header(header.trim()).with_context(|| format!("no header {header} to capture"))?;
             let regex = Regex::new(regex).with_context(|| format!("`{regex}` is no regular expression"))?;
-            let captures = regex.captures(found).with_context(|| format!("{header}: `{found}` is not {regex}"))?;
+            let captures =
+                regex.captures(found).with_context(|| format!("{header}: `{found}` is not {regex}"))?;
             captures.get(1).with_context(|| format!("{regex} captures nothing"))?.as_str().to_owned()
         }
         None => match Path::parse(source)?.evaluate(&parse_body(answer)?).as_slice() {
@@ -112,11 +124,15 @@ fn outcome(text: &str, answer: &Answer) -> Result<()> {
         let member = |name: &str| issue.get(name).and_then(Value::as_str).unwrap_or_default();
         let details = issue.pointer("/details/text").and_then(Value::as_str).unwrap_or_default();
         let said = format!("{details} {}", member("diagnostics"));
-        if member("severity") == severity && codes.contains(&member("code")) && matches(regex.trim(), &said)? {
+        if member("severity") == severity && codes.contains(&member("code")) && matches(regex.trim(), &said)?
+        {
             return Ok(());
         }
     }
-    bail!("expected outcome {text}\n     found {}", if issues.is_empty() { body } else { Value::Array(issues) })
+    bail!(
+        "expected outcome {text}\n     found {}",
+        if issues.is_empty() { body } else { Value::Array(issues) }
+    )
 }
 
 fn body(text: &str, answer: &Answer) -> Result<()> {
@@ -162,10 +178,16 @@ pub(crate) fn difference(at: &str, wanted: &Value, found: &Value) -> Option<Stri
             let missing = a.iter().find(|(key, _)| !b.contains_key(*key));
             let added = b.iter().find(|(key, _)| !a.contains_key(*key));
             if let Some((key, value)) = missing {
-                return Some(format!("expected {at}.{key} = {}\n     found nothing there", shortened(&value.to_string())));
+                return Some(format!(
+                    "expected {at}.{key} = {}\n     found nothing there",
+                    shortened(&value.to_string())
+                ));
             }
             if let Some((key, value)) = added {
-                return Some(format!("expected nothing at {at}.{key}\n     found {}", shortened(&value.to_string())));
+                return Some(format!(
+                    "expected nothing at {at}.{key}\n     found {}",
+                    shortened(&value.to_string())
+                ));
             }
             a.iter().find_map(|(key, value)| difference(&format!("{at}.{key}"), value, b.get(key)?))
         }

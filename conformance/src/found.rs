@@ -48,7 +48,12 @@ impl Found {
                 _ => matches.push(id),
             }
         }
-        let all = format!("{}{}{}", matches.join(" "), if included.is_empty() { "" } else { " + " }, included.join(" "));
+        let all = format!(
+            "{}{}{}",
+            matches.join(" "),
+            if included.is_empty() { "" } else { " + " },
+            included.join(" ")
+        );
         let (mut wanted, mut wanted_included) = (self.matches.clone(), self.included.clone());
         if !self.in_order {
             matches.sort();

@@ -106,10 +106,14 @@ mod tests {
 
     #[test]
     fn answers() {
-        let outcome = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invalid"}]}"#;
+        let outcome =
+            r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invalid"}]}"#;
         let rows = [
             (answer(400, "application/fhir+json", outcome), true),
-            (answer(400, "application/fhir+json", r#"{"resourceType":"OperationOutcome","issue":[]}"#), false),
+            (
+                answer(400, "application/fhir+json", r#"{"resourceType":"OperationOutcome","issue":[]}"#),
+                false,
+            ),
             (answer(400, "application/fhir+json", r#"{"error":"x"}"#), false),
             (answer(400, "text/plain", "no"), false),
             (answer(200, "application/fhir+xml; charset=utf-8", "<Patient/>"), true),
@@ -128,9 +132,10 @@ mod tests {
     fn bundles() {
         let entry = json!({"fullUrl": "http://x/Patient/1", "search": {"mode": "match"},
             "resource": {"resourceType": "Patient", "id": "1"}});
-        let mut bundle = json!({"type": "searchset", "link": [{"relation": "self", "url": "x"}], "entry": [entry]});
+        let mut bundle =
+            json!({"type": "searchset", "link": [{"relation": "self", "url": "x"}], "entry": [entry]});
         assert!(check_search_bundle(&bundle).is_ok());
-        assert!(check_distinct(&[entry.clone()]).is_ok());
+        assert!(check_distinct(std::slice::from_ref(&entry)).is_ok());
         assert!(check_distinct(&[entry.clone(), entry]).is_err());
         bundle["entry"][0]["fullUrl"] = json!("http://x/Patient/2");
         assert!(check_search_bundle(&bundle).is_err());

@@ -3,6 +3,8 @@
 //! It imports nothing of this repository: what it knows of FHIR stands in its pages.
 
 mod client;
+mod durability;
+mod examples;
 mod expect;
 mod found;
 mod laws;
@@ -12,6 +14,7 @@ mod run;
 mod suite;
 mod template;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -19,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Subject;
 
-/// Runs the pages of the conformance suite against the server at the URL in SUBJECT.
+/// Runs the pages of the conformance suite against the server whose base URL is in SUBJECT.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -33,16 +36,69 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Stores every resource of an unpacked FHIR package, reads it back and compares; prints Markdown.
+    Examples {
+        /// The folder with the package's JSON files.
+        folder: PathBuf,
+        /// Also reads each as XML, stores that XML, and compares what it became.
+        #[arg(long)]
+        xml: bool,
+    },
+    /// Kills the server under load, again and again, and looks for lost, torn and double writes.
+    Crash {
+        /// What starts the server at SUBJECT, as one shell command.
+        #[arg(long)]
+        server_cmd: String,
+        #[arg(long, default_value_t = 20)]
+        rounds: usize,
+    },
+    /// Kills PostgreSQL under load: 503 meanwhile, then recovery without a restart of the server.
+    PgCrash {
+        /// PostgreSQL's `postmaster.pid`.
+        #[arg(long)]
+        postmaster_pid: PathBuf,
+        /// What starts PostgreSQL again, where the server does not do that itself.
+        #[arg(long)]
+        restart_cmd: Option<String>,
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
+    /// Races of updates and of conditional creates over several servers on one database.
+    Races {
+        /// Base URLs of the servers.
+        #[arg(long, value_delimiter = ',', required = true)]
+        urls: Vec<String>,
+        #[arg(long, default_value_t = 1000)]
+        races: usize,
+        #[arg(long, default_value_t = 8)]
+        writers: usize,
+    },
+}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Ok(subject) = std::env::var("SUBJECT") else {
-        eprintln!("SUBJECT=http://127.0.0.1:8080/fhir/R4 cargo run -p fhir-conformance [-- [--verbose] [page ...]]");
-        eprintln!("SUBJECT is the base URL of the FHIR server to test; see conformance/README.md.");
-        return ExitCode::from(2);
+    let done = match (&arguments.command, std::env::var("SUBJECT")) {
+        (Some(Command::Races { urls, races, writers }), _) => durability::races::run(urls, *races, *writers),
+        (_, Err(_)) => {
+            eprintln!(
+                "SUBJECT=http://127.0.0.1:8080/fhir/R4 cargo run -p fhir-conformance [-- [--verbose] [page ...]]"
+            );
+            eprintln!("SUBJECT is the base URL of the FHIR server to test; conformance/README.md says more.");
+            return ExitCode::from(2);
+        }
+        (None, Ok(base)) => pages(&Subject::new(&base), &arguments),
+        (Some(Command::Examples { folder, xml }), Ok(base)) => {
+            examples::run(&Subject::new(&base), folder, *xml)
+        }
+        (Some(Command::Crash { server_cmd, rounds }), Ok(base)) => {
+            durability::crash::run(&base, server_cmd, *rounds)
+        }
+        (Some(Command::PgCrash { postmaster_pid, restart_cmd, rounds }), Ok(base)) => {
+            durability::pg_crash::run(&base, postmaster_pid, restart_cmd.as_deref(), *rounds)
+        }
     };
-    match pages(&Subject::new(&subject), &arguments) {
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

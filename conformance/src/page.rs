@@ -31,11 +31,21 @@ pub(crate) struct Step {
 pub(crate) enum Kind {
     /// Resources the page needs, one JSON object after another.
     Given(String),
-    Http { request: String, expect: String, wait_ms: u64 },
+    Http {
+        request: String,
+        expect: String,
+        wait_ms: u64,
+    },
     /// A search walked through all its pages.
-    Walk { request: String, expect: String },
+    Walk {
+        request: String,
+        expect: String,
+    },
     /// A table of queries and what they find.
-    Search { head: String, rows: Vec<Row> },
+    Search {
+        head: String,
+        rows: Vec<Row>,
+    },
 }
 
 /// A line of a `search` block.

@@ -133,7 +133,9 @@ impl Operator {
             Operator::SameInAnyOrder => sorted(found) == sorted(&wanted),
             Operator::Contains => wanted.iter().all(|value| holds_value(found, value)),
             Operator::ContainsNot => !wanted.iter().any(|value| holds_value(found, value)),
-            Operator::Matches => !found.is_empty() && found.iter().all(|value| matches_regex(value, expected)),
+            Operator::Matches => {
+                !found.is_empty() && found.iter().all(|value| matches_regex(value, expected))
+            }
             Operator::MatchesNot => !found.iter().any(|value| matches_regex(value, expected)),
             Operator::Less => ordered(found, expected, |o| o.is_lt()),
             Operator::LessOrEqual => ordered(found, expected, |o| o.is_le()),
@@ -459,7 +461,9 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for text in ["", "Bundle.", "Bundle.nothing()", "Bundle.where(a", "Bundle[x]", "Bundle.total = ", "a b"] {
+        for text in
+            ["", "Bundle.", "Bundle.nothing()", "Bundle.where(a", "Bundle[x]", "Bundle.total = ", "a b"]
+        {
             assert!(Test::parse(text).is_err(), "{text}");
         }
         assert!(Path::parse("Bundle.total = 1").is_err());

@@ -30,7 +30,10 @@ pub(crate) fn run(subject: &Subject, page: &Page, run: &str) -> Vec<Outcome> {
     variables.set("run", run);
     variables.set("base", &subject.base);
     // An oid has digits alone.
-    variables.set("n", run.bytes().map(|byte| (byte % 10).to_string()).collect::<String>().trim_start_matches('0'));
+    variables.set(
+        "n",
+        run.bytes().map(|byte| (byte % 10).to_string()).collect::<String>().trim_start_matches('0'),
+    );
     variables.set("origin", subject.origin());
     let mut outcomes = Vec::new();
     let mut set_up_failed = None;
@@ -63,26 +66,25 @@ fn run_case(
 ) {
     let id = format!("{}#{}", page.name, case.slug);
     let at = |line: usize, error: &anyhow::Error| format!("conformance/{}.md:{line}\n{error:#}", page.name);
-    let mut plain_steps = 0;
     for step in &case.steps {
         if let Kind::Search { head, rows } = &step.kind {
             for row in rows {
-                let failure = search_row(subject, head, row, variables).err().map(|error| at(row.line, &error));
+                let failure =
+                    search_row(subject, head, row, variables).err().map(|error| at(row.line, &error));
                 let query = if row.query.is_empty() { "(all)" } else { &row.query };
                 outcomes.push(Outcome { id: format!("{id}/{query}"), failure });
             }
             continue;
         }
-        plain_steps += 1;
         if let Err(error) = run_step(subject, step, variables) {
             // The steps of a case build on each other: the first failure ends it.
             outcomes.push(Outcome { id, failure: Some(at(step.line, &error)) });
             return;
         }
     }
-    if plain_steps > 0 && case.steps.iter().any(|step| !matches!(step.kind, Kind::Given(_) | Kind::Search { .. }))
-        || case.slug == "set-up"
-    {
+    // Rows stand for themselves; a case of rows and `given` blocks alone has nothing else to report.
+    let asks = |step: &Step| matches!(step.kind, Kind::Http { .. } | Kind::Walk { .. });
+    if case.slug == "set-up" || case.steps.iter().any(asks) {
         outcomes.push(Outcome { id, failure: None });
     }
 }
@@ -268,3 +270,6 @@ fn body_text(request: &Request) -> String {
     const BODY_CHARS_MAX: usize = 400;
     String::from_utf8_lossy(&request.body).chars().take(BODY_CHARS_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests;

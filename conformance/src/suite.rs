@@ -93,15 +93,21 @@ fn known_failures(file: &Path) -> Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let mut known = BTreeMap::new();
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
-        let (case, reason) =
-            line.split_once("  ").with_context(|| format!("`{line}`: two spaces and a reason follow the case"))?;
+        let (case, reason) = line
+            .split_once("  ")
+            .with_context(|| format!("`{line}`: two spaces and a reason follow the case"))?;
         known.insert(case.trim().to_owned(), reason.trim().to_owned());
     }
     Ok(known)
 }
 
 /// Counts the outcomes of a page. A known failure must fail; one that passes is a failure of the list.
-fn weigh(page: &str, outcomes: &[Outcome], known: &BTreeMap<String, String>, verbose: bool) -> (Tally, String) {
+fn weigh(
+    page: &str,
+    outcomes: &[Outcome],
+    known: &BTreeMap<String, String>,
+    verbose: bool,
+) -> (Tally, String) {
     let mut tally = Tally::default();
     let mut details = String::new();
     for outcome in outcomes {
@@ -135,7 +141,10 @@ fn weigh(page: &str, outcomes: &[Outcome], known: &BTreeMap<String, String>, ver
         }
     }
     let word = if tally.failed == 0 { "ok    " } else { "FAILED" };
-    (tally, format!("{word} {page}: {} of {} as expected\n{details}", tally.passed + tally.known, outcomes.len()))
+    (
+        tally,
+        format!("{word} {page}: {} of {} as expected\n{details}", tally.passed + tally.known, outcomes.len()),
+    )
 }
 
 /// Short and sortable, and fit for an id.
@@ -153,8 +162,15 @@ fn base36(mut number: u128) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use serde_json::Value;
+
     use super::{Tally, base36, folder, known_failures, read_pages, weigh};
+    use crate::client::Answer;
+    use crate::expect;
+    use crate::found::Found;
+    use crate::page::Kind;
     use crate::run::Outcome;
+    use crate::template::Variables;
 
     #[test]
     fn every_page_reads_and_names_its_part_of_the_specification() {
@@ -170,6 +186,53 @@ mod tests {
         known_failures(&folder().join("known-failures.txt")).unwrap();
     }
 
+    /// Every statement of every page is one the runner can read; whether it holds is the server's matter.
+    #[test]
+    fn every_expectation_reads() {
+        let answer = Answer { status: 200, body: b"{}".to_vec(), ..Answer::default() };
+        let not_met = ["expected ", "no header ", "the body is not JSON", "`x` is not JSON"];
+        for page in read_pages(&folder()).unwrap() {
+            for step in page.cases.iter().flat_map(|case| &case.steps) {
+                let (Kind::Http { expect, .. } | Kind::Walk { expect, .. }) = &step.kind else { continue };
+                for statement in expect::statements(expect).unwrap() {
+                    let text = regex_lite::Regex::new(r"\{\{[^}]*\}\}").unwrap().replace_all(&statement, "x");
+                    let Err(error) =
+                        expect::check(&format!("200\n{text}"), &answer, &mut Variables::default())
+                    else {
+                        continue;
+                    };
+                    let error = format!("{error:#}");
+                    let read = not_met.iter().any(|word| error.starts_with(word))
+                        || error.contains("has 0 values to capture");
+                    assert!(read, "{}.md:{}: {statement}: {error}", page.name, step.line);
+                }
+            }
+        }
+    }
+
+    /// So is every resource of every `given` block, and every row's right side.
+    #[test]
+    fn every_given_block_and_row_reads() {
+        for page in read_pages(&folder()).unwrap() {
+            for step in page.cases.iter().flat_map(|case| &case.steps) {
+                let place = format!("{}.md:{}", page.name, step.line);
+                match &step.kind {
+                    Kind::Given(text) => {
+                        for resource in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+                            assert!(resource.expect(&place)["resourceType"].is_string(), "{place}");
+                        }
+                    }
+                    Kind::Search { rows, .. } => {
+                        for row in rows {
+                            Found::parse(&row.expected).expect(&place);
+                        }
+                    }
+                    Kind::Http { .. } | Kind::Walk { .. } => {}
+                }
+            }
+        }
+    }
+
     #[test]
     fn no_two_cases_of_a_page_have_one_name() {
         for page in read_pages(&folder()).unwrap() {
@@ -183,9 +246,14 @@ mod tests {
 
     #[test]
     fn a_known_failure_must_fail() {
-        let outcome = |id: &str, failure: Option<&str>| Outcome { id: id.into(), failure: failure.map(Into::into) };
-        let outcomes =
-            [outcome("p#a", None), outcome("p#b", Some("x")), outcome("p#c", Some("x")), outcome("p#d", None)];
+        let outcome =
+            |id: &str, failure: Option<&str>| Outcome { id: id.into(), failure: failure.map(Into::into) };
+        let outcomes = [
+            outcome("p#a", None),
+            outcome("p#b", Some("x")),
+            outcome("p#c", Some("x")),
+            outcome("p#d", None),
+        ];
         let known = BTreeMap::from([
             ("p#c".to_owned(), "reason".to_owned()),
             ("p#d".to_owned(), "reason".to_owned()),
