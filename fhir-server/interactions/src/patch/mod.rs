@@ -19,7 +19,7 @@ use fhir_model::{Error, Kind, Result};
 pub const OPERATIONS_MAX: usize = 1000;
 
 /// Most bytes that a patch may make of a resource, or touch on its way, unless resource and patch are longer already.
-pub const BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 fn too_costly() -> Error {
     Error::new(Kind::TooCostly, "the patch would make the resource too large, or take too long")
