@@ -1,1 +1,42 @@
-//! .
+//! Doors to worlds that do not speak FHIR: one folder each, the trait and the list.
+//!
+//! **Invariant:** a door keeps no clinical state. What comes in becomes interactions and takes the way of every request.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use fhir_interactions::Cx;
+use fhir_model::Result;
+
+/// One foreign protocol.
+#[async_trait]
+pub trait Adapter: Send + Sync {
+    /// What it is called in settings and logs: `hl7v2`, `cds-hooks`.
+    fn name(&self) -> &'static str;
+
+    /// What it answers over HTTP, below the root of the server. A path that is taken already stops the start.
+    fn routes(&self, cx: Arc<Cx>) -> Router;
+
+    /// What it does besides HTTP, such as listening on a port of its own, until the server stops.
+    async fn serve(&self, cx: Arc<Cx>) -> Result<()>;
+}
+
+/// Every adapter of the server.
+///
+/// To add one: its folder, and a line here.
+pub fn all() -> Vec<Box<dyn Adapter>> {
+    vec![]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique() {
+        let all = super::all();
+        let names: HashSet<&str> = all.iter().map(|a| a.name()).collect();
+        assert_eq!(names.len(), all.len());
+    }
+}

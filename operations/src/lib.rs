@@ -1,1 +1,21 @@
-//! .
+//! FHIR operations: one folder each, and the list.
+//!
+//! <https://hl7.org/fhir/R4/operations.html>
+
+use fhir_interactions::Operation;
+
+/// Every operation of the server.
+///
+/// To add one: its folder, with the code and its `definition.json`, and a line here.
+pub fn all() -> Vec<Box<dyn Operation>> {
+    vec![]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_list_is_consistent() {
+        // Refuses definitions that cannot be read and two operations in the same place.
+        assert!(fhir_interactions::Operations::new(super::all()).is_ok());
+    }
+}

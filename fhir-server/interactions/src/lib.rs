@@ -1,1 +1,42 @@
-//! .
+//! What FHIR *does*: one file per word of the RESTful API.
+//!
+//! <https://hl7.org/fhir/R4/http.html>
+//!
+//! **Invariants:** knows no HTTP library and no SQL. Everything enters by [`handle`]: an HTTP request, an entry of a
+//! Bundle, an adapter's call. Reading is a copy of stored bytes; a tree is built only for `_summary`, `_elements`
+//! and what is written. Clock, ids and randomness come from [`Cx`].
+
+mod ask;
+mod bundle;
+mod capabilities;
+mod change;
+mod check;
+mod compartment;
+mod conditional;
+mod conditions;
+mod create;
+mod cx;
+mod delete;
+mod guard;
+mod handle;
+mod history;
+mod operation;
+pub mod patch;
+mod read;
+mod reply;
+mod request;
+mod search;
+mod stamp;
+mod summary;
+mod update;
+mod vread;
+
+pub use capabilities::{Mode, Statements};
+pub use conditions::Conditions;
+pub use cx::{Cx, Limits, Settings};
+pub use fhir_model::interaction::{Interaction, Level, Method};
+pub use guard::{Guard, Principal};
+pub use handle::handle;
+pub use operation::{Call, Operation, Operations};
+pub use reply::Reply;
+pub use request::{Body, Handling, Prefer, Request, Return};

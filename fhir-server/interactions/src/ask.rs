@@ -1,0 +1,104 @@
+//! A request on its way: what was asked, with what it may see.
+
+use fhir_model::json::{Doc, Ref};
+use fhir_model::{Error, Kind, Result, url};
+use fhir_search::ParseCx;
+use fhir_store::Scope;
+
+use crate::check::check;
+use crate::cx::Cx;
+use crate::request::{Body, Handling, Request, Return};
+
+/// One request with everything needed to answer it.
+pub(crate) struct Ask<'a> {
+    pub(crate) cx: &'a Cx,
+    pub(crate) request: &'a Request,
+    pub(crate) scope: Scope,
+    /// The decoded query.
+    pub(crate) pairs: Vec<(String, String)>,
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) fn new(cx: &'a Cx, request: &'a Request, scope: Scope) -> Result<Ask<'a>> {
+        Ok(Ask { cx, request, scope, pairs: url::pairs(&request.query)? })
+    }
+
+    /// The first value of a parameter.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The resource in the body, of the type of the URL.
+    pub(crate) fn resource(&self, type_name: &str) -> Result<&'a Doc> {
+        let doc = self.body()?;
+        check(doc.root(), type_name, &*self.cx.definitions)?;
+        Ok(doc)
+    }
+
+    /// The resource in the body, of any type.
+    pub(crate) fn body(&self) -> Result<&'a Doc> {
+        match &self.request.body {
+            Some(Body::Resource(doc)) => Ok(doc),
+            Some(_) => Err(Error::new(Kind::UnsupportedMediaType, "a resource is expected in the body")),
+            None => Err(Error::invalid("the body is missing: a resource is expected")),
+        }
+    }
+
+    /// What the client wants to hear of a write; it gets the resource when it does not say.
+    pub(crate) fn ret(&self) -> Return {
+        self.request.prefer.ret.unwrap_or(Return::Representation)
+    }
+
+    /// How search parameters are to be read.
+    pub(crate) fn parse_cx(&self, strict: bool) -> ParseCx<'_> {
+        let limits = &self.cx.limits;
+        ParseCx {
+            strict,
+            base: &self.request.base,
+            now: self.cx.store.now(),
+            count_default: limits.count_default,
+            count_max: limits.count_max,
+            values_max: limits.values_max,
+            secret: self.cx.store.secret(),
+        }
+    }
+
+    /// `Prefer: handling=strict`
+    pub(crate) fn strict(&self) -> bool {
+        self.request.prefer.handling == Handling::Strict
+    }
+}
+
+/// Counts how often a write was decided, because others changed what it had read.
+pub(crate) struct Attempts {
+    left: usize,
+}
+
+impl Attempts {
+    pub(crate) fn new(cx: &Cx) -> Attempts {
+        Attempts { left: cx.limits.attempts_max }
+    }
+
+    /// One more; an error when there were enough.
+    pub(crate) fn next(&mut self) -> Result<()> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            Error::new(Kind::Conflict, "others keep changing the same resources at the same time; try again")
+        })?;
+        Ok(())
+    }
+}
+
+/// The id that `PUT` has in its body must be the one in the URL.
+pub(crate) fn same_id(resource: Ref<'_>, type_name: &str, id: &str) -> Result<()> {
+    match crate::check::id_of(resource, type_name)? {
+        Some(sent) if *sent == *id => Ok(()),
+        Some(sent) => {
+            let text = format!("the id in the body is {sent}, but the URL says {id}");
+            Err(Error::invalid(text).at(format!("{type_name}.id")))
+        }
+        None => {
+            let text = format!("the body has no id; the URL says {id}, and both must be the same");
+            Err(Error::invalid(text).at(format!("{type_name}.id")))
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! batch: independent entries, each a request of its own. <https://hl7.org/fhir/R4/http.html#brules>
+
+use fhir_model::Result;
+use fhir_model::json::Ref;
+use futures_util::{StreamExt, stream};
+
+use crate::ask::Ask;
+use crate::bundle::entries::Entry;
+use crate::bundle::text::BundleText;
+use crate::handle::handle;
+use crate::reply::Reply;
+use crate::request::Return;
+
+pub(super) async fn batch(ask: &Ask<'_>, entries: &[Ref<'_>]) -> Result<Reply> {
+    let answers: Vec<_> = entries.iter().map(|entry| answer(ask, *entry)).collect();
+    let answers = stream::iter(answers).buffered(ask.cx.limits.parallel_max.max(1));
+    let answers: Vec<Result<Reply>> = answers.collect().await;
+    let mut bundle = BundleText::new("batch-response", answers.len() * 256);
+    for answer in &answers {
+        write(&mut bundle, answer, ask);
+    }
+    Ok(Reply::made(bundle.finish()))
+}
+
+async fn answer(ask: &Ask<'_>, entry: Ref<'_>) -> Result<Reply> {
+    let entry = Entry::parse(entry, &ask.request.base, &*ask.cx.definitions)?;
+    let is_write = entry.interaction.is_write();
+    let mut request = entry.request(ask)?;
+    if is_write && request.prefer.ret.is_none() {
+        request.prefer.ret = Some(Return::Minimal);
+    }
+    handle(ask.cx, request).await
+}
+
+/// One entry of the answer.
+pub(super) fn write(bundle: &mut BundleText, answer: &Result<Reply>, ask: &Ask<'_>) {
+    bundle.entry();
+    match answer {
+        Err(error) => {
+            log(error);
+            let outcome = error.outcome().to_string();
+            bundle.response(error.kind.status(), None, None, None, Some(outcome.as_bytes()));
+        }
+        Ok(reply) => {
+            let said = reply.is_outcome;
+            if let (Some(body), false) = (&reply.body, said) {
+                if let Some(key) = &reply.key {
+                    bundle.full_url(&ask.request.base, key);
+                }
+                bundle.resource(body);
+            }
+            let outcome = reply.body.as_deref().filter(|_| said);
+            bundle.response(
+                reply.status,
+                reply.location.as_deref(),
+                reply.version,
+                reply.last_modified,
+                outcome,
+            );
+        }
+    }
+    bundle.end_entry();
+}
+
+/// Our own faults are logged where they become an answer.
+fn log(error: &fhir_model::Error) {
+    if error.kind.status() >= 500 {
+        let cause = error.source.as_deref().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(text = %error, cause, "an entry of a Bundle failed");
+    }
+}

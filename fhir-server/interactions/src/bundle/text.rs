@@ -1,0 +1,229 @@
+//! Bundles written as text: resources are spliced in as the bytes they are stored as.
+//!
+//! <https://hl7.org/fhir/R4/bundle.html>
+
+use bytes::Bytes;
+use fhir_model::Key;
+use fhir_model::date::format_instant;
+
+/// A Bundle that grows.
+pub(crate) struct BundleText {
+    out: Vec<u8>,
+    /// What the list that is being written holds so far.
+    list: List,
+    /// The entry has no member yet.
+    fresh: bool,
+}
+
+#[derive(PartialEq)]
+enum List {
+    None,
+    Links,
+    Entries,
+}
+
+impl BundleText {
+    /// An empty Bundle of a type, with room for so many bytes.
+    pub(crate) fn new(type_name: &str, bytes: usize) -> BundleText {
+        let mut out = Vec::with_capacity(bytes + 512);
+        out.extend_from_slice(b"{\"resourceType\":\"Bundle\",\"type\":\"");
+        out.extend_from_slice(type_name.as_bytes());
+        out.push(b'"');
+        BundleText { out, list: List::None, fresh: true }
+    }
+
+    /// `total`, before links and entries.
+    pub(crate) fn total(&mut self, total: u64) {
+        self.push(&format!(",\"total\":{total}"));
+    }
+
+    /// A link, before the entries.
+    pub(crate) fn link(&mut self, relation: &str, url: &str) {
+        self.item(List::Links, ",\"link\":[");
+        self.push(&format!("{{\"relation\":\"{relation}\",\"url\":"));
+        self.string(url);
+        self.push("}");
+    }
+
+    /// Begins an entry.
+    pub(crate) fn entry(&mut self) {
+        self.item(List::Entries, ",\"entry\":[");
+        self.push("{");
+        self.fresh = true;
+    }
+
+    /// Ends an entry.
+    pub(crate) fn end_entry(&mut self) {
+        self.push("}");
+    }
+
+    /// The address of a resource of this server.
+    pub(crate) fn full_url(&mut self, base: &str, key: &Key) {
+        self.member("fullUrl");
+        self.string(&format!("{base}/{key}"));
+    }
+
+    /// JSON text, as it is.
+    pub(crate) fn resource(&mut self, json: &[u8]) {
+        self.member("resource");
+        self.out.extend_from_slice(json);
+    }
+
+    /// Why the entry is in a searchset.
+    pub(crate) fn search_mode(&mut self, mode: &str) {
+        self.member("search");
+        self.push(&format!("{{\"mode\":\"{mode}\"}}"));
+    }
+
+    /// How the version of a history came.
+    pub(crate) fn request(&mut self, method: &str, url: &str) {
+        self.member("request");
+        self.push(&format!("{{\"method\":\"{method}\",\"url\":"));
+        self.string(url);
+        self.push("}");
+    }
+
+    /// What was answered.
+    pub(crate) fn response(
+        &mut self,
+        status: u16,
+        location: Option<&str>,
+        version: Option<u32>,
+        last_modified: Option<i64>,
+        outcome: Option<&[u8]>,
+    ) {
+        self.member("response");
+        self.push(&format!("{{\"status\":\"{status} {}\"", reason(status)));
+        if let Some(location) = location {
+            self.push(",\"location\":");
+            self.string(location);
+        }
+        if let Some(version) = version {
+            self.push(&format!(",\"etag\":\"W/\\\"{version}\\\"\""));
+        }
+        if let Some(micros) = last_modified {
+            self.push(&format!(",\"lastModified\":\"{}\"", format_instant(micros)));
+        }
+        if let Some(outcome) = outcome {
+            self.push(",\"outcome\":");
+            self.out.extend_from_slice(outcome);
+        }
+        self.push("}");
+    }
+
+    /// The whole.
+    pub(crate) fn finish(mut self) -> Bytes {
+        if self.list != List::None {
+            self.push("]");
+        }
+        self.push("}");
+        Bytes::from(self.out)
+    }
+
+    fn item(&mut self, list: List, opening: &str) {
+        if self.list == list {
+            self.push(",");
+            return;
+        }
+        if self.list != List::None {
+            self.push("]");
+        }
+        self.push(opening);
+        self.list = list;
+    }
+
+    fn member(&mut self, name: &str) {
+        if !self.fresh {
+            self.push(",");
+        }
+        self.fresh = false;
+        self.push("\"");
+        self.push(name);
+        self.push("\":");
+    }
+
+    fn string(&mut self, text: &str) {
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut self.out, text);
+    }
+
+    fn push(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// The words that go with a status.
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        204 => "No Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        409 => "Conflict",
+        410 => "Gone",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bundles_are_json() {
+        let mut bundle = BundleText::new("searchset", 0);
+        bundle.total(1);
+        bundle.link("self", "http://a/\"b\"");
+        bundle.link("next", "http://a/c");
+        bundle.entry();
+        bundle.full_url("http://a", &Key::new("Patient", "1"));
+        bundle.resource(b"{\"resourceType\":\"Patient\"}");
+        bundle.search_mode("match");
+        bundle.end_entry();
+        bundle.entry();
+        bundle.request("PUT", "Patient/1");
+        bundle.response(201, Some("Patient/1/_history/1"), Some(1), Some(0), Some(b"{}"));
+        bundle.end_entry();
+        let found: serde_json::Value = serde_json::from_slice(&bundle.finish()).unwrap();
+        let wanted = serde_json::json!({
+            "resourceType": "Bundle", "type": "searchset", "total": 1,
+            "link": [{"relation": "self", "url": "http://a/\"b\""}, {"relation": "next", "url": "http://a/c"}],
+            "entry": [
+                {
+                    "fullUrl": "http://a/Patient/1", "resource": {"resourceType": "Patient"},
+                    "search": {"mode": "match"}
+                },
+                {
+                    "request": {"method": "PUT", "url": "Patient/1"},
+                    "response": {
+                        "status": "201 Created", "location": "Patient/1/_history/1", "etag": "W/\"1\"",
+                        "lastModified": "1970-01-01T00:00:00.000Z", "outcome": {}
+                    }
+                }
+            ]
+        });
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn empty_bundles_have_no_entry() {
+        assert_eq!(
+            BundleText::new("history", 0).finish(),
+            "{\"resourceType\":\"Bundle\",\"type\":\"history\"}"
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! One change of one resource: from what is there and what is asked to what is written.
+//!
+//! **Invariant:** decides alone, without reading or writing, so that single interactions and transactions decide alike.
+
+use fhir_model::json::{Doc, Edits, Ref};
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_store::{Claim, Found, Method, Write};
+
+use crate::check::check;
+use crate::conditions::Conditions;
+use crate::cx::Cx;
+use crate::patch::{fhirpath_patch, json_patch};
+use crate::stamp::stamp;
+
+/// What is to become of a resource.
+pub(crate) enum What<'a> {
+    /// It is new (`POST`).
+    Create(Ref<'a>, Edits),
+    /// This is its new content (`PUT`).
+    Update(Ref<'a>, Edits),
+    /// Its content is changed.
+    Patch(Patch),
+    /// It is deleted.
+    Delete,
+}
+
+/// How content is changed.
+#[derive(Clone)]
+pub(crate) enum Patch {
+    /// <https://www.rfc-editor.org/rfc/rfc6902>
+    Json(bytes::Bytes),
+    /// <https://hl7.org/fhir/R4/fhirpatch.html>
+    FhirPath(Doc),
+}
+
+/// A change, and what was read before it.
+pub(crate) struct Change<'a> {
+    pub(crate) key: Key,
+    pub(crate) before: Found,
+    pub(crate) what: What<'a>,
+    /// What a conditional interaction that creates holds on to.
+    pub(crate) claim: Option<Claim>,
+}
+
+/// A change that is decided.
+pub(crate) struct Decided {
+    pub(crate) write: Write,
+    /// There was no resource before.
+    pub(crate) created: bool,
+}
+
+impl Change<'_> {
+    /// What is written at `updated_at`; nothing when there is nothing to delete.
+    pub(crate) fn decide(self, cx: &Cx, conditions: &Conditions, updated_at: i64) -> Result<Option<Decided>> {
+        let Change { key, before, what, claim } = self;
+        let there = matches!(before, Found::Current(_));
+        match (&what, &before) {
+            (What::Delete, Found::Deleted(_) | Found::Never) if conditions.if_match.is_none() => {
+                return Ok(None);
+            }
+            (What::Patch(_), Found::Never) => return Err(Error::not_found(&key)),
+            (What::Patch(_), Found::Deleted(_)) => return Err(Error::gone(&key)),
+            (What::Update(..), Found::Never) if !cx.settings.update_creates => {
+                let text = format!("there is no {key}, and this server does not create by PUT");
+                return Err(Error::new(Kind::MethodNotAllowed, text));
+            }
+            _ => {}
+        }
+        if !matches!(what, What::Create(..)) {
+            let current = if let Found::Current(version) = &before { Some(version.version) } else { None };
+            conditions.permit(&key, current, cx.settings.if_match_required)?;
+        }
+        let version = next_version(&before)?;
+        let limits = cx.limits.json;
+        let (method, doc) = match what {
+            What::Create(resource, edits) => {
+                (Method::Post, Some(stamp(resource, edits, &key.id, version, updated_at, limits)?))
+            }
+            What::Update(resource, edits) => {
+                (Method::Put, Some(stamp(resource, edits, &key.id, version, updated_at, limits)?))
+            }
+            What::Patch(patch) => {
+                let doc = Doc::parse(patched(cx, &key, &before, &patch)?, limits)?;
+                check(doc.root(), &key.type_name, &*cx.definitions).map_err(unfit)?;
+                let doc = stamp(doc.root(), Edits::default(), &key.id, version, updated_at, limits)?;
+                (Method::Patch, Some(doc))
+            }
+            What::Delete => (Method::Delete, None),
+        };
+        Ok(Some(Decided { write: Write { key, before, version, method, doc, claim }, created: !there }))
+    }
+}
+
+fn next_version(before: &Found) -> Result<u32> {
+    match before {
+        Found::Current(version) | Found::Deleted(version) => {
+            version.version.checked_add(1).ok_or_else(|| {
+                Error::new(Kind::Conflict, format!("{} has no more versions to come", version.key))
+            })
+        }
+        Found::Never => Ok(1),
+    }
+}
+
+fn patched(cx: &Cx, key: &Key, before: &Found, patch: &Patch) -> Result<String> {
+    let Found::Current(version) = before else { return Err(Error::not_found(key)) };
+    let current = version.body.as_deref().unwrap_or_default();
+    let text = std::str::from_utf8(current).map_err(Error::internal)?;
+    match patch {
+        Patch::Json(patch) => json_patch(text, patch),
+        Patch::FhirPath(parameters) => {
+            let current = Doc::parse(text, cx.limits.json)?;
+            fhirpath_patch(&current, parameters, &*cx.definitions)
+        }
+    }
+}
+
+/// The patch was well-formed, but what it makes of the resource is none: 422.
+fn unfit(error: Error) -> Error {
+    Error { kind: Kind::Rule, text: format!("the patched resource is not valid: {}", error.text), ..error }
+}

@@ -1,0 +1,205 @@
+//! What FHIR demands of every body before a profile is looked at: <https://hl7.org/fhir/R4/json.html>
+//!
+//! One walk, no allocation unless something is wrong.
+
+use fhir_model::json::{Kind as Json, Ref};
+use fhir_model::types::Types;
+use fhir_model::{Error, Key, Result};
+
+/// Refuses what cannot be a resource of the type.
+pub(crate) fn check(resource: Ref<'_>, type_name: &str, types: &dyn Types) -> Result<()> {
+    if type_of(resource, types)? != type_name {
+        let sent = resource.get_str("resourceType").unwrap_or_default();
+        return Err(
+            Error::invalid(format!("the body is a {sent}, but the URL says {type_name}")).at("resourceType")
+        );
+    }
+    if resource.get("meta").is_some_and(|meta| !meta.is_object()) {
+        return Err(Error::structure("`meta` is an object").at(format!("{type_name}.meta")));
+    }
+    inner(resource, types, "contained")?;
+    for (holder, name) in [("Bundle", "entry"), ("Parameters", "parameter")] {
+        if type_name == holder {
+            for item in resource.get(name).into_iter().flat_map(Ref::items) {
+                inner(item, types, "resource")?;
+            }
+        }
+    }
+    walk(resource).map_err(|(at, text)| Error::structure(text).at(location(resource, type_name, at)))
+}
+
+/// The resource type of an object, which must be one that FHIR knows.
+pub(crate) fn type_of<'d>(resource: Ref<'d>, types: &dyn Types) -> Result<std::borrow::Cow<'d, str>> {
+    if !resource.is_object() {
+        return Err(Error::structure("a resource is a JSON object"));
+    }
+    let Some(name) = resource.get_str("resourceType") else {
+        return Err(Error::structure("the resource does not say its `resourceType`").at("resourceType"));
+    };
+    match types.is_resource(&name) {
+        true => Ok(name),
+        false => Err(Error::structure("the `resourceType` is not one of FHIR R4").at("resourceType")),
+    }
+}
+
+/// The id in the body, where it has one.
+pub(crate) fn id_of<'d>(resource: Ref<'d>, type_name: &str) -> Result<Option<std::borrow::Cow<'d, str>>> {
+    let Some(id) = resource.get("id") else { return Ok(None) };
+    match id.str().filter(|text| Key::is_id(text)) {
+        Some(text) => Ok(Some(text)),
+        None => {
+            let text = "an id is a string of 1 to 64 of A-Z a-z 0-9 - .";
+            Err(Error::value(text).at(format!("{type_name}.id")))
+        }
+    }
+}
+
+fn inner(holder: Ref<'_>, types: &dyn Types, name: &str) -> Result<()> {
+    for resource in holder.get(name).into_iter().flat_map(Ref::items) {
+        type_of(resource, types).map_err(|e| e.at(name))?;
+    }
+    Ok(())
+}
+
+/// Where something is wrong, and what.
+type Walked<'d> = std::result::Result<(), (Ref<'d>, &'static str)>;
+
+fn walk(value: Ref<'_>) -> Walked<'_> {
+    match value.kind() {
+        Json::Object if value.is_empty() => Err((value, "an object is never empty")),
+        Json::Object => value.children().try_for_each(|member| match member.kind() {
+            Json::Null => Err((member, "`null` stands only for a missing item of a list")),
+            Json::Array => list(value, member),
+            _ => walk(member),
+        }),
+        Json::Array => Err((value, "a list does not stand directly in a list")),
+        Json::String if value.raw().len() == 2 => Err((value, "a string is never empty")),
+        _ => Ok(()),
+    }
+}
+
+fn list<'d>(holder: Ref<'d>, list: Ref<'d>) -> Walked<'d> {
+    if list.is_empty() {
+        return Err((list, "a list is never empty"));
+    }
+    for (index, item) in list.children().enumerate() {
+        if !item.is_null() {
+            walk(item)?;
+        } else if !twin(holder, list).and_then(|t| t.children().nth(index)).is_some_and(|t| !t.is_null()) {
+            return Err((item, "`null` stands only where `_` and the element's name has an extension"));
+        }
+    }
+    Ok(())
+}
+
+/// The list that holds the extensions of this one's primitives, or the primitives of its extensions.
+fn twin<'d>(holder: Ref<'d>, list: Ref<'d>) -> Option<Ref<'d>> {
+    let key = list.key();
+    let found = match key.strip_prefix('_') {
+        Some(plain) => holder.get(plain),
+        None => holder.get(&format!("_{key}")),
+    };
+    found.filter(|twin| twin.is_array())
+}
+
+/// The FHIRPath location of a node.
+fn location(resource: Ref<'_>, type_name: &str, target: Ref<'_>) -> String {
+    let mut path = type_name.to_owned();
+    let mut at = resource;
+    while at != target {
+        let before = |(_, child): &(usize, Ref<'_>)| child.index() <= target.index();
+        let Some((index, child)) = at.children().enumerate().take_while(before).last() else { break };
+        if at.is_array() {
+            path.push_str(&format!("[{index}]"));
+        } else {
+            path.push('.');
+            path.push_str(&child.key());
+        }
+        at = child;
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use fhir_model::json::{Doc, Limits};
+    use fhir_model::types::Element;
+
+    use super::*;
+
+    struct Some3;
+
+    impl Types for Some3 {
+        fn element(&self, _: &str, _: &str) -> Option<&Element> {
+            None
+        }
+        fn elements(&self, _: &str) -> &[Element] {
+            &[]
+        }
+        fn base(&self, _: &str) -> Option<&str> {
+            None
+        }
+        fn is_resource(&self, type_name: &str) -> bool {
+            matches!(type_name, "Patient" | "Bundle" | "Parameters")
+        }
+        fn is_primitive(&self, _: &str) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn bodies_are_checked_in_one_walk() {
+        // body, location of the fault (empty: none)
+        let rows = [
+            (r#"{"resourceType":"Patient"}"#, ""),
+            (r#"{"resourceType":"Patient","active":false,"multipleBirthInteger":0}"#, ""),
+            (r#"{"resourceType":"Patient","name":[{"given":["A",null],"_given":[null,{"id":"x"}]}]}"#, ""),
+            (r#"{"resourceType":"Patient","contained":[{"resourceType":"Patient"}]}"#, ""),
+            (r#"[]"#, "-"),
+            (r#"{"active":true}"#, "resourceType"),
+            (r#"{"resourceType":"Pateint"}"#, "resourceType"),
+            (r#"{"resourceType":"Bundle"}"#, "resourceType"),
+            (r#"{"resourceType":"Patient","meta":[]}"#, "Patient.meta"),
+            (r#"{"resourceType":"Patient","contained":[{"id":"x"}]}"#, "resourceType contained"),
+            (r#"{"resourceType":"Patient","name":[]}"#, "Patient.name"),
+            (r#"{"resourceType":"Patient","name":[{}]}"#, "Patient.name[0]"),
+            (r#"{"resourceType":"Patient","name":[{"family":""}]}"#, "Patient.name[0].family"),
+            (r#"{"resourceType":"Patient","birthDate":null}"#, "Patient.birthDate"),
+            (r#"{"resourceType":"Patient","name":[{"given":["A",null]}]}"#, "Patient.name[0].given[1]"),
+            (
+                r#"{"resourceType":"Patient","name":[{"given":["A",null],"_given":[{"id":"x"}]}]}"#,
+                "Patient.name[0].given[1]",
+            ),
+            (r#"{"resourceType":"Patient","name":[[{"family":"A"}]]}"#, "Patient.name[0]"),
+        ];
+        for (body, wanted) in rows {
+            let doc = Doc::parse(body, Limits::default()).unwrap();
+            let found = match check(doc.root(), "Patient", &Some3) {
+                Ok(()) => String::new(),
+                Err(e) if e.expression.is_empty() => "-".to_owned(),
+                Err(e) => {
+                    assert_eq!(e.kind.status(), 400);
+                    e.expression.join(" ")
+                }
+            };
+            assert_eq!(found, wanted, "{body}");
+        }
+    }
+
+    #[test]
+    fn resources_within_bundles_are_known() {
+        let body = r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Nonsense"}}]}"#;
+        let doc = Doc::parse(body, Limits::default()).unwrap();
+        assert!(check(doc.root(), "Bundle", &Some3).is_err());
+    }
+
+    #[test]
+    fn ids_are_looked_at() {
+        for (body, good) in
+            [(r#"{"id":"a"}"#, true), (r#"{"id":1}"#, false), (r#"{"id":"a b"}"#, false), ("{}", true)]
+        {
+            let doc = Doc::parse(body, Limits::default()).unwrap();
+            assert_eq!(id_of(doc.root(), "Patient").is_ok(), good, "{body}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Conditional interactions: resources named by search criteria instead of an id.
+//!
+//! <https://hl7.org/fhir/R4/http.html#cond-update>. Criteria are always read strictly: one that was left out would
+//! widen what is changed.
+
+use fhir_model::{Error, Key, Kind, Result, url};
+use fhir_search::Query;
+use fhir_store::{Claim, Version};
+
+use crate::ask::Ask;
+
+/// Search criteria that name one resource.
+#[derive(Debug, Clone)]
+pub(crate) struct Criteria {
+    pub(crate) query: Query,
+    /// `Patient?identifier=s%7C1`: the same text for the same criteria, whatever their order.
+    pub(crate) text: String,
+}
+
+impl Criteria {
+    /// The criteria of a URL.
+    pub(crate) fn of_pairs(ask: &Ask<'_>, type_name: &str, pairs: &[(String, String)]) -> Result<Criteria> {
+        let query = Query::parse(&ask.cx.registry, type_name, pairs, &ask.parse_cx(true))?;
+        if query.filters.is_empty() {
+            let text = format!("search criteria are missing: without any, all of {type_name} would be meant");
+            return Err(Error::invalid(text));
+        }
+        let mut applied = query.applied.clone();
+        applied.sort();
+        let text = format!("{type_name}?{}", url::query(&applied));
+        Ok(Criteria { query, text })
+    }
+
+    /// The criteria of `If-None-Exist`: `identifier=s|1`; clients also send `?identifier=..` and `Patient?identifier=..`.
+    pub(crate) fn of_header(ask: &Ask<'_>, type_name: &str, text: &str) -> Result<Criteria> {
+        let query = match text.split_once('?') {
+            Some((before, query)) if before.is_empty() || before == type_name => query,
+            _ => text,
+        };
+        Criteria::of_pairs(ask, type_name, &url::pairs(query)?).map_err(|e| e.at("http.If-None-Exist"))
+    }
+
+    /// Up to two of what they find; when that is nothing, with the claim to create under.
+    ///
+    /// Of several who find nothing at the same time, only the first to commit under the claim creates; the others
+    /// are stale, and find what it made.
+    pub(crate) async fn find(&self, ask: &Ask<'_>) -> Result<(Vec<Version>, Option<Claim>)> {
+        let search = || ask.cx.store.matches(&ask.scope, &self.query, 2);
+        let found = search().await?;
+        if !found.is_empty() {
+            return Ok((found, None));
+        }
+        // Only what is searched after the claim was taken counts for a create.
+        let claim = ask.cx.store.claim(&self.text).await?;
+        Ok((search().await?, Some(claim)))
+    }
+}
+
+/// What a conditional update is about.
+#[derive(Debug)]
+pub(crate) enum Target<T> {
+    /// A resource that is there.
+    Existing(T),
+    /// One that is to be created, under the id of the body where there is one.
+    New(Option<Box<str>>),
+}
+
+/// The target of a conditional update whose criteria found this.
+pub(crate) fn target<T: Keyed>(mut found: Vec<T>, id: Option<&str>, criteria: &str) -> Result<Target<T>> {
+    match (found.len(), found.pop()) {
+        (0, _) | (_, None) => Ok(Target::New(id.map(Box::from))),
+        (1, Some(one)) => match id {
+            Some(id) if *id != *one.key().id => {
+                let text = format!("{criteria} finds {}, but the id in the body is {id}", one.key());
+                Err(Error::invalid(text).at(format!("{}.id", one.key().type_name)))
+            }
+            _ => Ok(Target::Existing(one)),
+        },
+        _ => Err(several(criteria)),
+    }
+}
+
+/// Something that is found by criteria.
+pub(crate) trait Keyed {
+    fn key(&self) -> &Key;
+}
+
+impl Keyed for Version {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
+/// 412: criteria that should name one resource name several.
+pub(crate) fn several(criteria: &str) -> Error {
+    Error::new(Kind::MultipleMatches, format!("{criteria} finds more than one resource"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Keyed for Key {
+        fn key(&self) -> &Key {
+            self
+        }
+    }
+
+    #[test]
+    fn the_target_follows_matches_and_id() {
+        // matches, id in the body -> what
+        let rows: [(&[&str], Option<&str>, &str); 7] = [
+            (&[], None, "new"),
+            (&[], Some("x"), "new x"),
+            (&["a"], None, "a"),
+            (&["a"], Some("a"), "a"),
+            (&["a"], Some("b"), "400"),
+            (&["a", "b"], None, "412"),
+            (&["a", "b"], Some("a"), "412"),
+        ];
+        for (ids, id, wanted) in rows {
+            let found = ids.iter().map(|id| Key::new("Patient", *id)).collect();
+            let found = match target(found, id, "Patient?x=1") {
+                Ok(Target::Existing(key)) => key.id.to_string(),
+                Ok(Target::New(None)) => "new".to_owned(),
+                Ok(Target::New(Some(id))) => format!("new {id}"),
+                Err(e) => e.kind.status().to_string(),
+            };
+            assert_eq!(found, wanted, "{ids:?} {id:?}");
+        }
+    }
+}

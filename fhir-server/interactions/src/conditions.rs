@@ -1,0 +1,158 @@
+//! Conditions on versions and times: <https://hl7.org/fhir/R4/http.html#concurrency>,
+//! <https://hl7.org/fhir/R4/http.html#cread>
+
+use fhir_model::{Error, Key, Kind, Result};
+
+/// The conditional headers, or their namesakes in `Bundle.entry.request`, as they were sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// `If-Match`: the version that is to be changed.
+    pub if_match: Option<String>,
+    /// `If-None-Match`: the version the client has; `*` with an update: only if nothing is there.
+    pub if_none_match: Option<String>,
+    /// `If-Modified-Since`, µs since 1970.
+    pub if_modified_since: Option<i64>,
+    /// `If-None-Exist`: search criteria that must find nothing for a create.
+    pub if_none_exist: Option<String>,
+}
+
+impl Conditions {
+    /// Whether a resource that is at version `current`, or not there, may be changed. `required`: an existing one is
+    /// changed only by version.
+    pub(crate) fn permit(&self, key: &Key, current: Option<u32>, required: bool) -> Result<()> {
+        let failed = |text: String| Err(Error::new(Kind::Precondition, text));
+        match (&self.if_match, current) {
+            (Some(sent), None) => return failed(format!("If-Match is {sent}, but there is no {key}")),
+            (Some(sent), Some(current)) if !Tags::parse("If-Match", sent)?.have(current) => {
+                return failed(format!("If-Match is {sent}, but {key} is at version {current}"));
+            }
+            (None, Some(_)) if required => {
+                return failed(format!(
+                    "this server changes {key} only with If-Match and the version that is meant"
+                ));
+            }
+            _ => {}
+        }
+        if let (Some(sent), Some(current)) = (&self.if_none_match, current)
+            && Tags::parse("If-None-Match", sent)?.have(current)
+        {
+            return failed(format!("If-None-Match is {sent}, but {key} is there at version {current}"));
+        }
+        Ok(())
+    }
+
+    /// Whether the client has this version already.
+    pub(crate) fn not_modified(&self, version: u32, updated_at: i64) -> Result<bool> {
+        if let Some(sent) = &self.if_none_match {
+            return Ok(Tags::parse("If-None-Match", sent)?.have(version));
+        }
+        // HTTP dates have seconds.
+        let second = 1_000_000;
+        Ok(self
+            .if_modified_since
+            .is_some_and(|since| updated_at.div_euclid(second) <= since.div_euclid(second)))
+    }
+}
+
+/// The entity tags of a header.
+enum Tags {
+    Any,
+    Versions(Vec<u32>),
+}
+
+impl Tags {
+    /// Reads `*`, `W/"3"`, `"3"`, `3` or a list. A tag that is no version of ours matches nothing.
+    fn parse(header: &str, text: &str) -> Result<Tags> {
+        if text.trim() == "*" {
+            return Ok(Tags::Any);
+        }
+        let mut versions = Vec::new();
+        for tag in text.split(',') {
+            let tag = tag.trim();
+            let bare = tag.strip_prefix("W/").unwrap_or(tag);
+            let inner = bare.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(bare);
+            if inner.is_empty() || inner.contains('"') {
+                return Err(Error::invalid(format!("{header} is W/\"<version>\", not `{text}`"))
+                    .at(format!("http.{header}")));
+            }
+            versions.extend(inner.parse::<u32>());
+        }
+        Ok(Tags::Versions(versions))
+    }
+
+    fn have(&self, version: u32) -> bool {
+        match self {
+            Tags::Any => true,
+            Tags::Versions(versions) => versions.contains(&version),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_are_permitted_by_version() {
+        // If-Match, If-None-Match, current version (0: none), required -> status (0: permitted)
+        let rows = [
+            (None, None, 3, false, 0),
+            (None, None, 3, true, 412),
+            (None, None, 0, true, 0),
+            (Some("W/\"3\""), None, 3, true, 0),
+            (Some("\"3\""), None, 3, false, 0),
+            (Some("3"), None, 3, false, 0),
+            (Some("W/\"2\", W/\"3\""), None, 3, false, 0),
+            (Some("*"), None, 3, false, 0),
+            (Some("W/\"2\""), None, 3, false, 412),
+            (Some("W/\"abc\""), None, 3, false, 412),
+            (Some("W/\"3\""), None, 0, false, 412),
+            (Some("*"), None, 0, false, 412),
+            (Some(""), None, 3, false, 400),
+            (Some("W/\"3"), None, 3, false, 400),
+            (None, Some("*"), 0, false, 0),
+            (None, Some("*"), 3, false, 412),
+            (None, Some("W/\"3\""), 3, false, 412),
+            (None, Some("W/\"2\""), 3, false, 0),
+        ];
+        for (if_match, if_none_match, current, required, status) in rows {
+            let conditions = Conditions {
+                if_match: if_match.map(str::to_owned),
+                if_none_match: if_none_match.map(str::to_owned),
+                ..Conditions::default()
+            };
+            let there = (current != 0).then_some(current);
+            let found = conditions.permit(&Key::new("Patient", "1"), there, required);
+            assert_eq!(
+                found.map_or_else(|e| e.kind.status(), |()| 0),
+                status,
+                "{if_match:?} {if_none_match:?} {current}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_are_saved_for_what_the_client_has() {
+        let rows = [
+            (None, None, false),
+            (Some("W/\"3\""), None, true),
+            (Some("W/\"2\""), None, false),
+            (None, Some(1_700_000_000_000_000), true),
+            (None, Some(1_699_999_999_000_000), false),
+            // The tag is the better witness.
+            (Some("W/\"2\""), Some(1_700_000_000_000_000), false),
+        ];
+        for (if_none_match, if_modified_since, same) in rows {
+            let conditions = Conditions {
+                if_none_match: if_none_match.map(str::to_owned),
+                if_modified_since,
+                ..Conditions::default()
+            };
+            assert_eq!(
+                conditions.not_modified(3, 1_700_000_000_500_000).unwrap(),
+                same,
+                "{if_none_match:?} {if_modified_since:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! create: <https://hl7.org/fhir/R4/http.html#create>, conditional: <https://hl7.org/fhir/R4/http.html#ccreate>
+
+use fhir_model::json::Edits;
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_store::{Commit, Found};
+
+use crate::ask::{Ask, Attempts};
+use crate::change::{Change, What};
+use crate::conditional::{Criteria, several};
+use crate::reply::Reply;
+
+pub(crate) async fn create(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
+    let Ask { cx, request, scope, .. } = ask;
+    let resource = ask.resource(type_name)?.root();
+    let criteria = match &request.conditions.if_none_exist {
+        Some(text) => Some(Criteria::of_header(ask, type_name, text)?),
+        None => None,
+    };
+    let mut attempts = Attempts::new(cx);
+    loop {
+        attempts.next()?;
+        let mut claim = None;
+        if let Some(criteria) = &criteria {
+            let (found, open) = criteria.find(ask).await?;
+            match found.as_slice() {
+                [] => claim = open,
+                [one] => return Ok(Reply::existing(one, ask.ret())),
+                _ => return Err(several(&criteria.text)),
+            }
+        }
+        let key = Key::new(type_name, cx.store.new_id());
+        let stamp = cx.store.stamp()?;
+        let change =
+            Change { key, before: Found::Never, what: What::Create(resource, Edits::default()), claim };
+        let decided = change.decide(cx, &request.conditions, stamp.micros())?;
+        let Some(decided) = decided else { return Err(Error::new(Kind::Internal, "a create writes")) };
+        let writes = [decided.write];
+        if let Commit::Done = cx.store.commit(scope, &stamp, &writes).await? {
+            let [write] = writes;
+            return Ok(Reply::written(&write, true, stamp.micros(), ask.ret()));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What every interaction works with.
+
+use std::sync::Arc;
+
+use fhir_model::json;
+use fhir_profiles::Definitions;
+use fhir_search::Registry;
+use fhir_store::Store;
+
+use crate::capabilities::Statements;
+use crate::guard::Guard;
+use crate::operation::Operations;
+
+/// The server as the interactions see it: made once, shared by all requests.
+pub struct Cx {
+    /// Where resources are.
+    pub store: Arc<Store>,
+    /// FHIR's types.
+    pub definitions: Arc<Definitions>,
+    /// Search parameters.
+    pub registry: Arc<Registry>,
+    /// Who may do what.
+    pub guard: Arc<dyn Guard>,
+    /// What can be called with `$`.
+    pub operations: Operations,
+    /// Bounds.
+    pub limits: Limits,
+    /// Choices that FHIR leaves to a server.
+    pub settings: Settings,
+    /// CapabilityStatements that were asked for already.
+    pub statements: Statements,
+}
+
+/// Bounds on what one request may cost.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes and nesting of a resource.
+    pub json: json::Limits,
+    /// Entries of a batch or transaction.
+    pub entries_max: usize,
+    /// Entries of a batch, and lookups and reads of a transaction, under way at the same time.
+    pub parallel_max: usize,
+    /// Page size when none is asked for.
+    pub count_default: usize,
+    /// Largest page.
+    pub count_max: usize,
+    /// Values of one search parameter, separated by commas.
+    pub values_max: usize,
+    /// Resources that one conditional delete may delete.
+    pub deletes_max: usize,
+    /// How often a write decides anew when what it read was changed meanwhile.
+    pub attempts_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            json: json::Limits::default(),
+            entries_max: 20_000,
+            parallel_max: 8,
+            count_default: 20,
+            count_max: 1000,
+            values_max: 1000,
+            deletes_max: 1000,
+            attempts_max: 8,
+        }
+    }
+}
+
+/// Choices that FHIR leaves to a server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Update, patch and delete must say which version they mean (`versioned-update`).
+    pub if_match_required: bool,
+    /// A conditional delete deletes all matches; otherwise several matches are refused.
+    pub delete_multiple: bool,
+    /// `PUT` to an id that is not there creates it.
+    pub update_creates: bool,
+    /// What the CapabilityStatement calls the server.
+    pub software: &'static str,
+    /// Its version.
+    pub software_version: &'static str,
+    /// Microseconds since 1970 at which the server started: the date of the CapabilityStatement.
+    pub started_at: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            if_match_required: false,
+            delete_multiple: false,
+            update_creates: true,
+            software: "Cari FHIR Server",
+            software_version: env!("CARGO_PKG_VERSION"),
+            started_at: 0,
+        }
+    }
+}

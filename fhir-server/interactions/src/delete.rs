@@ -1,0 +1,84 @@
+//! delete: <https://hl7.org/fhir/R4/http.html#delete>, conditional: <https://hl7.org/fhir/R4/http.html#cdelete>
+//!
+//! Deleting what is not there is no mistake: the outcome is what was asked for.
+
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_store::{Commit, Found, Version};
+
+use crate::ask::{Ask, Attempts};
+use crate::change::{Change, What};
+use crate::conditional::{Criteria, several};
+use crate::reply::Reply;
+use crate::update::commit;
+
+pub(crate) async fn delete(ask: &Ask<'_>, key: &Key) -> Result<Reply> {
+    let mut attempts = Attempts::new(ask.cx);
+    loop {
+        attempts.next()?;
+        let before = ask.cx.store.read(&ask.scope, key).await?;
+        let change = Change { key: key.clone(), before, what: What::Delete, claim: None };
+        if let Some(reply) = commit(ask, change).await? {
+            return Ok(reply);
+        }
+    }
+}
+
+pub(crate) async fn conditional_delete(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
+    let criteria = Criteria::of_pairs(ask, type_name, &ask.pairs)?;
+    let mut attempts = Attempts::new(ask.cx);
+    loop {
+        attempts.next()?;
+        let mut found = find(ask, &criteria).await?;
+        let done = match (found.len(), found.pop()) {
+            (0, _) | (_, None) => {
+                return Ok(Reply::gone(&format!("{} finds nothing to delete", criteria.text), ask.ret()));
+            }
+            (1, Some(version)) => {
+                let key = version.key.clone();
+                commit(ask, Change { key, before: Found::Current(version), what: What::Delete, claim: None })
+                    .await?
+            }
+            (_, Some(last)) => {
+                found.push(last);
+                delete_all(ask, found).await?
+            }
+        };
+        if let Some(reply) = done {
+            return Ok(reply);
+        }
+    }
+}
+
+/// What is to be deleted: one, or by setting several.
+pub(crate) async fn find(ask: &Ask<'_>, criteria: &Criteria) -> Result<Vec<Version>> {
+    let cx = ask.cx;
+    let max = cx.limits.deletes_max;
+    let limit = if cx.settings.delete_multiple { max + 1 } else { 2 };
+    let found = cx.store.matches(&ask.scope, &criteria.query, limit).await?;
+    match found.len() {
+        0 | 1 => Ok(found),
+        _ if !cx.settings.delete_multiple => Err(several(&criteria.text)),
+        n if n > max => {
+            let text =
+                format!("{} finds more than the {max} resources that may be deleted at once", criteria.text);
+            Err(Error::new(Kind::TooCostly, text))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// All of them or none.
+async fn delete_all(ask: &Ask<'_>, found: Vec<Version>) -> Result<Option<Reply>> {
+    let Ask { cx, request, scope, .. } = ask;
+    let stamp = cx.store.stamp()?;
+    let mut writes = Vec::with_capacity(found.len());
+    for version in found {
+        let key = version.key.clone();
+        let change = Change { key, before: Found::Current(version), what: What::Delete, claim: None };
+        writes.extend(change.decide(cx, &request.conditions, stamp.micros())?.map(|d| d.write));
+    }
+    match cx.store.commit(scope, &stamp, &writes).await? {
+        Commit::Stale => Ok(None),
+        Commit::Done => Ok(Some(Reply::gone(&format!("{} resources were deleted", writes.len()), ask.ret()))),
+    }
+}

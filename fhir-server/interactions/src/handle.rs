@@ -1,0 +1,45 @@
+//! The one door: every request becomes an interaction here, whoever sends it.
+
+use fhir_model::Result;
+use fhir_model::interaction::Interaction;
+use fhir_store::HistoryOf;
+
+use crate::ask::Ask;
+use crate::cx::Cx;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::{bundle, capabilities, compartment, create, delete, history, read, search, update, vread};
+
+/// Answers one request.
+pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
+    let interaction = Interaction::parse(request.method, &request.path, &*cx.definitions)?;
+    let scope = cx.guard.scope(&request.principal, &interaction)?;
+    let ask = Ask::new(cx, &request, scope)?;
+    match &interaction {
+        Interaction::Capabilities => capabilities::capabilities(&ask),
+        Interaction::Read(key) => read::read(&ask, key).await,
+        Interaction::Vread(key, version) => vread::vread(&ask, key, *version).await,
+        Interaction::Create(type_name) => create::create(&ask, type_name).await,
+        Interaction::Update(key) => update::update(&ask, key).await,
+        Interaction::ConditionalUpdate(type_name) => update::conditional_update(&ask, type_name).await,
+        Interaction::Patch(key) => crate::patch::interaction::patch(&ask, key).await,
+        Interaction::ConditionalPatch(type_name) => {
+            crate::patch::interaction::conditional_patch(&ask, type_name).await
+        }
+        Interaction::Delete(key) => delete::delete(&ask, key).await,
+        Interaction::ConditionalDelete(type_name) => delete::conditional_delete(&ask, type_name).await,
+        Interaction::HistoryInstance(key) => history::history(&ask, HistoryOf::Instance(key.clone())).await,
+        Interaction::HistoryType(type_name) => {
+            history::history(&ask, HistoryOf::Type(type_name.clone())).await
+        }
+        Interaction::HistorySystem => history::history(&ask, HistoryOf::System).await,
+        Interaction::SearchType(type_name) => search::search_type(&ask, type_name).await,
+        Interaction::SearchSystem => search::search_system(&ask).await,
+        Interaction::SearchCompartment(key, type_name) => {
+            compartment::search_compartment(&ask, key, type_name).await
+        }
+        Interaction::Operation(level, code) => cx.operations.call(&ask, level, code).await,
+        // A Bundle's entries come back here, so the future would hold itself if it were not boxed.
+        Interaction::Bundle => bundle::process(&ask).await,
+    }
+}

@@ -1,0 +1,157 @@
+//! history: <https://hl7.org/fhir/R4/http.html#history>
+
+use fhir_model::date::DateTime;
+use fhir_model::{Error, Result, url};
+use fhir_search::cursor::{Cursor, Place};
+use fhir_store::{HistoryOf, HistoryPage, Method, Version};
+
+use crate::ask::Ask;
+use crate::bundle::text::BundleText;
+use crate::reply::Reply;
+use crate::summary::Subset;
+
+pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
+    let path = match &of {
+        HistoryOf::Instance(key) => format!("{key}/_history"),
+        HistoryOf::Type(type_name) => format!("{type_name}/_history"),
+        HistoryOf::System => "_history".to_owned(),
+    };
+    let asked = Asked::parse(ask, &path)?;
+    let found = ask.cx.store.history(&ask.scope, &of, &asked.page).await?;
+    if let HistoryOf::Instance(key) = &of {
+        let narrowed = asked.page.since.is_some() || asked.page.at.is_some() || asked.page.before.is_some();
+        if found.versions.is_empty() && found.total.unwrap_or(0) == 0 && !narrowed {
+            return Err(Error::not_found(key));
+        }
+    }
+    let subset = Subset::of_pairs(&ask.pairs)?;
+    let size = found.versions.iter().map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 400).sum();
+    let mut bundle = BundleText::new("history", size);
+    if let Some(total) = found.total {
+        bundle.total(total);
+    }
+    let own = asked.own(ask, &path);
+    match &asked.page.before {
+        Some(place) => bundle.link("self", &asked.link(ask, &path, *place)),
+        None => bundle.link("self", &own),
+    }
+    bundle.link("first", &own);
+    if let Some(place) = found.next {
+        bundle.link("next", &asked.link(ask, &path, place));
+    }
+    for version in &found.versions {
+        entry(ask, &mut bundle, version, subset.as_ref())?;
+    }
+    Ok(Reply::made(bundle.finish()))
+}
+
+fn entry(ask: &Ask<'_>, bundle: &mut BundleText, version: &Version, subset: Option<&Subset>) -> Result<()> {
+    bundle.entry();
+    bundle.full_url(&ask.request.base, &version.key);
+    match (&version.body, subset) {
+        (None, _) => {}
+        (Some(body), None) => bundle.resource(body),
+        (Some(body), Some(subset)) => {
+            bundle.resource(&subset.apply(body, &*ask.cx.definitions, ask.cx.limits.json)?);
+        }
+    }
+    let url = match version.method {
+        Method::Post => version.key.type_name.to_string(),
+        _ => version.key.to_string(),
+    };
+    bundle.request(version.method.as_str(), &url);
+    let status = match version.method {
+        Method::Post => 201,
+        Method::Put if version.version == 1 => 201,
+        Method::Put | Method::Patch => 200,
+        Method::Delete => 204,
+    };
+    bundle.response(status, None, Some(version.version), Some(version.updated_at), None);
+    bundle.end_entry();
+    Ok(())
+}
+
+/// What was asked for.
+struct Asked {
+    page: HistoryPage,
+    /// The parameters that count, for links.
+    applied: Vec<(String, String)>,
+}
+
+impl Asked {
+    fn parse(ask: &Ask<'_>, path: &str) -> Result<Asked> {
+        let limits = &ask.cx.limits;
+        let mut page = HistoryPage { count: limits.count_default, ..HistoryPage::default() };
+        let mut applied = Vec::new();
+        let mut cursor = None;
+        for (name, value) in &ask.pairs {
+            let bad =
+                |what: &str| Error::value(format!("`{name}` is {what}, not `{value}`")).at(name.as_str());
+            match name.as_str() {
+                "_count" => {
+                    let count: u64 = value.parse().map_err(|_| bad("a whole number"))?;
+                    page.count = usize::try_from(count).unwrap_or(usize::MAX).clamp(1, limits.count_max);
+                }
+                "_since" => {
+                    let instant =
+                        DateTime::instant(&value.replace(' ', "+")).ok_or_else(|| bad("an instant"))?;
+                    page.since = Some(instant.range_micros().0);
+                }
+                "_at" => {
+                    let date =
+                        DateTime::date_time(&value.replace(' ', "+")).ok_or_else(|| bad("a date or time"))?;
+                    page.at = Some(date.range_micros());
+                }
+                "_cursor" => {
+                    cursor = Some(value);
+                    continue;
+                }
+                "_format" | "_pretty" => continue,
+                "_summary" | "_elements" => {}
+                _ if ask.strict() => {
+                    let text = format!("`{name}` is not a parameter of history (strict handling)");
+                    return Err(Error::invalid(text).at(name.as_str()));
+                }
+                _ => continue,
+            }
+            applied.push((name.clone(), value.clone()));
+        }
+        let mut asked = Asked { page, applied };
+        if let Some(text) = cursor {
+            let cursor = Cursor::open(text, ask.cx.store.secret(), &asked.identity(path))?;
+            asked.page.before =
+                Some(place(&cursor).ok_or_else(|| Error::invalid("the page link is not of a history"))?);
+        }
+        Ok(asked)
+    }
+
+    /// What page links are bound to.
+    fn identity(&self, path: &str) -> String {
+        let HistoryPage { since, at, .. } = &self.page;
+        format!("{path} {since:?} {at:?}")
+    }
+
+    fn own(&self, ask: &Ask<'_>, path: &str) -> String {
+        match self.applied.is_empty() {
+            true => format!("{}/{path}", ask.request.base),
+            false => format!("{}/{path}?{}", ask.request.base, url::query(&self.applied)),
+        }
+    }
+
+    fn link(&self, ask: &Ask<'_>, path: &str, (time, handle, version): (i64, i64, u32)) -> String {
+        let places = vec![Place::Number(time), Place::Number(i64::from(version))];
+        let cursor = Cursor { places, handle, backwards: false };
+        let own = self.own(ask, path);
+        let separator = if own.contains('?') { '&' } else { '?' };
+        format!("{own}{separator}_cursor={}", cursor.seal(ask.cx.store.secret(), &self.identity(path)))
+    }
+}
+
+fn place(cursor: &Cursor) -> Option<(i64, i64, u32)> {
+    match cursor.places.as_slice() {
+        [Place::Number(time), Place::Number(version)] => {
+            Some((*time, cursor.handle, u32::try_from(*version).ok()?))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,107 @@
+//! What is asked, free of HTTP: <https://hl7.org/fhir/R4/http.html>
+
+use bytes::Bytes;
+use fhir_model::interaction::Method;
+use fhir_model::json::Doc;
+
+use crate::conditions::Conditions;
+use crate::guard::Principal;
+
+/// One request: from HTTP, from a Bundle entry, from an adapter.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The verb.
+    pub method: Method,
+    /// The path below the base, percent-encoded as it came.
+    pub path: String,
+    /// What follows the `?`, encoded as it came.
+    pub query: String,
+    /// Headers (or members of `Bundle.entry.request`) that make it conditional.
+    pub conditions: Conditions,
+    /// The client's wishes.
+    pub prefer: Prefer,
+    /// What was sent along.
+    pub body: Option<Body>,
+    /// The server's base url as the client knows it, without a slash at its end.
+    pub base: String,
+    /// Who asks.
+    pub principal: Principal,
+}
+
+/// What was sent along. XML became JSON before.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// A resource; with `PATCH`: the Parameters of a FHIRPath Patch.
+    Resource(Doc),
+    /// A JSON Patch.
+    JsonPatch(Bytes),
+    /// An urlencoded form: more of the query.
+    Form(String),
+}
+
+/// The header `Prefer`: <https://hl7.org/fhir/R4/http.html#ops>
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prefer {
+    /// `return=`
+    pub ret: Option<Return>,
+    /// `handling=`
+    pub handling: Handling,
+}
+
+/// `Prefer: return=`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the specification's own words")]
+pub enum Return {
+    Minimal,
+    Representation,
+    OperationOutcome,
+}
+
+/// `Prefer: handling=`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Handling {
+    /// What is not understood is left out, with a warning.
+    #[default]
+    Lenient,
+    /// What is not understood is refused.
+    Strict,
+}
+
+impl Prefer {
+    /// Reads the header's value; what is not known is passed over, as the header is a wish.
+    pub fn parse(header: &str) -> Prefer {
+        let mut prefer = Prefer::default();
+        for wish in header.split([',', ';']) {
+            let (name, value) = wish.split_once('=').unwrap_or((wish, ""));
+            match (name.trim().to_ascii_lowercase().as_str(), value.trim().trim_matches('"')) {
+                ("return", "minimal") => prefer.ret = Some(Return::Minimal),
+                ("return", "representation") => prefer.ret = Some(Return::Representation),
+                ("return", "OperationOutcome") => prefer.ret = Some(Return::OperationOutcome),
+                ("handling", "strict") => prefer.handling = Handling::Strict,
+                ("handling", "lenient") => prefer.handling = Handling::Lenient,
+                _ => {}
+            }
+        }
+        prefer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_read() {
+        let rows = [
+            ("", None, Handling::Lenient),
+            ("return=minimal", Some(Return::Minimal), Handling::Lenient),
+            ("Return = \"representation\"", Some(Return::Representation), Handling::Lenient),
+            ("return=OperationOutcome, handling=strict", Some(Return::OperationOutcome), Handling::Strict),
+            ("respond-async; handling=strict", None, Handling::Strict),
+            ("return=everything", None, Handling::Lenient),
+        ];
+        for (header, ret, handling) in rows {
+            assert_eq!(Prefer::parse(header), Prefer { ret, handling }, "{header}");
+        }
+    }
+}

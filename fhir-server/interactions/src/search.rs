@@ -1,0 +1,140 @@
+//! search: <https://hl7.org/fhir/R4/http.html#search>
+//!
+//! The searchset is written from the bytes that are stored; nothing is parsed unless a part is asked for.
+
+use fhir_model::error::operation_outcome;
+use fhir_model::{Error, Result, url};
+use fhir_search::Query;
+use fhir_search::cursor::Cursor;
+use fhir_store::Version;
+
+use crate::ask::Ask;
+use crate::bundle::text::BundleText;
+use crate::reply::Reply;
+use crate::request::Body;
+use crate::summary::Subset;
+
+pub(crate) async fn search_type(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
+    let pairs = pairs(ask)?;
+    let query = Query::parse(&ask.cx.registry, type_name, &pairs, &ask.parse_cx(ask.strict()))?;
+    let links = Links::of(ask, type_name, &query);
+    answer(ask, &query, &links).await
+}
+
+/// A search of everything must name its type, for now: `?_type=Patient`.
+pub(crate) async fn search_system(ask: &Ask<'_>) -> Result<Reply> {
+    let (types, pairs): (Vec<_>, Vec<_>) = pairs(ask)?.into_iter().partition(|(name, _)| name == "_type");
+    let names: Vec<&str> = types.iter().flat_map(|(_, value)| value.split(',')).collect();
+    let &[name] = names.as_slice() else {
+        let text = "a search of the whole server names one type: `_type=Patient`; several are not supported";
+        return Err(Error::not_supported(text).at("_type"));
+    };
+    let query = Query::parse(&ask.cx.registry, name, &pairs, &ask.parse_cx(ask.strict()))?;
+    let links = Links::of(ask, name, &query);
+    answer(ask, &query, &links).await
+}
+
+/// The pairs of the query, and of the form of a `POST _search` after them.
+pub(crate) fn pairs(ask: &Ask<'_>) -> Result<Vec<(String, String)>> {
+    let mut pairs = ask.pairs.clone();
+    if let Some(Body::Form(form)) = &ask.request.body {
+        pairs.extend(url::pairs(form)?);
+    }
+    Ok(pairs)
+}
+
+/// The links of a search: where it is, and what its page links are bound to.
+pub(crate) struct Links {
+    /// The URL without page: `http://..../Patient?name=a`.
+    own: String,
+    identity: String,
+}
+
+impl Links {
+    /// Of a search at a path below the base. Taken before a compartment is added, which is part of the path.
+    pub(crate) fn of(ask: &Ask<'_>, path: &str, query: &Query) -> Links {
+        let mut own = format!("{}/{path}", ask.request.base);
+        let parameters = url::query(&query.applied);
+        if !parameters.is_empty() {
+            own.push('?');
+            own.push_str(&parameters);
+        }
+        Links { own, identity: query.identity() }
+    }
+
+    fn page(&self, ask: &Ask<'_>, cursor: &Cursor) -> String {
+        let separator = if self.own.contains('?') { '&' } else { '?' };
+        let sealed = cursor.seal(ask.cx.store.secret(), &self.identity);
+        format!("{}{separator}_cursor={sealed}", self.own)
+    }
+}
+
+pub(crate) async fn answer(ask: &Ask<'_>, query: &Query, links: &Links) -> Result<Reply> {
+    let cx = ask.cx;
+    let page = cx.store.search(&ask.scope, query).await?;
+    let subset = Subset::of(query.summary, &query.elements);
+    let size =
+        page.matches.iter().chain(&page.included).map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 200).sum();
+    let mut bundle = BundleText::new("searchset", size);
+    if let Some(total) = page.total {
+        bundle.total(total.n);
+    }
+    let own = match &query.cursor {
+        Some(cursor) => links.page(ask, cursor),
+        None => links.own.clone(),
+    };
+    bundle.link("self", &own);
+    if query.count > 0 {
+        bundle.link("first", &links.own);
+        for (relation, cursor) in [("next", &page.next), ("previous", &page.previous)] {
+            if let Some(cursor) = cursor {
+                bundle.link(relation, &links.page(ask, cursor));
+            }
+        }
+    }
+    for (mode, versions) in [("match", &page.matches), ("include", &page.included)] {
+        for version in versions {
+            entry(ask, &mut bundle, version, mode, subset.as_ref())?;
+        }
+    }
+    let warnings: Vec<&String> = query.warnings.iter().chain(&page.warnings).collect();
+    if !warnings.is_empty() {
+        outcome(&mut bundle, &warnings);
+    }
+    Ok(Reply::made(bundle.finish()))
+}
+
+fn entry(
+    ask: &Ask<'_>,
+    bundle: &mut BundleText,
+    version: &Version,
+    mode: &str,
+    subset: Option<&Subset>,
+) -> Result<()> {
+    let Some(body) = &version.body else { return Ok(()) };
+    bundle.entry();
+    bundle.full_url(&ask.request.base, &version.key);
+    match subset {
+        None => bundle.resource(body),
+        Some(subset) => bundle.resource(&subset.apply(body, &*ask.cx.definitions, ask.cx.limits.json)?),
+    }
+    bundle.search_mode(mode);
+    bundle.end_entry();
+    Ok(())
+}
+
+fn outcome(bundle: &mut BundleText, warnings: &[&String]) {
+    let mut outcome = serde_json::json!({ "resourceType": "OperationOutcome", "issue": [] });
+    if let Some(issues) = outcome.get_mut("issue").and_then(|i| i.as_array_mut()) {
+        for text in warnings {
+            let mut one = operation_outcome("warning", "not-supported", text, &[]);
+            if let Some(issue) = one.get_mut("issue").and_then(|i| i.as_array_mut()).and_then(|i| i.pop()) {
+                issues.push(issue);
+            }
+        }
+    }
+    bundle.entry();
+    bundle.resource(outcome.to_string().as_bytes());
+    bundle.search_mode("outcome");
+    bundle.end_entry();
+}

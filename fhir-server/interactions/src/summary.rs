@@ -1,0 +1,165 @@
+//! Parts of resources: `_summary` and `_elements`.
+//!
+//! <https://hl7.org/fhir/R4/search.html#summary>, <https://hl7.org/fhir/R4/search.html#elements>
+//!
+//! What is cut is tagged `SUBSETTED`, so that nobody writes it back. Mandatory elements stay, as their resources
+//! would not be valid without them.
+
+use bytes::Bytes;
+use fhir_model::json::{Doc, Edits, Limits, Ref};
+use fhir_model::types::Element;
+use fhir_model::{Error, Result};
+use fhir_profiles::Definitions;
+use fhir_search::query::Summary;
+
+/// Which part of a resource is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Subset {
+    /// `_summary=true`: elements that the definition marks.
+    Summary,
+    /// `_summary=text`: narrative, id, meta and what is mandatory.
+    Text,
+    /// `_summary=data`: all but the narrative.
+    Data,
+    /// `_elements=`: these, and what is mandatory.
+    Elements(Vec<Box<str>>),
+}
+
+/// Members every subset has.
+const ALWAYS: &[&str] = &["resourceType", "id", "meta"];
+
+const TAG: &str =
+    r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
+
+impl Subset {
+    /// The part that a search asks for; nothing for whole resources.
+    pub(crate) fn of(summary: Summary, elements: &[Box<str>]) -> Option<Subset> {
+        match summary {
+            Summary::True => Some(Subset::Summary),
+            Summary::Text => Some(Subset::Text),
+            Summary::Data => Some(Subset::Data),
+            Summary::False | Summary::Count if elements.is_empty() => None,
+            Summary::False | Summary::Count => Some(Subset::Elements(elements.to_vec())),
+        }
+    }
+
+    /// The part that a read asks for.
+    pub(crate) fn of_pairs(pairs: &[(String, String)]) -> Result<Option<Subset>> {
+        let mut summary = Summary::False;
+        let mut elements: Vec<Box<str>> = Vec::new();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "_summary" => {
+                    summary = match value.as_str() {
+                        "true" => Summary::True,
+                        "text" => Summary::Text,
+                        "data" => Summary::Data,
+                        "false" => Summary::False,
+                        _ => {
+                            let text = format!(
+                                "`_summary` of one resource is true, text, data or false, not `{value}`"
+                            );
+                            return Err(Error::value(text).at("_summary"));
+                        }
+                    };
+                }
+                "_elements" => {
+                    elements.extend(value.split(',').map(str::trim).filter(|e| !e.is_empty()).map(Box::from))
+                }
+                _ => {}
+            }
+        }
+        if summary != Summary::False && !elements.is_empty() {
+            return Err(Error::invalid("`_summary` and `_elements` cannot be asked for together"));
+        }
+        Ok(Subset::of(summary, &elements))
+    }
+
+    /// The part of a body.
+    pub(crate) fn apply(&self, body: &Bytes, types: &Definitions, limits: Limits) -> Result<Bytes> {
+        let doc = Doc::parse(body.to_vec(), limits).map_err(Error::internal)?;
+        let root = doc.root();
+        let type_name = root.get_str("resourceType").unwrap_or_default();
+        let mut edits = Edits::default();
+        for member in root.children() {
+            let key = member.key();
+            if ALWAYS.contains(&&*key) {
+                continue;
+            }
+            match element(types, &type_name, &key) {
+                Some((element, of)) if self.keeps(&type_name, element, &key) => {
+                    if *self == Subset::Summary {
+                        within(member, of, types, &mut edits);
+                    }
+                }
+                _ => edits.drop(member),
+            }
+        }
+        tag(root, &mut edits);
+        let mut text = String::with_capacity(body.len() + TAG.len());
+        root.write(&edits, &mut text);
+        Ok(Bytes::from(text))
+    }
+
+    fn keeps(&self, type_name: &str, element: &Element, key: &str) -> bool {
+        let plain = key.strip_prefix('_').unwrap_or(key);
+        match self {
+            Subset::Summary => element.summary || element.min > 0,
+            Subset::Text => &*element.name == "text" || element.min > 0,
+            Subset::Data => &*element.name != "text",
+            Subset::Elements(names) => {
+                let asked = names.iter().any(|name| {
+                    // `Patient.name` is for Patients alone, and what is within an element brings all of it.
+                    let name = match name.split_once('.') {
+                        Some((holder, rest)) if holder == type_name => rest.split('.').next().unwrap_or(rest),
+                        Some((first, _)) => first,
+                        None => name,
+                    };
+                    name == &*element.name || name == plain
+                });
+                asked || element.min > 0 || element.modifier
+            }
+        }
+    }
+}
+
+/// The element of a key; `_birthDate` goes with `birthDate`.
+fn element<'t>(types: &'t Definitions, type_name: &str, key: &str) -> Option<(&'t Element, &'t str)> {
+    types.json_element(type_name, key.strip_prefix('_').unwrap_or(key))
+}
+
+/// Leaves out what the definition of a backbone element does not mark.
+fn within(member: Ref<'_>, type_name: &str, types: &Definitions, edits: &mut Edits) {
+    // Types of their own (`HumanName`) are kept whole: what they mark, they mark nearly everywhere.
+    if !type_name.contains('.') {
+        return;
+    }
+    for item in member.items() {
+        for inner in item.children().filter(|_| item.is_object()) {
+            match element(types, type_name, &inner.key()) {
+                Some((element, of)) if element.summary || element.min > 0 => within(inner, of, types, edits),
+                _ if &*inner.key() == "id" => {}
+                _ => edits.drop(inner),
+            }
+        }
+    }
+}
+
+/// Adds the tag that says it is not the whole.
+fn tag(root: Ref<'_>, edits: &mut Edits) {
+    let Some(meta) = root.get("meta") else {
+        edits.insert(root, format!("\"meta\":{{\"tag\":[{TAG}]}}"));
+        return;
+    };
+    match meta.get("tag").filter(|tags| tags.is_array() && !tags.is_empty()) {
+        None => edits.insert(meta, format!("\"tag\":[{TAG}]")),
+        Some(tags) => {
+            let raw = tags.to_json();
+            let inner = raw.strip_suffix(']').unwrap_or(&raw);
+            edits.replace(tags, format!("{inner},{TAG}]"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! update: <https://hl7.org/fhir/R4/http.html#update>, conditional: <https://hl7.org/fhir/R4/http.html#cond-update>
+
+use fhir_model::json::Edits;
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_store::{Commit, Found};
+
+use crate::ask::{Ask, Attempts, same_id};
+use crate::change::{Change, What};
+use crate::check::id_of;
+use crate::conditional::{Criteria, Target, target};
+use crate::reply::Reply;
+
+pub(crate) async fn update(ask: &Ask<'_>, key: &Key) -> Result<Reply> {
+    let resource = ask.resource(&key.type_name)?.root();
+    same_id(resource, &key.type_name, &key.id)?;
+    let mut attempts = Attempts::new(ask.cx);
+    loop {
+        attempts.next()?;
+        let before = ask.cx.store.read(&ask.scope, key).await?;
+        let what = What::Update(resource, Edits::default());
+        if let Some(reply) = commit(ask, Change { key: key.clone(), before, what, claim: None }).await? {
+            return Ok(reply);
+        }
+    }
+}
+
+pub(crate) async fn conditional_update(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
+    let resource = ask.resource(type_name)?.root();
+    let id = id_of(resource, type_name)?;
+    let criteria = Criteria::of_pairs(ask, type_name, &ask.pairs)?;
+    let mut attempts = Attempts::new(ask.cx);
+    loop {
+        attempts.next()?;
+        let (found, claim) = criteria.find(ask).await?;
+        let (key, before, claim) = match target(found, id.as_deref(), &criteria.text)? {
+            Target::Existing(version) => (version.key.clone(), Found::Current(version), None),
+            Target::New(None) => (Key::new(type_name, ask.cx.store.new_id()), Found::Never, claim),
+            Target::New(Some(id)) => {
+                let key = Key::new(type_name, id);
+                let before = ask.cx.store.read(&ask.scope, &key).await?;
+                if let Found::Current(_) = before {
+                    return Err(taken(&key, &criteria.text));
+                }
+                (key, before, claim)
+            }
+        };
+        let what = What::Update(resource, Edits::default());
+        if let Some(reply) = commit(ask, Change { key, before, what, claim }).await? {
+            return Ok(reply);
+        }
+    }
+}
+
+/// The id in the body is that of a resource which the criteria do not find.
+pub(crate) fn taken(key: &Key, criteria: &str) -> Error {
+    Error::new(Kind::Conflict, format!("{criteria} finds nothing, but the id in the body is that of {key}"))
+}
+
+/// Decides and writes one change; nothing when others were faster.
+pub(crate) async fn commit(ask: &Ask<'_>, change: Change<'_>) -> Result<Option<Reply>> {
+    let Ask { cx, request, scope, .. } = ask;
+    let (key, before) = (change.key.clone(), change.before.clone());
+    let stamp = cx.store.stamp()?;
+    let Some(decided) = change.decide(cx, &request.conditions, stamp.micros())? else {
+        let mut reply = Reply::gone(&format!("there is no {key}"), ask.ret());
+        if let Found::Deleted(version) = before {
+            (reply.version, reply.last_modified) = (Some(version.version), Some(version.updated_at));
+        }
+        return Ok(Some(reply));
+    };
+    let writes = [decided.write];
+    match cx.store.commit(scope, &stamp, &writes).await? {
+        Commit::Stale => Ok(None),
+        Commit::Done => {
+            let [write] = writes;
+            Ok(Some(Reply::written(&write, decided.created, stamp.micros(), ask.ret())))
+        }
+    }
+}
