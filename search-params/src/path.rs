@@ -223,6 +223,7 @@ fn reaches(types: &dyn Types, kind: &str, rest: &[Step]) -> bool {
 }
 
 fn is_of(types: &dyn Types, kind: &str, wanted: &str) -> bool {
-    // `Resource` stands for any: whether it is the wanted one is seen when it is there.
-    kind == wanted || kind == "Resource" || types.is_a(kind, wanted)
+    // `Resource` stands for any: whether it is the wanted one is seen when it is there. Primitives are taken exactly:
+    // a canonical is a uri, yet `as(uri)` does not find it.
+    kind == wanted || kind == "Resource" || (!types.is_primitive(kind) && types.is_a(kind, wanted))
 }

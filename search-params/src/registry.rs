@@ -256,6 +256,15 @@ impl TypeSearch {
         &self.indexes
     }
 
+    /// Visits every value of every index of a resource of the type, with the value's type, in one walk.
+    pub fn walk<'d>(&self, resource: Ref<'d>, visit: &mut dyn FnMut(&Arc<Index>, Ref<'d>, &str)) {
+        self.trie.walk(resource, &mut |leaf, value, value_type| {
+            if let Some(index) = self.indexes.get(leaf) {
+                visit(index, value, value_type);
+            }
+        });
+    }
+
     fn mark_present(&self, users: &[usize], found: &Found, keyer: &Keyer, rows: &mut Rows) {
         if !found.any {
             return;

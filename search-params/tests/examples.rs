@@ -1,0 +1,171 @@
+//! Every expression compiles, every R4 example is extracted, and the one walk over a resource visits exactly the
+//! values that the general FHIRPath evaluator finds, parameter by parameter.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod package;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use fhir_model::fhirpath::Item;
+use fhir_model::fhirpath::{Context, Expr, Op, Value, evaluate, parse};
+use fhir_model::json::{Doc, Limits, Ref};
+use fhir_profiles::Definitions;
+use fhir_search::Registry;
+use fhir_search::compile::compile;
+use fhir_search::keyer::Keyer;
+use fhir_search::parameters::Parameters;
+use fhir_search::registry::Param;
+
+#[test]
+fn every_expression_compiles() {
+    let parameters = Parameters::load().unwrap();
+    let mut count = 0;
+    for parameter in parameters.all() {
+        let Some(expression) = &parameter.expression else { continue };
+        if let Err(error) = compile(expression) {
+            panic!("{}: `{expression}`: {error}", parameter.url);
+        }
+        count += 1;
+    }
+    assert!(count > 1370, "only {count} expressions");
+}
+
+#[test]
+fn the_walk_finds_what_fhirpath_finds() {
+    let examples = package::examples();
+    if examples.is_empty() {
+        return;
+    }
+    assert!(examples.len() > 5000, "only {} resources", examples.len());
+    let definitions = Arc::new(Definitions::load().unwrap());
+    let registry = Registry::load(definitions.clone()).unwrap();
+    let expressions = expressions(&registry);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let check = |part: &[(String, Vec<u8>)]| {
+        let (mut wrong, mut values) = (Vec::new(), 0);
+        for (name, bytes) in part {
+            match compare(bytes, &registry, &definitions, &expressions) {
+                Ok(count) => values += count,
+                Err(why) => wrong.push(format!("{name}: {why}")),
+            }
+        }
+        (wrong, values)
+    };
+    // Dealt out like cards: files that belong together are of one size.
+    let parts: Vec<Vec<_>> =
+        (0..threads).map(|i| examples.iter().skip(i).step_by(threads).cloned().collect()).collect();
+    let (wrong, values) = std::thread::scope(|scope| {
+        let check = &check;
+        let running: Vec<_> = parts.iter().map(|part| scope.spawn(move || check(part))).collect();
+        running.into_iter().map(|part| part.join().unwrap()).fold(
+            (Vec::new(), 0),
+            |(mut all, sum), (wrong, values)| {
+                all.extend(wrong);
+                (all, sum + values)
+            },
+        )
+    });
+    println!("{} resources, {values} values compared", examples.len());
+    assert!(values > 50_000, "only {values} values were compared");
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// By type and code: the branches of the union, parsed for the general evaluator. A union drops values that equal
+/// one it has; the walk visits each where it stands.
+type Expressions = HashMap<(Box<str>, Box<str>), Vec<Expr>>;
+
+fn expressions(registry: &Registry) -> Expressions {
+    let mut all = HashMap::new();
+    for type_name in registry.definitions().resource_types() {
+        for param in registry.of(type_name).unwrap().params() {
+            let expression = param.definition.expression_for(type_name).unwrap();
+            let mut branches = Vec::new();
+            split(parse(&expression).unwrap(), &mut branches);
+            all.insert((type_name.into(), param.code.clone()), branches);
+        }
+    }
+    all
+}
+
+fn split(expr: Expr, branches: &mut Vec<Expr>) {
+    match expr {
+        Expr::Binary { op: Op::Union, left, right, .. } => {
+            split(*left, branches);
+            split(*right, branches);
+        }
+        other => branches.push(other),
+    }
+}
+
+/// The number of values compared, or how they differ.
+fn compare(
+    bytes: &[u8],
+    registry: &Registry,
+    definitions: &Definitions,
+    expressions: &Expressions,
+) -> Result<usize, String> {
+    let doc = Doc::parse(bytes, Limits::default()).map_err(|e| e.to_string())?;
+    let root = doc.root();
+    let type_name = root.get_str("resourceType").ok_or("no type")?;
+    registry.extract(&Keyer::new([1; 16]), &type_name, root, "http://us/fhir").map_err(|e| e.to_string())?;
+    let this = registry.of(&type_name).map_err(|e| e.to_string())?;
+    let mut walked: HashMap<&str, Vec<Ref<'_>>> = HashMap::new();
+    this.walk(root, &mut |index, value, _| {
+        let name = this.indexes().iter().find(|i| Arc::ptr_eq(i, index)).map(|i| &*i.name);
+        walked.entry(name.unwrap()).or_default().push(value);
+    });
+    let mut count = 0;
+    for param in this.params() {
+        let branches = &expressions[&(Box::from(&*type_name), param.code.clone())];
+        let values =
+            param.indexes.iter().flat_map(|index| walked.get(&*index.name).cloned().unwrap_or_default());
+        let found: Vec<Ref<'_>> = values.filter(|value| counts(param, *value)).collect();
+        let cx = Context::new(definitions, root).as_filters();
+        let evaluated =
+            |branch| evaluate(branch, Item::resource(root), &cx).map_err(|e| format!("{}: {e}", param.code));
+        if let [truth @ Expr::Binary { op: Op::And, .. }] = branches.as_slice() {
+            let wanted = matches!(evaluated(truth)?.as_slice(), [Item::Value(Value::Boolean(true))]);
+            if wanted != found.iter().any(|value| value.bool() != Some(false)) {
+                return Err(format!("{}: not {wanted}", param.code));
+            }
+            count += 1;
+            continue;
+        }
+        let mut wanted = Vec::new();
+        for branch in branches {
+            // What has no value (extensions alone) cannot be searched for, nor can what is within the resource.
+            let values = evaluated(branch)?.iter().filter_map(Item::json).collect::<Vec<_>>();
+            wanted.extend(
+                values.into_iter().filter(|value| param.only_target.is_none() || !is_contained(*value)),
+            );
+        }
+        let set = |values: &[Ref<'_>]| values.iter().map(|v| v.index()).collect::<BTreeSet<_>>();
+        count += wanted.len();
+        if set(&found) != set(&wanted) {
+            let show = |values: &[Ref<'_>]| {
+                values.iter().map(|v| v.raw().chars().take(80).collect::<String>()).collect::<Vec<_>>()
+            };
+            return Err(format!("{}: walked {:?}, evaluated {:?}", param.code, show(&found), show(&wanted)));
+        }
+    }
+    Ok(count)
+}
+
+/// `patient` shares the values of `subject`; those that refer to a patient are its own.
+fn counts(param: &Param, value: Ref<'_>) -> bool {
+    let Some(only) = &param.only_target else { return true };
+    if is_contained(value) {
+        return false;
+    }
+    let text = value.get_str("reference").unwrap_or_default();
+    let text = text.split("/_history/").next().unwrap_or_default();
+    let mut parts = text.rsplit(['/', '?']);
+    let named = [parts.next(), parts.next()].into_iter().flatten().any(|part| part == &**only);
+    named || (!text.contains('/') && value.get_str("type").is_some_and(|t| *t == **only))
+}
+
+fn is_contained(value: Ref<'_>) -> bool {
+    value.get_str("reference").is_some_and(|text| text.starts_with('#'))
+}
