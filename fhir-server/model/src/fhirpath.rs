@@ -23,6 +23,7 @@ mod lex;
 pub mod location;
 mod math;
 mod navigate;
+mod operator;
 mod parse;
 mod text;
 pub mod ucum;

@@ -117,8 +117,8 @@ impl<'a> Context<'a> {
         self
     }
 
-    /// `as` on several items keeps those of the type, and knows no wrong types. R4's search parameters are written
-    /// for that, although FHIRPath calls it an error.
+    /// `as` on several items keeps those of the type, and knows no wrong types. R4's search parameters and
+    /// invariants are written for that, although FHIRPath calls it an error.
     #[must_use]
     pub fn as_filters(mut self) -> Context<'a> {
         self.as_filters = true;
