@@ -85,7 +85,7 @@ fn list<'d>(holder: Ref<'d>, list: Ref<'d>) -> Walked<'d> {
     for (index, item) in list.children().enumerate() {
         if !item.is_null() {
             walk(item)?;
-        } else if !twin(holder, list).and_then(|t| t.children().nth(index)).is_some_and(|t| !t.is_null()) {
+        } else if twin(holder, list).and_then(|t| t.children().nth(index)).is_none_or(Ref::is_null) {
             return Err((item, "`null` stands only where `_` and the element's name has an extension"));
         }
     }

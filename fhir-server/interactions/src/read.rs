@@ -22,7 +22,7 @@ pub(crate) fn give(ask: &Ask<'_>, version: &Version) -> Result<Reply> {
     }
     let mut reply = Reply::version(200, version);
     if let (Some(subset), Some(body)) = (Subset::of_pairs(&ask.pairs)?, &reply.body) {
-        reply.body = Some(subset.apply(body, &*ask.cx.definitions, ask.cx.limits.json)?);
+        reply.body = Some(subset.apply(body, &ask.cx.definitions, ask.cx.limits.json)?);
     }
     Ok(reply)
 }

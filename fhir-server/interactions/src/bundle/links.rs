@@ -7,6 +7,7 @@ use fhir_model::reference::Reference;
 use fhir_model::{Error, Result};
 
 use super::entries::Entry;
+use super::in_entry;
 
 /// The full urls of the entries that leave a resource behind.
 pub(super) struct Links {
@@ -27,8 +28,10 @@ impl Links {
             if let Some(url) = &entry.full_url
                 && links.by_url.insert(url.clone(), at).is_some()
             {
-                return Err(Error::invalid("two entries have the same `fullUrl`")
-                    .at(format!("Bundle.entry[{at}].fullUrl")));
+                return Err(in_entry(
+                    Error::invalid("two entries have the same `fullUrl`").at("fullUrl"),
+                    at,
+                ));
             }
             if let Some(written) = written_key(entry).filter(|_| renamed) {
                 links.relative.entry(written).and_modify(|seen| *seen = None).or_insert(Some(at));

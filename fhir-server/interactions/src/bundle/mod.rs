@@ -48,3 +48,10 @@ pub(crate) fn process<'a>(ask: &'a Ask<'a>) -> Pin<Box<dyn Future<Output = Resul
         }
     })
 }
+
+/// Says in which entry the fault is.
+fn in_entry(mut error: Error, at: usize) -> Error {
+    error.text = format!("entry {at}: {}", error.text);
+    error.expression.insert(0, format!("Bundle.entry[{at}]"));
+    error
+}

@@ -14,6 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::batch::write as write_answer;
 use super::entries::{Entry, patch_body};
+use super::in_entry;
 use super::links::Links;
 use super::references::{Says, Site, edits, sites};
 use super::text::BundleText;
@@ -491,11 +492,4 @@ fn identity(fates: &[Fate], at: usize) -> Option<Key> {
         },
         Fate::Delete(_) | Fate::Read => None,
     }
-}
-
-/// Says in which entry the fault is.
-fn in_entry(mut error: Error, at: usize) -> Error {
-    error.text = format!("entry {at}: {}", error.text);
-    error.expression.insert(0, format!("Bundle.entry[{at}]"));
-    error
 }

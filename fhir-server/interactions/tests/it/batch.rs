@@ -1,0 +1,101 @@
+//! batch: <https://hl7.org/fhir/R4/http.html#transaction>
+
+use fhir_interactions::Limits;
+use serde_json::{Value, json};
+
+use crate::app::App;
+
+fn entry(method: &str, url: &str, resource: Option<Value>) -> Value {
+    let mut entry = json!({"request": {"method": method, "url": url}});
+    if let Some(resource) = resource {
+        entry["resource"] = resource;
+    }
+    entry
+}
+
+fn statuses(bundle: &Value) -> Vec<u16> {
+    let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+    let status =
+        |e: &Value| e["response"]["status"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
+    entries.iter().map(status).collect()
+}
+
+#[tokio::test]
+async fn entries_are_independent() {
+    let app = App::new().await;
+    app.send("PUT Patient/a", &json!({"resourceType": "Patient", "id": "a", "gender": "male"})).await;
+    let patient = |id: &str| Some(json!({"resourceType": "Patient", "id": id}));
+    let mut conditional = entry("POST", "Patient", Some(json!({"resourceType": "Patient", "active": true})));
+    conditional["request"]["ifNoneExist"] = json!("_id=a");
+    let mut stale = entry("PUT", "Patient/a", patient("a"));
+    stale["request"]["ifMatch"] = json!("W/\"9\"");
+    let mut known = entry("GET", "Patient/a", None);
+    known["request"]["ifNoneMatch"] = json!("W/\"1\"");
+    let binary = json!({"resourceType": "Binary", "contentType": "application/json-patch+json",
+        "data": "W3sib3AiOiJyZW1vdmUiLCJwYXRoIjoiL25vdGhpbmcifV0="});
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+        entry("GET", "Patient/a", None),
+        entry("GET", "Patient/never", None),
+        entry("POST", "Patient", Some(json!({"resourceType": "Patient"}))),
+        entry("POST", "Patient", Some(json!({"resourceType": "Observation"}))),
+        entry("PUT", "Patient/b", patient("b")),
+        entry("DELETE", "Patient/never", None),
+        entry("GET", "Patient?_id=a", None),
+        entry("GET", "http://test/fhir/Patient/a", None),
+        entry("GET", "http://elsewhere/fhir/Patient/a", None),
+        entry("PATCH", "Patient/a", Some(binary)),
+        conditional,
+        stale,
+        known,
+        entry("POST", "", Some(json!({"resourceType": "Bundle", "type": "batch"}))),
+        json!({"resource": {"resourceType": "Patient"}}),
+        entry("DANCE", "Patient", None),
+        entry("GET", "metadata", None),
+    ]});
+    let answer = app.send("POST ", &batch).await;
+    assert_eq!((answer.status, answer.body["type"].clone()), (200, json!("batch-response")));
+    let wanted = [200, 404, 201, 400, 201, 204, 200, 200, 400, 422, 200, 412, 304, 400, 400, 400, 200];
+    assert_eq!(statuses(&answer.body), wanted, "{}", answer.body);
+    let entries = &answer.body["entry"];
+    assert_eq!(entries[0]["resource"]["gender"], "male");
+    assert_eq!(entries[0]["fullUrl"], "http://test/fhir/Patient/a");
+    assert_eq!(entries[1]["response"]["outcome"]["resourceType"], "OperationOutcome");
+    assert!(entries[2]["response"]["location"].as_str().unwrap().starts_with("Patient/"));
+    assert!(entries[2]["resource"].is_null());
+    assert_eq!(entries[4]["response"]["etag"], "W/\"1\"");
+    assert_eq!(entries[6]["resource"]["type"], "searchset");
+    assert_eq!(app.ask("GET Patient/b").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_client_chooses_what_it_hears() {
+    let app = App::new().await;
+    let batch = json!({"resourceType": "Bundle", "type": "batch",
+        "entry": [entry("POST", "Patient", Some(json!({"resourceType": "Patient"})))]});
+    let whole = app.send("POST  | Prefer: return=representation", &batch).await.body;
+    assert_eq!(whole["entry"][0]["resource"]["resourceType"], "Patient");
+    let told = app.send("POST  | Prefer: return=OperationOutcome", &batch).await.body;
+    assert_eq!(told["entry"][0]["response"]["outcome"]["resourceType"], "OperationOutcome");
+    assert!(told["entry"][0]["resource"].is_null());
+}
+
+#[tokio::test]
+async fn not_every_bundle_is_processed() {
+    let app = App::with(Default::default(), Limits { entries_max: 2, ..Limits::default() }).await;
+    let of = |kind: &str, n: usize| {
+        let entries: Vec<Value> = (0..n).map(|_| entry("GET", "Patient", None)).collect();
+        json!({"resourceType": "Bundle", "type": kind, "entry": entries})
+    };
+    for (body, status) in [
+        (of("batch", 2), 200),
+        (of("batch", 3), 413),
+        (of("transaction", 3), 413),
+        (of("collection", 1), 400),
+        (json!({"resourceType": "Bundle"}), 400),
+        (json!({"resourceType": "Bundle", "type": "batch"}), 200),
+        (json!({"resourceType": "Bundle", "type": "transaction"}), 200),
+        (json!({"resourceType": "Patient"}), 400),
+    ] {
+        assert_eq!(app.send("POST ", &body).await.status, status, "{body}");
+    }
+}

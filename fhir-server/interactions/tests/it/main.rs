@@ -1,0 +1,22 @@
+//! The interactions against a real database, by the words of the specification.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says so when something is not as it should be"
+)]
+
+mod app;
+mod batch;
+mod capabilities;
+mod conditional;
+mod delete;
+mod history;
+mod patch;
+mod races;
+mod read;
+mod search;
+mod synthea;
+mod transaction;
+mod write;

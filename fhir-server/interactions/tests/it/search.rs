@@ -1,0 +1,121 @@
+//! Searchsets: <https://hl7.org/fhir/R4/http.html#search>. What matches is tested where it is decided, in the search crate.
+
+use fhir_interactions::Body;
+use serde_json::json;
+
+use crate::app::{App, BASE, ids, link, request};
+
+async fn some() -> App {
+    let app = App::new().await;
+    for (id, family) in [("a", "Ada"), ("b", "Bea"), ("c", "Cem"), ("d", "Ada"), ("e", "Ada")] {
+        let patient = json!({
+            "resourceType": "Patient", "id": id, "name": [{"family": family}], "contact": [{"gender": "male"}],
+            "managingOrganization": {"reference": "Organization/o"}
+        });
+        app.send(&format!("PUT Patient/{id}"), &patient).await;
+    }
+    app.send("PUT Organization/o", &json!({"resourceType": "Organization", "id": "o", "name": "O"})).await;
+    let observation = json!({
+        "resourceType": "Observation", "id": "x", "status": "final", "code": {"coding": [{"system": "http://l", "code": "c"}]},
+        "subject": {"reference": "Patient/a"}
+    });
+    app.send("PUT Observation/x", &observation).await;
+    app
+}
+
+#[tokio::test]
+async fn a_searchset_says_what_it_is() {
+    let app = some().await;
+    let found = app.ask("GET Patient?family=bea&_include=Patient:organization&_total=accurate").await.body;
+    assert_eq!((found["type"].clone(), found["total"].clone()), (json!("searchset"), json!(1)));
+    assert_eq!(ids(&found), "b +o");
+    assert_eq!(found["entry"][0]["fullUrl"], format!("{BASE}/Patient/b"));
+    assert_eq!(found["entry"][0]["search"]["mode"], "match");
+    let own = link(&found, "self").unwrap();
+    assert_eq!(ids(&app.ask(&format!("GET {own}")).await.body), "b +o");
+    assert_eq!(app.found("Patient?_id=a&_revinclude=Observation:subject").await, "a +x");
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_said() {
+    let app = some().await;
+    let found = app.ask("GET Patient?family=bea&nonsense=1").await.body;
+    assert_eq!(ids(&found), "b");
+    let outcome = found["entry"].as_array().unwrap().last().unwrap();
+    assert_eq!(outcome["search"]["mode"], "outcome");
+    assert_eq!(outcome["resource"]["issue"][0]["severity"], "warning");
+    assert!(outcome["resource"]["issue"][0]["details"]["text"].as_str().unwrap().contains("nonsense"));
+    assert_eq!(link(&found, "self"), Some("Patient?family=bea"));
+    assert_eq!(app.ask("GET Patient?nonsense=1 | Prefer: handling=strict").await.status, 400);
+}
+
+#[tokio::test]
+async fn pages_partition_the_result() {
+    let app = some().await;
+    let mut url = "Patient?_sort=family,_id&_count=2".to_owned();
+    let (mut pages, mut back) = (Vec::new(), String::new());
+    loop {
+        let page = app.ask(&format!("GET {url}")).await.body;
+        pages.push(ids(&page));
+        back = link(&page, "previous").map_or(back, str::to_owned);
+        match link(&page, "next") {
+            Some(next) => url = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(pages, ["a d", "e b", "c"]);
+    assert_eq!(app.found(&back).await, "e b");
+    let forged = url.replace("family,_id", "_id");
+    assert_eq!(app.ask(&format!("GET {forged}")).await.status, 400);
+}
+
+#[tokio::test]
+async fn parts_and_counts() {
+    let app = some().await;
+    let count = app.ask("GET Patient?family=ada&_summary=count").await.body;
+    assert_eq!((count["total"].clone(), count["entry"].is_null()), (json!(3), true));
+    let summary = app.ask("GET Patient?family=bea&_summary=true").await.body;
+    assert_eq!(summary["entry"][0]["resource"]["meta"]["tag"][0]["code"], "SUBSETTED");
+    assert!(summary["entry"][0]["resource"]["contact"].is_null());
+    let elements = app.ask("GET Patient?family=bea&_elements=contact").await.body;
+    assert!(elements["entry"][0]["resource"]["name"].is_null());
+    assert!(elements["entry"][0]["resource"]["contact"].is_array());
+}
+
+#[tokio::test]
+async fn other_ways_to_search() {
+    let app = some().await;
+    let form = request("POST Patient/_search?_sort=_id", Some(Body::Form("family=ada&_count=2".to_owned())));
+    let found = app.run(form).await.body;
+    assert_eq!(ids(&found), "a d");
+    assert_eq!(app.found(link(&found, "next").unwrap()).await, "e");
+    assert_eq!(app.found("Patient/a/Observation").await, "x");
+    assert_eq!(app.found("Patient/a/Observation?code=http://l|c").await, "x");
+    assert_eq!(app.found("Patient/b/Observation").await, "");
+    assert_eq!(app.found("?_type=Patient&family=bea").await, "b");
+    for (line, status) in [
+        ("GET ?family=bea", 400),
+        ("GET ?_type=Patient,Observation", 400),
+        ("GET Patient/a/*", 400),
+        ("GET Patient/a/Location", 404),
+        ("GET Patient?family=%FF", 400),
+        ("GET Patient?birthdate=half", 400),
+    ] {
+        assert_eq!(app.ask(line).await.status, status, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn compartments_are_paged() {
+    let app = some().await;
+    for id in ["p", "q", "r"] {
+        let observation = json!({
+            "resourceType": "Observation", "id": id, "status": "final", "code": {"text": "c"},
+            "subject": {"reference": "Patient/a"}
+        });
+        app.send(&format!("PUT Observation/{id}"), &observation).await;
+    }
+    let first = app.ask("GET Patient/a/Observation?_sort=_id&_count=3").await.body;
+    assert_eq!(ids(&first), "p q r");
+    assert_eq!(app.found(link(&first, "next").unwrap()).await, "x");
+}

@@ -1,0 +1,61 @@
+//! Whole records of synthetic patients, as transactions: every entry is created, and every reference leads somewhere.
+
+use std::path::PathBuf;
+
+use fhir_interactions::Body;
+use fhir_model::json::Doc;
+use serde_json::Value;
+
+use crate::app::{App, request};
+
+fn bundles() -> Vec<PathBuf> {
+    let shared = std::env::var("CARI_SHARED_DATA").map_or_else(
+        |_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
+        PathBuf::from,
+    );
+    let Ok(folder) = std::fs::read_dir(shared.join("synthea-r4")) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = folder.flatten().map(|f| f.path()).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "json"));
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn records_are_loaded_whole() {
+    let files = bundles();
+    if files.is_empty() {
+        println!("skipped: no shared data");
+        return;
+    }
+    let app = App::new().await;
+    let mut entries = 0;
+    // Debug builds are slow; the first few stand for all, which the conformance suite loads.
+    for file in files.iter().take(4) {
+        let body = Doc::parse(std::fs::read(file).unwrap(), app.cx.limits.json).unwrap();
+        let answer = app.run(request("POST ", Some(Body::Resource(body)))).await;
+        assert_eq!(answer.status, 200, "{}: {}", file.display(), answer.body);
+        for entry in answer.body["entry"].as_array().unwrap() {
+            assert_eq!(entry["response"]["status"], "201 Created", "{}", file.display());
+            entries += 1;
+        }
+    }
+    let patients = app.found("Patient").await;
+    assert_eq!(patients.split(' ').count(), files.len().min(4));
+    let mut seen = 0;
+    for patient in patients.split(' ') {
+        let found = app.ask(&format!("GET Encounter?subject=Patient/{patient}&_count=1000")).await.body;
+        for encounter in found["entry"].as_array().into_iter().flatten() {
+            let encounter = &encounter["resource"];
+            assert_eq!(encounter["subject"]["reference"], format!("Patient/{patient}"));
+            seen += 1;
+            dangling(encounter);
+        }
+    }
+    assert!(seen > 0 && entries > seen);
+}
+
+/// No reference of the Bundle's own is left.
+fn dangling(resource: &Value) {
+    let text = resource.to_string();
+    assert!(!text.contains("\"reference\":\"urn:"), "{text}");
+}

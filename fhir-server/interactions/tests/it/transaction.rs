@@ -1,0 +1,255 @@
+//! transaction: <https://hl7.org/fhir/R4/http.html#trules>
+
+use serde_json::{Value, json};
+
+use crate::app::{App, ids};
+
+fn transaction(entries: Vec<Value>) -> Value {
+    json!({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+}
+
+fn entry(method: &str, url: &str, full_url: &str, resource: Value) -> Value {
+    let mut entry = json!({"request": {"method": method, "url": url}});
+    if !full_url.is_empty() {
+        entry["fullUrl"] = json!(full_url);
+    }
+    if !resource.is_null() {
+        entry["resource"] = resource;
+    }
+    entry
+}
+
+fn patient(id: &str) -> Value {
+    json!({"resourceType": "Patient", "id": id})
+}
+
+/// `201 Patient/x`: status and what is located, per entry.
+fn outcome(bundle: &Value) -> Vec<u16> {
+    let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+    let status =
+        |e: &Value| e["response"]["status"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
+    entries.iter().map(status).collect()
+}
+
+fn located(bundle: &Value, at: usize) -> String {
+    let location = bundle["entry"][at]["response"]["location"].as_str().unwrap();
+    location.split("/_history").next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn references_are_resolved_wherever_they_stand() {
+    let app = App::new().await;
+    app.send(
+        "PUT Practitioner/known",
+        &json!({"resourceType": "Practitioner", "id": "known",
+        "identifier": [{"system": "http://npi", "value": "1"}]}),
+    )
+    .await;
+    let observation = json!({
+        "resourceType": "Observation", "status": "final", "code": {"text": "c"},
+        "subject": {"reference": "urn:uuid:p"},
+        "performer": [{"reference": "Practitioner?identifier=http://npi|1"}, {"reference": "Practitioner?identifier=http%3A%2F%2Fnpi%7C2"}],
+        "identifier": [{"system": "urn:ietf:rfc:3986", "value": "urn:uuid:p"}],
+        "instantiatesCanonical": null,
+        "extension": [
+            {"url": "http://x", "valueUri": "urn:uuid:p"},
+            {"url": "http://x", "extension": [{"url": "y", "valueReference": {"reference": "urn:oid:1.2.3"}}]},
+            {"url": "urn:uuid:p", "valueString": "urn:uuid:p"}
+        ],
+        "contained": [{"resourceType": "Provenance", "id": "c", "target": [{"reference": "urn:uuid:p"}], "recorded": "2020-01-01T00:00:00Z", "agent": [{"who": {"reference": "#x"}}]}],
+        "text": {"status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"urn:uuid:p\">urn:uuid:p</a></div>"},
+        "focus": [{"reference": "Group/g"}, {"reference": "urn:uuid:unknown"}]
+    });
+    let mut observation = observation;
+    observation.as_object_mut().unwrap().remove("instantiatesCanonical");
+    let mut practitioner = entry(
+        "POST",
+        "Practitioner",
+        "",
+        json!({"resourceType": "Practitioner",
+        "identifier": [{"system": "http://npi", "value": "2"}]}),
+    );
+    practitioner["request"]["ifNoneExist"] = json!("identifier=http://npi|2");
+    let bundle = transaction(vec![
+        entry("POST", "Observation", "http://old/fhir/Observation/7", observation),
+        entry("POST", "Patient", "urn:uuid:p", json!({"resourceType": "Patient"})),
+        entry("PUT", "Device/d", "urn:oid:1.2.3", json!({"resourceType": "Device", "id": "d"})),
+        entry(
+            "POST",
+            "Group",
+            "http://old/fhir/Group/g",
+            json!({"resourceType": "Group", "type": "person", "actual": true}),
+        ),
+        practitioner,
+    ]);
+    let answer = app.send("POST ", &bundle).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(outcome(&answer.body), [201, 201, 201, 201, 201]);
+    let (p, g, n) = (located(&answer.body, 1), located(&answer.body, 3), located(&answer.body, 4));
+    let found = app.ask(&format!("GET {}", located(&answer.body, 0))).await.body;
+    assert_eq!(found["subject"]["reference"], p);
+    assert_eq!(found["performer"][0]["reference"], "Practitioner/known");
+    assert_eq!(found["performer"][1]["reference"], n);
+    assert_eq!(found["identifier"][0]["value"], "urn:uuid:p", "an identifier is not a link");
+    assert_eq!(found["extension"][0]["valueUri"], p);
+    assert_eq!(found["extension"][1]["extension"][0]["valueReference"]["reference"], "Device/d");
+    assert_eq!(found["extension"][2]["valueString"], "urn:uuid:p");
+    assert_eq!(found["contained"][0]["target"][0]["reference"], p);
+    let div = found["text"]["div"].as_str().unwrap();
+    assert!(div.contains(&format!("<a href=\"{p}\">urn:uuid:p</a>")), "{div}");
+    assert_eq!(found["focus"][0]["reference"], g);
+    assert_eq!(found["focus"][1]["reference"], "urn:uuid:unknown");
+    // They are indexed as resolved.
+    assert_eq!(app.found(&format!("Observation?subject={p}")).await, found["id"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn order_is_that_of_the_specification() {
+    let app = App::new().await;
+    app.send("PUT Patient/old", &json!({"resourceType": "Patient", "id": "old", "gender": "male"})).await;
+    let mut create = entry("POST", "Patient", "", json!({"resourceType": "Patient", "gender": "male"}));
+    create["request"]["ifNoneExist"] = json!("gender=male");
+    let bundle = transaction(vec![
+        entry("GET", "Patient?_sort=_id", "", Value::Null),
+        entry("PUT", "Patient/new", "", patient("new")),
+        create,
+        entry("DELETE", "Patient/old", "", Value::Null),
+        entry("GET", "Patient/old", "", Value::Null),
+        entry("GET", "Patient/new", "", Value::Null),
+    ]);
+    let answer = app.send("POST ", &bundle).await.body;
+    // The create does not find what is deleted; the reads see everything that was written.
+    assert_eq!(outcome(&answer), [200, 201, 201, 204, 410, 200], "{answer}");
+    assert!(ids(&answer["entry"][0]["resource"]).ends_with("new"));
+    assert_eq!(answer["entry"][5]["resource"]["id"], "new");
+}
+
+#[tokio::test]
+async fn all_or_nothing() {
+    let app = App::new().await;
+    app.send("PUT Patient/there", &patient("there")).await;
+    let fine = || entry("PUT", "Patient/fine", "urn:uuid:f", patient("fine"));
+    let mut stale = entry("PUT", "Patient/there", "", patient("there"));
+    stale["request"]["ifMatch"] = json!("W/\"7\"");
+    let rows = [
+        (stale, 412),
+        (entry("POST", "Patient", "", json!({"resourceType": "Observation"})), 400),
+        (entry("POST", "Patient", "", Value::Null), 400),
+        (entry("PUT", "Patient/fine", "", patient("fine")), 400),
+        (entry("DELETE", "Patient/fine", "", Value::Null), 400),
+        (entry("PUT", "Patient/x", "urn:uuid:f", patient("x")), 400),
+        (entry("PUT", "Patient/x", "", patient("y")), 400),
+        (entry("POST", "Nothing", "", patient("x")), 404),
+        (entry("PATCH", "Patient/never", "", json!({"resourceType": "Parameters"})), 404),
+        (entry("PUT", "Patient?nonsense=1", "", patient("x")), 400),
+        (entry("POST", "", "", json!({"resourceType": "Bundle"})), 400),
+        (
+            entry(
+                "POST",
+                "Observation",
+                "",
+                json!({"resourceType": "Observation", "status": "final", "code": {"text": "c"},
+                "subject": {"reference": "Patient?identifier=none"}}),
+            ),
+            404,
+        ),
+    ];
+    for (bad, status) in rows {
+        let answer = app.send("POST ", &transaction(vec![fine(), bad.clone()])).await;
+        assert_eq!(answer.status, status, "{bad}: {}", answer.body);
+        assert_eq!(answer.body["issue"][0]["expression"][0], "Bundle.entry[1]", "{bad}: {}", answer.body);
+    }
+    assert_eq!(app.ask("GET Patient/fine").await.status, 404);
+    assert_eq!(app.ask("GET Patient/there").await.version, Some(1));
+    assert_eq!(app.ask("GET _history").await.body["entry"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn conditional_entries() {
+    let app = App::new().await;
+    let known = |value: &str| json!({"resourceType": "Patient", "identifier": [{"value": value}]});
+    app.send(
+        "PUT Patient/one",
+        &json!({"resourceType": "Patient", "id": "one", "identifier": [{"value": "1"}]}),
+    )
+    .await;
+    app.send(
+        "PUT Patient/two",
+        &json!({"resourceType": "Patient", "id": "two", "identifier": [{"value": "2"}]}),
+    )
+    .await;
+    let create = |value: &str, full_url: &str| {
+        let mut create = entry("POST", "Patient", full_url, known(value));
+        create["request"]["ifNoneExist"] = json!(format!("identifier={value}"));
+        create
+    };
+    let observation = |of: &str| {
+        entry(
+            "POST",
+            "Observation",
+            "",
+            json!({"resourceType": "Observation", "status": "final", "code": {"text": "c"},
+            "subject": {"reference": of}}),
+        )
+    };
+    let bundle = transaction(vec![
+        create("1", "urn:uuid:1"),
+        create("3", "urn:uuid:3"),
+        create("3", "urn:uuid:3-again"),
+        entry("PUT", "Patient?identifier=2", "urn:uuid:2", known("2")),
+        entry("PUT", "Patient?identifier=4", "urn:uuid:4", known("4")),
+        entry("DELETE", "Patient?identifier=5", "", Value::Null),
+        observation("urn:uuid:1"),
+        observation("urn:uuid:3-again"),
+        observation("urn:uuid:2"),
+        observation("urn:uuid:4"),
+    ]);
+    let answer = app.send("POST ", &bundle).await.body;
+    assert_eq!(outcome(&answer), [200, 201, 200, 200, 201, 204, 201, 201, 201, 201], "{answer}");
+    assert_eq!(
+        (located(&answer, 0), located(&answer, 3)),
+        ("Patient/one".to_owned(), "Patient/two".to_owned())
+    );
+    assert_eq!(located(&answer, 1), located(&answer, 2));
+    for (at, of) in [(6, 0), (7, 1), (8, 3), (9, 4)] {
+        let found = app.ask(&format!("GET {}", located(&answer, at))).await.body;
+        assert_eq!(found["subject"]["reference"], located(&answer, of));
+    }
+    // The whole again changes what is updated and creates nothing but observations.
+    let again = app.send("POST ", &bundle).await.body;
+    assert_eq!(outcome(&again), [200, 200, 200, 200, 200, 204, 201, 201, 201, 201], "{again}");
+    assert_eq!(app.found("Patient").await.split(' ').count(), 4);
+}
+
+#[tokio::test]
+async fn the_client_chooses_what_it_hears() {
+    let app = App::new().await;
+    let bundle = transaction(vec![entry("POST", "Patient", "", json!({"resourceType": "Patient"}))]);
+    let minimal = app.send("POST ", &bundle).await.body;
+    assert!(minimal["entry"][0]["resource"].is_null());
+    let response = &minimal["entry"][0]["response"];
+    assert_eq!(
+        (response["status"].clone(), response["etag"].clone()),
+        (json!("201 Created"), json!("W/\"1\""))
+    );
+    assert!(response["lastModified"].is_string());
+    let whole = app.send("POST  | Prefer: return=representation", &bundle).await.body;
+    let id = whole["entry"][0]["resource"]["id"].as_str().unwrap();
+    assert_eq!(whole["entry"][0]["fullUrl"], format!("http://test/fhir/Patient/{id}"));
+}
+
+#[tokio::test]
+async fn patches_within() {
+    let app = App::new().await;
+    app.send("PUT Patient/a", &json!({"resourceType": "Patient", "id": "a", "gender": "male"})).await;
+    let patch = json!({"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [
+        {"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": "Patient.gender"}]}]});
+    let bundle = transaction(vec![
+        entry("PATCH", "Patient/a", "", patch),
+        entry("PUT", "Patient/b", "", patient("b")),
+    ]);
+    let answer = app.send("POST ", &bundle).await.body;
+    assert_eq!(outcome(&answer), [200, 201], "{answer}");
+    let found = app.ask("GET Patient/a").await;
+    assert_eq!((found.version, found.body["gender"].is_null()), (Some(2), true));
+}
