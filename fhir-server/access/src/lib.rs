@@ -1,4 +1,4 @@
-//! Who may do what: principals and policies, which become a [`Scope`].
+//! Who may do what: principals and policies, which become a [`fhir_store::Scope`].
 //!
 //! **Invariant:** nothing outside this crate decides access. What is decided takes effect in the store, whose every
 //! function asks for the scope.
