@@ -1,0 +1,97 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Cari: a FHIR R4 server.
+#[derive(Debug, Parser)]
+#[command(name = "fhir-server", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answers FHIR requests until it is told to stop (Ctrl-C or SIGTERM).
+    Serve(ServeArgs),
+    /// A server with example data, open to this machine alone: to try things out.
+    Demo(DemoArgs),
+    /// Loads files into the database, through the same door as every HTTP request.
+    ///
+    /// Reads transaction and batch Bundles, collections, single resources (.json) and lists of resources (.ndjson),
+    /// each also as .gz; folders are read with all that is below them.
+    ///
+    /// Loading again changes nothing, so what was interrupted is simply started anew. For that every resource gets an id
+    /// that follows from the file: the uuid of its `urn:uuid:` fullUrl, else its own id, else one made from its content;
+    /// and what is there already with the same content is passed over. Entries that say how they want to be written
+    /// (ifNoneExist, PUT, PATCH, DELETE) are left as they are.
+    #[command(verbatim_doc_comment)]
+    Load(LoadArgs),
+    /// Brings the database to the schema of this version, and ends.
+    Migrate(DatabaseArgs),
+    /// Checks the settings and the database; exit status 0 when a server would start.
+    Check(DatabaseArgs),
+    /// Prints the CapabilityStatement, and ends.
+    Capabilities(DatabaseArgs),
+}
+
+/// Where the settings and the database are.
+#[derive(Debug, Args)]
+pub struct DatabaseArgs {
+    /// Settings, as TOML [default: cari.toml, if it is there].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the server keeps its own PostgreSQL [default: .data].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// A PostgreSQL to use instead: postgres://user:password@host:port/database.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+}
+
+/// `serve`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Where to listen [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// `none`: everybody who reaches the address may do everything; `deny`: only metadata and health are answered
+    /// [default: deny].
+    #[arg(long, value_name = "POLICY")]
+    pub auth: Option<String>,
+    /// A web origin whose pages may call (`*` for all); may be given several times.
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where to listen; on this machine only.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Where the demo's PostgreSQL is kept.
+    #[arg(long, value_name = "DIR", default_value = ".data/demo")]
+    pub data_dir: String,
+}
+
+/// `load`
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Files and folders.
+    #[arg(required = true, value_name = "FILE OR FOLDER")]
+    pub paths: Vec<PathBuf>,
+    /// Bundles under way at the same time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub parallel: u8,
+}

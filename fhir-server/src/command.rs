@@ -1,0 +1,188 @@
+//! The commands of the command line, except the work of `demo` and `load`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use fhir_config::{Auth, Config, Exposure, Sources};
+use fhir_interactions::{Conditions, Cx, Method, Prefer, Principal, Request, handle};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, DatabaseArgs, ServeArgs};
+use crate::http::{App, MOUNTS, Origins, Server};
+use crate::metrics::Metrics;
+use crate::wiring::{self, Database};
+use crate::{demo, load, logging};
+
+/// Does what the command line asks for.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve(args).await,
+            Command::Demo(args) => demo::demo(args).await,
+            Command::Load(args) => load(args).await,
+            Command::Migrate(args) => migrate(args).await,
+            Command::Check(args) => check(args).await,
+            Command::Capabilities(args) => capabilities(args).await,
+        }
+    })
+}
+
+async fn serve(args: ServeArgs) -> Result<ExitCode> {
+    let sources = sources(&args.database).flag("--listen", "listen", args.listen).flag("--auth", "auth", args.auth);
+    let config = Config::load(sources)?;
+    let origins = Origins::new(&args.allow_origin)?;
+    let serving = Serving::start(&config, origins).await?;
+    serving.until_told().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
+    let config = opened_to_us(&args.database)?;
+    logging::start(&config.log);
+    let (database, cx) = wiring::start(&config).await?;
+    let done = tokio::select! {
+        done = load::load(&cx, &args.paths, usize::from(args.parallel)) => done,
+        _ = told_to_stop() => Err(anyhow::anyhow!("stopped; start again to load the rest")),
+    };
+    drop(cx);
+    database.stop().await;
+    let summary = done?;
+    println!("{summary}");
+    Ok(if summary.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn migrate(args: DatabaseArgs) -> Result<ExitCode> {
+    let config = Config::load(sources(&args))?;
+    logging::start(&config.log);
+    wiring::migrated(&config).await?.stop().await;
+    println!("the database has the schema of this version");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(args: DatabaseArgs) -> Result<ExitCode> {
+    let config = Config::load(sources(&args))?;
+    println!("settings: good");
+    logging::start(&config.log);
+    let knowledge = wiring::knowledge().await?;
+    println!("definitions: good");
+    let database = Database::start(&config).await?;
+    let opened = match wiring::cx(&config, &database.url, knowledge).await {
+        Ok(cx) => cx.store.ping().await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    database.stop().await;
+    opened.context("database")?;
+    println!("database: good");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn capabilities(args: DatabaseArgs) -> Result<ExitCode> {
+    let config = opened_to_us(&args)?;
+    logging::start(&config.log);
+    let (database, cx) = wiring::start(&config).await?;
+    let request = Request {
+        method: Method::Get,
+        path: "metadata".to_owned(),
+        query: String::new(),
+        conditions: Conditions::default(),
+        prefer: Prefer::default(),
+        body: None,
+        base: wiring::base_url(&config),
+        principal: Principal::Anonymous,
+    };
+    let reply = handle(&cx, request).await;
+    drop(cx);
+    database.stop().await;
+    println!("{}", String::from_utf8_lossy(&reply?.body.unwrap_or_default()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A server that answers.
+pub(crate) struct Serving {
+    pub(crate) cx: Arc<Cx>,
+    /// `http://127.0.0.1:8080/fhir/R4`
+    pub(crate) base: String,
+    database: Database,
+    stop: crate::http::Stop,
+    answering: tokio::task::JoinHandle<()>,
+}
+
+impl Serving {
+    /// Starts everything that the settings ask for.
+    pub(crate) async fn start(config: &Config, origins: Origins) -> Result<Serving> {
+        logging::start(&config.log);
+        let metrics = Arc::new(Metrics::default());
+        logging::count_panics(metrics.clone());
+        let (database, cx) = wiring::start(config).await?;
+        let app = App::new(cx.clone(), wiring::edge(config), metrics, config.base_url.clone(), origins);
+        let (server, stop) = match Server::bind(config.listen, app).await {
+            Ok(bound) => bound,
+            Err(error) => {
+                database.stop().await;
+                return Err(error).with_context(|| format!("cannot listen on {}", config.listen));
+            }
+        };
+        let base = format!("http://{}{}", server.address()?, MOUNTS[0]);
+        warn_of(config);
+        tracing::info!("FHIR R4 at {base}");
+        let answering = tokio::spawn(server.run());
+        Ok(Serving { cx, base, database, stop, answering })
+    }
+
+    /// Answers until SIGTERM or Ctrl-C, then ends in order.
+    pub(crate) async fn until_told(self) {
+        told_to_stop().await;
+        tracing::info!("stopping: finishing what was begun");
+        self.stop.now();
+        // A second Ctrl-C means it.
+        tokio::select! {
+            _ = self.answering => {}
+            _ = told_to_stop() => tracing::warn!("stopping at once"),
+        }
+        drop(self.cx);
+        self.database.stop().await;
+        tracing::info!("stopped");
+    }
+}
+
+fn warn_of(config: &Config) {
+    match config.exposure() {
+        Exposure::Network => tracing::warn!(
+            "NO ACCESS CONTROL: whoever reaches {} can read, change and delete every record (--auth none)",
+            config.listen
+        ),
+        Exposure::Machine => tracing::warn!(
+            "no access control: everybody on this machine can read, change and delete every record (--auth none)"
+        ),
+        Exposure::Guarded => tracing::info!(
+            "only /metadata and the pages for operators are answered: start with `--auth none` to open the rest"
+        ),
+    }
+}
+
+/// Returns when the process is asked to end.
+async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Settings for a command that serves nobody: whoever may start it has the database itself.
+fn opened_to_us(args: &DatabaseArgs) -> Result<Config> {
+    let mut config = Config::load(sources(args))?;
+    config.auth = Auth::None;
+    Ok(config)
+}
+
+fn sources(args: &DatabaseArgs) -> Sources {
+    Sources::of_process(args.config.clone())
+        .flag("--data-dir", "data_dir", args.data_dir.clone())
+        .flag("--database-url", "database.url", args.database_url.clone())
+}

@@ -1,0 +1,75 @@
+//! Bytes in, bytes out: connections, limits, request ids, and the way from an HTTP request to the interactions.
+//!
+//! <https://hl7.org/fhir/R4/http.html>
+//!
+//! A hand-written hyper service rather than a router with layers: FHIR's paths are read in one place
+//! (`fhir_model::interaction`), so a second table of routes would only be able to disagree with it.
+//!
+//! **Invariant:** whatever happens inside, the client gets a response: an error becomes an OperationOutcome, a panic a 500.
+
+mod answer;
+pub(crate) mod body;
+mod gate;
+mod limits;
+pub mod media;
+mod origin;
+mod page;
+mod request_id;
+mod server;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use fhir_interactions::Cx;
+
+pub use gate::Gate;
+pub use limits::Limits;
+pub use origin::Origins;
+pub use request_id::{HEADER as REQUEST_ID, RequestIds};
+pub use server::{Server, Stop};
+
+use crate::metrics::Metrics;
+
+/// Where FHIR is mounted; the first that fits is taken.
+pub const MOUNTS: [&str; 2] = ["/fhir/R4", "/fhir"];
+
+/// All that answering needs: made once, shared by all connections.
+pub struct App {
+    /// The server behind the interactions.
+    pub cx: Arc<Cx>,
+    /// Bounds at the edge.
+    pub limits: Limits,
+    /// What is counted. Shared with the panic hook, which outlives every server.
+    pub metrics: Arc<Metrics>,
+    /// The base url clients know, when it is not the address they call (behind a proxy).
+    pub base_url: Option<String>,
+    /// Web pages that may call.
+    pub origins: Origins,
+    gate: Gate,
+    ids: RequestIds,
+    memory: body::Memory,
+    stopping: AtomicBool,
+}
+
+impl App {
+    /// An application with nobody in it yet.
+    pub fn new(cx: Arc<Cx>, limits: Limits, metrics: Arc<Metrics>, base_url: Option<String>, origins: Origins) -> App {
+        App {
+            gate: Gate::new(limits.requests_max, limits.queue_max, limits.queue_wait_max),
+            cx,
+            limits,
+            metrics,
+            base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
+            origins,
+            ids: RequestIds::new(),
+            memory: body::Memory::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}

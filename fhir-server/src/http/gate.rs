@@ -1,0 +1,108 @@
+//! How many requests are worked on at once. Some more wait for a moment; the rest are told to come back, because a
+//! queue without an end answers nobody in time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fhir_model::{Error, Kind, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The door to the interactions.
+#[derive(Debug)]
+pub struct Gate {
+    places: Arc<Semaphore>,
+    places_max: usize,
+    waiting: AtomicUsize,
+    waiting_max: usize,
+    wait_max: Duration,
+}
+
+impl Gate {
+    /// Lets `places_max` requests in; `waiting_max` more may wait for `wait_max`.
+    pub fn new(places_max: usize, waiting_max: usize, wait_max: Duration) -> Gate {
+        let places_max = places_max.clamp(1, u32::MAX as usize >> 4);
+        Gate {
+            places: Arc::new(Semaphore::new(places_max)),
+            places_max,
+            waiting: AtomicUsize::new(0),
+            waiting_max,
+            wait_max,
+        }
+    }
+
+    /// A place inside, kept until it is dropped; 503 when there is none, not even to wait.
+    pub async fn enter(&self) -> Result<OwnedSemaphorePermit> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waiting = Waiting::new(&self.waiting, self.waiting_max).ok_or_else(busy)?;
+        match tokio::time::timeout(self.wait_max, self.places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(busy()),
+        }
+    }
+
+    /// Returns when nobody is inside; meant for the end, when nobody enters any more.
+    pub async fn empty(&self) {
+        let _ = self.places.acquire_many(self.places_max as u32).await;
+    }
+
+    /// (requests inside, requests waiting): for metrics.
+    pub fn usage(&self) -> (usize, usize) {
+        let inside = self.places_max.saturating_sub(self.places.available_permits());
+        (inside, self.waiting.load(Ordering::Relaxed))
+    }
+}
+
+fn busy() -> Error {
+    Error::new(Kind::Unavailable, "the server is working on as much as it can; try again in a moment")
+}
+
+/// One who waits; counted until dropped, also when the client goes away.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize, max: usize) -> Option<Waiting<'a>> {
+        let waiting = Waiting(count);
+        (count.fetch_add(1, Ordering::Relaxed) < max).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_inside_one_waiting_the_third_is_sent_away() {
+        let gate = Arc::new(Gate::new(1, 1, Duration::from_secs(60)));
+        let inside = gate.enter().await.unwrap();
+        let second = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.enter().await.map(drop) }
+        });
+        while gate.usage() != (1, 1) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(gate.enter().await.unwrap_err().kind.status(), 503);
+        assert_eq!(gate.usage(), (1, 1), "who is sent away is not counted");
+        drop(inside);
+        second.await.unwrap().unwrap();
+        assert_eq!(gate.usage(), (0, 0));
+        gate.empty().await;
+    }
+
+    #[tokio::test]
+    async fn waiting_ends() {
+        let gate = Gate::new(1, 5, Duration::from_millis(1));
+        let _inside = gate.enter().await.unwrap();
+        assert_eq!(gate.enter().await.unwrap_err().kind, Kind::Unavailable);
+        assert_eq!(gate.usage(), (1, 0));
+    }
+}

@@ -1,0 +1,271 @@
+//! Media types: what is wanted back, and what was sent.
+//!
+//! <https://hl7.org/fhir/R4/http.html#mime-type>, <https://hl7.org/fhir/R4/http.html#parameters>
+
+use fhir_model::{Error, Kind, Result};
+
+/// The two faces of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the formats' own names")]
+pub enum Format {
+    Json,
+    Xml,
+}
+
+/// What a body is, as its `Content-Type` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// A resource in JSON, said in FHIR's own word.
+    FhirJson,
+    /// JSON: with PATCH it may be a JSON Patch or the Parameters of a FHIRPath Patch.
+    Json,
+    /// A resource in XML.
+    Xml,
+    /// A JSON Patch.
+    JsonPatch,
+    /// An urlencoded form.
+    Form,
+}
+
+impl Format {
+    /// The `Content-Type` of answers.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Format::Json => "application/fhir+json; charset=utf-8",
+            Format::Xml => "application/fhir+xml; charset=utf-8",
+        }
+    }
+
+    /// The format of a media type without parameters, or of a short name as `_format` takes it.
+    fn named(name: &str) -> Option<Format> {
+        // A `+` that was not encoded in the URL arrives as a space.
+        let is = |known: &str| {
+            name.len() == known.len()
+                && name.bytes().zip(known.bytes()).all(|(a, b)| a.eq_ignore_ascii_case(&b) || (a == b' ' && b == b'+'))
+        };
+        const JSON: [&str; 5] =
+            ["application/fhir+json", "application/json", "json", "text/json", "application/json+fhir"];
+        const XML: [&str; 5] = ["application/fhir+xml", "application/xml", "xml", "text/xml", "application/xml+fhir"];
+        if JSON.into_iter().any(is) {
+            Some(Format::Json)
+        } else if XML.into_iter().any(is) {
+            Some(Format::Xml)
+        } else {
+            None
+        }
+    }
+
+    /// The format to answer in: `_format` wins over `Accept`, JSON over silence.
+    pub fn wanted(parameter: Option<&str>, accept: Option<&str>) -> Result<Format> {
+        if let Some(text) = parameter {
+            let (name, parameters) = parts(text);
+            return match Format::named(name) {
+                Some(format) if is_r4(parameters) => Ok(format),
+                _ => Err(not_acceptable("_format")),
+            };
+        }
+        match accept {
+            None | Some("" | "*/*" | "application/fhir+json" | "application/json") => Ok(Format::Json),
+            Some(accept) => accepted(accept).ok_or_else(|| not_acceptable("http.accept")),
+        }
+    }
+}
+
+/// What a body is, by its `Content-Type`.
+pub fn sent(content_type: Option<&str>) -> Result<Sent> {
+    let refused = |text: String| Error::new(Kind::UnsupportedMediaType, text).at("http.content-type");
+    let Some(text) = content_type else {
+        return Err(refused("the body needs a Content-Type, such as application/fhir+json".to_owned()));
+    };
+    let (name, parameters) = parts(text);
+    for (key, value) in attributes(parameters) {
+        if key.eq_ignore_ascii_case("charset")
+            && !["utf-8", "utf8", "us-ascii"].iter().any(|known| value.eq_ignore_ascii_case(known))
+        {
+            return Err(refused("only the charset UTF-8 is read here, as FHIR asks".to_owned()));
+        }
+    }
+    if !is_r4(parameters) {
+        return Err(refused("only FHIR R4 is read here (fhirVersion=4.0)".to_owned()));
+    }
+    Ok(match name.to_ascii_lowercase().as_str() {
+        "application/fhir+json" | "application/json+fhir" => Sent::FhirJson,
+        "application/json" | "text/json" => Sent::Json,
+        "application/fhir+xml" | "application/xml" | "text/xml" | "application/xml+fhir" => Sent::Xml,
+        "application/json-patch+json" => Sent::JsonPatch,
+        "application/x-www-form-urlencoded" => Sent::Form,
+        "application/xml-patch+xml" => {
+            return Err(refused(
+                "XML Patch is not supported; send a JSON Patch (application/json-patch+json) or a FHIRPath Patch \
+                 (a Parameters resource)"
+                    .to_owned(),
+            ));
+        }
+        _ => {
+            return Err(refused(
+                "this Content-Type is not read here; send application/fhir+json or application/fhir+xml".to_owned(),
+            ));
+        }
+    })
+}
+
+/// The best format an `Accept` header allows; at equal quality the one named first, JSON before XML where a wildcard
+/// leaves it open.
+fn accepted(accept: &str) -> Option<Format> {
+    let (mut json, mut xml) = (Claim::default(), Claim::default());
+    for (place, range) in accept.split(',').enumerate() {
+        let (name, parameters) = parts(range);
+        if !is_r4(parameters) {
+            continue;
+        }
+        let quality = attributes(parameters)
+            .find(|(key, _)| key.eq_ignore_ascii_case("q"))
+            .map_or(1.0, |(_, value)| value.parse().unwrap_or(0.0));
+        match (Format::named(name), name) {
+            (Some(Format::Json), _) => json.hear(2, quality, place),
+            (Some(Format::Xml), _) => xml.hear(2, quality, place),
+            (None, "application/*" | "text/*") => {
+                json.hear(1, quality, place);
+                xml.hear(1, quality, place);
+            }
+            (None, "*/*" | "*") => {
+                json.hear(0, quality, place);
+                xml.hear(0, quality, place);
+            }
+            _ => {}
+        }
+    }
+    match (json.quality > 0.0, xml.quality > 0.0) {
+        (false, false) => None,
+        (true, false) => Some(Format::Json),
+        (false, true) => Some(Format::Xml),
+        (true, true) if xml.quality > json.quality => Some(Format::Xml),
+        (true, true) if xml.quality == json.quality && xml.place < json.place => Some(Format::Xml),
+        (true, true) => Some(Format::Json),
+    }
+}
+
+/// What an `Accept` header says of one format: the most exact range speaks, among equals the highest quality.
+#[derive(Default)]
+struct Claim {
+    heard: bool,
+    exactness: u8,
+    quality: f32,
+    place: usize,
+}
+
+impl Claim {
+    fn hear(&mut self, exactness: u8, quality: f32, place: usize) {
+        let better = exactness > self.exactness || (exactness == self.exactness && quality > self.quality);
+        if !self.heard || better {
+            *self = Claim { heard: true, exactness, quality, place };
+        }
+    }
+}
+
+fn not_acceptable(expression: &str) -> Error {
+    Error::new(Kind::NotAcceptable, "answers are given as application/fhir+json or application/fhir+xml, FHIR 4.0")
+        .at(expression)
+}
+
+/// `application/fhir+json; charset=utf-8` as its name and the rest.
+fn parts(text: &str) -> (&str, &str) {
+    let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
+    (name.trim(), parameters)
+}
+
+fn attributes(parameters: &str) -> impl Iterator<Item = (&str, &str)> {
+    parameters.split(';').filter_map(|one| {
+        let (key, value) = one.split_once('=')?;
+        Some((key.trim(), value.trim().trim_matches('"')))
+    })
+}
+
+/// <https://hl7.org/fhir/R4/http.html#version-parameter>
+fn is_r4(parameters: &str) -> bool {
+    attributes(parameters)
+        .filter(|(key, _)| key.eq_ignore_ascii_case("fhirVersion"))
+        .all(|(_, value)| matches!(value, "4.0" | "4.0.1" | "4.0.0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted() {
+        const JSON: Option<Format> = Some(Format::Json);
+        const XML: Option<Format> = Some(Format::Xml);
+        let rows: &[(Option<&str>, Option<&str>, Option<Format>)] = &[
+            (None, None, JSON),
+            (None, Some(""), JSON),
+            (None, Some("*/*"), JSON),
+            (None, Some("application/fhir+json"), JSON),
+            (None, Some("application/fhir+xml"), XML),
+            (None, Some("application/xml"), XML),
+            (None, Some("text/xml; charset=utf-8"), XML),
+            (None, Some("Application/FHIR+XML"), XML),
+            (None, Some("application/fhir+json;q=0.4, application/fhir+xml;q=0.5"), XML),
+            (None, Some("application/fhir+json;q=0.5, application/fhir+xml;q=0.5"), JSON),
+            (None, Some("application/fhir+xml, application/fhir+json"), XML),
+            (None, Some("application/fhir+json, */*"), JSON),
+            (None, Some("application/xml;q=0.9, */*;q=0.8"), XML),
+            (None, Some("text/html, application/xhtml+xml, */*;q=0.8"), JSON),
+            (None, Some("application/*"), JSON),
+            (None, Some("*/*, application/fhir+json;q=0"), XML),
+            (None, Some("application/fhir+xml;q=0, */*;q=0.1"), JSON),
+            (None, Some("application/json;q=0"), None),
+            (None, Some("text/html"), None),
+            (None, Some("image/png, text/turtle"), None),
+            (None, Some("application/fhir+json; fhirVersion=4.0"), JSON),
+            (None, Some("application/fhir+json; fhirVersion=\"4.0\""), JSON),
+            (None, Some("application/fhir+json; fhirVersion=5.0"), None),
+            (None, Some("application/fhir+json; fhirVersion=5.0, application/fhir+xml; fhirVersion=4.0"), XML),
+            (Some("json"), Some("application/fhir+xml"), JSON),
+            (Some("xml"), None, XML),
+            (Some("application/fhir+xml"), None, XML),
+            (Some("application/fhir xml"), None, XML),
+            (Some("text/json"), None, JSON),
+            (Some("application/fhir+json; fhirVersion=3.0"), None, None),
+            (Some("html"), Some("application/fhir+json"), None),
+            (Some(""), None, None),
+        ];
+        for (parameter, accept, wanted) in rows {
+            let found = Format::wanted(*parameter, *accept);
+            match wanted {
+                Some(format) => assert_eq!(found.ok(), Some(*format), "{parameter:?} {accept:?}"),
+                None => assert_eq!(found.unwrap_err().kind.status(), 406, "{parameter:?} {accept:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_sent() {
+        let rows = [
+            ("application/fhir+json", Some(Sent::FhirJson)),
+            ("application/fhir+json; charset=UTF-8", Some(Sent::FhirJson)),
+            ("application/fhir+json;charset=\"utf-8\"", Some(Sent::FhirJson)),
+            ("application/json", Some(Sent::Json)),
+            ("Application/JSON", Some(Sent::Json)),
+            ("text/json", Some(Sent::Json)),
+            ("application/fhir+xml; fhirVersion=4.0", Some(Sent::Xml)),
+            ("text/xml", Some(Sent::Xml)),
+            ("application/json-patch+json", Some(Sent::JsonPatch)),
+            ("application/x-www-form-urlencoded", Some(Sent::Form)),
+            ("application/fhir+json; charset=iso-8859-1", None),
+            ("application/fhir+json; fhirVersion=5.0", None),
+            ("application/xml-patch+xml", None),
+            ("text/plain", None),
+            ("multipart/form-data; boundary=x", None),
+            ("", None),
+        ];
+        for (header, wanted) in rows {
+            let found = sent(Some(header));
+            match wanted {
+                Some(kind) => assert_eq!(found.ok(), Some(kind), "{header}"),
+                None => assert_eq!(found.unwrap_err().kind.status(), 415, "{header}"),
+            }
+        }
+        assert_eq!(sent(None).unwrap_err().kind.status(), 415);
+    }
+}

@@ -1,0 +1,47 @@
+//! Pages for operators: `/health`, `/ready`, `/metrics`.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::{Method, StatusCode};
+
+use super::App;
+use crate::metrics::Gauges;
+use crate::reply::{self, Answer};
+
+const JSON: &str = "application/json";
+
+/// How long the database may take to give a sign of life.
+const PING_MAX: Duration = Duration::from_secs(2);
+
+/// The page at `path`, if it is one of ours. They pass the gate: a busy server must still be able to say that it lives.
+pub(crate) async fn at(app: &App, method: &Method, path: &str) -> Option<Answer> {
+    if !matches!(path, "/health" | "/ready" | "/metrics") {
+        return None;
+    }
+    if method != Method::GET && method != Method::HEAD {
+        return Some(reply::page(StatusCode::METHOD_NOT_ALLOWED, JSON, "{\"status\":\"only GET\"}\n"));
+    }
+    Some(match path {
+        "/health" => reply::page(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n"),
+        "/ready" => ready(app).await,
+        _ => {
+            let (requests, waiting) = app.gate.usage();
+            let (pool_used, pool_max) = app.cx.store.pool();
+            let text = app.metrics.text(Gauges { requests, waiting, pool_used, pool_max });
+            reply::page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+        }
+    })
+}
+
+/// Whether requests should be sent here: not while stopping, and not without a database.
+async fn ready(app: &App) -> Answer {
+    let unready = |text| reply::page(StatusCode::SERVICE_UNAVAILABLE, JSON, text);
+    if app.stopping.load(Ordering::Relaxed) {
+        return unready("{\"status\":\"stopping\"}\n");
+    }
+    match tokio::time::timeout(PING_MAX, app.cx.store.ping()).await {
+        Ok(Ok(())) => reply::page(StatusCode::OK, JSON, "{\"status\":\"ready\"}\n"),
+        _ => unready("{\"status\":\"no database\"}\n"),
+    }
+}

@@ -1,0 +1,149 @@
+//! `load`: files into the database, through the same door as every request.
+//!
+//! **Invariant:** nothing is written but by [`fhir_interactions::handle`], so what is loaded is checked and indexed like
+//! everything else. Loading the same files again changes nothing: see [`identity`].
+
+mod file;
+mod identity;
+mod piece;
+mod send;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use fhir_interactions::Cx;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use piece::Piece;
+use send::Sent;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Resources written.
+    pub written: u64,
+    /// Resources that were there already with the same content.
+    pub unchanged: u64,
+    /// What could not be loaded: the place, and why.
+    pub errors: Vec<(String, String)>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.took.as_secs_f64().max(0.001);
+        write!(
+            f,
+            "{} resources loaded, {} unchanged, {} errors in {seconds:.1} s ({:.0} resources/s)",
+            self.written,
+            self.unchanged,
+            self.errors.len(),
+            (self.written + self.unchanged) as f64 / seconds
+        )
+    }
+}
+
+/// Loads files and folders, `parallel` pieces at a time. Fails only when the paths cannot be read at all; what is wrong
+/// with single files is told in the summary.
+pub async fn load(cx: &Arc<Cx>, paths: &[PathBuf], parallel: usize) -> Result<Summary> {
+    let files = file::find(paths)?;
+    let bar = progress(files.iter().map(|file| file.bytes).sum());
+    let mut summary = Summary::default();
+    let began = Instant::now();
+    // What others refer to by search (`Practitioner?identifier=...`) must be there before they come.
+    let (first, rest): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.goes_first);
+    for files in [first, rest] {
+        let (sender, receiver) = mpsc::channel(parallel);
+        let limits = cx.limits.json;
+        let reading = tokio::task::spawn_blocking(move || {
+            for file in files {
+                if file.read(limits, &mut |piece| sender.blocking_send(piece).is_ok()).is_break() {
+                    break;
+                }
+            }
+        });
+        write(cx, receiver, parallel, &bar, &mut summary).await;
+        reading.await?;
+    }
+    bar.finish_and_clear();
+    summary.took = began.elapsed();
+    Ok(summary)
+}
+
+/// Loads texts that are part of the program, one after the other.
+pub async fn load_texts(cx: &Arc<Cx>, texts: &[(&str, &str)]) -> Result<Summary> {
+    let bar = progress(texts.iter().map(|(_, text)| text.len() as u64).sum());
+    let mut summary = Summary::default();
+    let began = Instant::now();
+    for (name, text) in texts {
+        let (sender, receiver) = mpsc::channel(1);
+        sender.send(piece::of_text(name, text.as_bytes(), cx.limits.json)).await?;
+        drop(sender);
+        write(cx, receiver, 1, &bar, &mut summary).await;
+    }
+    bar.finish_and_clear();
+    summary.took = began.elapsed();
+    Ok(summary)
+}
+
+async fn write(
+    cx: &Arc<Cx>,
+    mut pieces: mpsc::Receiver<Piece>,
+    parallel: usize,
+    bar: &ProgressBar,
+    summary: &mut Summary,
+) {
+    let mut tasks: JoinSet<(u64, Sent)> = JoinSet::new();
+    loop {
+        let full = tasks.len() >= parallel.max(1);
+        tokio::select! {
+            piece = pieces.recv(), if !full => match piece {
+                Some(piece) => {
+                    let cx = cx.clone();
+                    tasks.spawn(async move { (piece.bytes, send::send(&cx, piece).await) });
+                }
+                None => break,
+            },
+            Some(done) = tasks.join_next() => add(done, bar, summary),
+        }
+    }
+    while let Some(done) = tasks.join_next().await {
+        add(done, bar, summary);
+    }
+}
+
+fn add(done: Result<(u64, Sent), tokio::task::JoinError>, bar: &ProgressBar, summary: &mut Summary) {
+    let (bytes, sent) = match done {
+        Ok(done) => done,
+        Err(ended) => return summary.errors.push(("a part".to_owned(), ended.to_string())),
+    };
+    summary.written += sent.written;
+    summary.unchanged += sent.unchanged;
+    for (place, text) in sent.errors {
+        // Above the bar where there is one, else plainly.
+        if bar.is_hidden() {
+            eprintln!("{place}: {text}");
+        } else {
+            bar.println(format!("{place}: {text}"));
+        }
+        summary.errors.push((place, text));
+    }
+    bar.inc(bytes);
+    let seconds = bar.elapsed().as_secs_f64().max(0.001);
+    let resources = summary.written + summary.unchanged;
+    bar.set_message(format!("{resources} resources, {:.0}/s", resources as f64 / seconds));
+}
+
+fn progress(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg} ({eta} left)") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,187 @@
+//! What the server counts, and `/metrics` in Prometheus' text format.
+//!
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
+//!
+//! Counters are plain atomics in fixed tables: counting must cost nanoseconds, since every read pays for it.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// What was asked: `Interaction::code()`, and two of our own for what is none.
+const INTERACTIONS: [&str; 16] = [
+    "read",
+    "search-type",
+    "create",
+    "update",
+    "transaction",
+    "vread",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "history-system",
+    "search-system",
+    "capabilities",
+    "operation",
+    "adapter",
+    "none",
+];
+const NONE: usize = INTERACTIONS.len() - 1;
+
+/// The statuses the server gives; the last stands for all others.
+const STATUSES: [u16; 22] = [
+    200, 201, 204, 304, 400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 429, 500, 501, 503, 504, 0,
+];
+const OTHER: usize = STATUSES.len() - 1;
+
+/// Upper bounds of the latency histogram, in microseconds.
+const BOUNDS_US: [u64; 14] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,
+];
+
+/// All counters of one server.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    interactions: [Counts; INTERACTIONS.len()],
+    /// Connections open now.
+    pub connections: AtomicU64,
+    /// Panics of any task since the start. Each is a defect.
+    pub panics: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    statuses: [AtomicU64; STATUSES.len()],
+    buckets: [AtomicU64; BOUNDS_US.len()],
+    sum_us: AtomicU64,
+}
+
+/// What others know and `/metrics` shows: read at the moment of asking.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Gauges {
+    /// Requests inside the gate.
+    pub requests: usize,
+    /// Requests waiting before it.
+    pub waiting: usize,
+    /// Database connections in use.
+    pub pool_used: usize,
+    /// Database connections there may be.
+    pub pool_max: usize,
+}
+
+impl Metrics {
+    /// Counts one answer. `interaction` is its code; anything unknown counts as none.
+    pub fn count(&self, interaction: &str, status: u16, took: Duration) {
+        let place = INTERACTIONS.iter().position(|known| *known == interaction).unwrap_or(NONE);
+        let Some(counts) = self.interactions.get(place) else { return };
+        let us = took.as_micros() as u64;
+        let status = STATUSES.iter().position(|known| *known == status).unwrap_or(OTHER);
+        if let Some(cell) = counts.statuses.get(status) {
+            cell.fetch_add(1, Relaxed);
+        }
+        // Slower than the last bound: counted by the total alone, as `+Inf`.
+        if let Some(cell) = BOUNDS_US.iter().position(|bound| us <= *bound).and_then(|at| counts.buckets.get(at)) {
+            cell.fetch_add(1, Relaxed);
+        }
+        counts.sum_us.fetch_add(us, Relaxed);
+    }
+
+    /// The text of `/metrics`.
+    pub fn text(&self, gauges: Gauges) -> String {
+        let mut out = String::with_capacity(8 * 1024);
+        self.requests(&mut out);
+        self.durations(&mut out);
+        let mut one = |name: &str, kind: &str, help: &str, value: u64| {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+        };
+        one("fhir_requests_in_flight", "gauge", "Requests being worked on.", gauges.requests as u64);
+        one("fhir_requests_queued", "gauge", "Requests waiting for their turn.", gauges.waiting as u64);
+        one("fhir_connections", "gauge", "Open client connections.", self.connections.load(Relaxed));
+        one("fhir_panics_total", "counter", "Defects that were caught.", self.panics.load(Relaxed));
+        one("fhir_database_connections", "gauge", "Database connections in use.", gauges.pool_used as u64);
+        one("fhir_database_connections_max", "gauge", "Database connections allowed.", gauges.pool_max as u64);
+        if let Some(bytes) = resident_bytes() {
+            one("process_resident_memory_bytes", "gauge", "Resident memory of the server process.", bytes);
+        }
+        out
+    }
+
+    fn requests(&self, out: &mut String) {
+        out.push_str("# HELP fhir_requests_total Answers by interaction and status.\n");
+        out.push_str("# TYPE fhir_requests_total counter\n");
+        for (name, counts) in INTERACTIONS.iter().zip(&self.interactions) {
+            for (status, cell) in STATUSES.iter().zip(&counts.statuses) {
+                let count = cell.load(Relaxed);
+                if count > 0 {
+                    let status = if *status == 0 { "other".to_owned() } else { status.to_string() };
+                    let _ = writeln!(
+                        out,
+                        "fhir_requests_total{{interaction=\"{name}\",status=\"{status}\"}} {count}"
+                    );
+                }
+            }
+        }
+    }
+
+    fn durations(&self, out: &mut String) {
+        let name = "fhir_request_duration_seconds";
+        let _ = writeln!(out, "# HELP {name} Time from the head of a request to its answer.");
+        let _ = writeln!(out, "# TYPE {name} histogram");
+        for (interaction, counts) in INTERACTIONS.iter().zip(&self.interactions) {
+            let total: u64 = counts.statuses.iter().map(|cell| cell.load(Relaxed)).sum();
+            if total == 0 {
+                continue;
+            }
+            let mut below = 0;
+            for (bound, cell) in BOUNDS_US.iter().zip(&counts.buckets) {
+                below += cell.load(Relaxed);
+                let le = *bound as f64 / 1e6;
+                let _ = writeln!(out, "{name}_bucket{{interaction=\"{interaction}\",le=\"{le}\"}} {below}");
+            }
+            // A request counted between the two loads must not make the last bucket smaller than those before it.
+            let total = total.max(below);
+            let sum = counts.sum_us.load(Relaxed) as f64 / 1e6;
+            let _ = writeln!(out, "{name}_bucket{{interaction=\"{interaction}\",le=\"+Inf\"}} {total}");
+            let _ = writeln!(out, "{name}_sum{{interaction=\"{interaction}\"}} {sum}");
+            let _ = writeln!(out, "{name}_count{{interaction=\"{interaction}\"}} {total}");
+        }
+    }
+}
+
+/// Resident memory of this process, where the system tells.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_interaction_status_and_time() {
+        let metrics = Metrics::default();
+        metrics.count("read", 200, Duration::from_micros(80));
+        metrics.count("read", 200, Duration::from_micros(300));
+        metrics.count("read", 404, Duration::from_secs(60));
+        metrics.count("juggle", 418, Duration::ZERO);
+        let text = metrics.text(Gauges { pool_max: 16, ..Gauges::default() });
+        for line in [
+            "fhir_requests_total{interaction=\"read\",status=\"200\"} 2",
+            "fhir_requests_total{interaction=\"read\",status=\"404\"} 1",
+            "fhir_requests_total{interaction=\"none\",status=\"other\"} 1",
+            "fhir_request_duration_seconds_bucket{interaction=\"read\",le=\"0.0001\"} 1",
+            "fhir_request_duration_seconds_bucket{interaction=\"read\",le=\"0.0005\"} 2",
+            "fhir_request_duration_seconds_bucket{interaction=\"read\",le=\"30\"} 2",
+            "fhir_request_duration_seconds_bucket{interaction=\"read\",le=\"+Inf\"} 3",
+            "fhir_request_duration_seconds_count{interaction=\"read\"} 3",
+            "fhir_panics_total 0",
+            "fhir_database_connections_max 16",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("interaction=\"vread\""), "what was never asked takes no space");
+    }
+}

@@ -1,0 +1,161 @@
+//! Replies and errors as HTTP: the only place where a response is made.
+//!
+//! <https://hl7.org/fhir/R4/http.html#Status-Codes>, <https://hl7.org/fhir/R4/http.html#versioning>
+//!
+//! **Invariant:** a client gets an error's sentence and code, never its cause.
+
+mod pretty;
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use fhir_interactions::{Method, Reply};
+use fhir_model::types::Types;
+use fhir_model::{Error, Kind, Result, json, xml};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body_util::Full;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED,
+    LOCATION, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+
+use crate::http::body::HEAVY_BYTES;
+use crate::http::media::Format;
+
+/// A whole answer.
+pub type Answer = Response<Full<Bytes>>;
+
+/// Bodies shorter than this are not worth packing.
+const GZIP_BYTES_MIN: usize = 1024;
+
+/// Seconds after which a client may try again what failed for want of room or database.
+const RETRY_AFTER_SECONDS: u16 = 1;
+
+/// How the client wants to be answered.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// JSON or XML.
+    pub format: Format,
+    /// Indented.
+    pub pretty: bool,
+    /// Packed when that pays.
+    pub gzip: bool,
+    /// Headers without the body.
+    pub head: bool,
+}
+
+impl Shape {
+    /// Plain JSON.
+    pub const PLAIN: Shape = Shape { format: Format::Json, pretty: false, gzip: false, head: false };
+}
+
+/// What was done, as a response. `base` is the public base url that locations stand below.
+pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Types) -> Result<Answer> {
+    let mut answer = match reply.body {
+        Some(body) => with_body(body, shape, types).await?,
+        None => Response::new(Full::default()),
+    };
+    *answer.status_mut() = StatusCode::from_u16(reply.status).map_err(Error::internal)?;
+    let headers = answer.headers_mut();
+    if let Some(version) = reply.version {
+        headers.insert(ETAG, value(format!("W/\"{version}\""))?);
+    }
+    if let Some(micros) = reply.last_modified {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_micros(micros.max(0) as u64);
+        headers.insert(LAST_MODIFIED, value(httpdate::fmt_http_date(time))?);
+    }
+    if let Some(location) = reply.location {
+        headers.insert(LOCATION, value(format!("{base}/{location}"))?);
+    }
+    Ok(answer)
+}
+
+/// What went wrong, as a response. It is JSON when the wanted format cannot be had.
+pub async fn of_error(error: &Error, allowed: &[Method], shape: &Shape, types: &impl Types) -> Answer {
+    let outcome = Bytes::from(error.outcome().to_string());
+    let plain = Shape { format: Format::Json, ..shape.clone() };
+    let made = match with_body(outcome.clone(), shape, types).await {
+        Ok(answer) => Ok(answer),
+        Err(_) => with_body(outcome, &plain, types).await,
+    };
+    let mut answer = made.unwrap_or_else(|_| Response::new(Full::default()));
+    *answer.status_mut() = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    if matches!(error.kind, Kind::Unavailable | Kind::Throttled) {
+        headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+    }
+    if error.kind == Kind::MethodNotAllowed {
+        let names: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
+        if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
+            headers.insert(ALLOW, names);
+        }
+    }
+    answer
+}
+
+/// A page of the server's own, not of FHIR: health, metrics.
+pub fn page(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// A body of JSON in the shape that is wanted, with the headers that speak of it.
+async fn with_body(body: Bytes, shape: &Shape, types: &impl Types) -> Result<Answer> {
+    let mut body = match (shape.format, shape.pretty) {
+        (Format::Json, false) => body,
+        (Format::Json, true) => Bytes::from(pretty::json(&body)),
+        // White space in XML may belong to a narrative: `_pretty` leaves it alone.
+        (Format::Xml, _) => to_xml(&body, types)?,
+    };
+    let packed = shape.gzip && body.len() >= GZIP_BYTES_MIN;
+    if packed {
+        body = match body.len() > HEAVY_BYTES {
+            true => tokio::task::spawn_blocking(move || pack(&body)).await.map_err(Error::internal)??,
+            false => pack(&body)?,
+        };
+    }
+    let length = body.len();
+    let mut answer = Response::new(if shape.head { Full::default() } else { Full::new(body) });
+    let headers = answer.headers_mut();
+    headers.reserve(12);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(shape.format.content_type()));
+    if shape.head {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if packed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    // Health data: kept by no shared cache, and by a private one only to ask whether it still holds.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(answer)
+}
+
+fn to_xml(body: &[u8], types: &impl Types) -> Result<Bytes> {
+    // Our own text: no bound but that of 32-bit spans applies.
+    let limits = json::Limits { depth_max: 1000, bytes_max: u32::MAX as usize };
+    let doc = json::Doc::parse(body, limits).map_err(Error::internal)?;
+    Ok(Bytes::from(xml::from_json(doc.root(), types)?))
+}
+
+fn pack(body: &[u8]) -> Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    encoder.write_all(body).map_err(Error::internal)?;
+    Ok(Bytes::from(encoder.finish().map_err(Error::internal)?))
+}
+
+fn value(text: String) -> Result<HeaderValue> {
+    HeaderValue::try_from(text).map_err(Error::internal)
+}
+
+/// Adds a header to a response.
+pub fn set(answer: &mut Answer, name: HeaderName, value: HeaderValue) {
+    answer.headers_mut().insert(name, value);
+}

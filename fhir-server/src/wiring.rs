@@ -1,0 +1,178 @@
+//! The parts of a server, put together from its settings.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use fhir_access::{DenyAll, Open};
+use fhir_config::{Auth, Body, ConditionalDelete, Config};
+use fhir_interactions::{Cx, Guard, Limits, Operations, Settings, Statements};
+use fhir_model::json;
+use fhir_postgres::{Download, Embedded, Search};
+use fhir_profiles::Definitions;
+use fhir_search::Registry;
+use fhir_store::Store;
+
+use crate::http;
+
+/// A database, and the process that serves it when it is our own.
+#[derive(Debug)]
+pub struct Database {
+    /// Where it is.
+    pub url: String,
+    embedded: Option<Embedded>,
+}
+
+impl Database {
+    /// The database of the settings: the one named, else our own, started here.
+    pub async fn start(config: &Config) -> Result<Database> {
+        if let Some(url) = &config.database.url {
+            return Ok(Database { url: url.expose().to_owned(), embedded: None });
+        }
+        let embedded = Embedded::start(postgres(config)).await.context("our own PostgreSQL could not be started")?;
+        Ok(Database { url: embedded.url(), embedded: Some(embedded) })
+    }
+
+    /// Stops it when it is our own.
+    pub async fn stop(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// How our own PostgreSQL is started.
+fn postgres(config: &Config) -> fhir_postgres::Options {
+    let mut search = Search::machine();
+    if let Some(dir) = &config.postgres.bin_dir {
+        search.named = Some(dir.clone());
+    }
+    let download = config.postgres.download.then(|| Download::for_this_machine(&config.postgres.download_url));
+    fhir_postgres::Options {
+        search,
+        download: download.flatten(),
+        // Room for a second server on the same database, and for an operator's psql.
+        connections_max: (config.database.connections_max * 2 + 20).min(2000) as u16,
+        ..fhir_postgres::Options::new(&config.data_dir)
+    }
+}
+
+/// FHIR's definitions and search parameters.
+pub type Knowledge = (Arc<Definitions>, Arc<Registry>);
+
+/// Decodes the definitions on a thread of its own, so that PostgreSQL can start meanwhile.
+pub async fn knowledge() -> Result<Knowledge> {
+    let load = || -> fhir_model::Result<Knowledge> {
+        let definitions = Arc::new(Definitions::load()?);
+        let registry = Arc::new(Registry::load(definitions.clone())?);
+        Ok((definitions, registry))
+    };
+    tokio::task::spawn_blocking(load).await?.context("the definitions of FHIR could not be read")
+}
+
+/// Database and definitions, made ready side by side; the schema is brought up to date.
+pub async fn start(config: &Config) -> Result<(Database, Arc<Cx>)> {
+    let began = Instant::now();
+    let (database, knowledge) = tokio::join!(migrated(config), knowledge());
+    let database = database?;
+    let cx = match knowledge {
+        Ok(knowledge) => cx(config, &database.url, knowledge).await,
+        Err(error) => Err(error),
+    };
+    match cx {
+        Ok(cx) => {
+            tracing::info!("ready after {} ms", began.elapsed().as_millis());
+            Ok((database, cx))
+        }
+        Err(error) => {
+            database.stop().await;
+            Err(error)
+        }
+    }
+}
+
+/// A started database with the schema of this version.
+pub async fn migrated(config: &Config) -> Result<Database> {
+    let database = Database::start(config).await?;
+    match fhir_store::migrate(&database.url).await {
+        Ok(()) => Ok(database),
+        Err(error) => {
+            database.stop().await;
+            Err(error).context("the database could not be brought to the schema of this version")
+        }
+    }
+}
+
+/// The server behind the interactions.
+pub async fn cx(config: &Config, database_url: &str, (definitions, registry): Knowledge) -> Result<Arc<Cx>> {
+    let options = fhir_store::Options {
+        connections_max: config.database.connections_max,
+        statement_timeout: config.limits.statement_timeout,
+        packed: config.storage.body == Body::Packed,
+        base: base_url(config),
+        include_max: config.limits.include_max,
+    };
+    let store = Store::open(database_url, options, registry.clone()).await.context("the database could not be used")?;
+    let operations = Operations::new(fhir_operations::all()).context("the operations do not fit together")?;
+    Ok(Arc::new(Cx {
+        store,
+        definitions,
+        registry,
+        guard: guard(config.auth),
+        operations,
+        limits: limits(config),
+        settings: settings(config),
+        statements: Statements::default(),
+    }))
+}
+
+/// Who decides on access.
+fn guard(auth: Auth) -> Arc<dyn Guard> {
+    match auth {
+        Auth::None => Arc::new(Open),
+        Auth::Deny => Arc::new(DenyAll),
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        json: json::Limits { depth_max: config.limits.depth_max, bytes_max: config.limits.body_bytes_max },
+        entries_max: config.limits.entries_max,
+        count_default: config.limits.count_default,
+        count_max: config.limits.count_max,
+        ..Limits::default()
+    }
+}
+
+/// The choices that FHIR leaves open.
+pub fn settings(config: &Config) -> Settings {
+    Settings {
+        delete_multiple: config.conditional_delete == ConditionalDelete::Multiple,
+        started_at: micros(),
+        ..Settings::default()
+    }
+}
+
+/// The bounds at the edge.
+pub fn edge(config: &Config) -> http::Limits {
+    http::Limits {
+        body_bytes_max: config.limits.body_bytes_max,
+        bodies_bytes_max: config.limits.body_bytes_max.saturating_mul(4),
+        url_bytes_max: config.limits.url_bytes_max,
+        requests_max: config.concurrency.requests_max,
+        queue_max: config.concurrency.queue_max,
+        queue_wait_max: config.concurrency.queue_wait,
+        drain_max: config.concurrency.drain,
+        ..http::Limits::default()
+    }
+}
+
+/// The base url that references to our own resources may begin with.
+pub fn base_url(config: &Config) -> String {
+    let base = config.base_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    format!("{base}{}", http::MOUNTS[0])
+}
+
+fn micros() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}

@@ -1,0 +1,139 @@
+//! A server to test, and what the tests say to it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fhir_access::Open;
+use fhir_interactions::{Call, Cx, Operation, Operations, Reply, Settings, Statements};
+use fhir_model::Result;
+use fhir_server::http::{App, Limits, Origins, Server, Stop};
+use fhir_server::metrics::Metrics;
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::Value;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+
+/// A running server on a database of its own.
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub client: Client,
+    pub cx: Arc<Cx>,
+    pub stop: Stop,
+    pub running: JoinHandle<()>,
+    pub hold: Arc<Hold>,
+}
+
+/// What `$hold` waits for: a request that lasts as long as a test wants.
+pub struct Hold {
+    pub arrived: Semaphore,
+    pub go_on: Notify,
+}
+
+impl TestApp {
+    pub async fn start() -> TestApp {
+        TestApp::with(Limits::default(), Origins::default()).await
+    }
+
+    pub async fn with(limits: Limits, origins: Origins) -> TestApp {
+        let store = fhir_store::testing::fresh().await.unwrap();
+        let registry = fhir_store::testing::registry().await.unwrap();
+        let hold = Arc::new(Hold { arrived: Semaphore::new(0), go_on: Notify::new() });
+        let operations: Vec<Box<dyn Operation>> = vec![Box::new(HoldOn(hold.clone())), Box::new(Panic)];
+        let cx = Arc::new(Cx {
+            store,
+            definitions: definitions(),
+            registry,
+            guard: Arc::new(Open),
+            operations: Operations::new(operations).unwrap(),
+            limits: fhir_interactions::Limits::default(),
+            settings: Settings::default(),
+            statements: Statements::default(),
+        });
+        let app = App::new(cx.clone(), limits, Arc::new(Metrics::default()), None, origins);
+        let (server, stop) = Server::bind(([127, 0, 0, 1], 0).into(), app).await.unwrap();
+        let address = server.address().unwrap();
+        let running = tokio::spawn(server.run());
+        let client = Client::builder().no_proxy().build().unwrap();
+        TestApp { address, client, cx, stop, running, hold }
+    }
+
+    /// `http://127.0.0.1:1234/fhir/R4`
+    pub fn base(&self) -> String {
+        format!("http://{}/fhir/R4", self.address)
+    }
+
+    /// A request to a path below the base.
+    pub fn ask(&self, method: &str, path: &str) -> RequestBuilder {
+        self.at(method, &format!("/fhir/R4/{path}"))
+    }
+
+    /// A request to a path of the server.
+    pub fn at(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// A request with a resource.
+    pub fn send(&self, method: &str, path: &str, body: &str) -> RequestBuilder {
+        self.ask(method, path).header("content-type", "application/fhir+json").body(body.to_owned())
+    }
+
+    /// The value of a metric.
+    pub async fn metric(&self, name: &str) -> String {
+        let text = self.at("GET", "/metrics").send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        line.and_then(|line| line.split(' ').nth(1)).unwrap_or("").to_owned()
+    }
+}
+
+/// FHIR's types, decoded once.
+fn definitions() -> Arc<fhir_profiles::Definitions> {
+    static ONCE: std::sync::OnceLock<Arc<fhir_profiles::Definitions>> = std::sync::OnceLock::new();
+    ONCE.get_or_init(|| Arc::new(fhir_profiles::Definitions::load().unwrap())).clone()
+}
+
+/// Status and body of an answer.
+pub async fn json(answer: Response) -> (u16, Value) {
+    let status = answer.status().as_u16();
+    let text = answer.text().await.unwrap();
+    let value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{status}, not JSON ({e}): {text}"));
+    (status, value)
+}
+
+/// The sentence and code of the first issue of an OperationOutcome.
+pub fn issue(outcome: &Value) -> (String, String) {
+    assert_eq!(outcome["resourceType"], "OperationOutcome", "{outcome}");
+    let issue = &outcome["issue"][0];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&issue["code"]), text(&issue["details"]["text"]))
+}
+
+struct HoldOn(Arc<Hold>);
+
+#[async_trait]
+impl Operation for HoldOn {
+    fn definition(&self) -> &'static str {
+        r#"{"resourceType":"OperationDefinition","url":"http://example.org/hold","code":"hold","system":true}"#
+    }
+
+    async fn run(&self, _: &Cx, _: Call) -> Result<Reply> {
+        let go_on = self.0.go_on.notified();
+        self.0.arrived.add_permits(1);
+        go_on.await;
+        Ok(Reply::made(r#"{"resourceType":"Parameters"}"#))
+    }
+}
+
+struct Panic;
+
+#[async_trait]
+impl Operation for Panic {
+    fn definition(&self) -> &'static str {
+        r#"{"resourceType":"OperationDefinition","url":"http://example.org/panic","code":"panic","system":true}"#
+    }
+
+    async fn run(&self, _: &Cx, _: Call) -> Result<Reply> {
+        panic!("secret of the server");
+    }
+}

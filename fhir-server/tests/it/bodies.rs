@@ -1,0 +1,129 @@
+//! Bodies: packed, unpacked, too long, too slow, incomplete. Each limit is tried at the limit and past it.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use fhir_server::http::{Limits, Origins};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::app::{TestApp, issue, json};
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A Basic of exactly so many bytes.
+fn basic(bytes: usize) -> String {
+    let frame = r#"{"resourceType":"Basic","id":"b","code":{"text":""}}"#;
+    frame.replace(r#""""#, &format!("\"{}\"", "x".repeat(bytes - frame.len())))
+}
+
+#[tokio::test]
+async fn a_body_may_be_as_long_as_the_limit() {
+    let limits = Limits { body_bytes_max: 4096, ..Limits::default() };
+    let app = TestApp::with(limits, Origins::default()).await;
+    for (bytes, wanted) in [(4096, 201), (4097, 413)] {
+        let body = basic(bytes);
+        assert_eq!(body.len(), bytes);
+        let path = format!("Basic/b{bytes}");
+        let body = body.replace("\"b\"", "\"b\"");
+        let answer = app.send("PUT", "Basic/b", &body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        assert!(status == wanted || (wanted == 201 && status == 200), "{path}: {status}");
+        if wanted == 413 {
+            assert_eq!(issue(&json(answer).await.1).0, "too-long");
+        }
+        // The same without an announced length, and packed.
+        let chunks = futures_util::stream::iter(body.clone().into_bytes().chunks(1000).map(<[u8]>::to_vec).collect::<Vec<_>>());
+        let chunked = reqwest::Body::wrap_stream(futures_util::StreamExt::map(chunks, Ok::<_, std::io::Error>));
+        let ask = app.ask("PUT", "Basic/b").header("content-type", "application/json").body(chunked);
+        let status = ask.send().await.unwrap().status().as_u16();
+        assert_eq!(status, if wanted == 201 { 200 } else { 413 }, "in chunks");
+        let ask = app.send("PUT", "Basic/b", "").header("content-encoding", "gzip").body(gzip(body.as_bytes()));
+        let status = ask.send().await.unwrap().status().as_u16();
+        assert_eq!(status, if wanted == 201 { 200 } else { 413 }, "packed");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_what_they_say() {
+    let app = TestApp::start().await;
+    let ask = || app.send("PUT", "Basic/b", &basic(200));
+    for (encoding, wanted) in [("gzip", 400), ("br", 415), ("identity", 201)] {
+        let status = ask().header("content-encoding", encoding).send().await.unwrap().status().as_u16();
+        assert_eq!(status, wanted, "{encoding}");
+    }
+    for text in ["{", "\u{0}", "{\"resourceType\":\"Basic\",\"id\":\"\\ud800\"}"] {
+        let (status, outcome) = json(app.send("PUT", "Basic/b", text).send().await.unwrap()).await;
+        assert_eq!((status, issue(&outcome).0.as_str()), (400, "structure"), "{text}");
+    }
+    let (status, _) = json(app.send("PUT", "Basic/b", "").send().await.unwrap()).await;
+    assert!((400..500).contains(&status), "{status}");
+}
+
+#[tokio::test]
+async fn long_answers_are_packed_for_those_who_take_it() {
+    let app = TestApp::start().await;
+    app.send("PUT", "Basic/b", &basic(5000)).send().await.unwrap();
+    let plain = app.ask("GET", "Basic/b").send().await.unwrap();
+    assert!(!plain.headers().contains_key("content-encoding"));
+    let plain = plain.bytes().await.unwrap();
+    let packed = app.ask("GET", "Basic/b").header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(packed.headers()["content-encoding"], "gzip");
+    let packed = packed.bytes().await.unwrap();
+    assert!(packed.len() < 500);
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
+    assert_eq!(unpacked, plain);
+    let short = app.ask("GET", "Patient/none").header("accept-encoding", "gzip").send().await.unwrap();
+    assert!(!short.headers().contains_key("content-encoding"), "short answers are not worth it");
+}
+
+#[tokio::test]
+async fn a_url_may_be_as_long_as_the_limit() {
+    let limits = Limits { url_bytes_max: 1000, ..Limits::default() };
+    let app = TestApp::with(limits, Origins::default()).await;
+    let path = |bytes: usize| {
+        let start = "/fhir/R4/Patient?name=";
+        format!("{start}{}", "x".repeat(bytes - start.len()))
+    };
+    assert_eq!(app.at("GET", &path(1000)).send().await.unwrap().status().as_u16(), 200);
+    let (status, outcome) = json(app.at("GET", &path(1001)).send().await.unwrap()).await;
+    assert_eq!(status, 400);
+    assert!(issue(&outcome).1.contains("POST"), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_is_answered_all_the_same() {
+    let limits = Limits { body_pause_max: Duration::from_millis(50), ..Limits::default() };
+    let app = TestApp::with(limits, Origins::default()).await;
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let head = "POST /fhir/R4/Patient HTTP/1.1\r\nHost: h\r\nContent-Type: application/fhir+json\r\n\
+                Content-Length: 100\r\nConnection: close\r\n\r\n{\"resourceType\"";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("did not arrive"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_silent_connection_and_an_endless_head_are_ended() {
+    let limits =
+        Limits { head_wait_max: Duration::from_millis(50), head_bytes_max: 8192, ..Limits::default() };
+    let app = TestApp::with(limits, Origins::default()).await;
+    let mut silent = TcpStream::connect(app.address).await.unwrap();
+    silent.write_all(b"GET /fhir/R4/metadata HTTP/1.1\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    silent.read_to_end(&mut answer).await.unwrap();
+    let mut endless = TcpStream::connect(app.address).await.unwrap();
+    let head = format!("GET /fhir/R4/metadata HTTP/1.1\r\nHost: h\r\nx: {}\r\n\r\n", "x".repeat(20_000));
+    let _ = endless.write_all(head.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = endless.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}

@@ -1,0 +1,92 @@
+//! What headers say, both ways.
+
+use crate::app::{TestApp, issue, json};
+use fhir_server::http::{Limits, Origins};
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let app = TestApp::start().await;
+    app.send("PUT", "Patient/h", r#"{"resourceType":"Patient","id":"h"}"#).send().await.unwrap();
+    for path in ["Patient/h", "Patient/h/_history/1", "Patient?_id=h", "metadata", "Patient/none"] {
+        let get = app.ask("GET", path).send().await.unwrap();
+        let head = app.ask("HEAD", path).send().await.unwrap();
+        assert_eq!(head.status(), get.status(), "{path}");
+        for name in ["content-type", "etag", "last-modified"] {
+            assert_eq!(head.headers().get(name), get.headers().get(name), "{path} {name}");
+        }
+        let length = head.headers()["content-length"].to_str().unwrap().parse::<usize>().unwrap();
+        assert_eq!(length, get.text().await.unwrap().len(), "{path}");
+        assert_eq!(head.text().await.unwrap(), "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn versions_dates_and_places() {
+    let app = TestApp::start().await;
+    let made = app.send("POST", "Patient", r#"{"resourceType":"Patient"}"#).send().await.unwrap();
+    assert_eq!(made.status().as_u16(), 201);
+    let header = |name: &str| made.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("etag"), "W/\"1\"");
+    let (location, modified) = (header("location"), header("last-modified"));
+    let place = location.strip_prefix(&format!("{}/Patient/", app.base())).unwrap().to_owned();
+    let id = place.strip_suffix("/_history/1").unwrap().to_owned();
+
+    let path = format!("Patient/{id}");
+    for (name, value) in [("if-none-match", "W/\"1\""), ("if-modified-since", modified.as_str())] {
+        let unchanged = app.ask("GET", &path).header(name, value).send().await.unwrap();
+        assert_eq!(unchanged.status().as_u16(), 304, "{name}");
+        assert_eq!(unchanged.headers()["etag"], "W/\"1\"");
+        assert_eq!(unchanged.text().await.unwrap(), "");
+    }
+    let changed = app.ask("GET", &path).header("if-none-match", "W/\"2\"").send().await.unwrap();
+    assert_eq!(changed.status().as_u16(), 200);
+
+    // The other mount is the same server, and links stay on it.
+    let other = app.at("GET", &format!("/fhir/{path}/")).send().await.unwrap();
+    assert_eq!(other.status().as_u16(), 200);
+    let other = app.at("POST", "/fhir/Patient").header("content-type", "application/json");
+    let other = other.body(r#"{"resourceType":"Patient"}"#).send().await.unwrap();
+    let location = other.headers()["location"].to_str().unwrap();
+    assert!(location.starts_with(&format!("http://{}/fhir/Patient/", app.address)), "{location}");
+}
+
+#[tokio::test]
+async fn request_ids_are_taken_over_or_made() {
+    let app = TestApp::start().await;
+    let id_of = |sent: Option<&'static str>, path: &'static str| {
+        let ask = app.ask("GET", path);
+        let ask = if let Some(sent) = sent { ask.header("x-request-id", sent) } else { ask };
+        async { ask.send().await.unwrap().headers()["x-request-id"].to_str().unwrap().to_owned() }
+    };
+    assert_eq!(id_of(Some("trace-7.a"), "Patient/1").await, "trace-7.a");
+    let replaced = id_of(Some("a b\"c"), "metadata").await;
+    assert!(replaced.len() == 16 && replaced.bytes().all(|b| b.is_ascii_hexdigit()), "{replaced}");
+    assert_ne!(id_of(None, "metadata").await, id_of(None, "metadata").await);
+}
+
+#[tokio::test]
+async fn a_method_that_means_nothing_says_what_would() {
+    let app = TestApp::start().await;
+    for (method, path, allowed) in
+        [("PUT", "metadata", "GET"), ("POST", "Patient/1/_history", "GET"), ("TRACE", "Patient/1", "DELETE")]
+    {
+        let answer = app.ask(method, path).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 405, "{method} {path}");
+        let allow = answer.headers()["allow"].to_str().unwrap().to_owned();
+        assert!(allow.split(", ").any(|one| one == allowed), "{method} {path}: {allow}");
+        assert_eq!(issue(&json(answer).await.1).0, "not-supported");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_are_let_in_by_name() {
+    let origins = Origins::new(&["https://app.example.org".to_owned()]).unwrap();
+    let app = TestApp::with(Limits::default(), origins).await;
+    for (origin, wanted) in [("https://app.example.org", true), ("https://other.example.org", false)] {
+        let read = app.ask("GET", "metadata").header("origin", origin).send().await.unwrap();
+        assert_eq!(read.headers().contains_key("access-control-allow-origin"), wanted, "{origin}");
+        let asked = app.ask("OPTIONS", "Patient").header("origin", origin);
+        let asked = asked.header("access-control-request-method", "POST").send().await.unwrap();
+        assert_eq!(asked.status().as_u16(), if wanted { 204 } else { 405 }, "{origin}");
+    }
+}

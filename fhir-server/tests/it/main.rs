@@ -1,0 +1,16 @@
+//! Real HTTP against a real server in this process, on a real PostgreSQL.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on ends by panicking"
+)]
+
+mod app;
+mod bodies;
+mod formats;
+mod headers;
+mod load;
+mod pages;
+mod shutdown;
+mod trouble;

@@ -1,0 +1,33 @@
+//! `/health`, `/ready`, `/metrics`.
+
+use crate::app::TestApp;
+
+#[tokio::test]
+async fn a_healthy_server_says_so() {
+    let app = TestApp::start().await;
+    for path in ["/health", "/ready"] {
+        let answer = app.at("GET", path).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{path}");
+        assert_eq!(app.at("POST", path).send().await.unwrap().status().as_u16(), 405, "{path}");
+    }
+    assert_eq!(app.at("GET", "/").send().await.unwrap().status().as_u16(), 404);
+}
+
+#[tokio::test]
+async fn answers_are_counted() {
+    let app = TestApp::start().await;
+    app.ask("GET", "Patient/none").send().await.unwrap();
+    app.send("POST", "Patient", r#"{"resourceType":"Patient"}"#).send().await.unwrap();
+    app.ask("GET", "Nonsense/1").send().await.unwrap();
+    for (metric, wanted) in [
+        ("fhir_requests_total{interaction=\"read\",status=\"404\"}", "1"),
+        ("fhir_requests_total{interaction=\"create\",status=\"201\"}", "1"),
+        ("fhir_requests_total{interaction=\"none\",status=\"404\"}", "1"),
+        ("fhir_request_duration_seconds_count{interaction=\"create\"}", "1"),
+        ("fhir_requests_in_flight", "0"),
+        ("fhir_requests_queued", "0"),
+        ("fhir_panics_total", "0"),
+    ] {
+        assert_eq!(app.metric(metric).await, wanted, "{metric}");
+    }
+}

@@ -1,0 +1,55 @@
+//! What goes wrong inside stays inside.
+
+use std::time::Duration;
+
+use fhir_server::http::{Limits, Origins};
+
+use crate::app::{TestApp, issue, json};
+
+#[tokio::test]
+async fn a_panic_is_an_answer_without_a_word_of_it() {
+    let app = TestApp::start().await;
+    for method in ["GET", "POST"] {
+        let (status, outcome) = json(app.ask(method, "$panic").send().await.unwrap()).await;
+        assert_eq!((status, issue(&outcome).0.as_str()), (500, "exception"), "{method}");
+        assert!(!outcome.to_string().contains("secret"), "{outcome}");
+    }
+    // And the server goes on.
+    assert_eq!(app.ask("GET", "metadata").send().await.unwrap().status().as_u16(), 200);
+    assert_eq!(app.metric("fhir_requests_in_flight").await, "0");
+}
+
+#[tokio::test]
+async fn who_finds_no_place_is_told_to_come_back() {
+    let limits =
+        Limits { requests_max: 1, queue_max: 1, queue_wait_max: Duration::from_secs(60), ..Limits::default() };
+    let app = TestApp::with(limits, Origins::default()).await;
+    let inside = tokio::spawn(app.ask("GET", "$hold").send());
+    app.hold.arrived.acquire().await.unwrap().forget();
+    let waiting = tokio::spawn(app.ask("GET", "Patient/none").send());
+    while app.metric("fhir_requests_queued").await != "1" {
+        tokio::task::yield_now().await;
+    }
+    let refused = app.ask("GET", "Patient/none").send().await.unwrap();
+    assert_eq!(refused.status().as_u16(), 503);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(issue(&json(refused).await.1).0, "transient");
+    assert_eq!(app.at("GET", "/ready").send().await.unwrap().status().as_u16(), 200, "busy is not ill");
+    app.hold.go_on.notify_waiters();
+    assert_eq!(inside.await.unwrap().unwrap().status().as_u16(), 200);
+    assert_eq!(waiting.await.unwrap().unwrap().status().as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_write_is_finished_when_its_client_goes_away() {
+    let app = TestApp::start().await;
+    let asked = tokio::spawn(app.ask("POST", "$hold").send());
+    app.hold.arrived.acquire().await.unwrap().forget();
+    asked.abort();
+    let _ = asked.await;
+    assert_eq!(app.metric("fhir_requests_in_flight").await, "1");
+    app.hold.go_on.notify_waiters();
+    while app.metric("fhir_requests_in_flight").await != "0" {
+        tokio::task::yield_now().await;
+    }
+}
