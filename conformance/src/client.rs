@@ -92,7 +92,11 @@ impl Subject {
     }
 
     pub(crate) fn url(&self, target: &str) -> String {
-        if target.contains("://") { target.to_owned() } else { format!("{}{target}", self.base) }
+        if target.starts_with("http://") || target.starts_with("https://") {
+            target.to_owned()
+        } else {
+            format!("{}{target}", self.base)
+        }
     }
 
     pub(crate) fn send(&self, request: &Request) -> Result<Answer> {
