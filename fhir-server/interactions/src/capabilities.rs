@@ -115,6 +115,8 @@ fn statement(cx: &Cx, base: &str, mode: Mode) -> Value {
     let resources: Vec<Value> = types.map(|type_name| resource(cx, type_name, &references)).collect();
     let mut rest = json!({
         "mode": "server",
+        "documentation": format!("Besides what `searchRevInclude` lists, every type can be asked for with these, which \
+            may refer to any type: {}", references.to_any.join(", ")),
         "resource": resources,
         "interaction": [{ "code": "transaction" }, { "code": "batch" }, { "code": "history-system" }],
         "searchParam": everywhere(cx),
@@ -212,20 +214,30 @@ fn operation(definition: &crate::operation::Definition) -> Value {
 }
 
 /// What can be included, from and to each type.
+#[derive(Default)]
 struct References {
     from: HashMap<String, Vec<String>>,
     to: HashMap<String, Vec<String>>,
+    /// Those that may point at any type: stated once, as they would make up half of the statement otherwise.
+    to_any: Vec<String>,
 }
+
+/// A parameter that may point at more types than this may point at any: R4's others name nine at most.
+const TARGETS_MAX: usize = 64;
 
 impl References {
     fn of(cx: &Cx) -> References {
-        let mut references = References { from: HashMap::new(), to: HashMap::new() };
+        let mut references = References::default();
         for type_name in cx.definitions.resource_types() {
             let params = cx.registry.of(type_name).map(|t| t.params()).unwrap_or_default();
             for param in params.iter().filter(|p| p.kind == ParameterKind::Reference) {
                 let path = format!("{type_name}:{}", param.code);
-                for target in &param.targets {
-                    references.to.entry(target.to_string()).or_default().push(path.clone());
+                if param.targets.len() > TARGETS_MAX {
+                    references.to_any.push(path.clone());
+                } else {
+                    for target in &param.targets {
+                        references.to.entry(target.to_string()).or_default().push(path.clone());
+                    }
                 }
                 references.from.entry(type_name.to_owned()).or_default().push(path);
             }

@@ -5,7 +5,10 @@
 
 mod batch;
 mod entries;
+mod fates;
 mod links;
+mod lookups;
+mod planned;
 mod references;
 pub(crate) mod text;
 mod transaction;

@@ -61,3 +61,24 @@ async fn no_update_is_lost() {
     assert_eq!(app.ask("GET Patient/a").await.version, Some(TASKS as u32));
     assert_eq!(app.ask("GET Patient/a/_history").await.body["total"], TASKS);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_many_transactions_creates() {
+    let app = Arc::new(App::new().await);
+    for round in 0..ROUNDS {
+        let identifier = json!([{"system": "http://s", "value": round.to_string()}]);
+        let observation = json!({"resourceType": "Observation", "status": "final", "code": {"text": "c"},
+            "subject": {"reference": "urn:uuid:p"}, "identifier": identifier});
+        let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+            {"fullUrl": "urn:uuid:p", "resource": {"resourceType": "Patient", "identifier": identifier},
+             "request": {"method": "POST", "url": "Patient", "ifNoneExist": format!("identifier=http://s|{round}")}},
+            {"resource": observation, "request": {"method": "POST", "url": "Observation"}},
+        ]});
+        let statuses = race(&app, "POST ".to_owned(), bundle).await;
+        assert!(statuses.iter().all(|s| *s == 200), "{statuses:?}");
+        let patients = app.found(&format!("Patient?identifier=http://s|{round}")).await;
+        assert_eq!(patients.split(' ').count(), 1, "{patients}");
+        let observations = app.found(&format!("Observation?subject=Patient/{patients}")).await;
+        assert_eq!(observations.split(' ').count(), TASKS);
+    }
+}

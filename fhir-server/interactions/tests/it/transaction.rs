@@ -204,6 +204,11 @@ async fn conditional_entries() {
         observation("urn:uuid:2"),
         observation("urn:uuid:4"),
     ]);
+    let twice = transaction(vec![
+        entry("PUT", "Patient?identifier=9", "", known("9")),
+        entry("PUT", "Patient?identifier=9", "", known("9")),
+    ]);
+    assert_eq!(app.send("POST ", &twice).await.status, 400);
     let answer = app.send("POST ", &bundle).await.body;
     assert_eq!(outcome(&answer), [200, 201, 200, 200, 201, 204, 201, 201, 201, 201], "{answer}");
     assert_eq!(

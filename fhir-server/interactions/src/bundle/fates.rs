@@ -1,0 +1,162 @@
+//! What becomes of the entries of a transaction.
+
+use std::collections::HashMap;
+
+use fhir_model::interaction::Interaction;
+use fhir_model::{Error, Key, Result};
+use fhir_store::{Claim, Found, Version};
+
+use super::in_entry;
+use super::lookups::Lookups;
+use super::planned::Planned;
+use crate::ask::Ask;
+use crate::check::id_of;
+use crate::conditional::{Target, several, target};
+use crate::patch::interaction::nothing;
+use crate::update::taken;
+
+/// What becomes of an entry in one attempt.
+pub(super) enum Fate {
+    /// Its resource is written.
+    Write { key: Key, before: Option<Found>, claim: Option<Claim> },
+    /// It is the same conditional create as that of an earlier entry.
+    Same(usize),
+    /// A conditional create found this.
+    Existing(Version),
+    /// All of these are deleted.
+    Delete(Vec<Version>),
+    /// It is answered after the commit.
+    Read,
+}
+
+/// Decides on every entry by what the criteria found.
+pub(super) fn fates(
+    ask: &Ask<'_>,
+    entries: &[Planned<'_>],
+    mut deletes: HashMap<usize, Vec<Version>>,
+    lookups: &Lookups,
+) -> Result<Vec<Fate>> {
+    let mut creators: HashMap<&str, usize> = HashMap::new();
+    let mut fates = Vec::with_capacity(entries.len());
+    for (at, planned) in entries.iter().enumerate() {
+        let looked_up = planned.criteria.as_ref().and_then(|c| Some((c, lookups.get(&c.text)?)));
+        let fresh = |type_name: &str| Key::new(type_name, ask.cx.store.new_id());
+        let fate = match (&planned.entry.interaction, looked_up) {
+            (Interaction::Create(type_name), None) => {
+                Fate::Write { key: fresh(type_name), before: Some(Found::Never), claim: None }
+            }
+            (Interaction::Create(type_name), Some((criteria, (found, claim)))) => match found.as_slice() {
+                [] => match creators.get(criteria.text.as_str()) {
+                    Some(first) => Fate::Same(*first),
+                    None => {
+                        creators.insert(&criteria.text, at);
+                        Fate::Write {
+                            key: fresh(type_name),
+                            before: Some(Found::Never),
+                            claim: claim.clone(),
+                        }
+                    }
+                },
+                [one] => Fate::Existing(one.clone()),
+                _ => return Err(in_entry(several(&criteria.text), at)),
+            },
+            (Interaction::ConditionalUpdate(type_name), Some((criteria, (found, claim)))) => {
+                let id = planned.entry.resource.map(|r| id_of(r, type_name)).transpose()?.flatten();
+                let target =
+                    target(found.clone(), id.as_deref(), &criteria.text).map_err(|e| in_entry(e, at))?;
+                match target {
+                    Target::Existing(version) => Fate::Write {
+                        key: version.key.clone(),
+                        before: Some(Found::Current(version)),
+                        claim: None,
+                    },
+                    Target::New(id) => {
+                        if let Some(first) = creators.insert(&criteria.text, at) {
+                            let text = format!("{} creates in entry {first} already", criteria.text);
+                            return Err(in_entry(Error::invalid(text), at));
+                        }
+                        let before = if id.is_some() { None } else { Some(Found::Never) };
+                        let key = id.map_or_else(|| fresh(type_name), |id| Key::new(&**type_name, id));
+                        Fate::Write { key, before, claim: claim.clone() }
+                    }
+                }
+            }
+            (Interaction::ConditionalPatch(_), Some((criteria, (found, _)))) => {
+                match target(found.clone(), None, &criteria.text).map_err(|e| in_entry(e, at))? {
+                    Target::Existing(version) => Fate::Write {
+                        key: version.key.clone(),
+                        before: Some(Found::Current(version)),
+                        claim: None,
+                    },
+                    Target::New(_) => return Err(in_entry(nothing(&criteria.text), at)),
+                }
+            }
+            (Interaction::Update(key) | Interaction::Patch(key) | Interaction::Delete(key), _) => {
+                Fate::Write { key: key.clone(), before: None, claim: None }
+            }
+            (Interaction::ConditionalDelete(_), _) => Fate::Delete(deletes.remove(&at).unwrap_or_default()),
+            _ => Fate::Read,
+        };
+        fates.push(fate);
+    }
+    Ok(fates)
+}
+
+/// No resource may be changed twice.
+pub(super) fn refuse_overlap(fates: &[Fate]) -> Result<()> {
+    let mut seen: HashMap<&Key, usize> = HashMap::new();
+    for (at, fate) in fates.iter().enumerate() {
+        let keys: Vec<&Key> = match fate {
+            Fate::Write { key, .. } => vec![key],
+            Fate::Delete(versions) => versions.iter().map(|v| &v.key).collect(),
+            _ => continue,
+        };
+        for key in keys {
+            if let Some(first) = seen.insert(key, at) {
+                let text = format!(
+                    "{key} is changed by entry {first} already; a transaction changes a resource once"
+                );
+                return Err(in_entry(Error::invalid(text), at));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads what the writes replace, at once.
+pub(super) async fn read_before(ask: &Ask<'_>, entries: &[Planned<'_>], fates: &mut [Fate]) -> Result<()> {
+    let open = |fate: &Fate| match fate {
+        Fate::Write { key, before: None, .. } => Some(key.clone()),
+        _ => None,
+    };
+    let keys: Vec<Key> = fates.iter().filter_map(open).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut found = ask.cx.store.read_many(&ask.scope, &keys).await?.into_iter();
+    for (at, (fate, planned)) in fates.iter_mut().zip(entries).enumerate() {
+        if let Fate::Write { key, before: before @ None, .. } = fate {
+            let now = found.next().unwrap_or(Found::Never);
+            if let (Found::Current(_), Interaction::ConditionalUpdate(_), Some(criteria)) =
+                (&now, &planned.entry.interaction, &planned.criteria)
+            {
+                return Err(in_entry(taken(key, &criteria.text), at));
+            }
+            *before = Some(now);
+        }
+    }
+    Ok(())
+}
+
+/// What an entry's resource is called.
+pub(super) fn identity(fates: &[Fate], at: usize) -> Option<Key> {
+    match fates.get(at)? {
+        Fate::Write { key, .. } => Some(key.clone()),
+        Fate::Existing(version) => Some(version.key.clone()),
+        Fate::Same(first) => match fates.get(*first)? {
+            Fate::Write { key, .. } => Some(key.clone()),
+            _ => None,
+        },
+        Fate::Delete(_) | Fate::Read => None,
+    }
+}

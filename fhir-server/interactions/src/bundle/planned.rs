@@ -1,0 +1,76 @@
+//! An entry of a transaction, checked: what is known of it before the database is asked.
+
+use fhir_model::interaction::Interaction;
+use fhir_model::json::Ref;
+use fhir_model::{Error, Result};
+
+use super::entries::{Entry, patch_body};
+use super::links::Links;
+use super::references::{Site, sites};
+use crate::ask::{Ask, same_id};
+use crate::change::Patch;
+use crate::check::{check, id_of};
+use crate::conditional::Criteria;
+use crate::patch::interaction::of_body;
+
+/// One entry.
+pub(super) struct Planned<'d> {
+    pub(super) entry: Entry<'d>,
+    /// Of `ifNoneExist`, or of the url of a conditional update, patch or delete.
+    pub(super) criteria: Option<Criteria>,
+    /// What a patch does.
+    pub(super) patch: Option<Patch>,
+    /// What is to be replaced in the resource.
+    pub(super) sites: Vec<Site<'d>>,
+}
+
+impl<'d> Planned<'d> {
+    pub(super) fn new(ask: &Ask<'_>, entry: Entry<'d>, links: &Links) -> Result<Planned<'d>> {
+        let cx = ask.cx;
+        // The scope of the whole is used for the commit; each entry must be allowed by itself all the same.
+        cx.guard.scope(&ask.request.principal, &entry.interaction)?;
+        let pairs = || fhir_model::url::pairs(&entry.query);
+        let body = |type_name: &str| -> Result<Ref<'d>> {
+            let resource =
+                entry.resource.ok_or_else(|| Error::invalid("the entry has no `resource`").at("resource"))?;
+            check(resource, type_name, &*cx.definitions)?;
+            Ok(resource)
+        };
+        let (mut criteria, mut patch) = (None, None);
+        match &entry.interaction {
+            Interaction::Create(type_name) => {
+                body(type_name)?;
+                if let Some(text) = &entry.conditions.if_none_exist {
+                    criteria = Some(Criteria::of_header(ask, type_name, text)?);
+                }
+            }
+            Interaction::Update(key) => same_id(body(&key.type_name)?, &key.type_name, &key.id)?,
+            Interaction::ConditionalUpdate(type_name) => {
+                id_of(body(type_name)?, type_name)?;
+                criteria = Some(Criteria::of_pairs(ask, type_name, &pairs()?)?);
+            }
+            Interaction::Patch(_) | Interaction::ConditionalPatch(_) => {
+                let body = entry.resource.map(|r| patch_body(r, ask)).transpose()?;
+                patch = Some(of_body(body.as_ref())?);
+                if let Interaction::ConditionalPatch(type_name) = &entry.interaction {
+                    criteria = Some(Criteria::of_pairs(ask, type_name, &pairs()?)?);
+                }
+            }
+            Interaction::ConditionalDelete(type_name) => {
+                criteria = Some(Criteria::of_pairs(ask, type_name, &pairs()?)?);
+            }
+            Interaction::Operation(level, code) if cx.operations.affects_state(level, code) => {
+                let text = format!("${code} changes things by itself, so it cannot be part of a transaction");
+                return Err(Error::not_supported(text));
+            }
+            _ => {}
+        }
+        let sites = match entry.interaction {
+            Interaction::Create(_) | Interaction::Update(_) | Interaction::ConditionalUpdate(_) => {
+                sites(ask, &entry, links)?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Planned { entry, criteria, patch, sites })
+    }
+}
