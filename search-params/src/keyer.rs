@@ -50,6 +50,8 @@ pub enum Form {
     UnitCode = 12,
     /// The parameter has a value (for parameters without a bit of their own).
     Present = 13,
+    /// The identifier of a logical reference: system, whatever its value.
+    IdentifierSystem = 14,
 }
 
 impl Keyer {
@@ -109,7 +111,8 @@ mod tests {
         for handle in [0, 1, 0x0193_a5c1_e2f0_0a41, i64::MAX] {
             assert_eq!(server_id(&id_of(handle)), Some(handle));
         }
-        for other in ["", "1", "0193A5C1E2F00A41", "ffffffffffffffff", "0193a5c1e2f00a4", "0193a5c1-2f00a41"] {
+        for other in ["", "1", "0193A5C1E2F00A41", "ffffffffffffffff", "0193a5c1e2f00a4", "0193a5c1-2f00a41"]
+        {
             assert_eq!(server_id(other), None, "{other}");
         }
     }

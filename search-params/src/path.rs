@@ -42,6 +42,21 @@ impl Test {
     }
 }
 
+impl Test {
+    /// The same as a predicate of SQL/JSON paths.
+    pub(crate) fn json_predicate(&self) -> String {
+        // JSON's quotes and escapes are those of SQL/JSON paths.
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        match self {
+            Test::Child(name, text) => format!("@.{name} == {}", quoted(text)),
+            Test::Resolves(type_name) => {
+                format!("@.reference like_regex {}", quoted(&format!("(^|/){type_name}/")))
+            }
+            Test::HasExtension(url) => format!("@.extension.url == {}", quoted(url)),
+        }
+    }
+}
+
 /// The resource type a Reference names: by its text, else by its `type`.
 fn target_type(reference: Ref<'_>) -> Option<String> {
     let by_text = reference.get_str("reference").and_then(|text| {
@@ -106,7 +121,9 @@ impl Trie {
                 }
                 found
             }
-            Step::OfType(kind) => is_of(types, &self.nodes[node].type_name, kind) && self.grow(types, node, rest, leaf),
+            Step::OfType(kind) => {
+                is_of(types, &self.nodes[node].type_name, kind) && self.grow(types, node, rest, leaf)
+            }
             Step::Where(test) => {
                 let known = self.nodes[node].tests.iter().find(|(t, _)| t == test).map(|(_, n)| *n);
                 let next = known.unwrap_or_else(|| {
@@ -145,7 +162,8 @@ impl Trie {
         found
     }
 
-    /// The paths to a leaf's comparable texts as SQL/JSON paths. Tests on the way are left out: this is for sorting.
+    /// The paths to a leaf's comparable texts as SQL/JSON paths, which is what sorting goes by. They are lax: a step
+    /// or a filter on an array is one on each of its items.
     pub fn json_paths(&self, leaf: usize) -> Vec<String> {
         let mut found = Vec::new();
         self.collect(0, "$", leaf, &mut found);
@@ -162,15 +180,17 @@ impl Trie {
                 "Coding" => ".code",
                 "Identifier" | "ContactPoint" => ".value",
                 "Reference" => ".reference",
-                _ => "",
+                "Resource" => ".id",
+                _ => "[*]",
             };
             found.push(format!("{path}{text}"));
         }
-        for (key, next, _) in &node.children {
-            self.collect(*next, &format!("{path}.{key}"), leaf, found);
+        for (key, next, first) in &node.children {
+            let first = if *first { "[0]" } else { "" };
+            self.collect(*next, &format!("{path}.{key}{first}"), leaf, found);
         }
-        for (_, next) in &node.tests {
-            self.collect(*next, path, leaf, found);
+        for (test, next) in &node.tests {
+            self.collect(*next, &format!("{path} ? ({})", test.json_predicate()), leaf, found);
         }
     }
 

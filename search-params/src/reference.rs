@@ -85,6 +85,9 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
             }
             if let Some(text) = value.get_str("reference") {
                 target(&text, sink);
+                if named_type(&text).is_none() {
+                    sink.found.targets.extend(value.get_str("type").map(Box::from));
+                }
             }
         }
         // `Bundle.entry[0].resource`: the resource itself stands where a reference would.
@@ -109,26 +112,45 @@ fn target(text: &str, sink: &mut Sink<'_>) {
         Some(Target::Local(key)) => {
             sink.found.any = true;
             sink.found.targets.push(key.type_name.clone());
-            if sink.index.role == Role::Patient && *key.type_name == *"Patient" && sink.rows.patient.is_none() {
+            if sink.index.role == Role::Patient && *key.type_name == *"Patient" && sink.rows.patient.is_none()
+            {
                 let number = (sink.numbers)("Patient").unwrap_or(0);
                 sink.rows.patient = Some(sink.keyer.handle(number, &key.id));
             } else {
                 sink.equality(Form::Local, &[&key.type_name, &key.id]);
             }
         }
-        Some(Target::Uri(uri)) => sink.equality(Form::Uri, &[&uri]),
+        Some(Target::Uri(uri)) => {
+            sink.equality(Form::Uri, &[&uri]);
+            sink.found.targets.extend(named_type(&uri).map(Box::from));
+        }
         None => {}
     }
 }
 
+/// The type that the url of a resource names: `Patient` in `http://them/fhir/Patient/1/_history/2`.
+fn named_type(text: &str) -> Option<&str> {
+    let mut parts = text.split("/_history/").next()?.rsplit('/');
+    let (_, type_name) = (parts.next()?, parts.next()?);
+    is_type(type_name).then_some(type_name)
+}
+
 fn logical(identifier: Ref<'_>, sink: &mut Sink<'_>) {
+    if let Some(system) = identifier.get_str("system") {
+        sink.equality(Form::IdentifierSystem, &[&system]);
+    }
     let Some(value) = identifier.get_str("value") else { return };
     let system = identifier.get_str("system").unwrap_or_default();
     sink.equality(Form::IdentifierValue, &[&value]);
     sink.equality(Form::IdentifierSystemValue, &[&system, &value]);
 }
 
-pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, numbers: &dyn Fn(&str) -> Option<u16>) -> Condition {
+pub(crate) fn condition(
+    term: &Term,
+    param: &Param,
+    keyer: &Keyer,
+    numbers: &dyn Fn(&str) -> Option<u16>,
+) -> Condition {
     let mut any = Vec::new();
     let mut local = |type_name: &str, id: &str| {
         if param.only_target.as_deref().is_some_and(|only| only != type_name) {
@@ -154,22 +176,29 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, numbers: &dyn
             Some(only) => local(only, id),
             None => param.targets.iter().for_each(|t| local(t, id)),
         },
-        Term::Uri(uri) => any.push(Condition::Keys(
-            param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, Form::Uri, &[uri])).collect(),
-        )),
+        // The url of a Group is none of `patient`, though it stands among the same values.
+        Term::Uri(uri) => match (&param.only_target, named_type(uri)) {
+            (Some(only), Some(named)) if numbers(named).is_some() && **only != *named => {}
+            _ => any.push(Condition::Keys(
+                param
+                    .indexes
+                    .iter()
+                    .map(|i| keyer.key(param.type_number, &i.name, Form::Uri, &[uri]))
+                    .collect(),
+            )),
+        },
     }
     Condition::Any(any)
 }
 
 /// `:identifier`: by the identifier within the reference.
 pub(crate) fn by_identifier(term: &token::Term, param: &Param, keyer: &Keyer) -> Condition {
-    let code = term.code.as_deref().unwrap_or("");
-    let (form, system) = match &term.system {
-        token::System::Any => (Form::IdentifierValue, None),
-        token::System::None => (Form::IdentifierSystemValue, Some("")),
-        token::System::Is(system) => (Form::IdentifierSystemValue, Some(system.as_str())),
+    let (form, parts) = match (&term.system, term.code.as_deref()) {
+        (token::System::Any, code) => (Form::IdentifierValue, vec![code.unwrap_or("")]),
+        (token::System::None, code) => (Form::IdentifierSystemValue, vec!["", code.unwrap_or("")]),
+        (token::System::Is(system), Some(code)) => (Form::IdentifierSystemValue, vec![system.as_str(), code]),
+        (token::System::Is(system), None) => (Form::IdentifierSystem, vec![system.as_str()]),
     };
-    let parts: Vec<&str> = system.into_iter().chain([code]).collect();
     let keys = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, form, &parts));
     Condition::Keys(keys.collect())
 }

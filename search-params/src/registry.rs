@@ -21,8 +21,23 @@ use crate::{date, number, quantity, reference, string, token, uri};
 const PRIMARY_CODES: &[&str] = &["code", "vaccine-code", "type", "class", "category"];
 /// Parameters whose date gets the ordered column, in order of preference.
 const PRIMARY_DATES: &[&str] = &[
-    "date", "effective-time", "onset-date", "recorded-date", "authoredon", "authored-on", "authored", "period",
-    "occurrence", "created", "sent", "issued", "event-date", "started", "start-date", "birthdate", "payment-date",
+    "date",
+    "effective-time",
+    "onset-date",
+    "recorded-date",
+    "authoredon",
+    "authored-on",
+    "authored",
+    "period",
+    "occurrence",
+    "created",
+    "sent",
+    "issued",
+    "event-date",
+    "started",
+    "start-date",
+    "birthdate",
+    "payment-date",
 ];
 /// Parameters with a bit in `present`; further ones of a type have a key.
 const BITS: usize = 64;
@@ -58,8 +73,9 @@ pub struct Index {
     pub implied_system: Option<Box<str>>,
     /// Where the values stand in the body, as SQL/JSON paths: for sorting by what has no ordered entries.
     pub paths: Vec<String>,
+    /// True when the value is whether there is one: `deceased`.
+    pub truth: bool,
     steps: Vec<Step>,
-    truth: bool,
 }
 
 /// A search parameter of one type.
@@ -81,6 +97,20 @@ pub struct Param {
     pub targets: Vec<Box<str>>,
     /// Its definition.
     pub definition: Arc<Parameter>,
+}
+
+impl Param {
+    /// Where its values stand in the body, as SQL/JSON paths.
+    pub fn json_paths(&self) -> Vec<String> {
+        let all = self.indexes.iter().flat_map(|index| &index.paths);
+        let own = |path: &String| match (&self.only_target, path.strip_suffix(".reference")) {
+            (Some(only), Some(holder)) => {
+                format!("{holder} ? ({}).reference", Test::Resolves(only.clone()).json_predicate())
+            }
+            _ => path.clone(),
+        };
+        all.map(own).collect()
+    }
 }
 
 /// The parameters of one type.
@@ -210,7 +240,8 @@ impl Registry {
                 return;
             }
             let text = if value_type == "Reference" { value.get_str("reference") } else { value.str() };
-            let Some(reference::Target::Local(key)) = text.and_then(|t| reference::Target::parse(&t, base)) else {
+            let Some(reference::Target::Local(key)) = text.and_then(|t| reference::Target::parse(&t, base))
+            else {
                 return;
             };
             let wanted = users.iter().filter_map(|u| this.params.get(*u)).any(|param| {
@@ -330,7 +361,8 @@ impl Build<'_> {
             return Ok(());
         }
         let Some(expression) = definition.expression_for(&self.this.type_name) else { return Ok(()) };
-        let compiled = compile(&expression).map_err(|e| Error::internal(format!("{}: {e}", definition.url)))?;
+        let compiled =
+            compile(&expression).map_err(|e| Error::internal(format!("{}: {e}", definition.url)))?;
         let mut only_target = None;
         let mut branches = Vec::new();
         for mut branch in compiled.branches {
@@ -347,7 +379,12 @@ impl Build<'_> {
                 branches.push(branch.steps);
             }
         }
-        self.drafts.push(Draft { definition: definition.clone(), branches, only_target, truth: compiled.truth });
+        self.drafts.push(Draft {
+            definition: definition.clone(),
+            branches,
+            only_target,
+            truth: compiled.truth,
+        });
         Ok(())
     }
 
@@ -406,12 +443,12 @@ impl Build<'_> {
         }
         let types = self.this.trie.leaf_types(at);
         let plain = types.iter().all(|t| self.definitions.is_primitive(t));
-        let implied_system =
-            if types == ["code"] { self.implied_system(&steps) } else { None };
+        let implied_system = if types == ["code"] { self.implied_system(&steps) } else { None };
         let identifies = types.iter().all(|t| matches!(*t, "Identifier" | "ContactPoint"));
         let paths = self.this.trie.json_paths(at);
         self.by_path.insert((kind, steps.clone()), at);
-        let index = Index { name, kind, role: Role::Plain, plain, identifies, implied_system, steps, paths, truth };
+        let index =
+            Index { name, kind, role: Role::Plain, plain, identifies, implied_system, steps, paths, truth };
         self.this.indexes.push(Arc::new(index));
         Some(at)
     }
@@ -465,11 +502,14 @@ impl Build<'_> {
             kind_of(*i) == Some(ParameterKind::Token) && self.this.indexes.get(*i).is_some_and(|x| !x.plain)
         };
         let code = PRIMARY_CODES.iter().filter_map(|code| share_of(code)).find(coded);
-        let patient = ["patient", "subject", "beneficiary"]
-            .iter()
-            .filter_map(|code| share_of(code))
-            .find(|i| kind_of(*i) == Some(ParameterKind::Reference) && single(i) && &*self.this.type_name != "Patient");
-        for (found, role) in [(date, Role::PrimaryDate), (code, Role::PrimaryCode), (patient, Role::Patient)] {
+        let patient =
+            ["patient", "subject", "beneficiary"].iter().filter_map(|code| share_of(code)).find(|i| {
+                kind_of(*i) == Some(ParameterKind::Reference)
+                    && single(i)
+                    && &*self.this.type_name != "Patient"
+            });
+        for (found, role) in [(date, Role::PrimaryDate), (code, Role::PrimaryCode), (patient, Role::Patient)]
+        {
             if let Some(index) = found.and_then(|i| self.this.indexes.get_mut(i)).and_then(Arc::get_mut) {
                 index.role = role;
             }

@@ -70,7 +70,8 @@ fn an_observation_leaves_few_rows() {
     assert!(rows.strings.is_empty());
     assert_eq!(rows.keys.len(), 1 + 3 + 6 + 1, "{:?}", rows.keys);
     let bit = |code: &str| registry.of("Observation").unwrap().param(code).unwrap().bit.unwrap();
-    for code in ["code", "combo-code", "patient", "subject", "date", "value-quantity", "encounter", "status"] {
+    for code in ["code", "combo-code", "patient", "subject", "date", "value-quantity", "encounter", "status"]
+    {
         assert_ne!(rows.present & (1 << bit(code)), 0, "{code}");
     }
     for code in ["component-code", "performer", "value-concept", "specimen"] {

@@ -9,6 +9,7 @@ use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::query::{Query, Sort, Subject};
 use crate::registry::{Param, Role};
+use crate::rows::CONTINUED;
 
 /// One key of the order.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub(super) enum By {
     Strings(Vec<i64>),
     /// The least or greatest text at these paths of the body.
     Body(Vec<String>),
+    /// Whether this equality key is there.
+    Truth(i64),
 }
 
 /// The keys of a query's order. Without `_sort`: newest primary date first.
@@ -58,17 +61,24 @@ fn by_param(param: &Param, keyer: &Keyer) -> By {
         let each = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, form, &[]));
         each.collect()
     };
+    if let [index] = param.indexes.as_slice()
+        && index.truth
+    {
+        return By::Truth(keyer.key(param.type_number, &index.name, Form::Code, &["true"]));
+    }
     match param.kind {
-        ParameterKind::Date | ParameterKind::Number | ParameterKind::Quantity => By::Ordered(under(Form::Ordered)),
+        ParameterKind::Date | ParameterKind::Number | ParameterKind::Quantity => {
+            By::Ordered(under(Form::Ordered))
+        }
         ParameterKind::String => By::Strings(under(Form::Folded)),
-        _ => By::Body(param.indexes.iter().flat_map(|i| i.paths.iter().cloned()).collect()),
+        _ => By::Body(param.json_paths()),
     }
 }
 
 impl Key {
     /// True when the value is a column of the row.
     pub(super) fn is_column(&self) -> bool {
-        matches!(self.by, By::Date | By::Updated | By::Id)
+        matches!(self.by, By::Date | By::Updated | By::Id | By::Truth(_))
     }
 
     /// The SQL expression of the key; `i` numbers the side join.
@@ -77,6 +87,10 @@ impl Key {
             By::Date => sql.push("r.date"),
             By::Updated => sql.push("r.updated_at"),
             By::Id => sql.push(ID).push(" collate \"C\""),
+            By::Truth(key) => sql
+                .push("case when r.keys @> ")
+                .bind(Bind::Longs(vec![*key]))
+                .push(" then 1::int8 else 0::int8 end"),
             By::Ordered(_) => sql.push(&format!("coalesce(x{i}.v, ")).bind(Bind::Long(i64::MIN)).push(")"),
             By::Strings(_) | By::Body(_) => sql.push(&format!("coalesce(x{i}.v, '') collate \"C\"")),
         };
@@ -86,7 +100,7 @@ impl Key {
     pub(super) fn push_join(&self, i: usize, sql: &mut Sql) {
         let edge = if self.descending { "max" } else { "min" };
         match &self.by {
-            By::Date | By::Updated | By::Id => {}
+            By::Date | By::Updated | By::Id | By::Truth(_) => {}
             By::Ordered(keys) => {
                 sql.push(&format!(" left join (select e.handle, {edge}(e.value) as v from ordered_entry e"));
                 sql.push(" where e.key = any(").bind(Bind::Longs(keys.clone()));
@@ -95,10 +109,14 @@ impl Key {
             By::Strings(keys) => {
                 sql.push(&format!(" left join (select e.handle, {edge}(e.value) as v from string_entry e"));
                 sql.push(" where e.key = any(").bind(Bind::Longs(keys.clone()));
-                sql.push(&format!(") and e.handle in (select m.handle from m) group by e.handle) x{i} on x{i}.handle = r.handle"));
+                // A long text is sorted by its beginning, not by its later windows.
+                sql.push(") and (e.rank & ").bind(Bind::Int(CONTINUED.into())).push(") = 0");
+                sql.push(&format!(" and e.handle in (select m.handle from m) group by e.handle) x{i} on x{i}.handle = r.handle"));
             }
             By::Body(paths) => {
-                sql.push(&format!(" left join lateral (select {edge}((j.v #>> '{{}}') collate \"C\") as v from ("));
+                sql.push(&format!(
+                    " left join lateral (select {edge}((j.v #>> '{{}}') collate \"C\") as v from ("
+                ));
                 for (n, path) in paths.iter().enumerate() {
                     sql.push(if n == 0 { "" } else { " union all " });
                     sql.push("select jsonb_path_query(r.json, (").bind(Bind::Text(path.clone()));
@@ -186,6 +204,6 @@ pub(super) fn push_order(keys: &[Key], cursor: Option<&Cursor>, sql: &mut Sql) {
 impl Key {
     /// True when the key's values are numbers, false when they are texts.
     pub(super) fn is_number(&self) -> bool {
-        matches!(self.by, By::Date | By::Updated | By::Ordered(_))
+        matches!(self.by, By::Date | By::Updated | By::Ordered(_) | By::Truth(_))
     }
 }
