@@ -1,6 +1,6 @@
 //! How long the extraction of index rows takes, from a parsed resource and with its parsing.
 
-#![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::hint::black_box;
 use std::sync::Arc;

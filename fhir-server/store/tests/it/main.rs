@@ -1,9 +1,48 @@
 //! The store against a real PostgreSQL, one fresh database per test.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+/// What is the same on every database: one test for each, on the stores that an async function gives.
+macro_rules! scenarios {
+    ($store:path) => {
+        scenarios! { $store:
+            search searches_find_what_they_should,
+            search pages_partition_the_result_in_both_directions,
+            search includes_follow_references_both_ways,
+            search sorting_goes_by_the_values_of_the_parameter,
+            search references_elsewhere_and_by_identifier,
+            write what_is_written_is_read,
+            write numbers_keep_their_text,
+            write versions_deletion_and_recreation,
+            write a_stale_write_writes_nothing,
+            write one_of_many_claimants_wins,
+            write many_writes_are_one_transaction,
+        }
+    };
+    ($store:path: $($module:ident $name:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                crate::$module::$name(&$store().await).await;
+            }
+        )*
+    };
+}
+
+mod brute;
+mod deny_list;
+mod explain;
 mod feed;
+mod partitioned;
 mod search;
 mod write;
+
+mod plain {
+    async fn fresh() -> std::sync::Arc<fhir_store::Store> {
+        fhir_store::testing::fresh().await.unwrap()
+    }
+
+    scenarios!(fresh);
+}
 
 use std::sync::Arc;
 

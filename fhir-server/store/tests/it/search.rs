@@ -1,21 +1,25 @@
 use super::*;
 
 /// What is asked of a handful of resources, and what is found.
-#[tokio::test]
-async fn searches_find_what_they_should() {
-    let store = fhir_store::testing::fresh().await.unwrap();
-    put(&store, "Patient", "p1", r#"{"gender":"male","birthDate":"1990-03-15","active":true,
+pub(crate) async fn searches_find_what_they_should(store: &Arc<Store>) {
+    put(store, "Patient", "p1", r#"{"gender":"male","birthDate":"1990-03-15","active":true,
         "identifier":[{"system":"http://id","value":"1"}],
         "name":[{"family":"Müller","given":["Anna","Zoë"]}],"generalPractitioner":[{"reference":"Practitioner/d"}]}"#).await;
-    put(&store, "Patient", "p2", r#"{"gender":"female","birthDate":"1990","name":[{"family":"Mwangi"}],
+    put(store, "Patient", "p2", r#"{"gender":"female","birthDate":"1990","name":[{"family":"Mwangi"}],
         "identifier":[{"system":"http://id","value":"2"}],"managingOrganization":{"identifier":{"system":"s","value":"o"}}}"#).await;
-    put(&store, "Patient", "p3", r#"{"name":[{"given":["anna_x"]}],"deceasedDateTime":"2020-01-01"}"#).await;
-    put(&store, "Observation", "o1", r#"{"status":"final","subject":{"reference":"Patient/p1"},
+    put(store, "Patient", "p3", r#"{"name":[{"given":["anna_x"]}],"deceasedDateTime":"2020-01-01"}"#).await;
+    put(store, "Observation", "o1", r#"{"status":"final","subject":{"reference":"Patient/p1"},
         "code":{"coding":[{"system":"http://l","code":"a"},{"system":"http://l","code":"b"}]},
         "effectiveDateTime":"2015-01-14T10:00:00Z","valueQuantity":{"value":5.4,"system":"http://unitsofmeasure.org","code":"mg","unit":"milligram"}}"#).await;
-    put(&store, "Observation", "o2", r#"{"status":"amended","subject":{"reference":"Patient/p2"},
+    put(
+        store,
+        "Observation",
+        "o2",
+        r#"{"status":"amended","subject":{"reference":"Patient/p2"},
         "code":{"coding":[{"system":"http://l","code":"b"}]},"effectivePeriod":{"start":"2015-01"},
-        "valueQuantity":{"value":5.44,"unit":"g"}}"#).await;
+        "valueQuantity":{"value":5.44,"unit":"g"}}"#,
+    )
+    .await;
     let rows = [
         ("Patient?_sort=_id", "p1 p2 p3"),
         ("Patient?_sort=-_id", "p3 p2 p1"),
@@ -82,22 +86,22 @@ async fn searches_find_what_they_should() {
         ("Patient?_lastUpdated=gt2020&_sort=-_lastUpdated", "p3 p2 p1"),
     ];
     for (text, found) in rows {
-        assert_eq!(search(&store, text).await, found, "{text}");
-        let counted = store.count(&all(), &query(&store, text)).await.unwrap().n;
+        assert_eq!(search(store, text).await, found, "{text}");
+        let counted = store.count(&all(), &query(store, text)).await.unwrap().n;
         assert_eq!(counted, found.split_whitespace().count() as u64, "count of {text}");
     }
 }
 
-#[tokio::test]
-async fn pages_partition_the_result_in_both_directions() {
-    let store = fhir_store::testing::fresh().await.unwrap();
+pub(crate) async fn pages_partition_the_result_in_both_directions(store: &Arc<Store>) {
     for i in 0..23 {
         let body = format!(
             r#"{{"status":"{}","effectiveDateTime":"2020-01-{:02}","code":{{"coding":[{{"system":"s","code":"c"}}]}},
             "valueQuantity":{{"value":{}}},"note":[{{"text":"x"}}]}}"#,
-            if i % 4 == 0 { "final" } else { "amended" }, 1 + i % 5, i % 7
+            if i % 4 == 0 { "final" } else { "amended" },
+            1 + i % 5,
+            i % 7
         );
-        put(&store, "Observation", &format!("o{i:02}"), &body).await;
+        put(store, "Observation", &format!("o{i:02}"), &body).await;
     }
     for text in [
         "Observation?_count=4",
@@ -109,7 +113,7 @@ async fn pages_partition_the_result_in_both_directions() {
         "Observation?_sort=_lastUpdated&_count=7",
     ] {
         let mut pages = Vec::new();
-        let mut at = query(&store, text);
+        let mut at = query(store, text);
         let last = loop {
             let page = store.search(&all(), &at).await.unwrap();
             pages.push(page.matches.iter().map(|v| v.key.id.to_string()).collect::<Vec<_>>());
@@ -119,7 +123,7 @@ async fn pages_partition_the_result_in_both_directions() {
             }
         };
         let walked: Vec<_> = pages.concat();
-        let mut whole = query(&store, text);
+        let mut whole = query(store, text);
         whole.count = 100;
         let whole = store.search(&all(), &whole).await.unwrap();
         let expected: Vec<_> = whole.matches.iter().map(|v| v.key.id.to_string()).collect();
@@ -139,13 +143,17 @@ async fn pages_partition_the_result_in_both_directions() {
     }
 }
 
-#[tokio::test]
-async fn includes_follow_references_both_ways() {
-    let store = fhir_store::testing::fresh().await.unwrap();
-    put(&store, "Patient", "p", "{}").await;
-    put(&store, "Encounter", "e", r#"{"subject":{"reference":"Patient/p"}}"#).await;
+pub(crate) async fn includes_follow_references_both_ways(store: &Arc<Store>) {
+    put(store, "Patient", "p", "{}").await;
+    put(store, "Encounter", "e", r#"{"subject":{"reference":"Patient/p"}}"#).await;
     for id in ["o1", "o2"] {
-        put(&store, "Observation", id, r#"{"subject":{"reference":"Patient/p"},"encounter":{"reference":"Encounter/e"}}"#).await;
+        put(
+            store,
+            "Observation",
+            id,
+            r#"{"subject":{"reference":"Patient/p"},"encounter":{"reference":"Encounter/e"}}"#,
+        )
+        .await;
     }
     let rows = [
         ("Observation?_include=Observation:encounter", "Encounter/e"),
@@ -154,12 +162,86 @@ async fn includes_follow_references_both_ways() {
         ("Observation?_include=Observation:patient", "Patient/p"),
         ("Patient?_revinclude=Observation:subject", "Observation/o1 Observation/o2"),
         ("Patient?_revinclude=Encounter:patient", "Encounter/e"),
-        ("Encounter?_revinclude=Observation:encounter&_include=Encounter:subject", "Observation/o1 Observation/o2 Patient/p"),
+        (
+            "Encounter?_revinclude=Observation:encounter&_include=Encounter:subject",
+            "Observation/o1 Observation/o2 Patient/p",
+        ),
     ];
     for (text, wanted) in rows {
-        let page = store.search(&all(), &query(&store, text)).await.unwrap();
+        let page = store.search(&all(), &query(store, text)).await.unwrap();
         let mut found: Vec<_> = page.included.iter().map(|v| v.key.to_string()).collect();
         found.sort();
         assert_eq!(found.join(" "), wanted, "{text}");
+    }
+}
+
+/// Only the beginning of a text that is stored in pieces, values that pass the parameter's own test, every value of
+/// a list, and what `deceased` means, decide the order.
+pub(crate) async fn sorting_goes_by_the_values_of_the_parameter(store: &Arc<Store>) {
+    let long = format!("{} {}", "m".repeat(1800), "a".repeat(1800));
+    let telecom = |first: &str, second: &str| {
+        format!(
+            r#""telecom":[{{"system":"phone","value":"{first}"}},{{"system":"email","value":"{second}"}}]"#
+        )
+    };
+    put(store, "Patient", "a", &format!(r#"{{"name":[{{"text":"{long}"}}],{}}}"#, telecom("2", "x"))).await;
+    put(
+        store,
+        "Patient",
+        "b",
+        &format!(r#"{{"name":[{{"text":"k"}}],"deceasedBoolean":false,{}}}"#, telecom("3", "1")),
+    )
+    .await;
+    put(
+        store,
+        "Patient",
+        "c",
+        &format!(r#"{{"name":[{{"text":"z"}}],"deceasedDateTime":"2015",{}}}"#, telecom("1", "y")),
+    )
+    .await;
+    put(store, "Observation", "g", r#"{"subject":{"reference":"Group/z"}}"#).await;
+    put(store, "Observation", "p", r#"{"subject":{"reference":"Patient/a"}}"#).await;
+    put(store, "SearchParameter", "s", r#"{"target":["Account","Zoo"]}"#).await;
+    put(store, "SearchParameter", "t", r#"{"target":["Basic","Yak"]}"#).await;
+    let rows = [
+        ("Patient?_sort=name", "b a c"),
+        ("Patient?_sort=-name", "c a b"),
+        ("Patient?_sort=phone", "c a b"),
+        ("Patient?_sort=email", "b a c"),
+        ("Patient?_sort=deceased,_id", "a b c"),
+        ("Patient?_sort=-deceased,_id", "c a b"),
+        ("Observation?_sort=patient", "g p"),
+        ("SearchParameter?_sort=target", "s t"),
+        ("SearchParameter?_sort=-target", "s t"),
+    ];
+    for (text, found) in rows {
+        assert_eq!(search(store, text).await, found, "{text}");
+    }
+}
+
+/// `patient` is those of `subject` that are patients, on other servers, too; an identifier may be asked for by its
+/// system.
+pub(crate) async fn references_elsewhere_and_by_identifier(store: &Arc<Store>) {
+    put(store, "Observation", "a", r#"{"subject":{"reference":"http://them/Patient/1"}}"#).await;
+    put(store, "Observation", "b", r#"{"subject":{"reference":"http://them/Group/1"}}"#).await;
+    put(
+        store,
+        "Observation",
+        "c",
+        r#"{"subject":{"type":"Patient","identifier":{"system":"s","value":"v"}}}"#,
+    )
+    .await;
+    let rows = [
+        ("Observation?subject=http://them/Group/1", "b"),
+        ("Observation?patient=http://them/Group/1", ""),
+        ("Observation?patient=http://them/Patient/1", "a"),
+        ("Observation?patient:missing=false", "a"),
+        ("Observation?subject:missing=false&_sort=_id", "a b c"),
+        ("Observation?subject:identifier=s|", "c"),
+        ("Observation?subject:identifier=v", "c"),
+        ("Observation?subject:identifier=t|", ""),
+    ];
+    for (text, found) in rows {
+        assert_eq!(search(store, text).await, found, "{text}");
     }
 }

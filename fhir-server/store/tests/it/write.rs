@@ -1,13 +1,11 @@
 use super::*;
 
-#[tokio::test]
-async fn what_is_written_is_read() {
-    let store = fhir_store::testing::fresh().await.unwrap();
+pub(crate) async fn what_is_written_is_read(store: &Arc<Store>) {
     let id = store.new_id();
     let key = Key::new("Patient", &*id);
     let body = r#"{"name":[{"family":"Ünal","given":["A","B"]}],"birthDate":"1990-03-15",
         "contained":[{"resourceType":"Organization","id":"o"}]}"#;
-    let write = next(&store, &key, Some(body), None).await;
+    let write = next(store, &key, Some(body), None).await;
     let sent = write.doc.as_ref().unwrap().root().to_value();
     let stamp = store.stamp().unwrap();
     assert_eq!(store.commit(&all(), &stamp, &[write]).await.unwrap(), Commit::Done);
@@ -18,61 +16,58 @@ async fn what_is_written_is_read() {
     assert_eq!((found.version, found.updated_at, found.method), (1, stamp.micros(), Method::Post));
 }
 
-#[tokio::test]
-async fn numbers_keep_their_text() {
-    let store = fhir_store::testing::fresh().await.unwrap();
-    for (i, number) in ["1.00", "1.5E-10", "-0.0", "1234567890123456789012345678901234", "0.000"].iter().enumerate() {
+pub(crate) async fn numbers_keep_their_text(store: &Arc<Store>) {
+    for (i, number) in
+        ["1.00", "1.5E-10", "-0.0", "1234567890123456789012345678901234", "0.000"].iter().enumerate()
+    {
         let id = format!("n{i}");
-        let key = put(&store, "Observation", &id, &format!(r#"{{"valueQuantity":{{"value":{number}}}}}"#)).await;
+        let key =
+            put(store, "Observation", &id, &format!(r#"{{"valueQuantity":{{"value":{number}}}}}"#)).await;
         let Found::Current(found) = store.read(&all(), &key).await.unwrap() else { panic!("not found") };
         let doc = Doc::parse(found.body.unwrap().to_vec(), Limits::default()).unwrap();
         assert_eq!(doc.root().get("valueQuantity").unwrap().get("value").unwrap().number(), Some(*number));
     }
 }
 
-#[tokio::test]
-async fn versions_deletion_and_recreation() {
-    let store = fhir_store::testing::fresh().await.unwrap();
-    let key = put(&store, "Patient", "a", r#"{"gender":"male"}"#).await;
-    put(&store, "Patient", "a", r#"{"gender":"female","name":[{"family":"X"}]}"#).await;
-    assert_eq!(search(&store, "Patient?gender=female").await, "a");
-    assert_eq!(search(&store, "Patient?gender=male").await, "");
-    let write = next(&store, &key, None, None).await;
+pub(crate) async fn versions_deletion_and_recreation(store: &Arc<Store>) {
+    let key = put(store, "Patient", "a", r#"{"gender":"male"}"#).await;
+    put(store, "Patient", "a", r#"{"gender":"female","name":[{"family":"X"}]}"#).await;
+    assert_eq!(search(store, "Patient?gender=female").await, "a");
+    assert_eq!(search(store, "Patient?gender=male").await, "");
+    let write = next(store, &key, None, None).await;
     assert_eq!(write.version, 3);
     let stamp = store.stamp().unwrap();
     assert_eq!(store.commit(&all(), &stamp, &[write]).await.unwrap(), Commit::Done);
     assert!(matches!(store.read(&all(), &key).await.unwrap(), Found::Deleted(v) if v.version == 3));
     for text in ["Patient?gender=female", "Patient?family=X", "Patient"] {
-        assert_eq!(search(&store, text).await, "", "{text}");
+        assert_eq!(search(store, text).await, "", "{text}");
     }
-    put(&store, "Patient", "a", r#"{"gender":"other"}"#).await;
+    put(store, "Patient", "a", r#"{"gender":"other"}"#).await;
     assert!(matches!(store.read(&all(), &key).await.unwrap(), Found::Current(v) if v.version == 4));
     for (version, gender) in [(1, "male"), (2, "female"), (4, "other")] {
-        let Found::Current(found) = store.vread(&all(), &key, version).await.unwrap() else { panic!("{version}") };
+        let Found::Current(found) = store.vread(&all(), &key, version).await.unwrap() else {
+            panic!("{version}")
+        };
         assert!(String::from_utf8_lossy(&found.body.unwrap()).contains(gender));
     }
     assert!(matches!(store.vread(&all(), &key, 3).await.unwrap(), Found::Deleted(_)));
     assert!(matches!(store.vread(&all(), &key, 9).await.unwrap(), Found::Never));
 }
 
-#[tokio::test]
-async fn a_stale_write_writes_nothing() {
-    let store = fhir_store::testing::fresh().await.unwrap();
-    let key = put(&store, "Patient", "a", r#"{"gender":"male"}"#).await;
-    let first = next(&store, &key, Some(r#"{"gender":"female"}"#), None).await;
-    let second = next(&store, &key, Some(r#"{"gender":"other"}"#), None).await;
-    let other = next(&store, &Key::new("Patient", "b"), Some("{}"), None).await;
+pub(crate) async fn a_stale_write_writes_nothing(store: &Arc<Store>) {
+    let key = put(store, "Patient", "a", r#"{"gender":"male"}"#).await;
+    let first = next(store, &key, Some(r#"{"gender":"female"}"#), None).await;
+    let second = next(store, &key, Some(r#"{"gender":"other"}"#), None).await;
+    let other = next(store, &Key::new("Patient", "b"), Some("{}"), None).await;
     let stamp = store.stamp().unwrap();
     assert_eq!(store.commit(&all(), &stamp, &[first]).await.unwrap(), Commit::Done);
     let stamp = store.stamp().unwrap();
     assert_eq!(store.commit(&all(), &stamp, &[second, other]).await.unwrap(), Commit::Stale);
     assert!(matches!(store.read(&all(), &Key::new("Patient", "b")).await.unwrap(), Found::Never));
-    assert_eq!(search(&store, "Patient?gender=female").await, "a");
+    assert_eq!(search(store, "Patient?gender=female").await, "a");
 }
 
-#[tokio::test]
-async fn one_of_many_claimants_wins() {
-    let store = fhir_store::testing::fresh().await.unwrap();
+pub(crate) async fn one_of_many_claimants_wins(store: &Arc<Store>) {
     for round in 0..20 {
         let mut tasks = Vec::new();
         for racer in 0..6 {
@@ -98,26 +93,27 @@ async fn one_of_many_claimants_wins() {
     }
 }
 
-#[tokio::test]
-async fn many_writes_are_one_transaction() {
-    let store = fhir_store::testing::fresh().await.unwrap();
-    let old = put(&store, "Patient", "old", r#"{"gender":"male","name":[{"family":"Old"}]}"#).await;
-    let gone = put(&store, "Patient", "gone", r#"{"gender":"male"}"#).await;
+pub(crate) async fn many_writes_are_one_transaction(store: &Arc<Store>) {
+    let old = put(store, "Patient", "old", r#"{"gender":"male","name":[{"family":"Old"}]}"#).await;
+    let gone = put(store, "Patient", "gone", r#"{"gender":"male"}"#).await;
     let mut writes = vec![
-        next(&store, &old, Some(r#"{"gender":"female","name":[{"family":"New"}]}"#), None).await,
-        next(&store, &gone, None, None).await,
+        next(store, &old, Some(r#"{"gender":"female","name":[{"family":"New"}]}"#), None).await,
+        next(store, &gone, None, None).await,
     ];
     for i in 0..300 {
         let key = Key::new("Observation", store.new_id());
-        let body = format!(r#"{{"subject":{{"reference":"Patient/old"}},"valueQuantity":{{"value":{i}}},
-            "effectiveDateTime":"2020-01-01","code":{{"coding":[{{"system":"s","code":"c{}"}}]}}}}"#, i % 3);
-        writes.push(next(&store, &key, Some(&body), None).await);
+        let body = format!(
+            r#"{{"subject":{{"reference":"Patient/old"}},"valueQuantity":{{"value":{i}}},
+            "effectiveDateTime":"2020-01-01","code":{{"coding":[{{"system":"s","code":"c{}"}}]}}}}"#,
+            i % 3
+        );
+        writes.push(next(store, &key, Some(&body), None).await);
     }
     let stamp = store.stamp().unwrap();
     assert_eq!(store.commit(&all(), &stamp, &writes).await.unwrap(), Commit::Done);
-    assert_eq!(search(&store, "Patient?family=new").await, "old");
-    assert_eq!(search(&store, "Patient?family=old").await, "");
-    assert_eq!(search(&store, "Patient?gender=male").await, "");
+    assert_eq!(search(store, "Patient?family=new").await, "old");
+    assert_eq!(search(store, "Patient?family=old").await, "");
+    assert_eq!(search(store, "Patient?gender=male").await, "");
     let count = |text: &'static str| {
         let store = store.clone();
         async move { store.count(&all(), &query(&store, text)).await.unwrap().n }

@@ -1,0 +1,211 @@
+//! Searches compared with brute force: thousands of random questions to the R4 examples, answered by the store and
+//! by an evaluator that shares nothing with it but the parser and FHIRPath.
+//!
+//! `CARI_BRUTE_QUERIES` says how many; `CARI_SEED` repeats the questions of a run that failed.
+
+mod ask;
+mod corpus;
+mod matches;
+mod order;
+mod random;
+mod when;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ask::Question;
+use corpus::Corpus;
+use fhir_model::Key;
+use fhir_search::{ParseCx, Query};
+use fhir_store::Store;
+use random::Random;
+
+use super::all;
+
+const QUERIES: usize = 2000;
+/// Of the questions, those that are other ones each time.
+const NEW_PERCENT: usize = 20;
+/// Failures that are shown.
+const SHOWN_MAX: usize = 15;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_finds_what_brute_force_finds() {
+    let store = fhir_store::testing::fresh().await.unwrap();
+    let Some(corpus) = Corpus::load(&store).await else { return };
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let queries = number("CARI_BRUTE_QUERIES").map_or(QUERIES, |n| n as usize);
+    let runs = match number("CARI_SEED") {
+        Some(seed) => vec![(seed, queries)],
+        None => {
+            let new = queries * NEW_PERCENT / 100;
+            let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+            vec![(1, queries - new), (seed, new)]
+        }
+    };
+    for (seed, queries) in runs {
+        println!("CARI_SEED={seed} CARI_BRUTE_QUERIES={queries}");
+        let mut random = Random::new(seed);
+        let mut tally = Tally::default();
+        for _ in 0..queries {
+            let question = ask::question(&mut random, &corpus, store.registry());
+            if let Err(why) = ask_both(&question, &mut random, &store, &corpus, &mut tally).await {
+                tally.wrong.push(format!("{question}\n    {why}"));
+            }
+        }
+        println!("{tally:?}");
+        let shown: Vec<_> = tally.wrong.iter().take(SHOWN_MAX).cloned().collect();
+        assert!(
+            shown.is_empty(),
+            "seed {seed}: {} disagree, such as\n{}",
+            tally.wrong.len(),
+            shown.join("\n")
+        );
+        // Questions that find nothing show little.
+        assert!(tally.refused * 20 < queries, "{} of {queries} are refused", tally.refused);
+        assert!(tally.found_some * 3 > queries, "only {} of {queries} find anything", tally.found_some);
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    asked: usize,
+    refused: usize,
+    found_some: usize,
+    found: usize,
+    pages: usize,
+    refusals: Vec<String>,
+    wrong: Vec<String>,
+}
+
+impl std::fmt::Debug for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tally { asked, refused, found_some, found, pages, refusals, wrong } = self;
+        write!(
+            f,
+            "{asked} asked, {refused} refused, {found_some} found {found} in all, {pages} pages, {} disagree",
+            wrong.len()
+        )?;
+        refusals.iter().take(5).try_for_each(|text| write!(f, "\n  refused: {text}"))
+    }
+}
+
+/// Asks the store and brute force; an error says how they differ.
+async fn ask_both(
+    question: &Question,
+    random: &mut Random,
+    store: &Arc<Store>,
+    corpus: &Corpus,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    tally.asked += 1;
+    let query = match parse(question, store) {
+        Ok(query) => query,
+        Err(why) => {
+            tally.refused += 1;
+            tally.refusals.push(format!("{question}: {why}"));
+            return Ok(());
+        }
+    };
+    let type_name = &*question.type_name;
+    let resources = corpus.of(type_name);
+    let positions: HashMap<&str, usize> =
+        resources.iter().enumerate().map(|(i, r)| (&*r.key.id, i)).collect();
+    let filters: Vec<Vec<bool>> =
+        query.filters.iter().map(|f| matches::matches(f, type_name, corpus)).collect();
+    let wanted: Vec<usize> = (0..resources.len()).filter(|i| filters.iter().all(|f| f[*i])).collect();
+
+    let page = store.search(&all(), &query).await.map_err(|e| format!("{e:?}"))?;
+    let ids: Vec<String> = page.matches.iter().map(|v| v.key.id.to_string()).collect();
+    let order: Vec<usize> = ids
+        .iter()
+        .map(|id| positions.get(&**id).copied().ok_or(format!("{id} was deleted")))
+        .collect::<Result<_, _>>()?;
+    let mut found = order.clone();
+    found.sort_unstable();
+    if found != wanted {
+        let show = |these: &[usize], without: &[usize]| {
+            let only = these.iter().filter(|i| !without.contains(i)).map(|i| &*resources[*i].key.id);
+            only.take(5).collect::<Vec<_>>().join(" ")
+        };
+        return Err(format!(
+            "the store finds {}, brute force {}; only the store: {}; only brute force: {}",
+            found.len(),
+            wanted.len(),
+            show(&found, &wanted),
+            show(&wanted, &found)
+        ));
+    }
+    tally.found += found.len();
+    tally.found_some += usize::from(!found.is_empty());
+    let total = store.count(&all(), &query).await.map_err(|e| format!("{e:?}"))?;
+    if total.n != wanted.len() as u64 || page.total.is_none_or(|t| t.n != total.n || !t.exact) {
+        return Err(format!("{} match, {total:?} are counted, {:?} are said", wanted.len(), page.total));
+    }
+    let keys: Vec<_> =
+        query.sort.iter().map(|s| (s.descending, order::values(s, type_name, corpus))).collect();
+    for pair in order.windows(2) {
+        if order::compare(&keys, pair[0], pair[1]).is_gt() {
+            let show = |at: usize| {
+                format!("{} {:?}", resources[at].key.id, keys.iter().map(|(_, v)| &v[at]).collect::<Vec<_>>())
+            };
+            return Err(format!("out of order: {}, then {}", show(pair[0]), show(pair[1])));
+        }
+    }
+    if !ids.is_empty() && random.chance(40) {
+        let size = random.below(ids.len()) + 1;
+        walk_pages(query, size.max(ids.len() / 8), &ids, store, tally).await?;
+    }
+    Ok(())
+}
+
+/// Pages partition the result, in its order, forth and back.
+async fn walk_pages(
+    mut query: Query,
+    size: usize,
+    ids: &[String],
+    store: &Arc<Store>,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    query.count = size;
+    let mut pages = Vec::new();
+    let last = loop {
+        let page = store.search(&all(), &query).await.map_err(|e| format!("{e:?}"))?;
+        tally.pages += 1;
+        pages.push(page.matches.iter().map(|v| v.key.id.to_string()).collect::<Vec<_>>());
+        match page.next.clone() {
+            Some(next) if pages.len() <= ids.len() => query.cursor = Some(next),
+            _ => break page,
+        }
+    };
+    if pages.concat() != ids {
+        return Err(format!("pages of {size} are {pages:?}, the whole is {ids:?}"));
+    }
+    let mut at = last;
+    for wanted in pages.iter().rev().skip(1) {
+        query.cursor = at.previous.clone();
+        at = store.search(&all(), &query).await.map_err(|e| format!("{e:?}"))?;
+        tally.pages += 1;
+        let found: Vec<_> = at.matches.iter().map(|v| v.key.id.to_string()).collect();
+        if found != *wanted {
+            return Err(format!("the page before has {found:?}, not {wanted:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn parse(question: &Question, store: &Arc<Store>) -> fhir_model::Result<Query> {
+    let cx = ParseCx {
+        strict: true,
+        base: "",
+        now: store.now(),
+        count_default: 1000,
+        count_max: 1000,
+        values_max: 100,
+        secret: store.secret(),
+    };
+    let query = Query::parse(store.registry(), &question.type_name, &question.pairs, &cx)?;
+    match &question.compartment {
+        Some(patient) => query.in_compartment(store.registry(), &Key::new("Patient", patient.as_str())),
+        None => Ok(query),
+    }
+}

@@ -1,0 +1,284 @@
+//! Random questions: parameters, modifiers and prefixes at random, values from the data, some of them changed a
+//! little so that they just miss.
+
+use std::sync::Arc;
+
+use fhir_search::parameters::ParameterKind;
+use fhir_search::registry::{Param, Registry};
+
+use super::corpus::{Corpus, One};
+use super::matches::{folded, local, quantities, target_text, texts, tokens};
+use super::random::Random;
+use super::when;
+
+/// A search as a client writes it: type, pairs, and sometimes a Patient in whose compartment it is.
+pub(super) struct Question {
+    pub(super) type_name: String,
+    pub(super) pairs: Vec<(String, String)>,
+    pub(super) compartment: Option<String>,
+}
+
+impl std::fmt::Display for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let pairs: Vec<_> = self.pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if let Some(patient) = &self.compartment {
+            write!(f, "Patient/{patient}/")?;
+        }
+        write!(f, "{}?{}", self.type_name, pairs.join("&"))
+    }
+}
+
+const PREFIXES: &[&str] = &["", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"];
+/// Longest text that is asked for.
+const TEXT_CHARS_MAX: usize = 60;
+
+pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry) -> Question {
+    let types = corpus.types();
+    let mut type_name = *random.pick(&types).unwrap();
+    // There are more types with a handful of examples than with many.
+    if random.chance(50) {
+        type_name = types
+            .iter()
+            .copied()
+            .filter(|t| corpus.of(t).len() > 20)
+            .nth(random.below(12))
+            .unwrap_or(type_name);
+    }
+    let params = registry.of(type_name).unwrap().params();
+    // Filters that ask for values of the same resource find something together.
+    let same = random.chance(70).then(|| random.below(corpus.of(type_name).len()));
+    let mut pairs = Vec::new();
+    for _ in 0..[0, 1, 1, 1, 2, 2, 3][random.below(7)] {
+        pairs.extend(pair(random, corpus, type_name, params, same));
+    }
+    if random.chance(50) {
+        let sorts: Vec<String> = (0..1 + random.below(3)).filter_map(|_| sort(random, params)).collect();
+        if !sorts.is_empty() {
+            pairs.push(("_sort".to_owned(), sorts.join(",")));
+        }
+    }
+    let in_compartment = random.chance(4)
+        && registry.compartments().for_resource("Patient", type_name).is_some_and(|c| !c.is_empty());
+    let compartment =
+        in_compartment.then(|| random.pick(corpus.of("Patient")).map(|p| p.key.id.to_string())).flatten();
+    Question { type_name: type_name.to_owned(), pairs, compartment }
+}
+
+fn sort(random: &mut Random, params: &[Arc<Param>]) -> Option<String> {
+    let code = match random.below(8) {
+        0 => "_id",
+        1 => "_lastUpdated",
+        _ => &random.pick(params)?.code,
+    };
+    Some(format!("{}{code}", if random.chance(50) { "-" } else { "" }))
+}
+
+fn pair(
+    random: &mut Random,
+    corpus: &Corpus,
+    type_name: &str,
+    params: &[Arc<Param>],
+    same: Option<usize>,
+) -> Option<(String, String)> {
+    let resources = corpus.of(type_name);
+    let at = |random: &mut Random| same.unwrap_or_else(|| random.below(resources.len()));
+    if random.chance(3) {
+        let mut ids = Vec::new();
+        for _ in 0..1 + random.below(3) {
+            let at = at(random);
+            ids.push(changed(random, &resources[at].key.id, 20));
+        }
+        return Some(("_id".to_owned(), ids.join(",")));
+    }
+    if random.chance(3) {
+        let instant = when::text(resources[at(random)].updated_at);
+        let cut = &instant[..[10, 16, 19, 27][random.below(4)]];
+        let zone = if cut.len() > 10 && cut.len() < 27 { "Z" } else { "" };
+        return Some(("_lastUpdated".to_owned(), format!("{}{cut}{zone}", random.pick(PREFIXES)?)));
+    }
+    // A parameter that the resource has, if one is found soon.
+    let mut param = random.pick(params)?;
+    for _ in 0..12 {
+        if !corpus.values(type_name, param, true)[at(random)].is_empty() {
+            break;
+        }
+        param = random.pick(params)?;
+    }
+    if random.chance(8) {
+        return Some((format!("{}:missing", param.code), random.chance(50).to_string()));
+    }
+    let all = corpus.values(type_name, param, true);
+    let having: Vec<&Vec<One>> = all.iter().filter(|values| !values.is_empty()).collect();
+    let mut modifier = String::new();
+    let mut terms = Vec::new();
+    for i in 0..[1, 1, 1, 2, 3][random.below(5)] {
+        let own = same.map(|s| &all[s]).filter(|values| i == 0 && !values.is_empty());
+        let values = match own {
+            Some(values) => values,
+            None => random.pick(&having)?,
+        };
+        let value = random.pick(values)?;
+        let (with, term) = term(random, param, value)?;
+        match i {
+            0 => modifier = with,
+            _ if with != modifier => continue,
+            _ => {}
+        }
+        terms.push(term);
+    }
+    Some((format!("{}{modifier}", param.code), terms.join(",")))
+}
+
+/// A modifier (with its colon) and a value, escaped.
+fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, String)> {
+    let (node, kind) = match value {
+        One::Truth(truth) => return Some((random_not(random), truth.to_string())),
+        One::Node(node, kind) => (*node, &**kind),
+    };
+    let none = String::new();
+    match param.kind {
+        ParameterKind::Token => Some((random_not(random), token(random, kind, node)?)),
+        ParameterKind::String => {
+            let all = texts(kind, node);
+            let text = random.pick(&all)?;
+            let modifier = [":exact", ":contains", "", ""][random.below(4)];
+            Some((modifier.to_owned(), string(random, text, modifier)))
+        }
+        ParameterKind::Uri => Some((none, escaped(&changed(random, &node.str()?, 10)))),
+        ParameterKind::Date => {
+            let mut written = Vec::new();
+            dates(node, &mut written);
+            let text = random.pick(&written)?.clone();
+            Some((none, format!("{}{}", random.pick(PREFIXES)?, date(random, &text))))
+        }
+        ParameterKind::Number => {
+            Some((none, format!("{}{}", random.pick(PREFIXES)?, number(random, node.number()?))))
+        }
+        ParameterKind::Quantity => {
+            let all = quantities(kind, node);
+            let quantity = random.pick(&all)?;
+            let unit = match random.below(4) {
+                0 => format!("|{}|{}", escaped(&quantity.system), escaped(&quantity.code)),
+                1 => format!("||{}", escaped(&quantity.unit)),
+                2 => format!("||{}", escaped(&quantity.code)),
+                _ => none.clone(),
+            };
+            Some((none, format!("{}{}{unit}", random.pick(PREFIXES)?, number(random, &quantity.number))))
+        }
+        ParameterKind::Reference => {
+            if let Some(identifier) = node.get("identifier") {
+                return Some((":identifier".to_owned(), token(random, "Identifier", identifier)?));
+            }
+            // What is contained cannot be asked for.
+            let text = target_text(node).filter(|text| !text.starts_with('#'))?;
+            Some(match (local(&text), random.below(3)) {
+                (Some((_, id)), 0) => (none, changed(random, id, 10)),
+                (Some((kind, id)), 1) => (format!(":{kind}"), id.to_owned()),
+                _ => (none, escaped(&changed(random, &text, 10))),
+            })
+        }
+        ParameterKind::Composite | ParameterKind::Special => None,
+    }
+}
+
+fn random_not(random: &mut Random) -> String {
+    if random.chance(15) { ":not".to_owned() } else { String::new() }
+}
+
+fn token(random: &mut Random, kind: &str, node: fhir_model::json::Ref<'_>) -> Option<String> {
+    let all = tokens(kind, node);
+    let (system, code) = random.pick(&all)?;
+    let code = code.as_ref().map(|code| escaped(&changed(random, code, 8)));
+    Some(match (system.clone().flatten().map(|s| escaped(&s)), code, random.below(8)) {
+        (Some(system), None, _) | (Some(system), Some(_), 0) => format!("{system}|"),
+        (_, Some(code), 1) => format!("|{code}"),
+        (_, Some(code), 2 | 3) => code,
+        (Some(system), Some(code), _) => format!("{system}|{code}"),
+        (None, Some(code), _) => code,
+        (None, None, _) => return None,
+    })
+}
+
+fn string(random: &mut Random, text: &str, modifier: &str) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    let from = if modifier == ":contains" { random.below(letters.len().max(1)) } else { 0 };
+    let rest = letters.len() - from.min(letters.len());
+    let length = if random.chance(30) { rest } else { 1 + random.below(rest.max(1)) };
+    let whole = modifier == ":exact" && random.chance(70);
+    let part: String = match whole {
+        true => text.to_owned(),
+        false => letters.into_iter().skip(from).take(length.min(TEXT_CHARS_MAX)).collect(),
+    };
+    let part = match random.below(5) {
+        0 => part.to_uppercase(),
+        1 => folded(&part),
+        2 => changed(random, &part, 30),
+        _ => part,
+    };
+    // A value of nothing is no value.
+    if part.trim().is_empty() { "x".to_owned() } else { escaped(&part) }
+}
+
+/// All that looks like a date within a value.
+fn dates(node: fhir_model::json::Ref<'_>, found: &mut Vec<String>) {
+    let is_date = |text: &str| text.len() >= 4 && text.bytes().take(4).all(|b| b.is_ascii_digit());
+    found.extend(node.str().filter(|text| is_date(text)).map(|text| text.into_owned()));
+    node.children().for_each(|child| dates(child, found));
+}
+
+fn date(random: &mut Random, text: &str) -> String {
+    let cut = match random.below(5) {
+        0 => text.get(..4),
+        1 => text.get(..7),
+        2 => text.get(..10),
+        3 => text.get(..16).filter(|_| text.len() > 16),
+        _ => None,
+    };
+    let mut text = cut.unwrap_or(text).to_owned();
+    if random.chance(25) {
+        // The last digit of the year, month or day.
+        let at = [3, 6, 9][random.below(3)].min(text.len().min(10) - 1);
+        let digit = char::from(b'1' + random.below(if at == 6 { 2 } else { 8 }) as u8);
+        text.replace_range(at..=at, &digit.to_string());
+    }
+    text
+}
+
+fn number(random: &mut Random, digits: &str) -> String {
+    let mut text = digits.to_owned();
+    match random.below(4) {
+        0 => {
+            // Fewer digits mean a wider range.
+            let keep = 1 + random.below(text.len());
+            text.truncate(keep);
+            text = text.trim_end_matches(['.', '-', 'e', 'E']).to_owned();
+        }
+        1 if !text.contains(['e', 'E']) => text.push_str(if text.contains('.') { "0" } else { ".0" }),
+        _ => {}
+    }
+    if text.is_empty() { digits.to_owned() } else { text }
+}
+
+/// So many times in a hundred another text that looks like it.
+fn changed(random: &mut Random, text: &str, percent: usize) -> String {
+    if !random.chance(percent) {
+        return text.to_owned();
+    }
+    match random.below(4) {
+        0 => text.to_uppercase(),
+        1 => format!("{text}x"),
+        2 => text.chars().skip(1).collect(),
+        _ => text.chars().rev().collect(),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if matches!(c, '\\' | ',' | '|' | '$') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}

@@ -1,0 +1,184 @@
+//! The R4 examples, in the store and in memory, and the values FHIRPath finds in them.
+
+#[path = "../../../../../search-params/tests/package/mod.rs"]
+mod package;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use fhir_model::Key;
+use fhir_model::fhirpath::{Context, Item, Value, evaluate, parse};
+use fhir_model::json::{Doc, Limits, Ref};
+use fhir_profiles::Definitions;
+use fhir_search::registry::Param;
+use fhir_store::{Commit, Found, Method, Store, Write};
+
+use crate::all;
+
+/// Larger resources slow the test down and show nothing that others do not.
+const BYTES_MAX: usize = 200_000;
+/// Most resources of one type: there are 1,400 search parameters among the examples.
+const OF_A_TYPE_MAX: usize = 150;
+/// Resources in one transaction.
+const BATCH: usize = 200;
+/// Every so many resources one is first written with the body of another, and updated; and one is deleted.
+const UPDATE_EVERY: usize = 7;
+const DELETE_EVERY: usize = 53;
+
+pub(super) struct Resource {
+    pub(super) key: Key,
+    pub(super) updated_at: i64,
+    /// The body holds a number that JSONB would not give back as it is written.
+    pub(super) packed: bool,
+    doc: &'static Doc,
+}
+
+/// One value of a parameter in a resource.
+#[derive(Clone)]
+pub(super) enum One {
+    /// A node and its FHIR type.
+    Node(Ref<'static>, Box<str>),
+    /// What an expression computed.
+    Truth(bool),
+}
+
+type Values = Rc<Vec<Vec<One>>>;
+
+/// Type and code, and whether all targets count.
+type Asked = (Box<str>, Box<str>, bool);
+
+pub(super) struct Corpus {
+    definitions: &'static Definitions,
+    types: BTreeMap<Box<str>, Vec<Resource>>,
+    values: RefCell<HashMap<Asked, Values>>,
+}
+
+impl Corpus {
+    /// Writes the examples to the store; none when the package is not here.
+    pub(super) async fn load(store: &Arc<Store>) -> Option<Corpus> {
+        let chosen = choose()?;
+        // The tree is looked at until the process ends.
+        let definitions: &'static Arc<Definitions> =
+            Box::leak(Box::new(store.registry().definitions().clone()));
+        let mut corpus = Corpus { definitions, types: BTreeMap::new(), values: RefCell::default() };
+        for batch in chosen.chunks(BATCH) {
+            let twins = batch
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| i.is_multiple_of(UPDATE_EVERY) || i.is_multiple_of(DELETE_EVERY));
+            let first: Vec<_> =
+                twins.clone().map(|(i, (key, text))| (key, other(batch, i).unwrap_or(text))).collect();
+            commit(store, first.iter().map(|(key, text)| (*key, Some(text.as_str())))).await;
+            let gone = |i: usize| i.is_multiple_of(DELETE_EVERY);
+            let second =
+                batch.iter().enumerate().map(|(i, (key, text))| (key, (!gone(i)).then_some(text.as_str())));
+            let updated_at = commit(store, second).await;
+            for (_, (key, text)) in batch.iter().enumerate().filter(|(i, _)| !gone(*i)) {
+                let doc: &'static Doc =
+                    Box::leak(Box::new(Doc::parse(text.as_str(), Limits::default()).unwrap()));
+                let of_type = corpus.types.entry(key.type_name.clone()).or_default();
+                of_type.push(Resource {
+                    key: key.clone(),
+                    updated_at,
+                    packed: has_exponent(doc.root()),
+                    doc,
+                });
+            }
+        }
+        Some(corpus)
+    }
+
+    pub(super) fn types(&self) -> Vec<&str> {
+        self.types.keys().map(|t| &**t).collect()
+    }
+
+    pub(super) fn of(&self, type_name: &str) -> &[Resource] {
+        &self.types[type_name]
+    }
+
+    /// The values of a parameter in all resources of a type, in their order. `targets`: whatever a reference points
+    /// at, without looking whether it is of the type that the expression asks for.
+    pub(super) fn values(&self, type_name: &str, param: &Param, targets: bool) -> Values {
+        let key = (Box::from(type_name), param.code.clone(), targets);
+        if let Some(known) = self.values.borrow().get(&key) {
+            return known.clone();
+        }
+        let mut text = param.definition.expression_for(type_name).unwrap().into_owned();
+        const WHERE: &str = ".where(resolve() is ";
+        while let Some(at) = text.find(WHERE).filter(|_| targets) {
+            let close = at + text[at + WHERE.len()..].find(')').unwrap() + WHERE.len();
+            text.replace_range(at..=close, "");
+        }
+        let expr = parse(&text).unwrap();
+        let find = |resource: &Resource| {
+            let root = resource.doc.root();
+            let cx = Context::new(self.definitions, root).as_filters();
+            let items = evaluate(&expr, Item::resource(root), &cx).unwrap_or_else(|e| panic!("{text}: {e}"));
+            let found = items.iter().filter_map(|item| match item {
+                Item::Node(node) => Some(One::Node(node.json()?, item.type_name().into())),
+                Item::Value(Value::Boolean(truth)) => Some(One::Truth(*truth)),
+                Item::Value(_) => None,
+            });
+            found.collect()
+        };
+        let found: Values = Rc::new(self.of(type_name).iter().map(find).collect());
+        self.values.borrow_mut().insert(key, found.clone());
+        found
+    }
+}
+
+/// Keys and texts, each key once, in an order that mixes the types.
+fn choose() -> Option<Vec<(Key, String)>> {
+    let examples = package::examples();
+    let mut chosen = Vec::new();
+    let (mut seen, mut counts) = (HashSet::new(), HashMap::<Box<str>, usize>::new());
+    for (_, bytes) in examples.into_iter().filter(|(_, bytes)| bytes.len() < BYTES_MAX) {
+        let text = String::from_utf8(bytes).unwrap();
+        let doc = Doc::parse(text.as_str(), Limits::default()).unwrap();
+        let (Some(type_name), Some(id)) = (doc.root().get_str("resourceType"), doc.root().get_str("id"))
+        else {
+            continue;
+        };
+        let key = Key::new(&*type_name, &*id);
+        let count = counts.entry(key.type_name.clone()).or_default();
+        if *count < OF_A_TYPE_MAX && seen.insert(key.clone()) {
+            *count += 1;
+            chosen.push((key, text));
+        }
+    }
+    (!chosen.is_empty()).then_some(chosen)
+}
+
+/// The text of another resource of the same type.
+fn other(batch: &[(Key, String)], at: usize) -> Option<&String> {
+    let type_name = &batch[at].0.type_name;
+    batch.iter().skip(at + 1).find(|(key, _)| key.type_name == *type_name).map(|(_, text)| text)
+}
+
+/// Writes all in one transaction; no text deletes. Gives their `lastUpdated`.
+async fn commit<'a>(store: &Arc<Store>, texts: impl Iterator<Item = (&'a Key, Option<&'a str>)>) -> i64 {
+    let mut writes = Vec::new();
+    for (key, text) in texts {
+        let before = store.read(&all(), key).await.unwrap();
+        let version = before.last_version() + 1;
+        let method = match (&before, text) {
+            (Found::Never | Found::Deleted(_), None) => panic!("{key} is not there"),
+            (_, None) => Method::Delete,
+            _ => Method::Put,
+        };
+        let doc = text.map(|text| Doc::parse(text, Limits::default()).unwrap());
+        writes.push(Write { key: key.clone(), before, version, method, doc, claim: None });
+    }
+    let stamp = store.stamp().unwrap();
+    assert_eq!(store.commit(&all(), &stamp, &writes).await.unwrap(), Commit::Done);
+    stamp.micros()
+}
+
+fn has_exponent(value: Ref<'_>) -> bool {
+    let inexact = |n: &str| {
+        n.contains(['e', 'E']) || (n.starts_with('-') && n.trim_matches(['-', '0', '.']).is_empty())
+    };
+    value.number().is_some_and(inexact) || value.children().any(has_exponent)
+}

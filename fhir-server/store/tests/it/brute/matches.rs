@@ -1,0 +1,256 @@
+//! Whether a resource matches a filter, read from <https://hl7.org/fhir/R4/search.html> and written without any of
+//! the code that makes index rows or SQL.
+
+use fhir_model::Key;
+use fhir_model::json::Ref;
+use fhir_search::parameters::ParameterKind;
+use fhir_search::prefix::Prefix;
+use fhir_search::quantity::Unit;
+use fhir_search::query::{Filter, Modifier, Subject, Term};
+use fhir_search::registry::Param;
+use fhir_search::token::System;
+use fhir_search::{date, number, reference, token};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use super::corpus::{Corpus, One};
+use super::when;
+
+/// For each resource of the type, whether the filter holds.
+pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<bool> {
+    let resources = corpus.of(type_name);
+    match &filter.subject {
+        Subject::Id => {
+            let is = |key: &Key| filter.terms.iter().any(|t| matches!(t, Term::Id(id) if **id == *key.id));
+            resources.iter().map(|r| is(&r.key)).collect()
+        }
+        Subject::LastUpdated => {
+            let is = |at: i64| filter.terms.iter().any(|t| matches!(t, Term::Date(t) if date(t, at, at)));
+            resources.iter().map(|r| is(r.updated_at)).collect()
+        }
+        Subject::Param(param) => {
+            let any_target = filter.modifier == Modifier::Identifier;
+            let values = corpus.values(type_name, param, any_target);
+            let holds =
+                |values: &Vec<One>| filter.terms.iter().any(|t| term(t, &filter.modifier, param, values));
+            values.iter().map(|v| holds(v) != (filter.modifier == Modifier::Not)).collect()
+        }
+        Subject::Compartment(params) => {
+            let each: Vec<_> = params.iter().map(|p| (p, corpus.values(type_name, p, false))).collect();
+            let holds = |i: usize, t: &Term| each.iter().any(|(p, v)| term(t, &Modifier::None, p, &v[i]));
+            (0..resources.len()).map(|i| filter.terms.iter().any(|t| holds(i, t))).collect()
+        }
+    }
+}
+
+fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool {
+    if let Term::Flag(missing) = term {
+        return values.iter().any(|v| has_value(v, param)) != *missing;
+    }
+    values.iter().any(|value| match (value, term) {
+        (One::Truth(truth), Term::Token(t)) => {
+            t.code.as_deref() == Some(if *truth { "true" } else { "false" })
+        }
+        (One::Truth(_), _) => false,
+        (One::Node(node, kind), term) => match term {
+            Term::Token(t) if *modifier == Modifier::Identifier => {
+                node.get("identifier").is_some_and(|i| token(t, "Identifier", i, param))
+            }
+            Term::Token(t) => token(t, kind, *node, param),
+            Term::Reference(t) => reference(t, *node, param),
+            Term::Text(text) if param.kind == ParameterKind::Uri => {
+                node.str().is_some_and(|t| t == text.as_str())
+            }
+            Term::Text(text) => texts(kind, *node).iter().any(|value| string(text, modifier, value)),
+            Term::Date(t) => when::span(kind, *node).is_some_and(|(low, high)| date(t, low, high)),
+            Term::Number(t) => node.number().is_some_and(|n| number(t, n.parse().unwrap())),
+            Term::Quantity(t) => {
+                quantities(kind, *node).iter().any(|q| number(&t.number, q.value) && unit(&t.unit, q))
+            }
+            Term::Id(_) | Term::Flag(_) => false,
+        },
+    })
+}
+
+/// "have a value for the parameter": something that the parameter could be found by.
+fn has_value(value: &One, param: &Param) -> bool {
+    let One::Node(node, kind) = value else { return true };
+    match param.kind {
+        ParameterKind::Token => !tokens(kind, *node).is_empty(),
+        ParameterKind::Reference => {
+            let identifier =
+                node.get("identifier").is_some_and(|i| i.get("value").is_some() || i.get("system").is_some());
+            target_text(*node).is_some_and(|t| !t.starts_with('#'))
+                || (identifier && param.only_target.is_none())
+        }
+        ParameterKind::String => !texts(kind, *node).is_empty(),
+        ParameterKind::Date => when::span(kind, *node).is_some(),
+        ParameterKind::Number => node.number().is_some(),
+        ParameterKind::Quantity => !quantities(kind, *node).is_empty(),
+        _ => node.str().is_some(),
+    }
+}
+
+/// System and code of each coding; a code that has no place for a system has `None` twice over.
+pub(super) fn tokens(kind: &str, node: Ref<'_>) -> Vec<(Option<Option<String>>, Option<String>)> {
+    let text = |node: Ref<'_>, name: &str| node.get_str(name).map(|t| t.into_owned());
+    let pair = |node: Ref<'_>, code: &str| (Some(text(node, "system")), text(node, code));
+    let found = match kind {
+        "CodeableConcept" => {
+            node.get("coding").into_iter().flat_map(Ref::items).map(|c| pair(c, "code")).collect()
+        }
+        "Coding" => vec![pair(node, "code")],
+        "Identifier" | "ContactPoint" => vec![pair(node, "value")],
+        _ => {
+            let code = node.str().map(|t| t.into_owned()).or_else(|| node.bool().map(|b| b.to_string()));
+            vec![(None, code)]
+        }
+    };
+    let is_something = |(system, code): &(Option<Option<String>>, Option<String>)| {
+        code.is_some() || matches!(system, Some(Some(_)))
+    };
+    found.into_iter().filter(is_something).collect()
+}
+
+fn token(term: &token::Term, kind: &str, node: Ref<'_>, param: &Param) -> bool {
+    tokens(kind, node).iter().any(|(system, code)| {
+        let code_fits = term.code.is_none() || term.code == *code;
+        let system_fits = match (&term.system, system) {
+            (System::Any, _) | (System::None, None | Some(None)) => true,
+            (System::None, Some(Some(_))) | (System::Is(_), Some(None)) => false,
+            (System::Is(wanted), Some(Some(system))) => wanted == system,
+            // "the system is implied": by the binding, where there is one.
+            (System::Is(wanted), None) => {
+                let implied = |i: &fhir_search::registry::Index| {
+                    i.implied_system.as_deref().is_none_or(|s| s == wanted)
+                };
+                term.code.is_some() && param.indexes.iter().any(|i| i.plain && implied(i))
+            }
+        };
+        code_fits && system_fits
+    })
+}
+
+/// The text of a reference, canonical or uri; `Type/id` of a resource that stands in its place.
+pub(super) fn target_text(node: Ref<'_>) -> Option<String> {
+    match (node.get_str("resourceType"), node.get_str("id")) {
+        (Some(kind), Some(id)) => Some(format!("{kind}/{id}")),
+        _ => node.get_str("reference").or_else(|| node.str()).map(|t| t.into_owned()),
+    }
+}
+
+/// `Type` and `id` of a relative reference.
+pub(super) fn local(text: &str) -> Option<(&str, &str)> {
+    let text = text.split("/_history/").next()?;
+    let (type_name, id) = text.split_once('/')?;
+    let is_type = type_name.starts_with(|c: char| c.is_ascii_uppercase())
+        && type_name.chars().all(|c| c.is_ascii_alphabetic());
+    (is_type && Key::is_id(id)).then_some((type_name, id))
+}
+
+fn reference(term: &reference::Term, node: Ref<'_>, param: &Param) -> bool {
+    let Some(text) = target_text(node) else { return false };
+    match (term, local(&text)) {
+        (reference::Term::Local(key), Some((kind, id))) => *key.type_name == *kind && *key.id == *id,
+        // "[id] the logical id of a resource", of a type that the parameter may refer to.
+        (reference::Term::Id(wanted), Some((kind, id))) => {
+            wanted == id && (param.targets.is_empty() || param.targets.iter().any(|t| **t == *kind))
+        }
+        (reference::Term::Uri(uri), None) if node.is_object() => *uri == text,
+        // A canonical is found with and without its version.
+        (reference::Term::Uri(uri), None) => {
+            *uri == text || Some(uri.as_str()) == text.split_once('|').map(|(url, _)| url)
+        }
+        _ => false,
+    }
+}
+
+/// The texts of a value that is searched as a string.
+pub(super) fn texts(kind: &str, node: Ref<'_>) -> Vec<String> {
+    let parts: &[&str] = match kind {
+        "HumanName" => &["family", "given", "prefix", "suffix", "text"],
+        "Address" => &["line", "city", "district", "state", "country", "postalCode", "text"],
+        _ => return node.str().map(|t| t.into_owned()).into_iter().collect(),
+    };
+    let items = parts.iter().filter_map(|part| node.get(part)).flat_map(Ref::items);
+    items.filter_map(|item| item.str().map(|t| t.into_owned())).collect()
+}
+
+/// Case, accents and the amount of white space do not matter.
+pub(super) fn folded(text: &str) -> String {
+    let lower: String =
+        text.chars().flat_map(char::to_lowercase).nfd().filter(|c| !is_combining_mark(*c)).collect();
+    lower.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn string(wanted: &str, modifier: &Modifier, value: &str) -> bool {
+    match modifier {
+        Modifier::Exact => value == wanted,
+        Modifier::Contains => folded(value).contains(&folded(wanted)),
+        _ => folded(value).starts_with(&folded(wanted)),
+    }
+}
+
+/// The table of <https://hl7.org/fhir/R4/search.html#prefix>, on ranges.
+fn date(term: &date::Term, low: i64, high: i64) -> bool {
+    let contained = term.low <= low && high <= term.high;
+    let (reaches_above, reaches_below) = (high > term.high, low < term.low);
+    match term.prefix {
+        Prefix::Eq => contained,
+        Prefix::Ne => !contained,
+        Prefix::Gt => reaches_above,
+        Prefix::Lt => reaches_below,
+        Prefix::Ge => reaches_above || contained,
+        Prefix::Le => reaches_below || contained,
+        Prefix::Sa => low > term.high,
+        Prefix::Eb => high < term.low,
+        Prefix::Ap => low <= term.high && term.low <= high,
+    }
+}
+
+fn number(term: &number::Term, value: f64) -> bool {
+    let within = term.low <= value && value < term.high;
+    match term.prefix {
+        Prefix::Eq => within,
+        Prefix::Ne => !within,
+        Prefix::Gt | Prefix::Sa => value > term.exact,
+        Prefix::Lt | Prefix::Eb => value < term.exact,
+        Prefix::Ge => value >= term.exact,
+        Prefix::Le => value <= term.exact,
+        Prefix::Ap => term.low <= value && value <= term.high,
+    }
+}
+
+/// A number with its unit.
+pub(super) struct Quantity {
+    pub(super) value: f64,
+    pub(super) number: String,
+    pub(super) system: String,
+    pub(super) code: String,
+    pub(super) unit: String,
+}
+
+pub(super) fn quantities(kind: &str, node: Ref<'_>) -> Vec<Quantity> {
+    let read = |node: Ref<'_>| {
+        let text = |name: &str| node.get_str(name).unwrap_or_default().into_owned();
+        let number = node.get("value")?.number()?.to_owned();
+        let (system, code) = match kind {
+            "Money" => ("urn:iso:std:iso:4217".to_owned(), text("currency")),
+            _ => (text("system"), text("code")),
+        };
+        Some(Quantity { value: number.parse().ok()?, number, system, code, unit: text("unit") })
+    };
+    match kind {
+        "Range" => ["low", "high"].into_iter().filter_map(|end| node.get(end)).filter_map(read).collect(),
+        "SampledData" => Vec::new(),
+        _ => read(node).into_iter().collect(),
+    }
+}
+
+fn unit(term: &Unit, found: &Quantity) -> bool {
+    match term {
+        Unit::Any => true,
+        Unit::Named(name) => found.code == *name || found.unit == *name,
+        Unit::Coded(system, code) => found.system == *system && found.code == *code,
+    }
+}
