@@ -84,9 +84,12 @@ fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>> {
 mod tests {
     use super::*;
 
+    /// A query, and its pairs unless it is refused.
+    type Row = (&'static str, Option<&'static [(&'static str, &'static str)]>);
+
     #[test]
     fn queries_are_decoded_or_refused() {
-        let rows: &[(&str, Option<&[(&str, &str)]>)] = &[
+        let rows: &[Row] = &[
             ("", Some(&[])),
             ("a=1&b=2", Some(&[("a", "1"), ("b", "2")])),
             ("a=1&&a=2&", Some(&[("a", "1"), ("a", "2")])),
