@@ -1,9 +1,8 @@
 // A real FHIR client (fhir-kit-client) against the server: what it chokes on is the server's defect.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import kit from "fhir-kit-client";
+import { Client } from "fhir-kit-client";
 
-const Client = kit.default ?? kit;
 const client = new Client({ baseUrl: process.env.SUBJECT ?? "http://127.0.0.1:8080/fhir/R4" });
 const MRN = "https://example.org/mrn";
 const mrn = randomUUID();
@@ -38,7 +37,7 @@ await client.update({ resourceType: "Patient", id: patient.id, body: { ...patien
 const patched = await client.patch({
   resourceType: "Patient",
   id: patient.id,
-  JSONPatch: [{ op: "replace", path: "/gender", value: "unknown" }],
+  jsonPatch: [{ op: "replace", path: "/gender", value: "unknown" }],
 });
 assert.equal(patched.gender, "unknown");
 const first = await client.vread({ resourceType: "Patient", id: patient.id, version: "1" });

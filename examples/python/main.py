@@ -34,19 +34,26 @@ def main():
     again = client.reference("Patient", patient.id).to_resource()
     want("family", again.get_by_path("name.0.family"), "Diallo")
 
-    print("Update and patch")
+    print("Update")
     patient["gender"] = "female"
     patient.save()
     want("version after an update", patient["meta"]["versionId"], "2")
-    patient.patch(active=True)
-    want("active after a patch", patient["active"], True)
+    again["gender"] = "unknown"
+    again.save()
+    want("version after another", again["meta"]["versionId"], "3")
 
-    print("Get or create, by criteria")
-    twin, created = client.resources("Patient").search(identifier=f"{MRN}|{mrn}").get_or_create(
-        client.resource("Patient", identifier=[{"system": MRN, "value": mrn}])
+    print("Update by criteria")
+    by_mrn = client.resources("Patient").search(identifier=f"{MRN}|{mrn}")
+    twin, created = by_mrn.update(
+        client.resource(
+            "Patient",
+            identifier=[{"system": MRN, "value": mrn}],
+            name=[{"family": "Diallo", "given": ["Mariama", "Aissatou"]}],
+        )
     )
     want("created anew", created, False)
     want("the same patient", twin.id, patient.id)
+    want("found once", by_mrn.count(), 1)
 
     print("A transaction with references within it")
     full_url = f"urn:uuid:{uuid.uuid4()}"

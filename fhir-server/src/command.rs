@@ -30,7 +30,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
-    let sources = sources(&args.database).flag("--listen", "listen", args.listen).flag("--auth", "auth", args.auth);
+    let sources =
+        sources(&args.database).flag("--listen", "listen", args.listen).flag("--auth", "auth", args.auth);
     let config = Config::load(sources)?;
     let origins = Origins::new(&args.allow_origin)?;
     let serving = Serving::start(&config, origins).await?;
@@ -164,7 +165,8 @@ fn warn_of(config: &Config) {
 
 /// Returns when the process is asked to end.
 async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return std::future::pending().await;
     };
@@ -182,7 +184,9 @@ fn opened_to_us(args: &DatabaseArgs) -> Result<Config> {
 }
 
 fn sources(args: &DatabaseArgs) -> Sources {
-    Sources::of_process(args.config.clone())
-        .flag("--data-dir", "data_dir", args.data_dir.clone())
-        .flag("--database-url", "database.url", args.database_url.clone())
+    Sources::of_process(args.config.clone()).flag("--data-dir", "data_dir", args.data_dir.clone()).flag(
+        "--database-url",
+        "database.url",
+        args.database_url.clone(),
+    )
 }

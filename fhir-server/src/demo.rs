@@ -45,7 +45,7 @@ Health:      {host}/health  {host}/ready  {host}/metrics
 
 Try:
   curl '{base}/Patient?name=wanjiku&_pretty=true'
-  curl '{base}/Observation?code=http://loinc.org|8480-6&_sort=-date&_include=Observation:subject&_pretty=true'
+  curl '{base}/Observation?code=http://loinc.org|85354-9&_sort=-date&_include=Observation:subject&_pretty=true'
   curl -X POST -H 'Content-Type: application/fhir+json' \\
        -d '{{\"resourceType\":\"Patient\",\"name\":[{{\"family\":\"Okafor\",\"given\":[\"Chidi\"]}}]}}' '{base}/Patient?_pretty=true'
 

@@ -53,7 +53,13 @@ pub struct App {
 
 impl App {
     /// An application with nobody in it yet.
-    pub fn new(cx: Arc<Cx>, limits: Limits, metrics: Arc<Metrics>, base_url: Option<String>, origins: Origins) -> App {
+    pub fn new(
+        cx: Arc<Cx>,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        base_url: Option<String>,
+        origins: Origins,
+    ) -> App {
         App {
             gate: Gate::new(limits.requests_max, limits.queue_max, limits.queue_wait_max),
             cx,

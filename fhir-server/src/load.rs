@@ -68,8 +68,9 @@ pub async fn load(cx: &Arc<Cx>, paths: &[PathBuf], parallel: usize) -> Result<Su
                 }
             }
         });
-        write(cx, receiver, parallel, &bar, &mut summary).await;
+        let refused = write(cx, receiver, parallel, &bar, &mut summary).await;
         reading.await?;
+        again(cx, refused, parallel, &bar, &mut summary).await?;
     }
     bar.finish_and_clear();
     summary.took = began.elapsed();
@@ -85,21 +86,47 @@ pub async fn load_texts(cx: &Arc<Cx>, texts: &[(&str, &str)]) -> Result<Summary>
         let (sender, receiver) = mpsc::channel(1);
         sender.send(piece::of_text(name, text.as_bytes(), cx.limits.json)).await?;
         drop(sender);
-        write(cx, receiver, 1, &bar, &mut summary).await;
+        for (piece, text) in write(cx, receiver, 1, &bar, &mut summary).await {
+            tell((piece.name, text), &bar, &mut summary);
+        }
     }
     bar.finish_and_clear();
     summary.took = began.elapsed();
     Ok(summary)
 }
 
+/// Bytes of refused transactions that are kept for another try.
+const REFUSED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A transaction that was refused, and why.
+type Refused = (Piece, String);
+
+/// Writes all pieces that come, and gives back those that may be taken later.
 async fn write(
     cx: &Arc<Cx>,
     mut pieces: mpsc::Receiver<Piece>,
     parallel: usize,
     bar: &ProgressBar,
     summary: &mut Summary,
-) {
-    let mut tasks: JoinSet<(u64, Sent)> = JoinSet::new();
+) -> Vec<Refused> {
+    let (mut tasks, mut refused, mut refused_bytes) = (JoinSet::new(), Vec::new(), 0);
+    let mut take = |done: Result<(u64, Sent), tokio::task::JoinError>| {
+        let (bytes, mut sent) = match done {
+            Ok(done) => done,
+            Err(ended) => return tell(("a part".to_owned(), ended.to_string()), bar, summary),
+        };
+        match sent.refused.take() {
+            Some((piece, text)) if refused_bytes + piece.bytes > REFUSED_BYTES_MAX => {
+                sent.errors.push((piece.name, text))
+            }
+            Some((piece, text)) => {
+                refused_bytes += piece.bytes;
+                refused.push((piece, text));
+            }
+            None => {}
+        }
+        add(bytes, sent, bar, summary);
+    };
     loop {
         let full = tasks.len() >= parallel.max(1);
         tokio::select! {
@@ -110,34 +137,61 @@ async fn write(
                 }
                 None => break,
             },
-            Some(done) = tasks.join_next() => add(done, bar, summary),
+            Some(done) = tasks.join_next() => take(done),
         }
     }
     while let Some(done) = tasks.join_next().await {
-        add(done, bar, summary);
+        take(done);
     }
+    refused
 }
 
-fn add(done: Result<(u64, Sent), tokio::task::JoinError>, bar: &ProgressBar, summary: &mut Summary) {
-    let (bytes, sent) = match done {
-        Ok(done) => done,
-        Err(ended) => return summary.errors.push(("a part".to_owned(), ended.to_string())),
-    };
+/// Tries what was refused again, as long as that helps: files may refer to each other in any order.
+async fn again(
+    cx: &Arc<Cx>,
+    mut refused: Vec<Refused>,
+    parallel: usize,
+    bar: &ProgressBar,
+    summary: &mut Summary,
+) -> Result<()> {
+    let mut before = usize::MAX;
+    while !refused.is_empty() && refused.len() < before {
+        before = refused.len();
+        let (sender, receiver) = mpsc::channel(before);
+        for (piece, _) in refused {
+            // Its bytes were counted when it was refused.
+            sender.send(Piece { bytes: 0, ..piece }).await?;
+        }
+        drop(sender);
+        refused = write(cx, receiver, parallel, bar, summary).await;
+    }
+    for (piece, text) in refused {
+        tell((piece.name, text), bar, summary);
+    }
+    Ok(())
+}
+
+fn add(bytes: u64, sent: Sent, bar: &ProgressBar, summary: &mut Summary) {
     summary.written += sent.written;
     summary.unchanged += sent.unchanged;
-    for (place, text) in sent.errors {
-        // Above the bar where there is one, else plainly.
-        if bar.is_hidden() {
-            eprintln!("{place}: {text}");
-        } else {
-            bar.println(format!("{place}: {text}"));
-        }
-        summary.errors.push((place, text));
+    for error in sent.errors {
+        tell(error, bar, summary);
     }
     bar.inc(bytes);
     let seconds = bar.elapsed().as_secs_f64().max(0.001);
     let resources = summary.written + summary.unchanged;
     bar.set_message(format!("{resources} resources, {:.0}/s", resources as f64 / seconds));
+}
+
+/// Tells an error at once, and keeps it.
+fn tell((place, text): (String, String), bar: &ProgressBar, summary: &mut Summary) {
+    // Above the bar where there is one, else plainly.
+    if bar.is_hidden() {
+        eprintln!("{place}: {text}");
+    } else {
+        bar.println(format!("{place}: {text}"));
+    }
+    summary.errors.push((place, text));
 }
 
 fn progress(bytes: u64) -> ProgressBar {

@@ -31,13 +31,15 @@ const NONE: usize = INTERACTIONS.len() - 1;
 
 /// The statuses the server gives; the last stands for all others.
 const STATUSES: [u16; 22] = [
-    200, 201, 204, 304, 400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 429, 500, 501, 503, 504, 0,
+    200, 201, 204, 304, 400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 429, 500, 501, 503, 504,
+    0,
 ];
 const OTHER: usize = STATUSES.len() - 1;
 
 /// Upper bounds of the latency histogram, in microseconds.
 const BOUNDS_US: [u64; 14] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
+    30_000_000,
 ];
 
 /// All counters of one server.
@@ -81,7 +83,9 @@ impl Metrics {
             cell.fetch_add(1, Relaxed);
         }
         // Slower than the last bound: counted by the total alone, as `+Inf`.
-        if let Some(cell) = BOUNDS_US.iter().position(|bound| us <= *bound).and_then(|at| counts.buckets.get(at)) {
+        if let Some(cell) =
+            BOUNDS_US.iter().position(|bound| us <= *bound).and_then(|at| counts.buckets.get(at))
+        {
             cell.fetch_add(1, Relaxed);
         }
         counts.sum_us.fetch_add(us, Relaxed);
@@ -100,7 +104,12 @@ impl Metrics {
         one("fhir_connections", "gauge", "Open client connections.", self.connections.load(Relaxed));
         one("fhir_panics_total", "counter", "Defects that were caught.", self.panics.load(Relaxed));
         one("fhir_database_connections", "gauge", "Database connections in use.", gauges.pool_used as u64);
-        one("fhir_database_connections_max", "gauge", "Database connections allowed.", gauges.pool_max as u64);
+        one(
+            "fhir_database_connections_max",
+            "gauge",
+            "Database connections allowed.",
+            gauges.pool_max as u64,
+        );
         if let Some(bytes) = resident_bytes() {
             one("process_resident_memory_bytes", "gauge", "Resident memory of the server process.", bytes);
         }

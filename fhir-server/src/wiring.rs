@@ -29,7 +29,8 @@ impl Database {
         if let Some(url) = &config.database.url {
             return Ok(Database { url: url.expose().to_owned(), embedded: None });
         }
-        let embedded = Embedded::start(postgres(config)).await.context("our own PostgreSQL could not be started")?;
+        let embedded =
+            Embedded::start(postgres(config)).await.context("our own PostgreSQL could not be started")?;
         Ok(Database { url: embedded.url(), embedded: Some(embedded) })
     }
 
@@ -47,7 +48,8 @@ fn postgres(config: &Config) -> fhir_postgres::Options {
     if let Some(dir) = &config.postgres.bin_dir {
         search.named = Some(dir.clone());
     }
-    let download = config.postgres.download.then(|| Download::for_this_machine(&config.postgres.download_url));
+    let download =
+        config.postgres.download.then(|| Download::for_this_machine(&config.postgres.download_url));
     fhir_postgres::Options {
         search,
         download: download.flatten(),
@@ -112,7 +114,9 @@ pub async fn cx(config: &Config, database_url: &str, (definitions, registry): Kn
         base: base_url(config),
         include_max: config.limits.include_max,
     };
-    let store = Store::open(database_url, options, registry.clone()).await.context("the database could not be used")?;
+    let store = Store::open(database_url, options, registry.clone())
+        .await
+        .context("the database could not be used")?;
     let operations = Operations::new(fhir_operations::all()).context("the operations do not fit together")?;
     Ok(Arc::new(Cx {
         store,

@@ -113,7 +113,9 @@ async fn work(app: &Arc<App>, parts: &Parts, body: Incoming, seen: &mut Seen) ->
     let length = parts.uri.path_and_query().map_or(0, |url| url.as_str().len());
     if length > app.limits.url_bytes_max {
         let max = app.limits.url_bytes_max;
-        return Err(Error::invalid(format!("a URL may have at most {max} bytes here; search with POST instead")));
+        return Err(Error::invalid(format!(
+            "a URL may have at most {max} bytes here; search with POST instead"
+        )));
     }
     let (mount, path) = below_mount(parts.uri.path())?;
     let query = parts.uri.query().unwrap_or("");
@@ -128,7 +130,9 @@ async fn work(app: &Arc<App>, parts: &Parts, body: Incoming, seen: &mut Seen) ->
     seen.interaction = interaction.code();
     seen.type_name = type_name(path);
 
-    let (body, _held) = match body.is_end_stream() || matches!(method, Method::Get | Method::Head | Method::Delete) {
+    let (body, _held) = match body.is_end_stream()
+        || matches!(method, Method::Get | Method::Head | Method::Delete)
+    {
         true => (None, None),
         false => {
             let sent = media::sent(head(CONTENT_TYPE)?);
@@ -149,7 +153,8 @@ async fn work(app: &Arc<App>, parts: &Parts, body: Incoming, seen: &mut Seen) ->
             if_modified_since: head(IF_MODIFIED_SINCE)?.and_then(micros),
             if_none_exist: head(IF_NONE_EXIST)?.map(str::to_owned),
         },
-        prefer: all(parts, PREFER)?.map_or(Prefer { ret: None, handling: Handling::Lenient }, |p| Prefer::parse(&p)),
+        prefer: all(parts, PREFER)?
+            .map_or(Prefer { ret: None, handling: Handling::Lenient }, |p| Prefer::parse(&p)),
         body,
         base: base(app, parts, mount),
         principal: Principal::Anonymous,
@@ -198,7 +203,8 @@ async fn understood(
     let wrong = |text| Err(Error::new(Kind::UnsupportedMediaType, text).at("http.content-type"));
     match (sent, method) {
         (Sent::Form, _) if searches => {
-            let form = String::from_utf8(bytes).map_err(|e| Error::invalid("the form is not UTF-8").because(e))?;
+            let form =
+                String::from_utf8(bytes).map_err(|e| Error::invalid("the form is not UTF-8").because(e))?;
             choose_format(&form, None, &mut seen.shape)?;
             Ok(Body::Form(form))
         }
@@ -207,10 +213,14 @@ async fn understood(
         (Sent::JsonPatch, Method::Patch) => Ok(Body::JsonPatch(bytes.into())),
         (Sent::JsonPatch, _) => wrong("a JSON Patch is sent with the method PATCH"),
         // Many clients send a JSON Patch as plain JSON; a patch is an array, a resource is not.
-        (Sent::Json, Method::Patch) if bytes.trim_ascii_start().starts_with(b"[") => Ok(Body::JsonPatch(bytes.into())),
+        (Sent::Json, Method::Patch) if bytes.trim_ascii_start().starts_with(b"[") => {
+            Ok(Body::JsonPatch(bytes.into()))
+        }
         (Sent::Json | Sent::FhirJson, _) => {
             let limits = app.cx.limits.json;
-            heavy(bytes.len(), move || json::Doc::parse(bytes, limits).map_err(Error::from)).await.map(Body::Resource)
+            heavy(bytes.len(), move || json::Doc::parse(bytes, limits).map_err(Error::from))
+                .await
+                .map(Body::Resource)
         }
         (Sent::Xml, _) => {
             let (limits, definitions) = (app.cx.limits.json, app.cx.definitions.clone());
@@ -224,7 +234,10 @@ async fn understood(
 }
 
 /// Runs `work` here when it is short, else where it does not keep other requests from their turn.
-async fn heavy<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn heavy<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     if bytes <= HEAVY_BYTES {
         return work();
     }
@@ -240,7 +253,8 @@ fn below_mount(path: &str) -> Result<(&'static str, &str)> {
         let rest = path.strip_prefix(mount)?;
         if rest.is_empty() { Some((mount, rest)) } else { Some((mount, rest.strip_prefix('/')?)) }
     });
-    found.ok_or_else(|| Error::new(Kind::NotFound, format!("there is nothing here; FHIR is at {}", MOUNTS[0])))
+    found
+        .ok_or_else(|| Error::new(Kind::NotFound, format!("there is nothing here; FHIR is at {}", MOUNTS[0])))
 }
 
 /// `_format` and `_pretty` of a query or form, `Accept` when there is no `_format`.
@@ -309,7 +323,8 @@ fn micros(http_date: &str) -> Option<i64> {
 fn takes_gzip(accept_encoding: &str) -> bool {
     accept_encoding.split(',').any(|one| {
         let (name, parameters) = one.split_once(';').unwrap_or((one, ""));
-        let refused = parameters.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()) == Some(0.0);
+        let refused =
+            parameters.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()) == Some(0.0);
         matches!(name.trim(), "gzip" | "x-gzip" | "*") && !refused
     })
 }

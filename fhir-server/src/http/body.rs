@@ -26,7 +26,10 @@ impl Memory {
     fn take(&self, bytes: usize, max: usize) -> Result<Held<'_>> {
         let held = Held { memory: self, bytes };
         if self.0.fetch_add(bytes, Ordering::Relaxed) + bytes > max {
-            return Err(Error::new(Kind::Unavailable, "too many large bodies are arriving; try again in a moment"));
+            return Err(Error::new(
+                Kind::Unavailable,
+                "too many large bodies are arriving; try again in a moment",
+            ));
         }
         Ok(held)
     }
@@ -59,7 +62,9 @@ pub(crate) async fn read<'m>(
         b"gzip" | b"x-gzip" => {
             let max = limits.body_bytes_max;
             let bytes = match bytes.len() > HEAVY_BYTES / 8 {
-                true => tokio::task::spawn_blocking(move || unpack(&bytes, max)).await.map_err(Error::internal)??,
+                true => tokio::task::spawn_blocking(move || unpack(&bytes, max))
+                    .await
+                    .map_err(Error::internal)??,
                 false => unpack(&bytes, max)?,
             };
             drop(held);
@@ -101,7 +106,8 @@ async fn collect<'m>(mut body: Incoming, limits: &Limits, memory: &'m Memory) ->
 }
 
 async fn next(body: &mut Incoming, limits: &Limits, began: &mut Option<Instant>) -> Result<Option<Bytes>> {
-    let slow = |wait: Duration| Error::invalid(format!("the body did not arrive within {} seconds", wait.as_secs()));
+    let slow =
+        |wait: Duration| Error::invalid(format!("the body did not arrive within {} seconds", wait.as_secs()));
     loop {
         let left = match began {
             None => limits.body_wait_max,
@@ -109,9 +115,13 @@ async fn next(body: &mut Incoming, limits: &Limits, began: &mut Option<Instant>)
         };
         let frame = match timeout(limits.body_pause_max.min(left), body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(e))) => return Err(Error::invalid("the body ended before it was complete").because(e)),
+            Ok(Some(Err(e))) => {
+                return Err(Error::invalid("the body ended before it was complete").because(e));
+            }
             Ok(None) => return Ok(None),
-            Err(_) => return Err(slow(if left.is_zero() { limits.body_wait_max } else { limits.body_pause_max })),
+            Err(_) => {
+                return Err(slow(if left.is_zero() { limits.body_wait_max } else { limits.body_pause_max }));
+            }
         };
         began.get_or_insert_with(Instant::now);
         // Trailers say nothing to us.

@@ -41,11 +41,15 @@ impl Format {
         // A `+` that was not encoded in the URL arrives as a space.
         let is = |known: &str| {
             name.len() == known.len()
-                && name.bytes().zip(known.bytes()).all(|(a, b)| a.eq_ignore_ascii_case(&b) || (a == b' ' && b == b'+'))
+                && name
+                    .bytes()
+                    .zip(known.bytes())
+                    .all(|(a, b)| a.eq_ignore_ascii_case(&b) || (a == b' ' && b == b'+'))
         };
         const JSON: [&str; 5] =
             ["application/fhir+json", "application/json", "json", "text/json", "application/json+fhir"];
-        const XML: [&str; 5] = ["application/fhir+xml", "application/xml", "xml", "text/xml", "application/xml+fhir"];
+        const XML: [&str; 5] =
+            ["application/fhir+xml", "application/xml", "xml", "text/xml", "application/xml+fhir"];
         if JSON.into_iter().any(is) {
             Some(Format::Json)
         } else if XML.into_iter().any(is) {
@@ -103,7 +107,8 @@ pub fn sent(content_type: Option<&str>) -> Result<Sent> {
         }
         _ => {
             return Err(refused(
-                "this Content-Type is not read here; send application/fhir+json or application/fhir+xml".to_owned(),
+                "this Content-Type is not read here; send application/fhir+json or application/fhir+xml"
+                    .to_owned(),
             ));
         }
     })
@@ -164,8 +169,11 @@ impl Claim {
 }
 
 fn not_acceptable(expression: &str) -> Error {
-    Error::new(Kind::NotAcceptable, "answers are given as application/fhir+json or application/fhir+xml, FHIR 4.0")
-        .at(expression)
+    Error::new(
+        Kind::NotAcceptable,
+        "answers are given as application/fhir+json or application/fhir+xml, FHIR 4.0",
+    )
+    .at(expression)
 }
 
 /// `application/fhir+json; charset=utf-8` as its name and the rest.
@@ -220,7 +228,11 @@ mod tests {
             (None, Some("application/fhir+json; fhirVersion=4.0"), JSON),
             (None, Some("application/fhir+json; fhirVersion=\"4.0\""), JSON),
             (None, Some("application/fhir+json; fhirVersion=5.0"), None),
-            (None, Some("application/fhir+json; fhirVersion=5.0, application/fhir+xml; fhirVersion=4.0"), XML),
+            (
+                None,
+                Some("application/fhir+json; fhirVersion=5.0, application/fhir+xml; fhirVersion=4.0"),
+                XML,
+            ),
             (Some("json"), Some("application/fhir+xml"), JSON),
             (Some("xml"), None, XML),
             (Some("application/fhir+xml"), None, XML),

@@ -3,8 +3,8 @@
 use fhir_model::{Error, Result};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap,
+    HeaderValue, ORIGIN, VARY,
 };
 use hyper::{Method, Response, StatusCode};
 
@@ -23,10 +23,15 @@ impl Origins {
     pub fn new(list: &[String]) -> Result<Origins> {
         let mut origins = Origins { any: list.iter().any(|one| one == "*"), named: Vec::new() };
         for one in list.iter().filter(|one| *one != "*") {
-            let is_origin = one.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
+            let is_origin =
+                one.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
             match HeaderValue::from_str(one) {
                 Ok(value) if is_origin => origins.named.push(value),
-                _ => return Err(Error::value(format!("`{one}` is not an origin such as https://app.example.org"))),
+                _ => {
+                    return Err(Error::value(format!(
+                        "`{one}` is not an origin such as https://app.example.org"
+                    )));
+                }
             }
         }
         Ok(origins)

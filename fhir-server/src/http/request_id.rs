@@ -37,7 +37,8 @@ impl RequestIds {
 
     fn new_id(&self) -> HeaderValue {
         // An odd factor makes all 2^64 values differ and neighbours look unlike.
-        let number = self.next.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.seed;
+        let number =
+            self.next.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.seed;
         let mut text = [0; 16];
         for (place, digit) in text.iter_mut().enumerate() {
             let nibble = (number >> (60 - 4 * place)) as u32 & 15;
@@ -54,7 +55,8 @@ impl Default for RequestIds {
 }
 
 fn is_sane(id: &[u8]) -> bool {
-    (1..=LENGTH_MAX).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
+    (1..=LENGTH_MAX).contains(&id.len())
+        && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
 }
 
 #[cfg(test)]
@@ -65,9 +67,14 @@ mod tests {
     fn a_sane_id_is_kept_and_others_replaced() {
         let ids = RequestIds::new();
         let long = "a".repeat(65);
-        for (sent, kept) in
-            [("4f1c-a_b.c:1", true), (&long[..64], true), (&long, false), ("a b", false), ("a\"b", false), ("", false)]
-        {
+        for (sent, kept) in [
+            ("4f1c-a_b.c:1", true),
+            (&long[..64], true),
+            (&long, false),
+            ("a b", false),
+            ("a\"b", false),
+            ("", false),
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert(HEADER, HeaderValue::from_str(sent).unwrap());
             let id = ids.of(&headers);

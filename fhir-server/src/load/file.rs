@@ -83,7 +83,9 @@ impl Source {
         });
         match done {
             Ok(flow) => flow,
-            Err(error) if take(Piece::broken(name, self.bytes, error.to_string())) => ControlFlow::Continue(()),
+            Err(error) if take(Piece::broken(name, self.bytes, error.to_string())) => {
+                ControlFlow::Continue(())
+            }
             Err(_) => ControlFlow::Break(()),
         }
     }
@@ -152,8 +154,14 @@ mod tests {
     fn folders_are_read_with_all_below_them_and_nothing_hidden() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("b/.git")).unwrap();
-        for name in ["z.json", "a.ndjson.gz", "b/practitionerInformation1.JSON", "b/.git/x.json", "readme.md", ".x.json"]
-        {
+        for name in [
+            "z.json",
+            "a.ndjson.gz",
+            "b/practitionerInformation1.JSON",
+            "b/.git/x.json",
+            "readme.md",
+            ".x.json",
+        ] {
             std::fs::write(dir.path().join(name), "{}").unwrap();
         }
         let found = find(&[dir.path().to_path_buf()]).unwrap();

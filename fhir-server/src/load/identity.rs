@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use fhir_model::json::{Doc, Edits, Limits, Ref};
 use fhir_model::Key;
+use fhir_model::json::{Doc, Edits, Limits, Ref};
 use foldhash::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
@@ -20,7 +20,9 @@ pub(super) fn of_entry(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limi
     let method = request.get_str("method").unwrap_or_default();
     let conditional = ["ifNoneExist", "ifMatch", "ifNoneMatch", "ifModifiedSince"].iter();
     match &*method {
-        "POST" if conditional.clone().all(|name| request.get(name).is_none()) && is_create(entry, request) => {
+        "POST"
+            if conditional.clone().all(|name| request.get(name).is_none()) && is_create(entry, request) =>
+        {
             put(entry, taken, limits)
         }
         "PUT" if conditional.clone().all(|name| request.get(name).is_none()) => {
@@ -56,9 +58,11 @@ pub(super) fn put_resource(
     taken: &mut HashSet<String>,
     limits: Limits,
 ) -> Result<Made, String> {
-    let type_name = resource.get_str("resourceType").ok_or("this is no FHIR resource: it has no resourceType")?;
+    let type_name =
+        resource.get_str("resourceType").ok_or("this is no FHIR resource: it has no resourceType")?;
     let own = || resource.get_str("id").map(Cow::into_owned).filter(|id| Key::is_id(id));
-    let mut id = full_url.as_deref().and_then(id_of_urn).or_else(own).unwrap_or_else(|| id_of_content(resource));
+    let mut id =
+        full_url.as_deref().and_then(id_of_urn).or_else(own).unwrap_or_else(|| id_of_content(resource));
     // The same content twice in one file is two resources; a name used twice is the file's mistake, which the server tells.
     if resource.get("id").is_none() && full_url.as_deref().and_then(id_of_urn).is_none() {
         let first = id.clone();
@@ -71,9 +75,11 @@ pub(super) fn put_resource(
     let key = Key::new(&*type_name, id);
     taken.insert(key.to_string());
     let doc = with_id(resource, &key.id, limits)?;
-    let full_url = full_url.map(|url| format!("\"fullUrl\":{},", serde_json::Value::from(&*url))).unwrap_or_default();
+    let full_url =
+        full_url.map(|url| format!("\"fullUrl\":{},", serde_json::Value::from(&*url))).unwrap_or_default();
     let resource = doc.text();
-    let json = format!("{{{full_url}\"resource\":{resource},\"request\":{{\"method\":\"PUT\",\"url\":\"{key}\"}}}}");
+    let json =
+        format!("{{{full_url}\"resource\":{resource},\"request\":{{\"method\":\"PUT\",\"url\":\"{key}\"}}}}");
     Ok((json, Some(key), Some(doc)))
 }
 
@@ -186,7 +192,8 @@ mod tests {
         ];
         for (url, text, wanted) in rows {
             let (json, key, _) =
-                put_resource(url.map(Cow::from), doc(text).root(), &mut HashSet::new(), Limits::default()).unwrap();
+                put_resource(url.map(Cow::from), doc(text).root(), &mut HashSet::new(), Limits::default())
+                    .unwrap();
             assert_eq!(key.unwrap().to_string(), wanted);
             assert!(json.contains(&format!(r#""request":{{"method":"PUT","url":"{wanted}"}}"#)), "{json}");
         }

@@ -1,7 +1,7 @@
 //! What is written in one go: a Bundle, a resource, or some lines of a list.
 
-use fhir_model::json::{Doc, Limits, Ref};
 use fhir_model::Key;
+use fhir_model::json::{Doc, Limits, Ref};
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use super::identity;
@@ -93,7 +93,8 @@ fn of_bundle(name: &str, bundle: Ref<'_>, kind: &str, limits: Limits) -> Piece {
     let mut taken = HashSet::new();
     for (number, entry) in bundle.get("entry").into_iter().flat_map(Ref::items).enumerate() {
         let place = format!("{name}, entry {number}");
-        let outcome = entry.get("search").is_some_and(|search| search.get_str("mode").as_deref() == Some("outcome"));
+        let outcome =
+            entry.get("search").is_some_and(|search| search.get_str("mode").as_deref() == Some("outcome"));
         if carries_resources && outcome {
             continue;
         }
@@ -122,7 +123,8 @@ fn of_bundle(name: &str, bundle: Ref<'_>, kind: &str, limits: Limits) -> Piece {
 }
 
 fn of_resources(name: &str, docs: Vec<(String, Doc)>, limits: Limits) -> Piece {
-    let mut piece = Piece { name: name.to_owned(), independent: true, urls: HashMap::new(), ..Piece::default() };
+    let mut piece =
+        Piece { name: name.to_owned(), independent: true, urls: HashMap::new(), ..Piece::default() };
     let mut taken = HashSet::new();
     for (place, doc) in docs {
         match identity::put_resource(None, doc.root(), &mut taken, limits) {

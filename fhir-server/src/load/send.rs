@@ -18,6 +18,8 @@ pub(super) struct Sent {
     pub(super) written: u64,
     pub(super) unchanged: u64,
     pub(super) errors: Vec<(String, String)>,
+    /// A refused transaction, with the reason: it may refer to what another file brings.
+    pub(super) refused: Option<(Piece, String)>,
 }
 
 /// Writes what is not there yet.
@@ -37,6 +39,7 @@ pub(super) async fn send(cx: &Cx, mut piece: Piece) -> Sent {
     // of them is refused, the others are written without it.
     match write(cx, &piece.entries, true).await {
         Ok(_) => sent.written += piece.entries.len() as u64,
+        Err(error) if piece.atomic && error.kind.status() < 500 => sent.refused = Some((piece, told(&error))),
         Err(error) if piece.atomic => sent.errors.push((piece.name, told(&error))),
         Err(_) => one_by_one(cx, piece, &mut sent).await,
     }
@@ -130,7 +133,10 @@ fn refusal(response: fhir_model::json::Ref<'_>) -> Option<String> {
     if status.starts_with('2') {
         return None;
     }
-    let issue = response.get("outcome").and_then(|outcome| outcome.get("issue")).and_then(|issue| issue.items().next());
+    let issue = response
+        .get("outcome")
+        .and_then(|outcome| outcome.get("issue"))
+        .and_then(|issue| issue.items().next());
     let text = issue.and_then(|issue| issue.get("details")).and_then(|details| details.get_str("text"));
     Some(format!("{status}: {}", text.unwrap_or_default()))
 }

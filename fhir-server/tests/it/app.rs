@@ -15,27 +15,28 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
 /// A running server on a database of its own.
-pub struct TestApp {
-    pub address: SocketAddr,
-    pub client: Client,
-    pub cx: Arc<Cx>,
-    pub stop: Stop,
-    pub running: JoinHandle<()>,
-    pub hold: Arc<Hold>,
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) client: Client,
+    pub(crate) cx: Arc<Cx>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stop: Stop,
+    pub(crate) running: JoinHandle<()>,
+    pub(crate) hold: Arc<Hold>,
 }
 
 /// What `$hold` waits for: a request that lasts as long as a test wants.
-pub struct Hold {
-    pub arrived: Semaphore,
-    pub go_on: Notify,
+pub(crate) struct Hold {
+    pub(crate) arrived: Semaphore,
+    pub(crate) go_on: Notify,
 }
 
 impl TestApp {
-    pub async fn start() -> TestApp {
+    pub(crate) async fn start() -> TestApp {
         TestApp::with(Limits::default(), Origins::default()).await
     }
 
-    pub async fn with(limits: Limits, origins: Origins) -> TestApp {
+    pub(crate) async fn with(limits: Limits, origins: Origins) -> TestApp {
         let store = fhir_store::testing::fresh().await.unwrap();
         let registry = fhir_store::testing::registry().await.unwrap();
         let hold = Arc::new(Hold { arrived: Semaphore::new(0), go_on: Notify::new() });
@@ -50,37 +51,40 @@ impl TestApp {
             settings: Settings::default(),
             statements: Statements::default(),
         });
-        let app = App::new(cx.clone(), limits, Arc::new(Metrics::default()), None, origins);
+        let metrics = Arc::new(Metrics::default());
+        let app = App::new(cx.clone(), limits, metrics.clone(), None, origins);
         let (server, stop) = Server::bind(([127, 0, 0, 1], 0).into(), app).await.unwrap();
         let address = server.address().unwrap();
         let running = tokio::spawn(server.run());
+        // The second test of the process finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
-        TestApp { address, client, cx, stop, running, hold }
+        TestApp { address, client, cx, metrics, stop, running, hold }
     }
 
     /// `http://127.0.0.1:1234/fhir/R4`
-    pub fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         format!("http://{}/fhir/R4", self.address)
     }
 
     /// A request to a path below the base.
-    pub fn ask(&self, method: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn ask(&self, method: &str, path: &str) -> RequestBuilder {
         self.at(method, &format!("/fhir/R4/{path}"))
     }
 
     /// A request to a path of the server.
-    pub fn at(&self, method: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn at(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
     /// A request with a resource.
-    pub fn send(&self, method: &str, path: &str, body: &str) -> RequestBuilder {
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> RequestBuilder {
         self.ask(method, path).header("content-type", "application/fhir+json").body(body.to_owned())
     }
 
     /// The value of a metric.
-    pub async fn metric(&self, name: &str) -> String {
+    pub(crate) async fn metric(&self, name: &str) -> String {
         let text = self.at("GET", "/metrics").send().await.unwrap().text().await.unwrap();
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.and_then(|line| line.split(' ').nth(1)).unwrap_or("").to_owned()
@@ -94,7 +98,7 @@ fn definitions() -> Arc<fhir_profiles::Definitions> {
 }
 
 /// Status and body of an answer.
-pub async fn json(answer: Response) -> (u16, Value) {
+pub(crate) async fn json(answer: Response) -> (u16, Value) {
     let status = answer.status().as_u16();
     let text = answer.text().await.unwrap();
     let value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{status}, not JSON ({e}): {text}"));
@@ -102,7 +106,7 @@ pub async fn json(answer: Response) -> (u16, Value) {
 }
 
 /// The sentence and code of the first issue of an OperationOutcome.
-pub fn issue(outcome: &Value) -> (String, String) {
+pub(crate) fn issue(outcome: &Value) -> (String, String) {
     assert_eq!(outcome["resourceType"], "OperationOutcome", "{outcome}");
     let issue = &outcome["issue"][0];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

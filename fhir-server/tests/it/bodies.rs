@@ -28,21 +28,23 @@ async fn a_body_may_be_as_long_as_the_limit() {
     for (bytes, wanted) in [(4096, 201), (4097, 413)] {
         let body = basic(bytes);
         assert_eq!(body.len(), bytes);
-        let path = format!("Basic/b{bytes}");
-        let body = body.replace("\"b\"", "\"b\"");
         let answer = app.send("PUT", "Basic/b", &body).send().await.unwrap();
         let status = answer.status().as_u16();
-        assert!(status == wanted || (wanted == 201 && status == 200), "{path}: {status}");
+        assert!(status == wanted || (wanted == 201 && status == 200), "{bytes} bytes: {status}");
         if wanted == 413 {
             assert_eq!(issue(&json(answer).await.1).0, "too-long");
         }
         // The same without an announced length, and packed.
-        let chunks = futures_util::stream::iter(body.clone().into_bytes().chunks(1000).map(<[u8]>::to_vec).collect::<Vec<_>>());
-        let chunked = reqwest::Body::wrap_stream(futures_util::StreamExt::map(chunks, Ok::<_, std::io::Error>));
+        let chunks = futures_util::stream::iter(
+            body.clone().into_bytes().chunks(1000).map(<[u8]>::to_vec).collect::<Vec<_>>(),
+        );
+        let chunked =
+            reqwest::Body::wrap_stream(futures_util::StreamExt::map(chunks, Ok::<_, std::io::Error>));
         let ask = app.ask("PUT", "Basic/b").header("content-type", "application/json").body(chunked);
         let status = ask.send().await.unwrap().status().as_u16();
         assert_eq!(status, if wanted == 201 { 200 } else { 413 }, "in chunks");
-        let ask = app.send("PUT", "Basic/b", "").header("content-encoding", "gzip").body(gzip(body.as_bytes()));
+        let ask =
+            app.send("PUT", "Basic/b", "").header("content-encoding", "gzip").body(gzip(body.as_bytes()));
         let status = ask.send().await.unwrap().status().as_u16();
         assert_eq!(status, if wanted == 201 { 200 } else { 413 }, "packed");
     }
@@ -87,7 +89,7 @@ async fn a_url_may_be_as_long_as_the_limit() {
     let limits = Limits { url_bytes_max: 1000, ..Limits::default() };
     let app = TestApp::with(limits, Origins::default()).await;
     let path = |bytes: usize| {
-        let start = "/fhir/R4/Patient?name=";
+        let start = "/fhir/R4/Patient?unknown=";
         format!("{start}{}", "x".repeat(bytes - start.len()))
     };
     assert_eq!(app.at("GET", &path(1000)).send().await.unwrap().status().as_u16(), 200);

@@ -23,7 +23,8 @@ async fn the_wanted_format_is_given_or_refused() {
         ("?_format=turtle", None, ""),
     ];
     for (query, accept, wanted) in rows {
-        for path in [format!("Patient/f{query}"), format!("metadata{query}"), format!("Patient/none{query}")] {
+        for path in [format!("Patient/f{query}"), format!("metadata{query}"), format!("Patient/none{query}")]
+        {
             let mut ask = app.ask("GET", &path);
             if let Some(accept) = accept {
                 ask = ask.header("accept", accept);
@@ -112,7 +113,8 @@ async fn pretty_is_for_eyes() {
         .send()
         .await
         .unwrap();
-    let text = |path: &'static str| async { app.ask("GET", path).send().await.unwrap().text().await.unwrap() };
+    let text =
+        |path: &'static str| async { app.ask("GET", path).send().await.unwrap().text().await.unwrap() };
     let (plain, pretty) = (text("Basic/d").await, text("Basic/d?_pretty=true").await);
     assert!(!plain.contains('\n') && pretty.contains("\n  \"id\": \"d\""), "{pretty}");
     let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();

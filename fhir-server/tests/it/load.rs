@@ -18,7 +18,8 @@ async fn loading_twice_changes_nothing() {
     assert!(first.errors.is_empty(), "{:?}", first.errors);
     assert!(first.written > 50 && first.unchanged == 0, "{first}");
     let total = || async {
-        let (_, page) = json(app.ask("GET", "Observation?_summary=count&_total=accurate").send().await.unwrap()).await;
+        let (_, page) =
+            json(app.ask("GET", "Observation?_summary=count&_total=accurate").send().await.unwrap()).await;
         page["total"].as_u64().unwrap()
     };
     let before = total().await;
@@ -33,7 +34,10 @@ async fn loading_twice_changes_nothing() {
     assert_eq!(total().await, before);
     let (_, page) = json(app.ask("GET", "Patient?family=Kamau").send().await.unwrap()).await;
     assert_eq!(page["total"], 1);
-    assert_eq!(page["entry"][0]["resource"]["meta"]["versionId"], "1", "what is the same gets no new version");
+    assert_eq!(
+        page["entry"][0]["resource"]["meta"]["versionId"], "1",
+        "what is the same gets no new version"
+    );
 }
 
 #[tokio::test]
@@ -51,12 +55,47 @@ async fn one_bad_line_does_not_stop_the_others() {
     std::fs::write(dir.path().join("b.json"), r#"{"resourceType":"Patient","id":"n4"}"#).unwrap();
     let first = load(&app.cx, &[dir.path().to_path_buf()], 2).await.unwrap();
     assert_eq!(first.written, 4, "{:?}", first.errors);
-    let mut places: Vec<_> = first.errors.iter().map(|(place, _)| place.rsplit('/').next().unwrap()).collect();
+    let mut places: Vec<_> =
+        first.errors.iter().map(|(place, _)| place.rsplit('/').next().unwrap()).collect();
     places.sort_unstable();
     assert_eq!(places, ["a.ndjson:2", "a.ndjson:3"]);
     for id in ["n1", "n3", "n4"] {
-        assert_eq!(app.ask("GET", &format!("Patient/{id}")).send().await.unwrap().status().as_u16(), 200, "{id}");
+        assert_eq!(
+            app.ask("GET", &format!("Patient/{id}")).send().await.unwrap().status().as_u16(),
+            200,
+            "{id}"
+        );
     }
     let second = load(&app.cx, &[dir.path().to_path_buf()], 2).await.unwrap();
     assert_eq!((second.written, second.unchanged, second.errors.len()), (0, 4, 2));
+}
+
+#[tokio::test]
+async fn files_may_refer_to_each_other_in_any_order() {
+    let app = TestApp::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = |resource: &str, ask: &str| {
+        let kind = resource.split('"').nth(3).unwrap();
+        format!(
+            r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"resource":{resource},
+               "request":{{"method":"POST","url":"{kind}"{ask}}}}}]}}"#
+        )
+    };
+    let subject = bundle(
+        r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},
+            "performer":[{"reference":"Practitioner?identifier=r|1"}]}"#,
+        "",
+    );
+    let target = bundle(
+        r#"{"resourceType":"Practitioner","identifier":[{"system":"r","value":"1"}]}"#,
+        r#","ifNoneExist":"identifier=r|1""#,
+    );
+    let lost = subject.replace("r|1", "r|2");
+    for (name, text) in [("1.json", &subject), ("2.json", &lost), ("3.json", &target)] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let done = load(&app.cx, &[dir.path().to_path_buf()], 1).await.unwrap();
+    assert_eq!(done.written, 2);
+    assert_eq!(done.errors.len(), 1, "{:?}", done.errors);
+    assert!(done.errors[0].0.ends_with("2.json"));
 }

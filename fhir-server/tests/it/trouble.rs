@@ -7,13 +7,17 @@ use fhir_server::http::{Limits, Origins};
 use crate::app::{TestApp, issue, json};
 
 #[tokio::test]
-async fn a_panic_is_an_answer_without_a_word_of_it() {
+async fn a_panic_is_counted_and_answered_without_a_word_of_it() {
     let app = TestApp::start().await;
+    fhir_server::logging::count_panics(app.metrics.clone());
     for method in ["GET", "POST"] {
         let (status, outcome) = json(app.ask(method, "$panic").send().await.unwrap()).await;
         assert_eq!((status, issue(&outcome).0.as_str()), (500, "exception"), "{method}");
         assert!(!outcome.to_string().contains("secret"), "{outcome}");
     }
+    // From here on a failing test prints what it has to say again.
+    drop(std::panic::take_hook());
+    assert_eq!(app.metric("fhir_panics_total").await, "2");
     // And the server goes on.
     assert_eq!(app.ask("GET", "metadata").send().await.unwrap().status().as_u16(), 200);
     assert_eq!(app.metric("fhir_requests_in_flight").await, "0");
@@ -21,8 +25,12 @@ async fn a_panic_is_an_answer_without_a_word_of_it() {
 
 #[tokio::test]
 async fn who_finds_no_place_is_told_to_come_back() {
-    let limits =
-        Limits { requests_max: 1, queue_max: 1, queue_wait_max: Duration::from_secs(60), ..Limits::default() };
+    let limits = Limits {
+        requests_max: 1,
+        queue_max: 1,
+        queue_wait_max: Duration::from_secs(60),
+        ..Limits::default()
+    };
     let app = TestApp::with(limits, Origins::default()).await;
     let inside = tokio::spawn(app.ask("GET", "$hold").send());
     app.hold.arrived.acquire().await.unwrap().forget();
