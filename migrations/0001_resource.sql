@@ -17,8 +17,8 @@ create table resource (
   method       smallint not null,            -- how the version came: 1 POST, 2 PUT, 3 PATCH
   keys         bigint[] not null,            -- equality keys: tokens, references, uris, exact strings
   id           text,                         -- null when it is the handle in hexadecimal
-  json         jsonb,                        -- the body; exactly one of json and packed is set
-  packed       bytea                         -- codec number (2 bytes) and the compressed exact text
+  json         jsonb,                        -- the body; null when only packed
+  packed       bytea                         -- codec (2 bytes) and compressed exact text, where jsonb would change it
 );
 
 create index resource_patient on resource (patient, type_id, date, primary_code, handle) where patient is not null;

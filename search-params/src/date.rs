@@ -3,7 +3,7 @@
 //! Every date is a range: `2015` is the whole year, a Period lasts from its start to its end, a Timing from its
 //! first to its last event. A missing end of a Period is open. Without a time zone, times are UTC.
 
-use fhir_model::date::DateTime;
+use fhir_model::date::{DateTime, Precision};
 use fhir_model::json::Ref;
 use fhir_model::{Error, Result};
 
@@ -45,7 +45,8 @@ fn range(text: &str) -> Option<(i64, i64)> {
         None if text.contains(' ') => DateTime::partial(&text.replace(' ', "+")),
         found => found,
     };
-    found.map(|d| d.range_micros())
+    // "The minutes SHALL be present if an hour is present".
+    found.filter(|d| d.precision() != Precision::Hour).map(|d| d.range_micros())
 }
 
 pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
@@ -117,6 +118,14 @@ pub(crate) fn updated(term: &Term) -> Condition {
 #[cfg(test)]
 mod tests_of_date {
     use super::*;
+
+    #[test]
+    fn what_is_no_date() {
+        for bad in ["", "2015-13", "2015-02-30", "2013-03-14T10", "gt", "2015-1-1", "yesterday", "20150101"] {
+            assert!(Term::parse(bad, 0).is_err(), "{bad}");
+        }
+        assert!(Term::parse("2013-03-14T10:00", 0).is_ok());
+    }
 
     /// The rows of the specification's table, on days: the stored range, the query, whether it is found.
     #[test]

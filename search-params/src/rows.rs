@@ -63,7 +63,8 @@ impl Rows {
         self.ordered.sort_unstable();
         self.ordered.dedup();
         self.strings.sort_unstable();
-        self.strings.dedup();
+        // Windows of a repetitive text can be the same: the first stays, which is the text's beginning if any is.
+        self.strings.dedup_by(|b, a| (a.key, &a.value) == (b.key, &b.value));
         rank(&mut self.ordered, |e| e.key, |e| &mut e.rank, |_| false);
         rank(&mut self.strings, |e| e.key, |e| &mut e.rank, |e| e.rank & CONTINUED != 0);
     }
@@ -87,5 +88,18 @@ fn rank<E>(
         if after.replace(key(entry)) != Some(key(entry)) {
             *rank(entry) |= LAST;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_windows_of_a_text_are_one_entry() {
+        let text = |rank| Text { key: 1, value: "aaa".to_owned(), rank };
+        let mut rows = Rows { strings: vec![text(CONTINUED), text(0), text(CONTINUED)], ..Rows::default() };
+        rows.finish();
+        assert_eq!(rows.strings, [text(FIRST | LAST)]);
     }
 }

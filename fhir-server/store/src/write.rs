@@ -17,6 +17,7 @@ use fhir_search::rows::{DATE_MIN, Rows};
 use crate::scope::Scope;
 use crate::stamp::Stamp;
 use crate::version::{Found, Method, Version};
+use crate::body::AsJsonb;
 use crate::{Store, body, codec, failure};
 
 /// Retries of a transaction after a serialization failure.
@@ -68,6 +69,8 @@ struct Ready<'w> {
     old_packed: Option<Vec<u8>>,
     /// The new body, when JSONB does not hold it exactly (or is not wanted).
     packed: Option<Vec<u8>>,
+    /// The new body is kept as JSONB (too).
+    has_json: bool,
 }
 
 enum Failure {
@@ -155,12 +158,12 @@ impl Store {
             }
             _ => (Rows::default(), None),
         };
+        let shape = write.doc.as_ref().map_or(AsJsonb::Exact, body::as_jsonb);
         let packed = match &write.doc {
-            Some(doc) if self.options.packed || !body::is_exact_as_jsonb(doc) => {
-                Some(codec::pack(doc.text().as_bytes())?)
-            }
+            Some(doc) if self.options.packed || shape != AsJsonb::Exact => Some(codec::pack(doc.text().as_bytes())?),
             _ => None,
         };
+        let has_json = !self.options.packed && shape != AsJsonb::Impossible;
         // A server-given id names its handle, but only when the server gives it: a client that brings such an id
         // gets a handle of its own, as somebody else's resource may have the other.
         let handle = match (&write.before, server_id(&write.key.id)) {
@@ -169,7 +172,7 @@ impl Store {
             _ => self.keyer.foreign_handle(number, &write.key.id),
         };
         let version = i32::try_from(write.version).map_err(Error::internal)?;
-        Ok(Ready { write, type_id: i32::from(number), handle, version, rows, old_rows, old_packed, packed })
+        Ok(Ready { write, type_id: i32::from(number), handle, version, rows, old_rows, old_packed, packed, has_json })
     }
 }
 
@@ -179,9 +182,9 @@ impl Ready<'_> {
         (server_id(&self.write.key.id) != Some(self.handle)).then_some(&*self.write.key.id)
     }
 
-    /// The body as JSONB, unless it is packed.
+    /// The body as JSONB.
     fn json(&self) -> Option<body::Jsonb<'_>> {
-        self.write.doc.as_ref().filter(|_| self.packed.is_none()).map(|doc| body::Jsonb(doc.text()))
+        self.write.doc.as_ref().filter(|_| self.has_json).map(|doc| body::Jsonb(doc.text()))
     }
 
     fn date(&self) -> i64 {

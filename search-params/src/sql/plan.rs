@@ -4,7 +4,7 @@
 //! common tokens are off by orders of magnitude. Drivers are tried in order of expected rarity; a common token is
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
-use super::residual::{handles, push};
+use super::residual::{handles, push, push_driver};
 use super::sort::{Key, is_by_date, is_one_column, keys, push_after, push_order};
 use super::{Bind, Sql};
 use crate::condition::Condition;
@@ -81,7 +81,10 @@ pub fn count(query: &Query, registry: &Registry, keyer: &Keyer, limit: Option<i6
         return sql;
     }
     sql.push("select count(*) from (select 1 from resource r where r.type_id = ").bind(Bind::Int(number.into()));
-    push_and(&[condition], &mut sql);
+    if condition != Condition::All(Vec::new()) {
+        sql.push(" and ");
+        push_driver(&condition, &mut sql);
+    }
     if let Some(limit) = limit {
         sql.push(" limit ").bind(Bind::Long(limit));
     }
@@ -93,8 +96,8 @@ pub fn count(query: &Query, registry: &Registry, keyer: &Keyer, limit: Option<i6
 pub fn include(type_number: u16, condition: Condition, limit: usize) -> Sql {
     let mut sql = Sql::default();
     sql.push("select ").push(COLUMNS).push(" from resource r where r.type_id = ");
-    sql.bind(Bind::Int(type_number.into()));
-    push_and(&[condition.simplify()], &mut sql);
+    sql.bind(Bind::Int(type_number.into())).push(" and ");
+    push_driver(&condition.simplify(), &mut sql);
     sql.push(" limit ").bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));
     sql
 }
@@ -122,12 +125,18 @@ fn rank(part: &Condition, by_date: bool) -> Option<u8> {
         Condition::Ids(..) => Some(0),
         Condition::Patient(one) if one.len() == 1 => Some(1),
         Condition::Keys(_) => Some(2),
+        // A reference of several possible forms: each is looked up in its index.
+        Condition::Any(each) if !each.is_empty() && each.iter().all(is_reference) => Some(2),
         Condition::TextPrefix(..) | Condition::TextContains(..) => Some(3),
         Condition::Codes(one) if one.len() == 1 && by_date => Some(4),
         Condition::Any(each) if !each.is_empty() && each.iter().all(is_text) => Some(5),
         Condition::Tokens(_) | Condition::Codes(_) => Some(6),
         _ => None,
     }
+}
+
+fn is_reference(part: &Condition) -> bool {
+    matches!(part, Condition::Patient(_) | Condition::Keys(_))
 }
 
 fn is_text(part: &Condition) -> bool {
@@ -144,7 +153,7 @@ impl Shape<'_> {
         let Some(driver) = self.parts.get(driver) else { return vec![self.walk(None)] };
         match (rank, driver) {
             (0, _) => vec![self.driven("id", driver, &rest, true)],
-            (1, _) => vec![self.driven("patient", driver, &rest, true)],
+            (1, _) => vec![self.patient()],
             (2, _) => vec![self.driven("gin", driver, &rest, true)],
             (3 | 5, _) => vec![self.strings(driver, &rest)],
             (4, Condition::Codes(codes)) => vec![self.code(codes.first().copied().unwrap_or(0), &rest)],
@@ -212,13 +221,22 @@ impl Shape<'_> {
         }
     }
 
+    /// Along the dates of one patient: one index holds patient, type and date, and its estimates are good, so that
+    /// the statement can say what it means.
+    fn patient(&self) -> Step {
+        if !self.keys.iter().all(Key::is_column) {
+            return self.gathered(&self.parts);
+        }
+        Step { shape: "patient", ..self.walk(None) }
+    }
+
     /// Driven by one condition on columns of the row. `few`: its matches are few enough to carry their bodies.
     fn driven(&self, shape: &'static str, driver: &Condition, rest: &[Condition], few: bool) -> Step {
         let mut sql = Sql::default();
         let sides = !self.keys.iter().all(Key::is_column);
         if few && !sides {
             sql.push("with r as materialized (select r.* from resource r where ");
-            push(driver, &mut sql);
+            push_driver(driver, &mut sql);
             sql.push(") ");
             self.select(&mut sql);
             sql.push(" from r where r.type_id = ").bind(Bind::Int(self.type_id));
@@ -227,7 +245,7 @@ impl Shape<'_> {
             return Self::done(shape, sql);
         }
         sql.push("with m as materialized (select r.handle from resource r where ");
-        push(driver, &mut sql);
+        push_driver(driver, &mut sql);
         sql.push(" and r.type_id = ").bind(Bind::Int(self.type_id));
         push_and(rest, &mut sql);
         sql.push(") ");

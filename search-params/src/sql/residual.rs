@@ -10,19 +10,49 @@ pub(super) const ID: &str = "coalesce(r.id, lpad(to_hex(r.handle), 16, '0'))";
 /// Upper end of the primary date: not stored when it is the second that begins at the lower end.
 const DATE_HIGH: &str = "coalesce(r.date_high, r.date + 999999)";
 
+/// Whether the equality keys of a condition may be looked up in their GIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gin {
+    /// The condition drives the search.
+    Asked,
+    /// Something else does: a bitmap of a common key would cost more than the rows it spares.
+    Kept,
+}
+
+/// A condition that filters rows another condition finds.
 pub(super) fn push(condition: &Condition, sql: &mut Sql) {
+    write(condition, Gin::Kept, sql);
+}
+
+/// A condition that finds rows.
+pub(super) fn push_driver(condition: &Condition, sql: &mut Sql) {
+    write(condition, Gin::Asked, sql);
+}
+
+fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
     match condition {
-        Condition::All(parts) => list(parts, " and ", "true", sql),
-        Condition::Any(parts) => list(parts, " or ", "false", sql),
+        Condition::All(parts) => list(parts, " and ", "true", gin, sql),
+        Condition::Any(parts) => list(parts, " or ", "false", gin, sql),
         Condition::Not(inner) => {
             sql.push("not (");
-            push(inner, sql);
+            write(inner, Gin::Kept, sql);
             sql.push(")");
         }
-        Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => {
-            let operator = if keys.len() == 1 { "r.keys @> " } else { "r.keys && " };
-            sql.push(operator).bind(Bind::Longs(keys.clone()));
-        }
+        Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => match (keys.as_slice(), gin) {
+            ([_], Gin::Asked) => {
+                sql.push("r.keys @> ").bind(Bind::Longs(keys.clone()));
+            }
+            (_, Gin::Asked) => {
+                sql.push("r.keys && ").bind(Bind::Longs(keys.clone()));
+            }
+            ([key], Gin::Kept) => {
+                sql.bind(Bind::Long(*key)).push(" = any(r.keys)");
+            }
+            // No index serves a test of truth.
+            (_, Gin::Kept) => {
+                sql.push("(r.keys && ").bind(Bind::Longs(keys.clone())).push(") is true");
+            }
+        },
         Condition::Patient(handles) => one_of("r.patient", handles, sql),
         Condition::Ids(handles, ids) => {
             sql.push("r.handle = any(").bind(Bind::Longs(handles.clone()));
@@ -73,19 +103,19 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
         }
         other => {
             sql.push("select r.handle from resource r where ");
-            push(other, sql);
+            push_driver(other, sql);
         }
     }
 }
 
-fn list(parts: &[Condition], between: &str, empty: &str, sql: &mut Sql) {
+fn list(parts: &[Condition], between: &str, empty: &str, gin: Gin, sql: &mut Sql) {
     if parts.is_empty() {
         sql.push(empty);
         return;
     }
     for (i, part) in parts.iter().enumerate() {
         sql.push(if i == 0 { "(" } else { between });
-        push(part, sql);
+        write(part, gin, sql);
     }
     sql.push(")");
 }
