@@ -33,8 +33,8 @@ const SEARCHES: &[(&str, &str)] = &[
     ("walk", "Observation"),
     ("walk", "Observation?_sort=-_lastUpdated"),
     ("walk", "Patient?birthdate=ge1990&_sort=birthdate"),
-    ("budgeted walk", "Observation?status=final"),
-    ("budgeted walk", "Observation?status=final&_sort=-_lastUpdated"),
+    ("budgeted walk", "Observation?status=amended"),
+    ("budgeted walk", "Observation?status=amended&_sort=-_lastUpdated"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

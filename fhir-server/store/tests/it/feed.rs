@@ -15,7 +15,11 @@ async fn changes_come_in_order_without_holes() {
     };
     let first = seen(FeedPlace::default()).await;
     let names = |changes: &[fhir_store::Change]| {
-        changes.iter().map(|c| format!("{}/{}", c.version.key.id, c.version.version)).collect::<Vec<_>>().join(" ")
+        changes
+            .iter()
+            .map(|c| format!("{}/{}", c.version.key.id, c.version.version))
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!(names(&first), "a/1 a/2");
     let write = next(&store, &key, None, None).await;

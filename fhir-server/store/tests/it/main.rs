@@ -61,7 +61,8 @@ pub fn doc(body: &str, key: &Key, version: u32) -> Doc {
     let rest = body.trim_start().strip_prefix('{').unwrap();
     let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
     let (kind, id) = (&key.type_name, &key.id);
-    let text = format!(r#"{{"resourceType":"{kind}","id":"{id}","meta":{{"versionId":"{version}"}}{comma}{rest}"#);
+    let text =
+        format!(r#"{{"resourceType":"{kind}","id":"{id}","meta":{{"versionId":"{version}"}}{comma}{rest}"#);
     Doc::parse(text, Limits::default()).unwrap()
 }
 

@@ -17,8 +17,9 @@ pub(crate) async fn what_is_written_is_read(store: &Arc<Store>) {
 }
 
 pub(crate) async fn numbers_keep_their_text(store: &Arc<Store>) {
-    for (i, number) in
-        ["1.00", "1.5E-10", "-0.0", "1234567890123456789012345678901234", "0.000", "1e9999999"].iter().enumerate()
+    for (i, number) in ["1.00", "1.5E-10", "-0.0", "1234567890123456789012345678901234", "0.000", "1e9999999"]
+        .iter()
+        .enumerate()
     {
         let id = format!("n{i}");
         let key =

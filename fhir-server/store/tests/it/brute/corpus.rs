@@ -30,8 +30,6 @@ const DELETE_EVERY: usize = 53;
 pub(super) struct Resource {
     pub(super) key: Key,
     pub(super) updated_at: i64,
-    /// The body holds a number that JSONB would not give back as it is written.
-    pub(super) packed: bool,
     doc: &'static Doc,
 }
 
@@ -79,12 +77,7 @@ impl Corpus {
                 let doc: &'static Doc =
                     Box::leak(Box::new(Doc::parse(text.as_str(), Limits::default()).unwrap()));
                 let of_type = corpus.types.entry(key.type_name.clone()).or_default();
-                of_type.push(Resource {
-                    key: key.clone(),
-                    updated_at,
-                    packed: has_exponent(doc.root()),
-                    doc,
-                });
+                of_type.push(Resource { key: key.clone(), updated_at, doc });
             }
         }
         Some(corpus)
@@ -174,11 +167,4 @@ async fn commit<'a>(store: &Arc<Store>, texts: impl Iterator<Item = (&'a Key, Op
     let stamp = store.stamp().unwrap();
     assert_eq!(store.commit(&all(), &stamp, &writes).await.unwrap(), Commit::Done);
     stamp.micros()
-}
-
-fn has_exponent(value: Ref<'_>) -> bool {
-    let inexact = |n: &str| {
-        n.contains(['e', 'E']) || (n.starts_with('-') && n.trim_matches(['-', '0', '.']).is_empty())
-    };
-    value.number().is_some_and(inexact) || value.children().any(has_exponent)
 }

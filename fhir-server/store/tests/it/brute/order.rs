@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use fhir_search::parameters::ParameterKind;
 use fhir_search::query::{Sort, Subject};
 
-use super::corpus::{Corpus, One, Resource};
+use super::corpus::{Corpus, One};
 use super::matches::{folded, quantities, target_text, texts, tokens};
 use super::when;
 
@@ -41,16 +41,7 @@ pub(super) fn values(sort: &Sort, type_name: &str, corpus: &Corpus) -> Vec<Value
                 let edge = if sort.descending { each.max_by(order) } else { each.min_by(order) };
                 edge.unwrap_or(missing.clone())
             };
-            let truth = param.indexes.iter().any(|index| index.truth);
-            let in_body =
-                missing == Value::Text(String::new()) && param.kind != ParameterKind::String && !truth;
-            let values = corpus.values(type_name, param, false);
-            // Known limit: what SQL finds in the body it does not find in one that JSONB cannot hold.
-            let value = |(found, resource): (&Vec<One>, &Resource)| match in_body && resource.packed {
-                true => missing.clone(),
-                false => edge(found),
-            };
-            values.iter().zip(resources).map(value).collect()
+            corpus.values(type_name, param, false).iter().map(edge).collect()
         }
     }
 }
