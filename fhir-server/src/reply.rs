@@ -111,8 +111,7 @@ async fn with_body(body: Bytes, shape: &Shape, types: &impl Types) -> Result<Ans
     let mut body = match (shape.format, shape.pretty) {
         (Format::Json, false) => body,
         (Format::Json, true) => Bytes::from(pretty::json(&body)),
-        // White space in XML may belong to a narrative: `_pretty` leaves it alone.
-        (Format::Xml, _) => to_xml(&body, types)?,
+        (Format::Xml, pretty) => to_xml(&body, types, pretty)?,
     };
     let packed = shape.gzip && body.len() >= GZIP_BYTES_MIN;
     if packed {
@@ -139,11 +138,12 @@ async fn with_body(body: Bytes, shape: &Shape, types: &impl Types) -> Result<Ans
     Ok(answer)
 }
 
-fn to_xml(body: &[u8], types: &impl Types) -> Result<Bytes> {
+fn to_xml(body: &[u8], types: &impl Types, pretty: bool) -> Result<Bytes> {
     // Our own text: no bound but that of 32-bit spans applies.
     let limits = json::Limits { depth_max: 1000, bytes_max: u32::MAX as usize };
     let doc = json::Doc::parse(body, limits).map_err(Error::internal)?;
-    Ok(Bytes::from(xml::from_json(doc.root(), types)?))
+    let written = if pretty { xml::indented(doc.root(), types) } else { xml::from_json(doc.root(), types) };
+    Ok(Bytes::from(written?))
 }
 
 fn pack(body: &[u8]) -> Result<Bytes> {
