@@ -37,8 +37,8 @@ impl Default for Limits {
 pub struct SyntaxError {
     /// Byte offset in the text.
     pub at: usize,
-    /// What is wrong, without quoting the text.
-    pub text: &'static str,
+    /// What is wrong, without quoting values.
+    pub text: Cow<'static, str>,
 }
 
 impl fmt::Display for SyntaxError {

@@ -44,7 +44,12 @@ pub fn to_json(xml: &[u8], types: &dyn Types, limits: Limits) -> Result<String> 
 /// Fails, as [`crate::Kind::NotAcceptable`], on what XML cannot carry: an element FHIR does not know (its place in the
 /// order is unknown too), a control character, a narrative that is not well-formed.
 pub fn from_json(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
-    write::document(resource, types)
+    write::document(resource, types, write::Layout::Compact)
+}
+
+/// The same with each element on a line of its own. Narrative stays as it is: white space has a meaning there.
+pub fn indented(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
+    write::document(resource, types, write::Layout::Indented)
 }
 
 /// The characters of XML 1.0: <https://www.w3.org/TR/xml/#charsets>

@@ -31,11 +31,14 @@ fn all_examples_survive() {
 
 fn failure((name, bytes): &(String, Vec<u8>), types: &Definitions) -> Option<String> {
     let doc = Doc::parse(bytes.as_slice(), Limits::default()).unwrap();
-    let xml = xml::from_json(doc.root(), types);
-    let json = match xml.and_then(|xml| xml::to_json(xml.as_bytes(), types, Limits::default())) {
+    let back = |xml: fhir_model::Result<String>| xml::to_json(xml?.as_bytes(), types, Limits::default());
+    let json = match back(xml::from_json(doc.root(), types)) {
         Ok(json) => json,
         Err(error) => return Some(format!("{name}: {error}")),
     };
+    if back(xml::indented(doc.root(), types)).ok().as_ref() != Some(&json) {
+        return Some(format!("{name}: differs when it is indented"));
+    }
     // Numbers are compared by their text, objects without regard to the order of keys.
     let same = serde_json::from_str::<Value>(&json).unwrap() == doc.root().to_value();
     (!same || !json.starts_with(r#"{"resourceType":"#)).then(|| format!("{name}: differs"))

@@ -6,8 +6,11 @@ use super::{Doc, Kind, Limits, Node, SyntaxError};
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 
-fn fail<T>(at: usize, text: &'static str) -> Result<T> {
-    Err(SyntaxError { at, text })
+/// Longest key that an error names.
+const NAMED_BYTES_MAX: usize = 64;
+
+fn fail<T>(at: usize, text: impl Into<Cow<'static, str>>) -> Result<T> {
+    Err(SyntaxError { at, text: text.into() })
 }
 
 pub(super) fn parse(bytes: Vec<u8>, limits: Limits) -> Result<Doc> {
@@ -199,7 +202,13 @@ impl Parser<'_> {
         keys.sort_unstable();
         for (a, b) in keys.iter().zip(keys.iter().skip(1)) {
             if a.0 == b.0 {
-                return fail(b.1 as usize, "a key stands twice in one object");
+                // Keys are FHIR's words, not patient data.
+                return match std::str::from_utf8(&b.0) {
+                    Ok(key) if key.len() <= NAMED_BYTES_MAX => {
+                        fail(b.1 as usize, format!("the key `{key}` stands twice in one object"))
+                    }
+                    _ => fail(b.1 as usize, "a key stands twice in one object"),
+                };
             }
         }
         Ok(())

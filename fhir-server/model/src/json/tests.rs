@@ -40,10 +40,13 @@ fn what_fhir_forbids_is_refused() {
     let many = (0..40).map(|i| format!("\"k{i}\":0")).collect::<Vec<_>>().join(",");
     assert!(parse(&format!("{{{many}}}")).is_ok());
     let twice = format!("{{{many},\"k3\":1}}");
+    let long = "k".repeat(100);
+    let long = format!("{{\"{long}\":1,\"{long}\":1}}");
     let rows = [
-        (r#"{"a":1,"a":2}"#, "twice"),
-        (r#"{"a":1,"\u0061":2}"#, "twice"),
-        (&twice, "twice"),
+        (r#"{"a":1,"a":2}"#, "the key `a` stands twice"),
+        (r#"{"a":1,"\u0061":2}"#, "the key `a` stands twice"),
+        (&twice, "the key `k3` stands twice"),
+        (&long, "a key stands twice"),
         (r#""\ud800""#, "surrogate"),
         (r#""\ud800\u0041""#, "surrogate"),
         (r#""\udc00""#, "surrogate"),

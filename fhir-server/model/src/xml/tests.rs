@@ -116,6 +116,32 @@ fn both_ways() {
 }
 
 #[test]
+fn indentation_keeps_the_narrative() {
+    let json = r#"{"resourceType":"Patient","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"> <b>a</b> <i>b</i>\n</div>"},"contained":[{"resourceType":"Patient","id":"p"}],"name":[{"id":"n","given":["b","c"]}]}"#;
+    let xml = r#"<?xml version="1.0" encoding="UTF-8"?>
+<Patient xmlns="http://hl7.org/fhir">
+  <text>
+    <status value="generated"/>
+    <div xmlns="http://www.w3.org/1999/xhtml"> <b>a</b> <i>b</i>
+</div>
+  </text>
+  <contained>
+    <Patient>
+      <id value="p"/>
+    </Patient>
+  </contained>
+  <name id="n">
+    <given value="b"/>
+    <given value="c"/>
+  </name>
+</Patient>
+"#;
+    let doc = Doc::parse(json, Limits::default()).unwrap();
+    assert_eq!(indented(doc.root(), &Tiny::new()).unwrap(), xml);
+    assert_eq!(whole(xml).unwrap(), json);
+}
+
+#[test]
 fn other_ways_to_say_it_are_read() {
     let rows = [
         ("<f:Patient xmlns:f='http://hl7.org/fhir'><f:active value='true'/></f:Patient>", r#""active":true"#),

@@ -6,18 +6,31 @@ use crate::json::{Kind, Limits, Ref};
 use crate::types::Types;
 use crate::{Error, Result};
 
-pub(super) fn document(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
+/// White space between elements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    Compact,
+    Indented,
+}
+
+pub(super) fn document(resource: Ref<'_>, types: &dyn Types, layout: Layout) -> Result<String> {
     // Tags stand twice where JSON has a key once; most values are short.
     let mut out = String::with_capacity(resource.raw().len() * 3 / 2 + 128);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
     let name = resource.get_str("resourceType").unwrap_or_default();
-    Writer { types, out: &mut out }.resource(resource, &Path::root(&name), true)?;
+    let mut writer = Writer { types, out: &mut out, layout, depth: 0 };
+    writer.line();
+    writer.resource(resource, &Path::root(&name), true)?;
+    writer.line();
     Ok(out)
 }
 
 struct Writer<'w> {
     types: &'w dyn Types,
     out: &'w mut String,
+    layout: Layout,
+    /// Elements that are open.
+    depth: usize,
 }
 
 /// An element with what stands under `key` and under `_key`.
@@ -39,10 +52,21 @@ impl<'w> Writer<'w> {
             self.push(&[" xmlns=\"", FHIR, "\""]);
         }
         self.out.push('>');
-        for member in self.ordered(&name, resource, path)? {
-            self.member(&member, path)?;
+        let members = self.ordered(&name, resource, path)?;
+        self.content(&name, &members, path)
+    }
+
+    /// What stands in a tag, and its end.
+    fn content(&mut self, tag: &str, members: &[Member<'_>], path: &Path<'_>) -> Result<()> {
+        self.depth += 1;
+        for member in members {
+            self.member(member, path)?;
         }
-        self.push(&["</", &name, ">"]);
+        self.depth -= 1;
+        if !members.is_empty() {
+            self.line();
+        }
+        self.push(&["</", tag, ">"]);
         Ok(())
     }
 
@@ -91,6 +115,7 @@ impl<'w> Writer<'w> {
                 return Err(refuse(&path, "is empty"));
             }
             let (value, extra) = (value.filter(|r| !r.is_null()), extra.filter(|r| !r.is_null()));
+            self.line();
             self.element(member, value, extra, &path)?;
         }
         Ok(())
@@ -121,7 +146,11 @@ impl<'w> Writer<'w> {
         }
         if meaning.is_resource() {
             self.push(&["<", &member.key, ">"]);
+            self.depth += 1;
+            self.line();
             self.resource(value, path, false)?;
+            self.depth -= 1;
+            self.line();
             self.push(&["</", &member.key, ">"]);
             return Ok(());
         }
@@ -173,11 +202,15 @@ impl<'w> Writer<'w> {
             return Ok(());
         }
         self.out.push('>');
-        for member in &members {
-            self.member(member, path)?;
+        self.content(tag, &members, path)
+    }
+
+    /// A new line, where white space is wanted.
+    fn line(&mut self) {
+        if self.layout == Layout::Indented {
+            self.out.push('\n');
+            self.out.extend(std::iter::repeat_n("  ", self.depth));
         }
-        self.push(&["</", tag, ">"]);
-        Ok(())
     }
 
     fn push(&mut self, parts: &[&str]) {
