@@ -39,13 +39,19 @@ pub struct ParseCx<'a> {
 const OUTSIDE: &[&str] = &["_format", "_pretty"];
 /// Parameters of the specification that this server does not do: asking for them is an error, as leaving them out
 /// would answer another question.
-const REFUSED: &[&str] = &["_has", "_text", "_content", "_list", "_filter", "_query", "_contained", "_containedType"];
+const REFUSED: &[&str] =
+    &["_has", "_text", "_content", "_list", "_filter", "_query", "_contained", "_containedType"];
 /// Most keys of `_sort`.
 const SORTS_MAX: usize = 8;
 
 impl Query {
     /// Parses decoded pairs, in order.
-    pub fn parse(registry: &Registry, type_name: &str, pairs: &[(String, String)], cx: &ParseCx<'_>) -> Result<Query> {
+    pub fn parse(
+        registry: &Registry,
+        type_name: &str,
+        pairs: &[(String, String)],
+        cx: &ParseCx<'_>,
+    ) -> Result<Query> {
         let mut parser = Parser {
             registry,
             this: registry.of(type_name)?,
@@ -77,7 +83,14 @@ impl Query {
         for (name, value) in &self.applied {
             let shapes_only = matches!(
                 name.split(':').next().unwrap_or(""),
-                "_count" | "_summary" | "_elements" | "_total" | "_include" | "_revinclude" | "_format" | "_pretty"
+                "_count"
+                    | "_summary"
+                    | "_elements"
+                    | "_total"
+                    | "_include"
+                    | "_revinclude"
+                    | "_format"
+                    | "_pretty"
             );
             if !shapes_only {
                 text.push_str(&format!("&{}:{name}={}:{value}", name.len(), value.len()));
@@ -97,7 +110,10 @@ impl Query {
         let this = registry.of(&self.type_name)?;
         let codes = registry.compartments().for_resource(&compartment.type_name, &self.type_name);
         let Some(codes) = codes.filter(|c| !c.is_empty()) else {
-            return Err(Error::not_found(format!("{} in the {} compartment", self.type_name, compartment.type_name)));
+            return Err(Error::not_found(format!(
+                "{} in the {} compartment",
+                self.type_name, compartment.type_name
+            )));
         };
         if codes.iter().any(|c| **c == *"{def}") {
             let id = Filter {
@@ -147,18 +163,26 @@ impl<'a> Parser<'a> {
             "_summary" => self.query.summary = summary(value)?,
             "_elements" => self.query.elements.extend(value.split(',').map(|e| Box::from(e.trim()))),
             "_sort" => self.sorts(value)?,
-            "_include" | "_revinclude" => self.include(code == "_revinclude", modifier, value)?,
+            "_include" | "_revinclude" => match self.include(code == "_revinclude", modifier, value)? {
+                Ok(include) => self.query.includes.push(include),
+                Err(why) => return self.ignore(format!("`{code}={value}`: {why}")),
+            },
             "_id" | "_lastUpdated" => self.column(code, modifier, value)?,
             _ if REFUSED.contains(&code) => {
-                return Err(Error::not_supported(format!("the parameter `{code}` is not supported by this server")));
+                return Err(Error::not_supported(format!(
+                    "the parameter `{code}` is not supported by this server"
+                )));
             }
             _ if name.contains('.') && self.this.param(code.split('.').next().unwrap_or("")).is_some() => {
-                return Err(Error::not_supported(format!("chained search (`{name}`) is not supported by this server")));
+                return Err(Error::not_supported(format!(
+                    "chained search (`{name}`) is not supported by this server"
+                )));
             }
             _ => match self.this.param(code).cloned() {
                 Some(param) => self.filter(param, modifier, value)?,
                 None => {
-                    return self.ignore(format!("`{code}` is not a search parameter of {}", self.this.type_name));
+                    return self
+                        .ignore(format!("`{code}` is not a search parameter of {}", self.this.type_name));
                 }
             },
         }
@@ -254,7 +278,10 @@ impl<'a> Parser<'a> {
         };
         known.ok_or_else(|| {
             let kind = param.kind.as_str();
-            Error::invalid(format!("`{}`, a {kind} parameter, does not take the modifier `:{text}` here", param.code))
+            Error::invalid(format!(
+                "`{}`, a {kind} parameter, does not take the modifier `:{text}` here",
+                param.code
+            ))
         })
     }
 
@@ -282,7 +309,10 @@ impl<'a> Parser<'a> {
             (ParameterKind::Number, _) => Term::Number(number::Term::parse(&unescape(value))?),
             (ParameterKind::Quantity, _) => Term::Quantity(quantity::Term::parse(value)?),
             (ParameterKind::Composite | ParameterKind::Special, _) => {
-                return Err(Error::not_supported(format!("`{}` is not supported by this server", param.code)));
+                return Err(Error::not_supported(format!(
+                    "`{}` is not supported by this server",
+                    param.code
+                )));
             }
         })
     }
@@ -309,39 +339,47 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn include(&mut self, reverse: bool, modifier: Option<&str>, value: &str) -> Result<()> {
+    /// What to include; `Err` for what would add nothing: a type or parameter that is not known, references of another
+    /// type than the one that is searched.
+    fn include(
+        &self,
+        reverse: bool,
+        modifier: Option<&str>,
+        value: &str,
+    ) -> Result<std::result::Result<Include, String>> {
         let name = if reverse { "_revinclude" } else { "_include" };
         if let Some(modifier) = modifier {
             return Err(Error::not_supported(format!("`{name}:{modifier}` is not supported by this server")));
         }
+        let malformed = || {
+            let text = format!("`{name}={value}`: the form is Type:parameter or Type:parameter:Target");
+            Err(Error::invalid(text).at(name))
+        };
         let mut parts = value.split(':');
         let (source, code, target) = (parts.next().unwrap_or(""), parts.next(), parts.next());
-        let bad = |why: &str| Error::invalid(format!("`{name}={value}`: {why}")).at(name);
         if parts.next().is_some() {
-            return Err(bad("the form is Type:parameter:Target"));
+            return malformed();
         }
         if source == "*" && code.is_none() && !reverse {
             let source = self.this.type_name.clone();
-            self.query.includes.push(Include { reverse, source, code: None, target: None });
-            return Ok(());
+            return Ok(Ok(Include { reverse, source, code: None, target: None }));
         }
-        let of = self.registry.of(source).map_err(|_| bad("no such resource type"))?;
-        if !reverse && source != &*self.this.type_name {
-            return Err(bad("the type of the reference is not the one that is searched"));
-        }
-        let code = match code {
-            None => return Err(bad("the form is Type:parameter:Target")),
-            Some("*") => None,
-            Some(code) => match of.param(code) {
-                Some(param) if param.kind == ParameterKind::Reference => Some(Box::from(code)),
-                _ => return Err(bad("no such reference parameter")),
-            },
+        let Some(code) = code else { return malformed() };
+        let Ok(of) = self.registry.of(source) else {
+            return Ok(Err(format!("`{source}` is not a resource type")));
         };
-        if let Some(target) = target.filter(|t| !self.registry.definitions().is_resource(t)) {
-            return Err(bad(&format!("`{target}` is not a resource type")));
+        if !reverse && source != &*self.this.type_name {
+            return Ok(Err(format!("the search is for {}, not {source}", self.this.type_name)));
         }
-        self.query.includes.push(Include { reverse, source: source.into(), code, target: target.map(Box::from) });
-        Ok(())
+        let is_reference = |param: &Arc<Param>| param.kind == ParameterKind::Reference;
+        if code != "*" && !of.param(code).is_some_and(is_reference) {
+            return Ok(Err(format!("{source} has no reference parameter `{code}`")));
+        }
+        if let Some(target) = target.filter(|t| !self.registry.definitions().is_resource(t)) {
+            return Ok(Err(format!("`{target}` is not a resource type")));
+        }
+        let code = (code != "*").then(|| Box::from(code));
+        Ok(Ok(Include { reverse, source: source.into(), code, target: target.map(Box::from) }))
     }
 }
 

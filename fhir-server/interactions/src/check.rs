@@ -2,48 +2,62 @@
 //!
 //! One walk, no allocation unless something is wrong.
 
+use std::borrow::Cow;
+
 use fhir_model::json::{Kind as Json, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Key, Result};
 
+/// Longest type name that an error repeats.
+const NAMED_BYTES_MAX: usize = 64;
+
 /// Refuses what cannot be a resource of the type.
 pub(crate) fn check(resource: Ref<'_>, type_name: &str, types: &dyn Types) -> Result<()> {
-    if type_of(resource, types)? != type_name {
-        let sent = resource.get_str("resourceType").unwrap_or_default();
-        return Err(
-            Error::invalid(format!("the body is a {sent}, but the URL says {type_name}")).at("resourceType")
-        );
+    let sent = type_of(resource, types, || type_name.to_owned())?;
+    if sent != type_name {
+        let text = format!("the body is a {sent}, but the URL says {type_name}");
+        return Err(Error::invalid(text).at(format!("{sent}.resourceType")));
     }
     if resource.get("meta").is_some_and(|meta| !meta.is_object()) {
         return Err(Error::structure("`meta` is an object").at(format!("{type_name}.meta")));
     }
-    inner(resource, types, "contained")?;
+    let known = |inner: Ref<'_>| type_of(inner, types, || location(resource, type_name, inner)).map(|_| ());
+    members(resource, "contained").try_for_each(known)?;
     for (holder, name) in [("Bundle", "entry"), ("Parameters", "parameter")] {
         if type_name == holder {
-            for item in resource.get(name).into_iter().flat_map(Ref::items) {
-                inner(item, types, "resource")?;
-            }
+            members(resource, name).flat_map(|item| members(item, "resource")).try_for_each(known)?;
         }
     }
     walk(resource).map_err(|(at, text)| Error::structure(text).at(location(resource, type_name, at)))
 }
 
-/// The resource type of an object, which must be one that FHIR knows.
-pub(crate) fn type_of<'d>(resource: Ref<'d>, types: &dyn Types) -> Result<std::borrow::Cow<'d, str>> {
+/// The resource type of an object, which must be one that FHIR knows. `path` is where the object stands.
+pub(crate) fn type_of<'d>(
+    resource: Ref<'d>,
+    types: &dyn Types,
+    path: impl FnOnce() -> String,
+) -> Result<Cow<'d, str>> {
     if !resource.is_object() {
-        return Err(Error::structure("a resource is a JSON object"));
+        return Err(Error::structure("a resource is a JSON object").at(path()));
     }
     let Some(name) = resource.get_str("resourceType") else {
-        return Err(Error::structure("the resource does not say its `resourceType`").at("resourceType"));
+        let text = "the resource does not say its `resourceType`";
+        return Err(Error::structure(text).at(format!("{}.resourceType", path())));
     };
-    match types.is_resource(&name) {
-        true => Ok(name),
-        false => Err(Error::structure("the `resourceType` is not one of FHIR R4").at("resourceType")),
+    if types.is_resource(&name) {
+        return Ok(name);
     }
+    // Named when it looks like a type: what was sent by mistake may be anything.
+    let named = name.len() <= NAMED_BYTES_MAX && name.bytes().all(|b| b.is_ascii_alphanumeric());
+    let text = match named {
+        true => format!("the `resourceType` {name} is not one of FHIR R4"),
+        false => "the `resourceType` is not one of FHIR R4".to_owned(),
+    };
+    Err(Error::structure(text).at(format!("{}.resourceType", path())))
 }
 
 /// The id in the body, where it has one.
-pub(crate) fn id_of<'d>(resource: Ref<'d>, type_name: &str) -> Result<Option<std::borrow::Cow<'d, str>>> {
+pub(crate) fn id_of<'d>(resource: Ref<'d>, type_name: &str) -> Result<Option<Cow<'d, str>>> {
     let Some(id) = resource.get("id") else { return Ok(None) };
     match id.str().filter(|text| Key::is_id(text)) {
         Some(text) => Ok(Some(text)),
@@ -54,11 +68,9 @@ pub(crate) fn id_of<'d>(resource: Ref<'d>, type_name: &str) -> Result<Option<std
     }
 }
 
-fn inner(holder: Ref<'_>, types: &dyn Types, name: &str) -> Result<()> {
-    for resource in holder.get(name).into_iter().flat_map(Ref::items) {
-        type_of(resource, types).map_err(|e| e.at(name))?;
-    }
-    Ok(())
+/// What stands under a name, repeated or not.
+fn members<'d>(holder: Ref<'d>, name: &str) -> impl Iterator<Item = Ref<'d>> + use<'d> {
+    holder.get(name).into_iter().flat_map(Ref::items)
 }
 
 /// Where something is wrong, and what.
@@ -102,8 +114,8 @@ fn twin<'d>(holder: Ref<'d>, list: Ref<'d>) -> Option<Ref<'d>> {
     found.filter(|twin| twin.is_array())
 }
 
-/// The FHIRPath location of a node.
-fn location(resource: Ref<'_>, type_name: &str, target: Ref<'_>) -> String {
+/// The FHIRPath location of a node in a resource.
+pub(crate) fn location(resource: Ref<'_>, type_name: &str, target: Ref<'_>) -> String {
     let mut path = type_name.to_owned();
     let mut at = resource;
     while at != target {
@@ -155,12 +167,13 @@ mod tests {
             (r#"{"resourceType":"Patient","active":false,"multipleBirthInteger":0}"#, ""),
             (r#"{"resourceType":"Patient","name":[{"given":["A",null],"_given":[null,{"id":"x"}]}]}"#, ""),
             (r#"{"resourceType":"Patient","contained":[{"resourceType":"Patient"}]}"#, ""),
-            (r#"[]"#, "-"),
-            (r#"{"active":true}"#, "resourceType"),
-            (r#"{"resourceType":"Pateint"}"#, "resourceType"),
-            (r#"{"resourceType":"Bundle"}"#, "resourceType"),
+            (r#"[]"#, "Patient"),
+            (r#"{"active":true}"#, "Patient.resourceType"),
+            (r#"{"resourceType":"Pateint"}"#, "Patient.resourceType"),
+            (r#"{"resourceType":"Bundle"}"#, "Bundle.resourceType"),
             (r#"{"resourceType":"Patient","meta":[]}"#, "Patient.meta"),
-            (r#"{"resourceType":"Patient","contained":[{"id":"x"}]}"#, "resourceType contained"),
+            (r#"{"resourceType":"Patient","contained":[{"id":"x"}]}"#, "Patient.contained[0].resourceType"),
+            (r#"{"resourceType":"Patient","contained":["x"]}"#, "Patient.contained[0]"),
             (r#"{"resourceType":"Patient","name":[]}"#, "Patient.name"),
             (r#"{"resourceType":"Patient","name":[{}]}"#, "Patient.name[0]"),
             (r#"{"resourceType":"Patient","name":[{"family":""}]}"#, "Patient.name[0].family"),
@@ -188,9 +201,25 @@ mod tests {
 
     #[test]
     fn resources_within_bundles_are_known() {
-        let body = r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Nonsense"}}]}"#;
-        let doc = Doc::parse(body, Limits::default()).unwrap();
-        assert!(check(doc.root(), "Bundle", &Some3).is_err());
+        let rows = [
+            ("Bundle", "Nonsense", "Bundle.entry[1].resource.resourceType", "Nonsense"),
+            ("Parameters", "Nonsense", "Parameters.parameter[1].resource.resourceType", "Nonsense"),
+            (
+                "Bundle",
+                "<Ada Lovelace>",
+                "Bundle.entry[1].resource.resourceType",
+                "the `resourceType` is not",
+            ),
+        ];
+        for (holder, sent, path, said) in rows {
+            let name = if holder == "Bundle" { "entry" } else { "parameter" };
+            let inner = format!(r#"{{"resource":{{"resourceType":"{sent}"}}}}"#);
+            let body = format!(r#"{{"resourceType":"{holder}","{name}":[{{"id":"x"}},{inner}]}}"#);
+            let doc = Doc::parse(body, Limits::default()).unwrap();
+            let error = check(doc.root(), holder, &Some3).unwrap_err();
+            assert_eq!(error.expression, [path]);
+            assert!(error.text.contains(said), "{}", error.text);
+        }
     }
 
     #[test]

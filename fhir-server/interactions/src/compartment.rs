@@ -8,6 +8,12 @@ use crate::reply::Reply;
 use crate::search::{Links, answer, pairs};
 
 pub(crate) async fn search_compartment(ask: &Ask<'_>, compartment: &Key, type_name: &str) -> Result<Reply> {
+    let (query, links) = of_compartment(ask, compartment, type_name)?;
+    answer(ask, &query, &links).await
+}
+
+/// What a search within a compartment asks for.
+pub(crate) fn of_compartment(ask: &Ask<'_>, compartment: &Key, type_name: &str) -> Result<(Query, Links)> {
     if type_name == "*" {
         let text = format!("{compartment}/* is not supported; name the type: {compartment}/Observation");
         return Err(Error::not_supported(text));
@@ -15,6 +21,5 @@ pub(crate) async fn search_compartment(ask: &Ask<'_>, compartment: &Key, type_na
     let pairs = pairs(ask)?;
     let query = Query::parse(&ask.cx.registry, type_name, &pairs, &ask.parse_cx(ask.strict()))?;
     let links = Links::of(ask, &format!("{compartment}/{type_name}"), &query);
-    let query = query.in_compartment(&ask.cx.registry, compartment)?;
-    answer(ask, &query, &links).await
+    Ok((query.in_compartment(&ask.cx.registry, compartment)?, links))
 }

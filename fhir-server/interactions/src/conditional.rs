@@ -37,7 +37,8 @@ impl Criteria {
             Some((before, query)) if before.is_empty() || before == type_name => query,
             _ => text,
         };
-        Criteria::of_pairs(ask, type_name, &url::pairs(query)?).map_err(|e| e.at("http.If-None-Exist"))
+        let criteria = url::pairs(query).and_then(|pairs| Criteria::of_pairs(ask, type_name, &pairs));
+        criteria.map_err(|e| Error { expression: vec!["http.If-None-Exist".to_owned()], ..e })
     }
 
     /// Up to two of what they find; when that is nothing, with the claim to create under.

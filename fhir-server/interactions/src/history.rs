@@ -11,11 +11,7 @@ use crate::reply::Reply;
 use crate::summary::Subset;
 
 pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
-    let path = match &of {
-        HistoryOf::Instance(key) => format!("{key}/_history"),
-        HistoryOf::Type(type_name) => format!("{type_name}/_history"),
-        HistoryOf::System => "_history".to_owned(),
-    };
+    let path = path(&of);
     let asked = Asked::parse(ask, &path)?;
     let found = ask.cx.store.history(&ask.scope, &of, &asked.page).await?;
     if let HistoryOf::Instance(key) = &of {
@@ -43,6 +39,21 @@ pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
         entry(ask, &mut bundle, version, subset.as_ref())?;
     }
     Ok(Reply::made(bundle.finish()))
+}
+
+/// Refuses what cannot be asked of a history.
+pub(crate) fn check(ask: &Ask<'_>, of: &HistoryOf) -> Result<()> {
+    Asked::parse(ask, &path(of))?;
+    Subset::of_pairs(&ask.pairs)?;
+    Ok(())
+}
+
+fn path(of: &HistoryOf) -> String {
+    match of {
+        HistoryOf::Instance(key) => format!("{key}/_history"),
+        HistoryOf::Type(type_name) => format!("{type_name}/_history"),
+        HistoryOf::System => "_history".to_owned(),
+    }
 }
 
 fn entry(ask: &Ask<'_>, bundle: &mut BundleText, version: &Version, subset: Option<&Subset>) -> Result<()> {

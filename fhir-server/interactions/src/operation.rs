@@ -84,10 +84,7 @@ impl Operations {
     }
 
     pub(crate) async fn call(&self, ask: &Ask<'_>, level: &Level, code: &str) -> Result<Reply> {
-        let known = self.by_code.get(code).into_iter().flatten().find(|known| known.definition.is_for(level));
-        let Some(Known { operation, definition }) = known else {
-            return Err(Error::new(Kind::NotFound, format!("there is no operation ${code} here")));
-        };
+        let Known { operation, definition } = self.find(level, code)?;
         if definition.affects_state && ask.request.method != Method::Post {
             return Err(Error::new(
                 Kind::MethodNotAllowed,
@@ -103,10 +100,14 @@ impl Operations {
         operation.run(ask.cx, call).await
     }
 
-    /// True when the call may change resources.
-    pub(crate) fn affects_state(&self, level: &Level, code: &str) -> bool {
+    fn find(&self, level: &Level, code: &str) -> Result<&Known> {
         let known = self.by_code.get(code).into_iter().flatten().find(|known| known.definition.is_for(level));
-        known.is_some_and(|known| known.definition.affects_state)
+        known.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no operation ${code} here")))
+    }
+
+    /// True when the call may change resources.
+    pub(crate) fn affects_state(&self, level: &Level, code: &str) -> Result<bool> {
+        Ok(self.find(level, code)?.definition.affects_state)
     }
 }
 

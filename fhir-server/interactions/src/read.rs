@@ -1,7 +1,7 @@
 //! read: <https://hl7.org/fhir/R4/http.html#read>
 
 use fhir_model::{Error, Key, Result};
-use fhir_store::{Found, Version};
+use fhir_store::Found;
 
 use crate::ask::Ask;
 use crate::reply::Reply;
@@ -9,18 +9,19 @@ use crate::summary::Subset;
 
 pub(crate) async fn read(ask: &Ask<'_>, key: &Key) -> Result<Reply> {
     match ask.cx.store.read(&ask.scope, key).await? {
-        Found::Current(version) => give(ask, &version),
+        Found::Current(version) => give(ask, Reply::version(200, &version)),
         Found::Deleted(_) => Err(Error::gone(key)),
         Found::Never => Err(Error::not_found(key)),
     }
 }
 
 /// A version as the client wants it; or 304, when it has it.
-pub(crate) fn give(ask: &Ask<'_>, version: &Version) -> Result<Reply> {
-    if ask.request.conditions.not_modified(version.version, version.updated_at)? {
-        return Ok(Reply { status: 304, body: None, ..Reply::version(304, version) });
+pub(crate) fn give(ask: &Ask<'_>, mut reply: Reply) -> Result<Reply> {
+    if let (Some(version), Some(updated_at)) = (reply.version, reply.last_modified)
+        && ask.request.conditions.not_modified(version, updated_at)?
+    {
+        return Ok(Reply { status: 304, body: None, ..reply });
     }
-    let mut reply = Reply::version(200, version);
     if let (Some(subset), Some(body)) = (Subset::of_pairs(&ask.pairs)?, &reply.body) {
         reply.body = Some(subset.apply(body, &ask.cx.definitions, ask.cx.limits.json)?);
     }

@@ -15,14 +15,24 @@ use crate::request::Body;
 use crate::summary::Subset;
 
 pub(crate) async fn search_type(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
-    let pairs = pairs(ask)?;
-    let query = Query::parse(&ask.cx.registry, type_name, &pairs, &ask.parse_cx(ask.strict()))?;
-    let links = Links::of(ask, type_name, &query);
+    let (query, links) = of_type(ask, type_name)?;
     answer(ask, &query, &links).await
 }
 
-/// A search of everything must name its type, for now: `?_type=Patient`.
 pub(crate) async fn search_system(ask: &Ask<'_>) -> Result<Reply> {
+    let (query, links) = of_system(ask)?;
+    answer(ask, &query, &links).await
+}
+
+/// What a search of a type asks for.
+pub(crate) fn of_type(ask: &Ask<'_>, type_name: &str) -> Result<(Query, Links)> {
+    let query = Query::parse(&ask.cx.registry, type_name, &pairs(ask)?, &ask.parse_cx(ask.strict()))?;
+    let links = Links::of(ask, type_name, &query);
+    Ok((query, links))
+}
+
+/// A search of everything must name its type, for now: `?_type=Patient`.
+pub(crate) fn of_system(ask: &Ask<'_>) -> Result<(Query, Links)> {
     let (types, pairs): (Vec<_>, Vec<_>) = pairs(ask)?.into_iter().partition(|(name, _)| name == "_type");
     let names: Vec<&str> = types.iter().flat_map(|(_, value)| value.split(',')).collect();
     let &[name] = names.as_slice() else {
@@ -31,7 +41,7 @@ pub(crate) async fn search_system(ask: &Ask<'_>) -> Result<Reply> {
     };
     let query = Query::parse(&ask.cx.registry, name, &pairs, &ask.parse_cx(ask.strict()))?;
     let links = Links::of(ask, name, &query);
-    answer(ask, &query, &links).await
+    Ok((query, links))
 }
 
 /// The pairs of the query, and of the form of a `POST _search` after them.

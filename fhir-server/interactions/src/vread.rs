@@ -9,7 +9,7 @@ use crate::reply::{Reply, location};
 
 pub(crate) async fn vread(ask: &Ask<'_>, key: &Key, version: u32) -> Result<Reply> {
     match ask.cx.store.vread(&ask.scope, key, version).await? {
-        Found::Current(version) => give(ask, &version),
+        Found::Current(version) => give(ask, Reply::version(200, &version)),
         Found::Deleted(_) => Err(Error::gone(location(key, version))),
         Found::Never => Err(Error::not_found(location(key, version))),
     }

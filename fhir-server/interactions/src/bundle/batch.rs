@@ -4,6 +4,7 @@ use fhir_model::Result;
 use fhir_model::json::Ref;
 use futures_util::{StreamExt, stream};
 
+use super::placed;
 use crate::ask::Ask;
 use crate::bundle::entries::Entry;
 use crate::bundle::text::BundleText;
@@ -12,7 +13,10 @@ use crate::reply::Reply;
 use crate::request::Return;
 
 pub(super) async fn batch(ask: &Ask<'_>, entries: &[Ref<'_>]) -> Result<Reply> {
-    let answers: Vec<_> = entries.iter().map(|entry| answer(ask, *entry)).collect();
+    let answers = entries.iter().enumerate();
+    let answers: Vec<_> = answers
+        .map(|(at, entry)| async move { answer(ask, *entry).await.map_err(|e| placed(e, at)) })
+        .collect();
     let answers = stream::iter(answers).buffered(ask.cx.limits.parallel_max.max(1));
     let answers: Vec<Result<Reply>> = answers.collect().await;
     let mut bundle = BundleText::new("batch-response", answers.len() * 256);

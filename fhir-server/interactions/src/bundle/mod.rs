@@ -9,6 +9,7 @@ mod fates;
 mod links;
 mod lookups;
 mod planned;
+mod reads;
 mod references;
 pub(crate) mod text;
 mod transaction;
@@ -29,7 +30,7 @@ use crate::reply::Reply;
 pub(crate) fn process<'a>(ask: &'a Ask<'a>) -> Pin<Box<dyn Future<Output = Result<Reply>> + Send + 'a>> {
     Box::pin(async move {
         let bundle = ask.body()?.root();
-        if type_of(bundle, &*ask.cx.definitions)? != "Bundle" {
+        if type_of(bundle, &*ask.cx.definitions, || "Bundle".to_owned())? != "Bundle" {
             return Err(Error::invalid(
                 "only a Bundle can be sent to the base; other resources go to their type",
             ));
@@ -53,8 +54,61 @@ pub(crate) fn process<'a>(ask: &'a Ask<'a>) -> Pin<Box<dyn Future<Output = Resul
 }
 
 /// Says in which entry the fault is.
-fn in_entry(mut error: Error, at: usize) -> Error {
-    error.text = format!("entry {at}: {}", error.text);
-    error.expression.insert(0, format!("Bundle.entry[{at}]"));
+fn in_entry(error: Error, at: usize) -> Error {
+    Error { text: format!("entry {at}: {}", error.text), ..placed(error, at) }
+}
+
+/// Leads to the fault from the Bundle, not from the entry or its resource.
+fn placed(mut error: Error, at: usize) -> Error {
+    let entry = format!("Bundle.entry[{at}]");
+    match error.expression.is_empty() {
+        true => error.expression.push(entry),
+        false => {
+            error.expression.iter_mut().for_each(|path| *path = format!("{entry}.{}", below_entry(path)))
+        }
+    }
     error
+}
+
+/// A place as a request alone knows it, in the words of an entry.
+fn below_entry(path: &str) -> String {
+    let first = path.split(['.', '[']).next().unwrap_or_default();
+    match (path.strip_prefix("http."), first) {
+        (Some("If-Match"), _) => "request.ifMatch".to_owned(),
+        (Some("If-None-Match"), _) => "request.ifNoneMatch".to_owned(),
+        (Some("If-None-Exist"), _) => "request.ifNoneExist".to_owned(),
+        (_, "request" | "resource" | "fullUrl") => path.to_owned(),
+        // `Patient.name[0]`: the resource. Types alone begin with a capital.
+        _ if first.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            format!("resource{}", path.strip_prefix(first).unwrap_or_default())
+        }
+        // A parameter.
+        _ => "request.url".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_lead_from_the_bundle() {
+        let rows = [
+            (vec![], "Bundle.entry[3]"),
+            (vec!["Patient.id"], "Bundle.entry[3].resource.id"),
+            (vec!["Patient"], "Bundle.entry[3].resource"),
+            (vec!["Bundle.entry[0].resource"], "Bundle.entry[3].resource.entry[0].resource"),
+            (vec!["resource"], "Bundle.entry[3].resource"),
+            (vec!["request.url"], "Bundle.entry[3].request.url"),
+            (vec!["fullUrl"], "Bundle.entry[3].fullUrl"),
+            (vec!["birthdate"], "Bundle.entry[3].request.url"),
+            (vec!["http.If-Match"], "Bundle.entry[3].request.ifMatch"),
+            (vec!["Patient.a", "Patient.b"], "Bundle.entry[3].resource.a Bundle.entry[3].resource.b"),
+        ];
+        for (sent, wanted) in rows {
+            let error = sent.iter().fold(Error::invalid("x"), |error, path| error.at(*path));
+            let found = in_entry(error, 3);
+            assert_eq!((found.expression.join(" ").as_str(), found.text.as_str()), (wanted, "entry 3: x"));
+        }
+    }
 }

@@ -6,6 +6,7 @@ use fhir_model::{Error, Result};
 
 use super::entries::{Entry, patch_body};
 use super::links::Links;
+use super::reads;
 use super::references::{Site, sites};
 use crate::ask::{Ask, same_id};
 use crate::change::Patch;
@@ -59,11 +60,11 @@ impl<'d> Planned<'d> {
             Interaction::ConditionalDelete(type_name) => {
                 criteria = Some(Criteria::of_pairs(ask, type_name, &pairs()?)?);
             }
-            Interaction::Operation(level, code) if cx.operations.affects_state(level, code) => {
+            Interaction::Operation(level, code) if cx.operations.affects_state(level, code)? => {
                 let text = format!("${code} changes things by itself, so it cannot be part of a transaction");
                 return Err(Error::not_supported(text));
             }
-            _ => {}
+            _ => reads::check(ask, &entry)?,
         }
         let sites = match entry.interaction {
             Interaction::Create(_) | Interaction::Update(_) | Interaction::ConditionalUpdate(_) => {

@@ -5,11 +5,12 @@
 
 use fhir_model::json::{Edits, Kind, Ref};
 use fhir_model::reference::Reference;
-use fhir_model::{Key, Result, url};
+use fhir_model::{Error, Key, Result, url};
 
 use super::entries::Entry;
 use super::links::Links;
 use crate::ask::Ask;
+use crate::check::location;
 use crate::conditional::Criteria;
 
 /// A value that is to be replaced.
@@ -50,7 +51,10 @@ pub(super) fn edits(
     for site in sites {
         let text = match &site.says {
             Says::Entry(at, tail) => identity(*at).map(|key| format!("{key}{tail}")),
-            Says::Criteria(criteria) => Some(found(criteria)?.to_string()),
+            Says::Criteria(criteria) => {
+                let found = found(criteria).map_err(|e| placed(e, entry.resource, site.value))?;
+                Some(found.to_string())
+            }
             Says::Narrative => {
                 let html = site.value.str().unwrap_or_default();
                 Some(relink(&html, &|link| {
@@ -64,6 +68,12 @@ pub(super) fn edits(
         }
     }
     Ok(edits)
+}
+
+/// The fault lies in this value of the resource.
+fn placed(error: Error, resource: Option<Ref<'_>>, value: Ref<'_>) -> Error {
+    let path = resource.and_then(|r| Some(location(r, &r.get_str("resourceType")?, value)));
+    Error { expression: path.into_iter().collect(), ..error }
 }
 
 struct Walk<'w, 'd> {
@@ -98,8 +108,10 @@ impl<'d> Walk<'_, 'd> {
             if let Some((at, tail)) = self.links.find(&text, self.own) {
                 self.sites.push(Site { value, says: Says::Entry(at, tail.to_owned()) });
             } else if let Reference::Conditional(type_name, criteria) = Reference::parse(&text) {
-                let here =
-                    |e: fhir_model::Error| fhir_model::Error { text: format!("`{text}`: {}", e.text), ..e };
+                let here = |e: Error| {
+                    let text = format!("`{text}`: {}", e.text);
+                    placed(Error { text, ..e }, Some(self.root), value)
+                };
                 let pairs = url::pairs(criteria).map_err(here)?;
                 let criteria = Criteria::of_pairs(self.ask, type_name, &pairs).map_err(here)?;
                 self.sites.push(Site { value, says: Says::Criteria(Box::new(criteria)) });

@@ -2,13 +2,12 @@
 //!
 //! Set-based: one read of what is there, one commit of all writes, and one search per distinct criterion, whatever
 //! the number of entries. The specification's order (DELETE, POST, PUT and PATCH, GET) is kept in what each step
-//! sees: criteria do not find what the transaction deletes, and reads come after the commit.
+//! sees: criteria do not find what the transaction deletes, and reads see what it writes ([`reads`]).
 
 use fhir_model::interaction::Interaction;
 use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Commit, Found};
-use futures_util::{StreamExt, stream};
 
 use super::batch::write as write_answer;
 use super::entries::Entry;
@@ -17,12 +16,12 @@ use super::in_entry;
 use super::links::Links;
 use super::lookups::{Lookups, deletes, lookups};
 use super::planned::Planned;
+use super::reads;
 use super::references::edits;
 use super::text::BundleText;
 use crate::ask::{Ask, Attempts};
 use crate::change::{Change, What};
 use crate::conditional::{Criteria, several};
-use crate::handle::handle;
 use crate::reply::Reply;
 use crate::request::Return;
 
@@ -35,7 +34,7 @@ pub(super) async fn transaction(ask: &Ask<'_>, entries: &[Ref<'_>]) -> Result<Re
             break answers;
         }
     };
-    plan.read(ask, &mut answers).await;
+    reads::after(ask, &plan.entries, &mut answers).await;
     let mut bundle = BundleText::new("transaction-response", answers.len() * 256);
     for answer in &answers {
         write_answer(&mut bundle, answer.as_ref().unwrap_or(&Ok(Reply::empty(204))), ask);
@@ -49,7 +48,8 @@ struct Plan<'d> {
     links: Links,
 }
 
-type Answers = Vec<Option<Result<Reply>>>;
+/// What is answered to each entry, as far as it is known.
+pub(super) type Answers = Vec<Option<Result<Reply>>>;
 
 impl<'d> Plan<'d> {
     /// Reads and checks all entries: what can be refused is refused before the database is asked.
@@ -123,6 +123,7 @@ impl<'d> Plan<'d> {
             };
             answers.push(answer);
         }
+        reads::before(ask, &self.entries, &writes, stamp.micros(), &mut answers).await?;
         if let Commit::Stale = cx.store.commit(&ask.scope, &stamp, &writes).await? {
             return Ok(None);
         }
@@ -174,29 +175,6 @@ impl<'d> Plan<'d> {
                 same.find_map(|(_, identity)| identity.clone()).ok_or_else(|| {
                     Error::new(Kind::NotFound, format!("the reference {} finds no resource", criteria.text))
                 })
-            }
-        }
-    }
-
-    /// Answers the reads, after the writes.
-    async fn read(&self, ask: &Ask<'_>, answers: &mut Answers) {
-        let reads: Vec<_> = self
-            .entries
-            .iter()
-            .enumerate()
-            .filter(|(_, planned)| !planned.entry.interaction.is_write())
-            .map(|(at, planned)| async move {
-                let answer = match planned.entry.request(ask) {
-                    Ok(request) => handle(ask.cx, request).await,
-                    Err(e) => Err(e),
-                };
-                (at, answer)
-            })
-            .collect();
-        let reads = stream::iter(reads).buffer_unordered(ask.cx.limits.parallel_max.max(1));
-        for (at, answer) in reads.collect::<Vec<_>>().await {
-            if let Some(slot) = answers.get_mut(at) {
-                *slot = Some(answer);
             }
         }
     }

@@ -50,6 +50,36 @@ async fn what_is_not_understood_is_said() {
 }
 
 #[tokio::test]
+async fn includes_that_add_nothing_are_said() {
+    let app = some().await;
+    for include in [
+        "_include=Patient:nonsense",
+        "_include=Patient:family",
+        "_include=Nothing:subject",
+        "_include=Observation:subject",
+        "_include=Patient:organization:Nothing",
+        "_revinclude=Nothing:subject",
+        "_revinclude=Observation:nonsense",
+    ] {
+        let found = app.ask(&format!("GET Patient?family=bea&{include}")).await;
+        assert_eq!(found.status, 200, "{include}: {}", found.body);
+        assert_eq!(ids(&found.body), "b", "{include}");
+        let outcome = found.body["entry"].as_array().unwrap().last().unwrap();
+        assert_eq!(outcome["search"]["mode"], "outcome", "{include}");
+        let text = outcome["resource"]["issue"][0]["details"]["text"].as_str().unwrap();
+        assert!(text.contains(include), "{text}");
+        assert_eq!(link(&found.body, "self"), Some("Patient?family=bea"), "{include}");
+        let strict = app.ask(&format!("GET Patient?family=bea&{include} | Prefer: handling=strict")).await;
+        assert_eq!(strict.status, 400, "{include}");
+    }
+    // What cannot be read at all, or asks for more than is done here, is refused either way.
+    for include in ["_include=Patient", "_include=a:b:c:d", "_revinclude=*", "_include:iterate=Patient:link"]
+    {
+        assert_eq!(app.ask(&format!("GET Patient?{include}")).await.status, 400, "{include}");
+    }
+}
+
+#[tokio::test]
 async fn pages_partition_the_result() {
     let app = some().await;
     let mut url = "Patient?_sort=family,_id&_count=2".to_owned();

@@ -1,0 +1,132 @@
+//! The reads of a transaction: one that fails makes the whole fail, so that is found out before the commit.
+//!
+//! What the transaction does not touch is read before the commit. What it writes is answered from what is written. What
+//! looks at many resources (searches, histories of types) runs after the commit, to see the writes; all that could be
+//! wrong with the question was refused before.
+
+use std::collections::HashMap;
+
+use fhir_model::interaction::{Interaction, Level};
+use fhir_model::{Error, Key, Result};
+use fhir_store::{HistoryOf, Write};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::entries::Entry;
+use super::planned::Planned;
+use super::transaction::Answers;
+use super::{in_entry, placed};
+use crate::ask::Ask;
+use crate::handle::handle;
+use crate::read::give;
+use crate::reply::Reply;
+use crate::request::Return;
+use crate::{compartment, history, search};
+
+/// Refuses a question that makes no sense, whatever is there.
+pub(super) fn check(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<()> {
+    let request = entry.request(ask)?;
+    let ask = Ask::new(ask.cx, &request, ask.scope.clone())?;
+    match &entry.interaction {
+        Interaction::SearchType(type_name) => search::of_type(&ask, type_name).map(|_| ()),
+        Interaction::SearchSystem => search::of_system(&ask).map(|_| ()),
+        Interaction::SearchCompartment(key, type_name) => {
+            compartment::of_compartment(&ask, key, type_name).map(|_| ())
+        }
+        Interaction::HistoryInstance(key) => history::check(&ask, &HistoryOf::Instance(key.clone())),
+        Interaction::HistoryType(type_name) => history::check(&ask, &HistoryOf::Type(type_name.clone())),
+        Interaction::HistorySystem => history::check(&ask, &HistoryOf::System),
+        _ => Ok(()),
+    }
+}
+
+/// Answers what can be answered before the commit of `writes`, and fails when one of the answers is an error.
+pub(super) async fn before(
+    ask: &Ask<'_>,
+    entries: &[Planned<'_>],
+    writes: &[Write],
+    updated_at: i64,
+    answers: &mut Answers,
+) -> Result<()> {
+    let written: HashMap<&Key, &Write> = writes.iter().map(|write| (&write.key, write)).collect();
+    let written = &written;
+    let reads = entries.iter().enumerate().filter(|(_, planned)| !planned.entry.interaction.is_write());
+    let reads: Vec<_> = reads
+        .map(|(at, planned)| async move {
+            let answer = early(ask, &planned.entry, written, updated_at).await;
+            answer.map(|answer| (at, answer)).map_err(|e| in_entry(e, at))
+        })
+        .collect();
+    let mut reads = stream::iter(reads).buffered(ask.cx.limits.parallel_max.max(1));
+    while let Some((at, answer)) = reads.try_next().await? {
+        if let (Some(slot), Some(answer)) = (answers.get_mut(at), answer) {
+            *slot = Some(Ok(answer));
+        }
+    }
+    Ok(())
+}
+
+/// Answers the rest, after the commit.
+pub(super) async fn after(ask: &Ask<'_>, entries: &[Planned<'_>], answers: &mut Answers) {
+    let open: Vec<_> = entries
+        .iter()
+        .zip(answers.iter())
+        .enumerate()
+        .filter(|(_, (planned, answer))| answer.is_none() && !planned.entry.interaction.is_write())
+        .map(|(at, (planned, _))| async move { (at, ask_alone(ask, &planned.entry).await) })
+        .collect();
+    let late = stream::iter(open).buffer_unordered(ask.cx.limits.parallel_max.max(1));
+    for (at, answer) in late.collect::<Vec<_>>().await {
+        if let Some(slot) = answers.get_mut(at) {
+            *slot = Some(answer.map_err(|e| placed(e, at)));
+        }
+    }
+}
+
+/// The answer to an entry before the commit; none when it is asked after it.
+async fn early(
+    ask: &Ask<'_>,
+    entry: &Entry<'_>,
+    written: &HashMap<&Key, &Write>,
+    updated_at: i64,
+) -> Result<Option<Reply>> {
+    let written = |key: &Key| written.get(key).copied();
+    match &entry.interaction {
+        Interaction::Read(key) if let Some(write) = written(key) => {
+            written_now(ask, entry, write, updated_at).map(Some)
+        }
+        Interaction::Vread(key, version)
+            if let Some(write) = written(key).filter(|write| write.version == *version) =>
+        {
+            written_now(ask, entry, write, updated_at).map(Some)
+        }
+        Interaction::Read(_) | Interaction::Vread(..) | Interaction::Capabilities => {
+            ask_alone(ask, entry).await.map(Some)
+        }
+        Interaction::HistoryInstance(key) if written(key).is_none() => ask_alone(ask, entry).await.map(Some),
+        // What it finds may change with the writes, that it finds something will not: it is asked twice.
+        Interaction::Operation(level, _) => {
+            let here = matches!(level, Level::Instance(key) if written(key).is_some());
+            if !here {
+                ask_alone(ask, entry).await?;
+            }
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A read of what this transaction writes.
+fn written_now(ask: &Ask<'_>, entry: &Entry<'_>, write: &Write, updated_at: i64) -> Result<Reply> {
+    if write.doc.is_none() {
+        return Err(Error::gone(&write.key));
+    }
+    let request = entry.request(ask)?;
+    let scope = ask.cx.guard.scope(&request.principal, &entry.interaction)?;
+    let written = Reply::written(write, false, updated_at, Return::Representation);
+    give(&Ask::new(ask.cx, &request, scope)?, Reply { location: None, ..written })
+}
+
+/// The entry as a request of its own.
+async fn ask_alone(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<Reply> {
+    handle(ask.cx, entry.request(ask)?).await
+}
