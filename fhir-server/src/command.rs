@@ -9,7 +9,7 @@ use fhir_interactions::{Conditions, Cx, Method, Prefer, Principal, Request, hand
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, DatabaseArgs, ServeArgs};
-use crate::http::{App, MOUNTS, Origins, Server};
+use crate::http::{App, MOUNTS, Origins, Server, Stop};
 use crate::metrics::Metrics;
 use crate::wiring::{self, Database};
 use crate::{demo, load, logging};
@@ -106,7 +106,7 @@ pub(crate) struct Serving {
     /// `http://127.0.0.1:8080/fhir/R4`
     pub(crate) base: String,
     database: Database,
-    stop: crate::http::Stop,
+    stop: Stop,
     answering: tokio::task::JoinHandle<()>,
 }
 
@@ -117,12 +117,11 @@ impl Serving {
         let metrics = Arc::new(Metrics::default());
         logging::count_panics(metrics.clone());
         let (database, cx) = wiring::start(config).await?;
-        let app = App::new(cx.clone(), wiring::edge(config), metrics, config.base_url.clone(), origins);
-        let (server, stop) = match Server::bind(config.listen, app).await {
+        let (server, stop) = match bind(config, &cx, metrics, origins).await {
             Ok(bound) => bound,
             Err(error) => {
                 database.stop().await;
-                return Err(error).with_context(|| format!("cannot listen on {}", config.listen));
+                return Err(error);
             }
         };
         let base = format!("http://{}{}", server.address()?, MOUNTS[0]);
@@ -146,6 +145,29 @@ impl Serving {
         self.database.stop().await;
         tracing::info!("stopped");
     }
+}
+
+/// The server on its address, with the adapters beside FHIR.
+async fn bind(
+    config: &Config,
+    cx: &Arc<Cx>,
+    metrics: Arc<Metrics>,
+    origins: Origins,
+) -> Result<(Server, Stop)> {
+    let adapters = fhir_adapters::all();
+    let mut app = App::new(cx.clone(), wiring::edge(config), metrics, config.base_url.clone(), origins);
+    app.adapters = wiring::routes(cx, &adapters)?;
+    let bound = Server::bind(config.listen, app).await;
+    let bound = bound.with_context(|| format!("cannot listen on {}", config.listen))?;
+    for adapter in adapters {
+        let cx = cx.clone();
+        tokio::spawn(async move {
+            if let Err(error) = adapter.serve(cx).await {
+                tracing::error!("the adapter {} ended: {error}", adapter.name());
+            }
+        });
+    }
+    Ok(bound)
 }
 
 fn warn_of(config: &Config) {

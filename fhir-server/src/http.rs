@@ -45,6 +45,8 @@ pub struct App {
     pub base_url: Option<String>,
     /// Web pages that may call.
     pub origins: Origins,
+    /// What adapters answer, when there are any: all paths that are neither FHIR's nor the operators'.
+    pub adapters: Option<axum::Router>,
     gate: Gate,
     ids: RequestIds,
     memory: body::Memory,
@@ -67,6 +69,7 @@ impl App {
             metrics,
             base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
             origins,
+            adapters: None,
             ids: RequestIds::new(),
             memory: body::Memory::default(),
             stopping: AtomicBool::new(false),

@@ -1,7 +1,7 @@
 //! `load`: files into the database, through the same door as every request.
 //!
 //! **Invariant:** nothing is written but by [`fhir_interactions::handle`], so what is loaded is checked and indexed like
-//! everything else. Loading the same files again changes nothing: see [`identity`].
+//! everything else. Loading the same files again changes nothing: see `load/identity.rs`.
 
 mod file;
 mod identity;

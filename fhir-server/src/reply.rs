@@ -15,7 +15,7 @@ use fhir_model::types::Types;
 use fhir_model::{Error, Kind, Result, json, xml};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
     LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -25,8 +25,8 @@ use hyper::{Response, StatusCode};
 use crate::http::body::HEAVY_BYTES;
 use crate::http::media::Format;
 
-/// A whole answer.
-pub type Answer = Response<Full<Bytes>>;
+/// An answer: whole, as all of FHIR's are, or what an adapter makes of it.
+pub type Answer = Response<Either<Full<Bytes>, axum::body::Body>>;
 
 /// Bodies shorter than this are not worth packing.
 const GZIP_BYTES_MIN: usize = 1024;
@@ -56,7 +56,7 @@ impl Shape {
 pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Types) -> Result<Answer> {
     let mut answer = match reply.body {
         Some(body) => with_body(body, shape, types).await?,
-        None => Response::new(Full::default()),
+        None => Response::new(whole(Bytes::new())),
     };
     *answer.status_mut() = StatusCode::from_u16(reply.status).map_err(Error::internal)?;
     let headers = answer.headers_mut();
@@ -81,7 +81,7 @@ pub async fn of_error(error: &Error, allowed: &[Method], shape: &Shape, types: &
         Ok(answer) => Ok(answer),
         Err(_) => with_body(outcome, &plain, types).await,
     };
-    let mut answer = made.unwrap_or_else(|_| Response::new(Full::default()));
+    let mut answer = made.unwrap_or_else(|_| Response::new(whole(Bytes::new())));
     *answer.status_mut() =
         StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
@@ -99,7 +99,7 @@ pub async fn of_error(error: &Error, allowed: &[Method], shape: &Shape, types: &
 
 /// A page of the server's own, not of FHIR: health, metrics.
 pub fn page(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(text.into()));
+    let mut answer = Response::new(whole(text.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -121,7 +121,7 @@ async fn with_body(body: Bytes, shape: &Shape, types: &impl Types) -> Result<Ans
         };
     }
     let length = body.len();
-    let mut answer = Response::new(if shape.head { Full::default() } else { Full::new(body) });
+    let mut answer = Response::new(whole(if shape.head { Bytes::new() } else { body }));
     let headers = answer.headers_mut();
     headers.reserve(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(shape.format.content_type()));
@@ -154,6 +154,17 @@ fn pack(body: &[u8]) -> Result<Bytes> {
 
 fn value(text: String) -> Result<HeaderValue> {
     HeaderValue::try_from(text).map_err(Error::internal)
+}
+
+fn whole(body: Bytes) -> Either<Full<Bytes>, axum::body::Body> {
+    Either::Left(Full::new(body))
+}
+
+/// No content, for what is said by headers alone.
+pub fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(whole(Bytes::new()));
+    *answer.status_mut() = status;
+    answer
 }
 
 /// Adds a header to a response.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fhir_access::{DenyAll, Open};
+use fhir_adapters::Adapter;
 use fhir_config::{Auth, Body, ConditionalDelete, Config};
 use fhir_interactions::{Cx, Guard, Limits, Operations, Settings, Statements};
 use fhir_model::json;
@@ -138,8 +139,29 @@ fn guard(auth: Auth) -> Arc<dyn Guard> {
     }
 }
 
+/// What the adapters answer over HTTP; none when there are no adapters.
+pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum::Router>> {
+    let mut all = None;
+    for adapter in adapters {
+        let routes = adapter.routes(cx.clone());
+        let before = all.take().unwrap_or_default();
+        // axum tells of a path that is taken by panicking.
+        let merge = std::panic::AssertUnwindSafe(move || axum::Router::merge(before, routes));
+        let Ok(merged) = std::panic::catch_unwind(merge) else {
+            bail!("the adapter {} wants a path that another one has", adapter.name());
+        };
+        all = Some(merged);
+    }
+    Ok(all)
+}
+
 fn limits(config: &Config) -> Limits {
     Limits {
+        // Until the interactions know of `off`: no number of matches is small enough.
+        deletes_max: match config.conditional_delete {
+            ConditionalDelete::Off => 0,
+            _ => Limits::default().deletes_max,
+        },
         json: json::Limits { depth_max: config.limits.depth_max, bytes_max: config.limits.body_bytes_max },
         entries_max: config.limits.entries_max,
         count_default: config.limits.count_default,
@@ -151,7 +173,7 @@ fn limits(config: &Config) -> Limits {
 /// The choices that FHIR leaves open.
 pub fn settings(config: &Config) -> Settings {
     Settings {
-        delete_multiple: config.conditional_delete == ConditionalDelete::Multiple,
+        delete_multiple: config.conditional_delete != ConditionalDelete::Single,
         started_at: micros(),
         ..Settings::default()
     }

@@ -11,10 +11,12 @@ use fhir_model::{Error, Kind, Result, json, url, xml};
 use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
 };
 use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
+use tower::ServiceExt;
 
 use super::body::{self, HEAVY_BYTES};
 use super::media::{self, Format, Sent};
@@ -26,15 +28,20 @@ const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) -> Answer {
+    if let Some(answer) = page::at(app, request.method(), request.uri().path()).await {
+        return answer;
+    }
+    let began = Instant::now();
+    let id = app.ids.of(request.headers());
+    if let Some(adapters) = &app.adapters
+        && below_mount(request.uri().path()).is_err()
+    {
+        return of_adapter(app, adapters.clone(), request, id, began).await;
+    }
     let (parts, body) = request.into_parts();
     if let Some(answer) = app.origins.preflight(&parts.method, &parts.headers) {
         return answer;
     }
-    if let Some(answer) = page::at(app, &parts.method, parts.uri.path()).await {
-        return answer;
-    }
-    let began = Instant::now();
-    let id = app.ids.of(&parts.headers);
     let mut seen = Seen { interaction: "none", type_name: String::new(), allowed: &[], shape: Shape::PLAIN };
     let done = AssertUnwindSafe(work(app, &parts, body, &mut seen)).catch_unwind().await;
     let done = done.unwrap_or_else(|panic| Err(of_panic(panic)));
@@ -63,6 +70,34 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     answer
 }
 
+/// The answer of an adapter, which has its own idea of requests, formats and errors; only panics and names are ours.
+async fn of_adapter(
+    app: &App,
+    adapters: axum::Router,
+    mut request: hyper::Request<Incoming>,
+    id: HeaderValue,
+    began: Instant,
+) -> Answer {
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let method = request.method().clone();
+    let done = AssertUnwindSafe(adapters.oneshot(request)).catch_unwind().await;
+    let mut answer = match done {
+        Ok(Ok(answer)) => answer.map(http_body_util::Either::Right),
+        Ok(Err(never)) => match never {},
+        Err(panic) => {
+            let seen =
+                Seen { interaction: "adapter", type_name: String::new(), allowed: &[], shape: Shape::PLAIN };
+            refused(&of_panic(panic), &seen, &id, &app.cx.definitions).await
+        }
+    };
+    let (status, took) = (answer.status().as_u16(), began.elapsed());
+    app.metrics.count("adapter", status, took);
+    let (request_id, ms) = (id.to_str().unwrap_or(""), took.as_secs_f64() * 1e3);
+    tracing::debug!(target: "access", request_id, method = method.as_str(), interaction = "adapter", status, ms);
+    reply::set(&mut answer, REQUEST_ID, id);
+    answer
+}
+
 /// What is known of a request by the time it is answered, however it ends.
 struct Seen {
     interaction: &'static str,
@@ -71,12 +106,7 @@ struct Seen {
     shape: Shape,
 }
 
-async fn refused(
-    error: &Error,
-    seen: &Seen,
-    id: &hyper::header::HeaderValue,
-    types: &fhir_profiles::Definitions,
-) -> Answer {
+async fn refused(error: &Error, seen: &Seen, id: &HeaderValue, types: &fhir_profiles::Definitions) -> Answer {
     let status = error.kind.status();
     if status >= 500 {
         let id = id.to_str().unwrap_or("");

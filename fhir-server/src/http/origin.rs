@@ -6,9 +6,9 @@ use hyper::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap,
     HeaderValue, ORIGIN, VARY,
 };
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, StatusCode};
 
-use crate::reply::Answer;
+use crate::reply::{self, Answer};
 
 /// The origins that are let in; none unless they are named. Credentials are never asked for: tokens travel in a header
 /// that the page itself sets.
@@ -41,8 +41,7 @@ impl Origins {
     pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Answer> {
         let asks = method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         let origin = self.allowed(headers).filter(|_| asks)?;
-        let mut answer = Response::default();
-        *answer.status_mut() = StatusCode::NO_CONTENT;
+        let mut answer = reply::empty(StatusCode::NO_CONTENT);
         let out = answer.headers_mut();
         out.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         out.insert(VARY, HeaderValue::from_static("origin"));
@@ -98,7 +97,7 @@ mod tests {
             (&none, "https://app.example.org", false),
         ] {
             assert_eq!(origins.preflight(&Method::OPTIONS, &asked(origin)).is_some(), wanted, "{origin}");
-            let mut answer = Answer::default();
+            let mut answer = reply::empty(StatusCode::OK);
             origins.mark(&asked(origin), &mut answer);
             assert_eq!(answer.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), wanted, "{origin}");
         }

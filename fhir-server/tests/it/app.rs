@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fhir_access::Open;
+use fhir_adapters::Adapter;
 use fhir_interactions::{Call, Cx, Operation, Operations, Reply, Settings, Statements};
 use fhir_model::Result;
 use fhir_server::http::{App, Limits, Origins, Server, Stop};
 use fhir_server::metrics::Metrics;
+use fhir_server::wiring;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
@@ -37,6 +39,14 @@ impl TestApp {
     }
 
     pub(crate) async fn with(limits: Limits, origins: Origins) -> TestApp {
+        TestApp::with_adapters(limits, origins, &[]).await
+    }
+
+    pub(crate) async fn with_adapters(
+        limits: Limits,
+        origins: Origins,
+        adapters: &[Box<dyn Adapter>],
+    ) -> TestApp {
         let store = fhir_store::testing::fresh().await.unwrap();
         let registry = fhir_store::testing::registry().await.unwrap();
         let hold = Arc::new(Hold { arrived: Semaphore::new(0), go_on: Notify::new() });
@@ -52,7 +62,8 @@ impl TestApp {
             statements: Statements::default(),
         });
         let metrics = Arc::new(Metrics::default());
-        let app = App::new(cx.clone(), limits, metrics.clone(), None, origins);
+        let mut app = App::new(cx.clone(), limits, metrics.clone(), None, origins);
+        app.adapters = wiring::routes(&cx, adapters).unwrap();
         let (server, stop) = Server::bind(([127, 0, 0, 1], 0).into(), app).await.unwrap();
         let address = server.address().unwrap();
         let running = tokio::spawn(server.run());

@@ -6,11 +6,13 @@
     reason = "a test that cannot go on ends by panicking"
 )]
 
+mod adapters;
 mod app;
 mod bodies;
 mod formats;
 mod headers;
 mod load;
 mod pages;
+mod process;
 mod shutdown;
 mod trouble;
