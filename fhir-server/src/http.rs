@@ -14,6 +14,7 @@ mod limits;
 pub mod media;
 mod origin;
 mod page;
+mod request;
 mod request_id;
 mod server;
 

@@ -1,0 +1,207 @@
+//! Parts of a request, read: mount, format, headers, body.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fhir_interactions::{Body, Interaction, Method};
+use fhir_model::{Error, Kind, Result, json, url, xml};
+use hyper::header::{HOST, HeaderName};
+use hyper::http::request::Parts;
+
+use super::answer::of_panic;
+use super::body::HEAVY_BYTES;
+use super::media::{Format, Sent};
+use super::{App, MOUNTS};
+use crate::reply::Shape;
+
+/// What was sent, read as its `Content-Type` says.
+pub(super) async fn understood(
+    app: &Arc<App>,
+    method: Method,
+    interaction: &Interaction,
+    sent: Sent,
+    bytes: Vec<u8>,
+    shape: &mut Shape,
+) -> Result<Body> {
+    let searches = matches!(
+        interaction,
+        Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
+    );
+    let wrong = |text| Err(Error::new(Kind::UnsupportedMediaType, text).at("http.content-type"));
+    match (sent, method) {
+        (Sent::Form, _) if searches => {
+            let form =
+                String::from_utf8(bytes).map_err(|e| Error::invalid("the form is not UTF-8").because(e))?;
+            choose_format(&form, None, shape)?;
+            Ok(Body::Form(form))
+        }
+        (Sent::Form, _) => wrong("a form is read by searches alone; send a resource"),
+        (_, _) if searches => wrong("a search takes its parameters as application/x-www-form-urlencoded"),
+        (Sent::JsonPatch, Method::Patch) => Ok(Body::JsonPatch(bytes.into())),
+        (Sent::JsonPatch, _) => wrong("a JSON Patch is sent with the method PATCH"),
+        // Many clients send a JSON Patch as plain JSON; a patch is an array, a resource is not.
+        (Sent::Json, Method::Patch) if bytes.trim_ascii_start().starts_with(b"[") => {
+            Ok(Body::JsonPatch(bytes.into()))
+        }
+        (Sent::Json | Sent::FhirJson, _) => {
+            let limits = app.cx.limits.json;
+            heavy(bytes.len(), move || json::Doc::parse(bytes, limits).map_err(Error::from))
+                .await
+                .map(Body::Resource)
+        }
+        (Sent::Xml, _) => {
+            let (limits, definitions) = (app.cx.limits.json, app.cx.definitions.clone());
+            let parse = move || {
+                let text = xml::to_json(&bytes, &*definitions, limits)?;
+                json::Doc::parse(text, limits).map_err(Error::from)
+            };
+            heavy(HEAVY_BYTES, parse).await.map(Body::Resource)
+        }
+    }
+}
+
+/// Runs `work` here when it is short, else where it does not keep other requests from their turn.
+async fn heavy<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if bytes <= HEAVY_BYTES {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|ended| match ended.try_into_panic() {
+        Ok(panic) => Err(of_panic(panic)),
+        Err(ended) => Err(Error::internal(ended)),
+    })
+}
+
+/// `/fhir/R4/Patient/1` as mount and `Patient/1`.
+pub(super) fn below_mount(path: &str) -> Result<(&'static str, &str)> {
+    let found = MOUNTS.into_iter().find_map(|mount| {
+        let rest = path.strip_prefix(mount)?;
+        if rest.is_empty() { Some((mount, rest)) } else { Some((mount, rest.strip_prefix('/')?)) }
+    });
+    found
+        .ok_or_else(|| Error::new(Kind::NotFound, format!("there is nothing here; FHIR is at {}", MOUNTS[0])))
+}
+
+/// `_format` and `_pretty` of a query or form, `Accept` when there is no `_format`.
+pub(super) fn choose_format(query: &str, accept: Option<&str>, shape: &mut Shape) -> Result<()> {
+    let mut parameter = None;
+    // Most queries have neither, and are not worth decoding twice.
+    if query.contains("_format") || query.contains("_pretty") {
+        for (name, value) in url::pairs(query)? {
+            match name.as_str() {
+                "_format" => parameter = Some(value),
+                "_pretty" => shape.pretty = value == "true",
+                _ => {}
+            }
+        }
+    }
+    if parameter.is_some() || accept.is_some() {
+        shape.format = Format::wanted(parameter.as_deref(), accept)?;
+    }
+    Ok(())
+}
+
+/// The base url that the client knows this server by.
+pub(super) fn base(app: &App, parts: &Parts, mount: &str) -> String {
+    if let Some(base) = &app.base_url {
+        return format!("{base}{mount}");
+    }
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
+    // It is echoed in links, so it must look like a host.
+    let is_host = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+    let host = host.filter(is_host).unwrap_or("localhost");
+    let mut base = String::with_capacity(7 + host.len() + mount.len());
+    base.push_str("http://");
+    base.push_str(host);
+    base.push_str(mount);
+    base
+}
+
+pub(super) fn text(parts: &Parts, name: HeaderName) -> Result<Option<&str>> {
+    let Some(value) = parts.headers.get(&name) else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) => Ok(Some(text.trim())),
+        Err(_) => Err(Error::invalid(format!("the header {name} holds characters beyond ASCII"))),
+    }
+}
+
+/// The values of a header that may be sent several times, joined as HTTP says.
+pub(super) fn all(parts: &Parts, name: HeaderName) -> Result<Option<String>> {
+    let mut values = parts.headers.get_all(&name).iter();
+    if values.next().is_none() {
+        return Ok(None);
+    }
+    let mut joined = text(parts, name.clone())?.unwrap_or("").to_owned();
+    for value in values {
+        joined.push_str(", ");
+        joined.push_str(value.to_str().map_err(|e| Error::invalid("a header is not text").because(e))?);
+    }
+    Ok(Some(joined))
+}
+
+pub(super) fn micros(http_date: &str) -> Option<i64> {
+    let time = httpdate::parse_http_date(http_date).ok()?;
+    i64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros()).ok()
+}
+
+pub(super) fn takes_gzip(accept_encoding: &str) -> bool {
+    accept_encoding.split(',').any(|one| {
+        let (name, parameters) = one.split_once(';').unwrap_or((one, ""));
+        let refused =
+            parameters.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()) == Some(0.0);
+        matches!(name.trim(), "gzip" | "x-gzip" | "*") && !refused
+    })
+}
+
+/// The type a path speaks of, for the log: a word of FHIR's, as the path was understood.
+pub(super) fn type_name(path: &str) -> String {
+    let first = path.split('/').next().unwrap_or("");
+    if first.starts_with(|c: char| c.is_ascii_uppercase()) { first.to_owned() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts() {
+        for (path, wanted) in [
+            ("/fhir/R4/Patient/1", Some(("/fhir/R4", "Patient/1"))),
+            ("/fhir/Patient/1", Some(("/fhir", "Patient/1"))),
+            ("/fhir/R4", Some(("/fhir/R4", ""))),
+            ("/fhir/R4/", Some(("/fhir/R4", ""))),
+            ("/fhir", Some(("/fhir", ""))),
+            ("/fhir/", Some(("/fhir", ""))),
+            ("/fhir/R4x", Some(("/fhir", "R4x"))),
+            ("/fhirx", None),
+            ("/", None),
+            ("/Patient/1", None),
+        ] {
+            assert_eq!(below_mount(path).ok(), wanted, "{path}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_given_to_those_who_take_it() {
+        for (header, wanted) in [
+            ("gzip", true),
+            ("deflate, gzip;q=0.5", true),
+            ("*", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0, br", false),
+            ("br, zstd", false),
+            ("", false),
+        ] {
+            assert_eq!(takes_gzip(header), wanted, "{header}");
+        }
+    }
+
+    #[test]
+    fn dates_of_http() {
+        assert_eq!(micros("Thu, 01 Jan 1970 00:00:01 GMT"), Some(1_000_000));
+        assert_eq!(micros("yesterday"), None);
+    }
+}
