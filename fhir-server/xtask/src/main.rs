@@ -24,10 +24,13 @@ enum Task {
         #[arg(long)]
         time: bool,
     },
+    /// Fetches the pinned FHIR packages, which the tests over R4's examples read.
+    Packages,
 }
 
 fn main() -> Result<()> {
     match Cli::parse().task {
+        Task::Packages => definitions::fetch(&definitions::package_cache()),
         Task::Definitions { time: true, .. } => definitions::time(),
         Task::Definitions { packages, time: false } => {
             let packages = packages.unwrap_or_else(definitions::package_cache);
