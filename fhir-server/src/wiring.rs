@@ -157,11 +157,6 @@ pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum
 
 fn limits(config: &Config) -> Limits {
     Limits {
-        // Until the interactions know of `off`: no number of matches is small enough.
-        deletes_max: match config.conditional_delete {
-            ConditionalDelete::Off => 0,
-            _ => Limits::default().deletes_max,
-        },
         json: json::Limits { depth_max: config.limits.depth_max, bytes_max: config.limits.body_bytes_max },
         entries_max: config.limits.entries_max,
         count_default: config.limits.count_default,
@@ -173,7 +168,11 @@ fn limits(config: &Config) -> Limits {
 /// The choices that FHIR leaves open.
 pub fn settings(config: &Config) -> Settings {
     Settings {
-        delete_multiple: config.conditional_delete != ConditionalDelete::Single,
+        conditional_delete: match config.conditional_delete {
+            ConditionalDelete::Off => fhir_interactions::ConditionalDelete::Off,
+            ConditionalDelete::Single => fhir_interactions::ConditionalDelete::Single,
+            ConditionalDelete::Multiple => fhir_interactions::ConditionalDelete::Multiple,
+        },
         started_at: micros(),
         ..Settings::default()
     }

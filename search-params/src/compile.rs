@@ -115,11 +115,15 @@ fn test(expr: &Expr) -> Option<Test> {
             _ => None,
         },
         Expr::Type { on: Some(on), op: TypeOp::Is, name, .. } => match &**on {
-            Expr::Call { on: None, function: Function::Resolve, .. } => Some(Test::Resolves(name.name.clone())),
+            Expr::Call { on: None, function: Function::Resolve, .. } => {
+                Some(Test::Resolves(name.name.clone()))
+            }
             _ => None,
         },
         Expr::Call { function, args, on, .. } => match (function.name(), args.as_slice(), on) {
-            ("hasExtension", [Expr::Literal(Literal::String(url))], None) => Some(Test::HasExtension(url.clone())),
+            ("hasExtension", [Expr::Literal(Literal::String(url))], None) => {
+                Some(Test::HasExtension(url.clone()))
+            }
             ("exists", [], Some(inner)) => match &**inner {
                 Expr::Call { on: None, function: Function::Extension, args, .. } => match args.as_slice() {
                     [Expr::Literal(Literal::String(url))] => Some(Test::HasExtension(url.clone())),
@@ -156,7 +160,10 @@ mod tests {
                 "Account.subject.where(resolve() is Patient)",
                 r#"Account[Field("subject"), Where(Resolves("Patient"))]"#,
             ),
-            ("Patient.telecom.where(system='phone')", r#"Patient[Field("telecom"), Where(Child("system", "phone"))]"#),
+            (
+                "Patient.telecom.where(system='phone')",
+                r#"Patient[Field("telecom"), Where(Child("system", "phone"))]"#,
+            ),
             ("Bundle.entry[0].resource", r#"Bundle[Field("entry"), First, Field("resource")]"#),
             (
                 "Patient.deceased.exists() and Patient.deceased != false",

@@ -69,9 +69,11 @@ impl Cursor {
 
     /// The cursor of a link, if it is one of ours and belongs to this search.
     pub fn open(text: &str, secret: &Secret, bound_to: &str) -> Result<Cursor> {
-        let refused = || Error::new(Kind::Invalid, "the page link is not one of this server, or not of this search");
+        let refused =
+            || Error::new(Kind::Invalid, "the page link is not one of this server, or not of this search");
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
-        let (body, sent) = bytes.split_at_checked(bytes.len().saturating_sub(MAC_BYTES)).ok_or_else(refused)?;
+        let (body, sent) =
+            bytes.split_at_checked(bytes.len().saturating_sub(MAC_BYTES)).ok_or_else(refused)?;
         let wanted = mac(secret, bound_to, body);
         if !bool::from(subtle::ConstantTimeEq::ct_eq(wanted.as_slice(), sent)) {
             return Err(refused());

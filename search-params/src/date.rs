@@ -71,7 +71,8 @@ fn timing(value: Ref<'_>) -> Option<(i64, i64)> {
     let bounds = value.get("repeat").and_then(|r| r.get("boundsPeriod")).and_then(|p| {
         let end = |name| p.get_str(name).and_then(|t| range(&t));
         let (start, end) = (end("start"), end("end"));
-        (start.is_some() || end.is_some()).then(|| (start.map_or(i64::MIN, |s| s.0), end.map_or(i64::MAX, |e| e.1)))
+        (start.is_some() || end.is_some())
+            .then(|| (start.map_or(i64::MIN, |s| s.0), end.map_or(i64::MAX, |e| e.1)))
     });
     events.chain(bounds).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
@@ -90,8 +91,12 @@ pub(crate) fn tests(term: &Term) -> Vec<DateTest> {
         Prefix::Gt => vec![DateTest { high_min: Some(after), ..open }],
         Prefix::Lt => vec![DateTest { low_max: Some(before), ..open }],
         // Reaches beyond, or is contained: a range that begins within and ends within does neither less.
-        Prefix::Ge => vec![DateTest { high_min: Some(after), ..open }, DateTest { low_min: Some(low), ..open }],
-        Prefix::Le => vec![DateTest { low_max: Some(before), ..open }, DateTest { high_max: Some(high), ..open }],
+        Prefix::Ge => {
+            vec![DateTest { high_min: Some(after), ..open }, DateTest { low_min: Some(low), ..open }]
+        }
+        Prefix::Le => {
+            vec![DateTest { low_max: Some(before), ..open }, DateTest { high_max: Some(high), ..open }]
+        }
         Prefix::Sa => vec![DateTest { low_min: Some(after), ..open }],
         Prefix::Eb => vec![DateTest { high_max: Some(before), ..open }],
         Prefix::Ap => vec![DateTest { low_max: Some(high), high_min: Some(low), ..open }],

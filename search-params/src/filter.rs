@@ -22,7 +22,9 @@ fn of(filter: &Filter, query: &Query, registry: &Registry, keyer: &Keyer) -> Con
         }),
         Subject::Param(param) => any(&|term| self::term(term, &filter.modifier, param, registry, keyer)),
         Subject::Compartment(params) => any(&|term| {
-            Condition::Any(params.iter().map(|p| self::term(term, &Modifier::None, p, registry, keyer)).collect())
+            Condition::Any(
+                params.iter().map(|p| self::term(term, &Modifier::None, p, registry, keyer)).collect(),
+            )
         }),
     };
     match filter.modifier {
@@ -55,10 +57,14 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, registry: &Registry, ke
             };
             if *missing { Condition::Not(Box::new(present)) } else { present }
         }
-        Term::Token(token) if *modifier == Modifier::Identifier => reference::by_identifier(token, param, keyer),
+        Term::Token(token) if *modifier == Modifier::Identifier => {
+            reference::by_identifier(token, param, keyer)
+        }
         Term::Token(token) => token::condition(token, param, keyer),
         Term::Reference(reference) => reference::condition(reference, param, keyer, &|t| registry.number(t)),
-        Term::Text(text) if param.kind == crate::parameters::ParameterKind::Uri => uri::condition(text, param, keyer),
+        Term::Text(text) if param.kind == crate::parameters::ParameterKind::Uri => {
+            uri::condition(text, param, keyer)
+        }
         Term::Text(text) => string::condition(text, modifier, param, keyer),
         Term::Date(term) => date::condition(term, param, keyer),
         Term::Number(term) => number::condition(term, param, keyer),
@@ -68,7 +74,12 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, registry: &Registry, ke
 }
 
 /// The condition of a reverse include: resources that refer to one of these by the parameter.
-pub fn refers_to(param: &Param, targets: &[fhir_model::Key], registry: &Registry, keyer: &Keyer) -> Condition {
+pub fn refers_to(
+    param: &Param,
+    targets: &[fhir_model::Key],
+    registry: &Registry,
+    keyer: &Keyer,
+) -> Condition {
     let mut patients = Vec::new();
     let mut rest = Vec::new();
     let role = param.indexes.iter().any(|i| i.role == Role::Patient);

@@ -36,7 +36,8 @@ impl Term {
     /// Parses `code`, `system|code`, `|code` or `system|`.
     pub fn parse(text: &str) -> Result<Term> {
         let parts = split_bar(text);
-        let empty = || fhir_model::Error::value(format!("`{text}` is not a token: a code or a system is needed"));
+        let empty =
+            || fhir_model::Error::value(format!("`{text}` is not a token: a code or a system is needed"));
         match parts.as_slice() {
             [code] if !code.is_empty() => Ok(Term { system: System::Any, code: Some(code.clone()) }),
             [system, code] => {
@@ -45,7 +46,11 @@ impl Term {
                     true => System::None,
                     false => System::Is(system.clone()),
                 };
-                if code.is_none() && system == System::None { Err(empty()) } else { Ok(Term { system, code }) }
+                if code.is_none() && system == System::None {
+                    Err(empty())
+                } else {
+                    Ok(Term { system, code })
+                }
             }
             _ => Err(empty()),
         }

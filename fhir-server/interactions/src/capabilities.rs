@@ -160,7 +160,7 @@ fn resource(cx: &Cx, type_name: &str, references: &References) -> Value {
         "conditionalCreate": true,
         "conditionalRead": "full-support",
         "conditionalUpdate": true,
-        "conditionalDelete": if cx.settings.delete_multiple { "multiple" } else { "single" },
+        "conditionalDelete": cx.settings.conditional_delete.code(),
         "referencePolicy": ["literal", "logical"],
     });
     let Some(members) = resource.as_object_mut() else { return resource };

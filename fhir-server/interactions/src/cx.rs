@@ -67,13 +67,35 @@ impl Default for Limits {
     }
 }
 
+/// What a conditional delete may delete: <https://hl7.org/fhir/R4/valueset-conditional-delete-status.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConditionalDelete {
+    /// It is refused.
+    Off,
+    /// One match; several are refused.
+    Single,
+    /// All matches, within a limit.
+    Multiple,
+}
+
+impl ConditionalDelete {
+    /// As the CapabilityStatement says it.
+    pub fn code(self) -> &'static str {
+        match self {
+            ConditionalDelete::Off => "not-supported",
+            ConditionalDelete::Single => "single",
+            ConditionalDelete::Multiple => "multiple",
+        }
+    }
+}
+
 /// Choices that FHIR leaves to a server.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Update, patch and delete must say which version they mean (`versioned-update`).
     pub if_match_required: bool,
-    /// A conditional delete deletes all matches; otherwise several matches are refused.
-    pub delete_multiple: bool,
+    /// What a conditional delete may delete.
+    pub conditional_delete: ConditionalDelete,
     /// `PUT` to an id that is not there creates it.
     pub update_creates: bool,
     /// What the CapabilityStatement calls the server.
@@ -88,7 +110,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             if_match_required: false,
-            delete_multiple: false,
+            conditional_delete: ConditionalDelete::Single,
             update_creates: true,
             software: "Cari FHIR Server",
             software_version: env!("CARGO_PKG_VERSION"),

@@ -8,6 +8,7 @@ use fhir_store::{Commit, Found, Version};
 use crate::ask::{Ask, Attempts};
 use crate::change::{Change, What};
 use crate::conditional::{Criteria, several};
+use crate::cx::ConditionalDelete;
 use crate::reply::Reply;
 use crate::update::commit;
 
@@ -53,11 +54,20 @@ pub(crate) async fn conditional_delete(ask: &Ask<'_>, type_name: &str) -> Result
 pub(crate) async fn find(ask: &Ask<'_>, criteria: &Criteria) -> Result<Vec<Version>> {
     let cx = ask.cx;
     let max = cx.limits.deletes_max;
-    let limit = if cx.settings.delete_multiple { max + 1 } else { 2 };
+    let limit = match cx.settings.conditional_delete {
+        ConditionalDelete::Off => {
+            return Err(Error::new(
+                Kind::MethodNotAllowed,
+                "conditional delete is switched off on this server",
+            ));
+        }
+        ConditionalDelete::Single => 2,
+        ConditionalDelete::Multiple => max + 1,
+    };
     let found = cx.store.matches(&ask.scope, &criteria.query, limit).await?;
     match found.len() {
         0 | 1 => Ok(found),
-        _ if !cx.settings.delete_multiple => Err(several(&criteria.text)),
+        _ if cx.settings.conditional_delete == ConditionalDelete::Single => Err(several(&criteria.text)),
         n if n > max => {
             let text =
                 format!("{} finds more than the {max} resources that may be deleted at once", criteria.text);

@@ -33,7 +33,7 @@ mod vread;
 
 pub use capabilities::{Mode, Statements};
 pub use conditions::Conditions;
-pub use cx::{Cx, Limits, Settings};
+pub use cx::{ConditionalDelete, Cx, Limits, Settings};
 pub use fhir_model::interaction::{Interaction, Level, Method};
 pub use guard::{Guard, Principal};
 pub use handle::handle;

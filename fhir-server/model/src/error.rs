@@ -41,6 +41,10 @@ pub enum Kind {
     Precondition,
     /// A conditional interaction matches more than one resource.
     MultipleMatches,
+    /// The URL is longer than allowed.
+    UrlTooLong,
+    /// The body did not arrive in time.
+    RequestTimeout,
     /// The body is longer than allowed.
     TooLarge,
     /// The `Content-Type` is not one we read.
@@ -67,10 +71,12 @@ impl Kind {
             Kind::NotFound => 404,
             Kind::MethodNotAllowed => 405,
             Kind::NotAcceptable => 406,
+            Kind::RequestTimeout => 408,
             Kind::Conflict | Kind::Duplicate => 409,
             Kind::Gone => 410,
             Kind::Precondition | Kind::MultipleMatches => 412,
             Kind::TooLarge | Kind::TooCostly => 413,
+            Kind::UrlTooLong => 414,
             Kind::UnsupportedMediaType => 415,
             Kind::Required | Kind::Rule => 422,
             Kind::Throttled => 429,
@@ -97,12 +103,12 @@ impl Kind {
             Kind::Duplicate => "duplicate",
             Kind::Gone => "deleted",
             Kind::MultipleMatches => "multiple-matches",
-            Kind::TooLarge => "too-long",
+            Kind::TooLarge | Kind::UrlTooLong => "too-long",
             Kind::TooCostly => "too-costly",
             Kind::Throttled => "throttled",
             Kind::Internal => "exception",
             Kind::Unavailable => "transient",
-            Kind::Timeout => "timeout",
+            Kind::Timeout | Kind::RequestTimeout => "timeout",
         }
     }
 }

@@ -41,9 +41,15 @@ mod tests {
     fn ids() {
         let long = "a".repeat(64);
         let longer = "a".repeat(65);
-        for (text, good) in
-            [("1", true), ("a-b.C", true), ("", false), ("a_b", false), ("a b", false), (&long, true), (&longer, false)]
-        {
+        for (text, good) in [
+            ("1", true),
+            ("a-b.C", true),
+            ("", false),
+            ("a_b", false),
+            ("a b", false),
+            (&long, true),
+            (&longer, false),
+        ] {
             assert_eq!(Key::is_id(text), good, "{text}");
         }
     }

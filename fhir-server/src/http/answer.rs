@@ -141,9 +141,8 @@ async fn work(app: &Arc<App>, parts: &Parts, body: Incoming, seen: &mut Seen) ->
     let length = parts.uri.path_and_query().map_or(0, |url| url.as_str().len());
     if length > app.limits.url_bytes_max {
         let max = app.limits.url_bytes_max;
-        return Err(Error::invalid(format!(
-            "a URL may have at most {max} bytes here; search with POST instead"
-        )));
+        let text = format!("a URL may have at most {max} bytes here; search with POST instead");
+        return Err(Error::new(Kind::UrlTooLong, text));
     }
     let (mount, path) = request::below_mount(parts.uri.path())?;
     let query = parts.uri.query().unwrap_or("");

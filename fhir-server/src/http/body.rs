@@ -106,8 +106,10 @@ async fn collect<'m>(mut body: Incoming, limits: &Limits, memory: &'m Memory) ->
 }
 
 async fn next(body: &mut Incoming, limits: &Limits, began: &mut Option<Instant>) -> Result<Option<Bytes>> {
-    let slow =
-        |wait: Duration| Error::invalid(format!("the body did not arrive within {} seconds", wait.as_secs()));
+    let slow = |wait: Duration| {
+        let text = format!("the body did not arrive within {} seconds", wait.as_secs());
+        Error::new(Kind::RequestTimeout, text)
+    };
     loop {
         let left = match began {
             None => limits.body_wait_max,

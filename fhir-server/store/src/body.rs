@@ -15,7 +15,10 @@ pub(crate) struct Jsonb<'a>(pub(crate) &'a str);
 const JSONB_VERSION: u8 = 1;
 
 impl<'a> FromSql<'a> for Jsonb<'a> {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> std::result::Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+    fn from_sql(
+        _: &Type,
+        raw: &'a [u8],
+    ) -> std::result::Result<Self, Box<dyn std::error::Error + Sync + Send>> {
         match raw.split_first() {
             Some((&JSONB_VERSION, text)) => Ok(Jsonb(std::str::from_utf8(text)?)),
             _ => Err("not a known version of jsonb".into()),
@@ -80,7 +83,9 @@ pub(crate) fn as_jsonb(doc: &Doc) -> AsJsonb {
 fn of_number(digits: &str) -> AsJsonb {
     if let Some((_, exponent)) = digits.split_once(['e', 'E']) {
         return match exponent.parse::<i32>() {
-            Ok(exponent) if exponent.abs() <= EXPONENT_MAX && digits.len() <= EXPONENT_MAX as usize => AsJsonb::Rewritten,
+            Ok(exponent) if exponent.abs() <= EXPONENT_MAX && digits.len() <= EXPONENT_MAX as usize => {
+                AsJsonb::Rewritten
+            }
             _ => AsJsonb::Impossible,
         };
     }

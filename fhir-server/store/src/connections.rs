@@ -3,9 +3,9 @@
 //! Reads by primary key take microseconds, so they are pipelined on shared connections; whatever can take longer
 //! or waits for the disk has a connection of its own, so that nothing short queues behind it.
 
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use fhir_model::{Error, Result};
@@ -34,13 +34,19 @@ const CLAIM: &str = "select c.turn from claim c where c.key = $1::int8";
 
 impl Connections {
     pub(crate) async fn open(url: &str, options: &Options) -> Result<Connections> {
-        let mut config: Config = url.parse().map_err(|e| Error::invalid("the database url is not one").because(e))?;
+        let mut config: Config =
+            url.parse().map_err(|e| Error::invalid("the database url is not one").because(e))?;
         config.application_name("cari");
         config.connect_timeout(std::time::Duration::from_secs(5));
         let timeout = options.statement_timeout.as_millis();
-        config.options(format!("-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed"));
-        let manager =
-            Manager::from_config(config.clone(), NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        config.options(format!(
+            "-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed"
+        ));
+        let manager = Manager::from_config(
+            config.clone(),
+            NoTls,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
         let pool = Pool::builder(manager)
             .max_size(options.connections_max.max(1))
             .runtime(deadpool_postgres::Runtime::Tokio1)
@@ -65,8 +71,11 @@ impl Connections {
             return Ok(lane);
         }
         let (client, connection) = self.config.connect(NoTls).await.map_err(|e| {
-            Error::new(fhir_model::Kind::Unavailable, "the database is not available at the moment; try again")
-                .because(e)
+            Error::new(
+                fhir_model::Kind::Unavailable,
+                "the database is not available at the moment; try again",
+            )
+            .because(e)
         })?;
         // The task ends with the connection; what waits on it then gets an error.
         tokio::spawn(async move {

@@ -125,8 +125,11 @@ impl Store {
             .map_err(failure::classify)?;
         let change = |row| {
             let version = self.version_of(row)?;
-            let place =
-                FeedPlace { updated_at: version.updated_at, handle: version.handle, version: version.version };
+            let place = FeedPlace {
+                updated_at: version.updated_at,
+                handle: version.handle,
+                version: version.version,
+            };
             Ok(Change { version, place })
         };
         rows.iter().map(change).collect()

@@ -104,13 +104,19 @@ impl Store {
                 }
                 if page.since.is_none() && page.at.is_none() {
                     let statement = client.prepare_cached(COUNT).await.map_err(failure::classify)?;
-                    let row = client.query_one(&statement, &[&handles, &type_id]).await.map_err(failure::classify)?;
+                    let row = client
+                        .query_one(&statement, &[&handles, &type_id])
+                        .await
+                        .map_err(failure::classify)?;
                     let n: i64 = row.try_get(0).map_err(Error::internal)?;
                     total = u64::try_from(n).ok();
                 }
                 let statement = client.prepare_cached(INSTANCE).await.map_err(failure::classify)?;
                 client
-                    .query(&statement, &[&handles, &type_id, &low, &high, &at_time, &at_handle, &at_version, &limit])
+                    .query(
+                        &statement,
+                        &[&handles, &type_id, &low, &high, &at_time, &at_handle, &at_version, &limit],
+                    )
                     .await
             }
             HistoryOf::Type(_) | HistoryOf::System => {
@@ -119,10 +125,18 @@ impl Store {
                 }
                 let types: Vec<i32> = match of {
                     HistoryOf::Type(name) => vec![i32::from(self.type_number(name)?)],
-                    _ => self.registry.definitions().resource_types().filter_map(|t| self.registry.number(t)).map(i32::from).collect(),
+                    _ => self
+                        .registry
+                        .definitions()
+                        .resource_types()
+                        .filter_map(|t| self.registry.number(t))
+                        .map(i32::from)
+                        .collect(),
                 };
                 let statement = client.prepare_cached(TYPES).await.map_err(failure::classify)?;
-                client.query(&statement, &[&types, &low, &high, &at_time, &at_handle, &at_version, &limit]).await
+                client
+                    .query(&statement, &[&types, &low, &high, &at_time, &at_handle, &at_version, &limit])
+                    .await
             }
         };
         let rows = rows.map_err(failure::classify)?;

@@ -38,7 +38,8 @@ pub async fn migrate(url: &str) -> Result<()> {
 /// Takes the lease; a lease left by a killed process is taken over once it is older than [`WAIT`].
 async fn lease(connection: &mut PgConnection) -> Result<()> {
     // Two processes may both try to create the table; the loser's error means that it is there.
-    let table = "create table if not exists migration_lease (id int primary key, taken_at timestamptz not null)";
+    let table =
+        "create table if not exists migration_lease (id int primary key, taken_at timestamptz not null)";
     let _ = connection.execute(table).await;
     let deadline = tokio::time::Instant::now() + WAIT;
     loop {
@@ -52,7 +53,10 @@ async fn lease(connection: &mut PgConnection) -> Result<()> {
             return Ok(());
         }
         if tokio::time::Instant::now() > deadline {
-            return Err(Error::new(Kind::Unavailable, "another process has been migrating the database for too long"));
+            return Err(Error::new(
+                Kind::Unavailable,
+                "another process has been migrating the database for too long",
+            ));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -146,7 +146,8 @@ impl Store {
             }
             if current < handles.len() {
                 let statement = client.prepare_cached(DELETED).await.map_err(failure::classify)?;
-                let rows = client.query(&statement, &[&handles, &type_id]).await.map_err(failure::classify)?;
+                let rows =
+                    client.query(&statement, &[&handles, &type_id]).await.map_err(failure::classify)?;
                 for row in &rows {
                     put(past(type_name, row)?, Found::Deleted);
                 }
@@ -167,7 +168,8 @@ impl Store {
         let Ok(number) = i32::try_from(version) else { return Ok(Found::Never) };
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(VERSION).await.map_err(failure::classify)?;
-        let rows = client.query(&statement, &[&handles, &type_id, &number]).await.map_err(failure::classify)?;
+        let rows =
+            client.query(&statement, &[&handles, &type_id, &number]).await.map_err(failure::classify)?;
         for row in &rows {
             let found = past(&key.type_name, row)?;
             if found.key.id == key.id {

@@ -90,7 +90,8 @@ impl Store {
             Some(row) => row.try_get(0).map_err(Error::internal)?,
             None => serde_json::Value::Null,
         };
-        let planned = plan.pointer("/0/Plan/Plans/0/Plan Rows").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+        let planned =
+            plan.pointer("/0/Plan/Plans/0/Plan Rows").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
         Ok(Count { n: (planned as u64).max(n), exact: false })
     }
 
@@ -105,7 +106,8 @@ impl Store {
         if backwards {
             rows.reverse();
         }
-        let place = |row: Option<&Row>, backwards: bool| row.map(|row| cursor(row, &plan, backwards)).transpose();
+        let place =
+            |row: Option<&Row>, backwards: bool| row.map(|row| cursor(row, &plan, backwards)).transpose();
         if more || backwards {
             page.next = place(rows.last(), false)?;
         }

@@ -19,7 +19,10 @@ pub(crate) async fn load(connections: &Connections) -> Result<Secrets> {
     for name in ["secret.keys", "secret.cursors"] {
         let fresh = uuid::Uuid::new_v4().into_bytes().to_vec();
         client
-            .execute("insert into setting (name, value) values ($1, $2) on conflict (name) do nothing", &[&name, &fresh])
+            .execute(
+                "insert into setting (name, value) values ($1, $2) on conflict (name) do nothing",
+                &[&name, &fresh],
+            )
             .await
             .map_err(failure::classify)?;
         let row = client

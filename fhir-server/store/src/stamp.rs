@@ -76,7 +76,10 @@ impl Clock {
     fn stamp(&self) -> Result<Stamp> {
         let now = now();
         if now - self.announced_at.load(Ordering::Relaxed) > WRITE_UNTIL_MICROS {
-            return Err(Error::new(Kind::Unavailable, "the database is not available at the moment; try again"));
+            return Err(Error::new(
+                Kind::Unavailable,
+                "the database is not available at the moment; try again",
+            ));
         }
         let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
         let micros = now.max(open.last + 1);

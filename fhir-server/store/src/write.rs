@@ -14,10 +14,10 @@ use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::keyer::server_id;
 use fhir_search::rows::{DATE_MIN, Rows};
 
+use crate::body::AsJsonb;
 use crate::scope::Scope;
 use crate::stamp::Stamp;
 use crate::version::{Found, Method, Version};
-use crate::body::AsJsonb;
 use crate::{Store, body, codec, failure};
 
 /// Retries of a transaction after a serialization failure.
@@ -117,14 +117,21 @@ impl Store {
                     let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
                     tokio::time::sleep(Duration::from_millis(jitter % (5 << tries))).await;
                 }
-                Err(Failure::Database(e)) if failure::is_lost(&e) => return self.settle(&ready, stamp, e).await,
+                Err(Failure::Database(e)) if failure::is_lost(&e) => {
+                    return self.settle(&ready, stamp, e).await;
+                }
                 Err(Failure::Database(e)) => return Err(failure::classify(e)),
             }
         }
     }
 
     /// The connection was lost while the answer to a commit was due: whether it took place is read, not guessed.
-    async fn settle(&self, ready: &[Ready<'_>], stamp: &Stamp, lost: tokio_postgres::Error) -> Result<Commit> {
+    async fn settle(
+        &self,
+        ready: &[Ready<'_>],
+        stamp: &Stamp,
+        lost: tokio_postgres::Error,
+    ) -> Result<Commit> {
         let unknown = failure::classify(lost);
         let Some(one) = ready.first() else { return Ok(Commit::Done) };
         for _ in 0..20 {
@@ -160,7 +167,9 @@ impl Store {
         };
         let shape = write.doc.as_ref().map_or(AsJsonb::Exact, body::as_jsonb);
         let packed = match &write.doc {
-            Some(doc) if self.options.packed || shape != AsJsonb::Exact => Some(codec::pack(doc.text().as_bytes())?),
+            Some(doc) if self.options.packed || shape != AsJsonb::Exact => {
+                Some(codec::pack(doc.text().as_bytes())?)
+            }
             _ => None,
         };
         let has_json = !self.options.packed && shape != AsJsonb::Impossible;
@@ -172,7 +181,17 @@ impl Store {
             _ => self.keyer.foreign_handle(number, &write.key.id),
         };
         let version = i32::try_from(write.version).map_err(Error::internal)?;
-        Ok(Ready { write, type_id: i32::from(number), handle, version, rows, old_rows, old_packed, packed, has_json })
+        Ok(Ready {
+            write,
+            type_id: i32::from(number),
+            handle,
+            version,
+            rows,
+            old_rows,
+            old_packed,
+            packed,
+            has_json,
+        })
     }
 }
 

@@ -94,7 +94,7 @@ async fn a_url_may_be_as_long_as_the_limit() {
     };
     assert_eq!(app.at("GET", &path(1000)).send().await.unwrap().status().as_u16(), 200);
     let (status, outcome) = json(app.at("GET", &path(1001)).send().await.unwrap()).await;
-    assert_eq!(status, 400);
+    assert_eq!(status, 414);
     assert!(issue(&outcome).1.contains("POST"), "{outcome}");
 }
 
@@ -108,7 +108,7 @@ async fn a_client_that_stops_sending_is_answered_all_the_same() {
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("did not arrive"), "{answer}");
 }
 

@@ -77,10 +77,13 @@ pub fn count(query: &Query, registry: &Registry, keyer: &Keyer, limit: Option<i6
     {
         // Index-only on both sides: first codings are a column, further ones are entries.
         sql.push("select (select count(*) from resource r where r.primary_code = ").bind(Bind::Long(*code));
-        sql.push(") + (select count(*) from ordered_entry e where e.key = ").bind(Bind::Long(*code)).push(")");
+        sql.push(") + (select count(*) from ordered_entry e where e.key = ")
+            .bind(Bind::Long(*code))
+            .push(")");
         return sql;
     }
-    sql.push("select count(*) from (select 1 from resource r where r.type_id = ").bind(Bind::Int(number.into()));
+    sql.push("select count(*) from (select 1 from resource r where r.type_id = ")
+        .bind(Bind::Int(number.into()));
     if condition != Condition::All(Vec::new()) {
         sql.push(" and ");
         push_driver(&condition, &mut sql);
@@ -210,7 +213,8 @@ impl Shape<'_> {
                 Self::done("walk", sql)
             }
             Some(budget) => {
-                sql.push(" from (select r.* from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
+                sql.push(" from (select r.* from resource r where r.type_id = ")
+                    .bind(Bind::Int(self.type_id));
                 push_after(&self.keys, self.cursor, &mut sql);
                 push_order(&self.keys, self.cursor, &mut sql);
                 sql.push(" limit ").bind(Bind::Long(budget)).push(") r where true");

@@ -38,21 +38,23 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
             write(inner, Gin::Kept, sql);
             sql.push(")");
         }
-        Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => match (keys.as_slice(), gin) {
-            ([_], Gin::Asked) => {
-                sql.push("r.keys @> ").bind(Bind::Longs(keys.clone()));
+        Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => {
+            match (keys.as_slice(), gin) {
+                ([_], Gin::Asked) => {
+                    sql.push("r.keys @> ").bind(Bind::Longs(keys.clone()));
+                }
+                (_, Gin::Asked) => {
+                    sql.push("r.keys && ").bind(Bind::Longs(keys.clone()));
+                }
+                ([key], Gin::Kept) => {
+                    sql.bind(Bind::Long(*key)).push(" = any(r.keys)");
+                }
+                // No index serves a test of truth.
+                (_, Gin::Kept) => {
+                    sql.push("(r.keys && ").bind(Bind::Longs(keys.clone())).push(") is true");
+                }
             }
-            (_, Gin::Asked) => {
-                sql.push("r.keys && ").bind(Bind::Longs(keys.clone()));
-            }
-            ([key], Gin::Kept) => {
-                sql.bind(Bind::Long(*key)).push(" = any(r.keys)");
-            }
-            // No index serves a test of truth.
-            (_, Gin::Kept) => {
-                sql.push("(r.keys && ").bind(Bind::Longs(keys.clone())).push(") is true");
-            }
-        },
+        }
         Condition::Patient(handles) => one_of("r.patient", handles, sql),
         Condition::Ids(handles, ids) => {
             sql.push("r.handle = any(").bind(Bind::Longs(handles.clone()));
@@ -64,7 +66,8 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         Condition::PrimaryDate(test) => primary_date(test, sql),
         Condition::Updated(test) => range("r.updated_at", "r.updated_at", test, sql),
         Condition::DateEntry(key, test) => {
-            sql.push("r.handle in (select e.handle from ordered_entry e where e.key = ").bind(Bind::Long(*key));
+            sql.push("r.handle in (select e.handle from ordered_entry e where e.key = ")
+                .bind(Bind::Long(*key));
             sql.push(" and ");
             range("e.value", "e.extra", test, sql);
             sql.push(")");

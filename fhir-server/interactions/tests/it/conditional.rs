@@ -1,6 +1,6 @@
 //! Conditional interactions: <https://hl7.org/fhir/R4/http.html#ccreate>, `#cond-update`, `#cdelete`
 
-use fhir_interactions::{Limits, Settings};
+use fhir_interactions::{ConditionalDelete, Limits, Settings};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -84,10 +84,12 @@ async fn delete_by_criteria() {
     }
     assert_eq!(app.ask(by).await.status, 412);
     assert_eq!(app.ask("DELETE Patient").await.status, 400);
-    let multiple = Settings { delete_multiple: true, ..Settings::default() };
+    let multiple = Settings { conditional_delete: ConditionalDelete::Multiple, ..Settings::default() };
     let few = Limits { deletes_max: 2, ..Limits::default() };
     let bounded = App::on(app.cx.store.clone(), multiple.clone(), few);
     assert_eq!(bounded.ask(by).await.status, 413);
+    let off = Settings { conditional_delete: ConditionalDelete::Off, ..Settings::default() };
+    assert_eq!(App::on(app.cx.store.clone(), off, Limits::default()).ask(by).await.status, 405);
     let app = App::on(app.cx.store.clone(), multiple, Limits::default());
     let told = app.ask(&format!("{by} | Prefer: return=OperationOutcome")).await;
     assert_eq!(told.status, 200);

@@ -143,7 +143,9 @@ pub(super) async fn run(store: &Store, ready: &Ready<'_>, stamp: &Stamp) -> Resu
         sql.bind(&strings.values, "text[]");
         sql.push(", ");
         sql.bind(&strings.ranks, "int2[]");
-        sql.push(") as e(key, value, rank) on conflict (key, value, handle) do update set rank = excluded.rank)");
+        sql.push(
+            ") as e(key, value, rank) on conflict (key, value, handle) do update set rank = excluded.rank)",
+        );
     }
     let (ordered, strings) = (&entries.ordered_gone, &entries.strings_gone);
     if !ordered.keys.is_empty() {
