@@ -41,6 +41,8 @@ const OUTSIDE: &[&str] = &["_format", "_pretty"];
 /// would answer another question.
 const REFUSED: &[&str] =
     &["_has", "_text", "_content", "_list", "_filter", "_query", "_contained", "_containedType"];
+/// Most parameters of one search.
+const PARAMETERS_MAX: usize = 100;
 /// Most keys of `_sort`.
 const SORTS_MAX: usize = 8;
 
@@ -52,6 +54,10 @@ impl Query {
         pairs: &[(String, String)],
         cx: &ParseCx<'_>,
     ) -> Result<Query> {
+        if pairs.len() > PARAMETERS_MAX {
+            let text = format!("a search has at most {PARAMETERS_MAX} parameters here, not {}", pairs.len());
+            return Err(Error::new(fhir_model::Kind::TooCostly, text));
+        }
         let mut parser = Parser {
             registry,
             this: registry.of(type_name)?,
@@ -400,5 +406,42 @@ fn summary(value: &str) -> Result<Summary> {
         "data" => Ok(Summary::Data),
         "count" => Ok(Summary::Count),
         _ => Err(Error::value(format!("`_summary` is true, false, text, data or count, not `{value}`"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_at_the_limit_and_past_it() {
+        let registry = Registry::load(Arc::new(fhir_profiles::Definitions::load().unwrap())).unwrap();
+        let secret = Secret([0; 16]);
+        let cx = ParseCx {
+            strict: true,
+            base: "",
+            now: 0,
+            count_default: 10,
+            count_max: 50,
+            values_max: 3,
+            secret: &secret,
+        };
+        let parse = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            Query::parse(&registry, "Patient", &pairs, &cx).map_err(|e| e.kind)
+        };
+        assert_eq!(parse(&vec![("gender", "male"); PARAMETERS_MAX]).unwrap().filters.len(), PARAMETERS_MAX);
+        let too_costly = fhir_model::Kind::TooCostly;
+        assert_eq!(parse(&vec![("gender", "male"); PARAMETERS_MAX + 1]).unwrap_err(), too_costly);
+        assert!(parse(&[("gender", "male,female,other")]).is_ok());
+        assert_eq!(parse(&[("gender", "male,female,other,unknown")]).unwrap_err(), too_costly);
+        assert_eq!(parse(&[("_count", "50")]).unwrap().count, 50);
+        assert_eq!(parse(&[("_count", "51")]).unwrap().count, 50);
+        assert_eq!(parse(&[("_count", "99999999999999999999")]).unwrap_err(), fhir_model::Kind::Value);
+        assert!(parse(&[("_sort", &["gender"; SORTS_MAX].join(","))]).is_ok());
+        assert!(parse(&[("_sort", &["gender"; SORTS_MAX + 1].join(","))]).is_err());
+        let text = |bytes: usize| "x".repeat(bytes);
+        assert!(parse(&[("name:contains", &text(crate::fold::CONTAINS_BYTES_MAX))]).is_ok());
+        assert!(parse(&[("name:contains", &text(crate::fold::CONTAINS_BYTES_MAX + 1))]).is_err());
     }
 }

@@ -78,7 +78,7 @@ pub const SETTINGS: &[Setting] = &[
             "Directory of PostgreSQL's programs. Unset: PATH, `/usr/lib/postgresql/*/bin`, `/usr/local/pgsql/bin`.",
         ),
     ),
-    setting("postgres.download", "false", "Whether to fetch PostgreSQL once when none is installed."),
+    setting("postgres.download", "true", "Whether to fetch PostgreSQL once when none is installed."),
     setting(
         "postgres.download_url",
         "https://registry.npmjs.org",

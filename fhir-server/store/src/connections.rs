@@ -16,6 +16,9 @@ use crate::{Options, failure, read};
 /// Shared connections.
 const LANES: usize = 2;
 
+/// Prepared statements a connection keeps. Every shape of search is one, and clients think of shapes without end.
+const STATEMENTS_MAX: usize = 300;
+
 pub(crate) struct Connections {
     pool: Pool,
     config: Config,
@@ -59,7 +62,11 @@ impl Connections {
 
     /// A connection of one's own.
     pub(crate) async fn client(&self) -> Result<Object> {
-        self.pool.get().await.map_err(failure::of_pool)
+        let client = self.pool.get().await.map_err(failure::of_pool)?;
+        if client.statement_cache.size() > STATEMENTS_MAX {
+            client.statement_cache.clear();
+        }
+        Ok(client)
     }
 
     /// A shared connection, connected anew when it was lost.

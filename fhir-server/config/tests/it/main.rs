@@ -160,7 +160,7 @@ fn the_defaults() {
     assert!(config.database.url.is_none() && config.redis.url.is_none());
     assert_eq!(config.storage.body, Body::Jsonb);
     assert_eq!(config.log.format, LogFormat::Text);
-    assert!(!config.postgres.download);
+    assert!(config.postgres.download);
     let limits = config.limits;
     assert_eq!(limits.body_bytes_max, 104_857_600);
     assert_eq!(limits.url_bytes_max, 16_384);
@@ -179,7 +179,7 @@ fn everything_can_be_said_in_the_file() {
     let path = dir.path().join("cari.toml");
     let text = "listen = '[::1]:9'\nbase_url = 'https://example.org/ehr/'\ndata_dir = '/d'\nauth = 'none'\n\
                 conditional_delete = 'multiple'\n[database]\nurl = 'postgres://u:geheim@h/d'\nconnections_max = 0x10\n\
-                [postgres]\nbin_dir = '/pg/bin'\ndownload = true\n[storage]\nbody = 'packed'\n\
+                [postgres]\nbin_dir = '/pg/bin'\ndownload = false\n[storage]\nbody = 'packed'\n\
                 [limits]\nbody_bytes_max = '2 MiB'\nurl_bytes_max = 8192\ncount_max = 10\n[log]\nformat = 'json'\n\
                 level = 'info,fhir_store=debug'\n";
     std::fs::write(&path, text).unwrap();
@@ -190,7 +190,7 @@ fn everything_can_be_said_in_the_file() {
     assert!(!format!("{config:?}").contains("geheim"));
     assert_eq!(config.database.connections_max, 16);
     assert_eq!(config.postgres.bin_dir.as_ref().unwrap().to_str(), Some("/pg/bin"));
-    assert!(config.postgres.download);
+    assert!(!config.postgres.download);
     assert_eq!(config.limits.body_bytes_max, 2 << 20);
     assert_eq!(config.limits.count_default, 10, "never above the maximum");
 }
