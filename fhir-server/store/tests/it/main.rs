@@ -32,6 +32,7 @@ mod brute;
 mod deny_list;
 mod explain;
 mod feed;
+mod limits;
 mod partitioned;
 mod search;
 mod write;
