@@ -15,7 +15,7 @@ pub enum Method {
 
 impl Method {
     /// As stored.
-    pub(crate) fn number(self) -> i16 {
+    pub(crate) const fn number(self) -> i16 {
         match self {
             Method::Post => 1,
             Method::Put => 2,
