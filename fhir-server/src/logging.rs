@@ -1,5 +1,6 @@
 //! The log, and what becomes of panics.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +12,14 @@ use crate::metrics::Metrics;
 /// Starts the log on standard error; `RUST_LOG` wins over the setting.
 pub fn start(log: &Log) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&log.level));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Drivers log parameters, which are patients' data and secrets: nobody's wish switches that on.
+    let filter = ["tokio_postgres=warn", "sqlx=warn"]
+        .iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first.
     let _ = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),

@@ -41,7 +41,15 @@ fn part(value: Ref<'_>, sink: &mut Sink<'_>) {
 
 /// A text of a query, refused when it is longer than what can be found.
 pub(crate) fn parse(text: String, modifier: &Modifier) -> Result<String> {
-    if *modifier != Modifier::Exact && fold(&text).len() > CONTAINS_BYTES_MAX {
+    if *modifier == Modifier::Exact {
+        return Ok(text);
+    }
+    let folded = fold(&text);
+    // Everything begins with nothing: what is asked for is a text.
+    if folded.is_empty() {
+        return Err(Error::value("a search text has a letter, a digit or a sign"));
+    }
+    if folded.len() > CONTAINS_BYTES_MAX {
         return Err(Error::value(format!("a search text may be {CONTAINS_BYTES_MAX} bytes long")));
     }
     Ok(text)

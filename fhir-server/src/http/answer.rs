@@ -180,10 +180,10 @@ async fn work(app: &Arc<App>, parts: &Parts, body: Incoming, seen: &mut Seen) ->
         path: path.to_owned(),
         query: query.to_owned(),
         conditions: Conditions {
-            if_match: head(IF_MATCH)?.map(str::to_owned),
-            if_none_match: head(IF_NONE_MATCH)?.map(str::to_owned),
+            if_match: request::all(parts, IF_MATCH)?,
+            if_none_match: request::all(parts, IF_NONE_MATCH)?,
             if_modified_since: head(IF_MODIFIED_SINCE)?.and_then(request::micros),
-            if_none_exist: head(IF_NONE_EXIST)?.map(str::to_owned),
+            if_none_exist: request::only(parts, IF_NONE_EXIST)?,
         },
         prefer: request::all(parts, PREFER)?
             .map_or(Prefer { ret: None, handling: Handling::Lenient }, |p| Prefer::parse(&p)),

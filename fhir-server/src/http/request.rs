@@ -142,6 +142,14 @@ pub(super) fn all(parts: &Parts, name: HeaderName) -> Result<Option<String>> {
     Ok(Some(joined))
 }
 
+/// The value of a header that may be sent once.
+pub(super) fn only(parts: &Parts, name: HeaderName) -> Result<Option<String>> {
+    if parts.headers.get_all(&name).iter().count() > 1 {
+        return Err(Error::invalid(format!("the header {name} may be sent once")).at(format!("http.{name}")));
+    }
+    Ok(text(parts, name)?.map(str::to_owned))
+}
+
 pub(super) fn micros(http_date: &str) -> Option<i64> {
     let time = httpdate::parse_http_date(http_date).ok()?;
     i64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros()).ok()

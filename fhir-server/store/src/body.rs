@@ -65,8 +65,11 @@ pub(crate) enum AsJsonb {
     Impossible,
 }
 
-/// Exponents beyond this are not given to PostgreSQL, whose numbers end at 131,072 digits.
-const EXPONENT_MAX: i32 = 10_000;
+/// Exponents and numbers of digits beyond this are not given to PostgreSQL, which writes exponents out: a short body
+/// must not become a long one.
+const EXPONENT_MAX: i32 = 60;
+/// Numbers with exponents beyond this many are not given to it either, for the same reason.
+const REWRITTEN_MAX: usize = 1000;
 
 /// What JSONB makes of a body's numbers.
 pub(crate) fn as_jsonb(doc: &Doc) -> AsJsonb {
@@ -77,7 +80,18 @@ pub(crate) fn as_jsonb(doc: &Doc) -> AsJsonb {
             _ => AsJsonb::Exact,
         }
     }
-    of(doc.root())
+    match of(doc.root()) {
+        AsJsonb::Rewritten if exponents(doc.root()) > REWRITTEN_MAX => AsJsonb::Impossible,
+        found => found,
+    }
+}
+
+fn exponents(value: Ref<'_>) -> usize {
+    match value.kind() {
+        Kind::Number => usize::from(of_number(value.raw()) == AsJsonb::Rewritten),
+        Kind::Array | Kind::Object => value.children().map(exponents).sum(),
+        _ => 0,
+    }
 }
 
 fn of_number(digits: &str) -> AsJsonb {
@@ -200,6 +214,10 @@ mod tests {
             ("-0.00", Rewritten),
             ("[1,{\"a\":2e1}]", Rewritten),
             ("[1e3,1e999999]", Impossible),
+            ("1e60", Rewritten),
+            ("1e61", Impossible),
+            (&format!("[{}1]", "1e9,".repeat(REWRITTEN_MAX)), Rewritten),
+            (&format!("[{}1]", "1e9,".repeat(REWRITTEN_MAX + 1)), Impossible),
             ("1e99999999999999999999", Impossible),
             ("\"1e3\"", Exact),
         ] {

@@ -42,9 +42,10 @@ impl Connections {
         config.application_name("cari");
         config.connect_timeout(std::time::Duration::from_secs(5));
         let timeout = options.statement_timeout.as_millis();
-        config.options(format!(
+        let settings = format!(
             "-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed"
-        ));
+        );
+        config.options(&settings);
         let manager = Manager::from_config(
             config.clone(),
             NoTls,
@@ -57,6 +58,9 @@ impl Connections {
             .build()
             .map_err(Error::internal)?;
         let lanes = (0..LANES).map(|_| Mutex::new(None)).collect();
+        // Reads by key have one plan. Left to itself PostgreSQL makes it anew for each array parameter, which costs
+        // more than the read.
+        config.options(format!("{settings} -c plan_cache_mode=force_generic_plan"));
         Ok(Connections { pool, config, lanes, next: AtomicUsize::new(0) })
     }
 

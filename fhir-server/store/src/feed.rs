@@ -50,7 +50,7 @@ const FORGET: &str = "delete from writer w where w.heartbeat_at < $1::int8";
 const HORIZON: &str = "select min(w.horizon) from writer w where w.heartbeat_at >= $1::int8";
 
 const CHANGES: &str = "select v.* from unnest($1::int4[]) as t(id) cross join lateral ( \
-     (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, r.json, r.packed, true as current from resource r \
+     (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
      where r.type_id = t.id and r.updated_at >= $2::int8 and r.updated_at < $5::int8 \
      and (r.updated_at, r.handle, r.version) > ($2::int8, $3::int8, $4::int4) \
      order by r.updated_at, r.handle limit $6::int8) \

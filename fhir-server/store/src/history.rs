@@ -47,7 +47,7 @@ pub struct History {
 
 /// Both halves have the same columns: type, row, version; JSONB only in the current half.
 const INSTANCE: &str = "select v.* from ( \
-     select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, r.json, r.packed, true as current from resource r \
+     select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
      where r.handle = any($1::int8[]) and r.type_id = $2::int4 \
      union all \
      select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, h.packed, false from resource_history h \
@@ -57,7 +57,7 @@ const INSTANCE: &str = "select v.* from ( \
      order by v.updated_at desc, v.handle desc, v.version desc limit $8::int8";
 
 const TYPES: &str = "select v.* from unnest($1::int4[]) as t(id) cross join lateral ( \
-     (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, r.json, r.packed, true as current from resource r \
+     (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
      where r.type_id = t.id and r.updated_at >= $2::int8 and r.updated_at <= $3::int8 \
      and (r.updated_at, r.handle) <= ($4::int8, $5::int8) \
      and (r.updated_at, r.handle, r.version) < ($4::int8, $5::int8, $6::int4) \

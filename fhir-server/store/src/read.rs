@@ -10,12 +10,12 @@ use crate::version::{Found, Method, Version};
 use crate::{Store, codec, failure};
 
 /// The columns of a current version, in the order [`version`] reads them.
-pub(crate) const SQL: &str = "select r.handle, r.version, r.updated_at, r.method, r.id, r.json, r.packed \
+pub(crate) const SQL: &str = "select r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end, r.packed \
      from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4";
 
 /// The last version in history: a deletion, or what a deleted row left.
 const LAST: &str = "select h.handle, h.version, h.updated_at, h.method, h.id, h.packed from resource_history h \
-     where h.handle = any($1::int8[]) and h.type_id = $2::int4 order by h.version desc limit 4";
+     where h.handle = any($1::int8[]) and h.type_id = $2::int4 and h.method = 4 order by h.version desc limit 4";
 
 const VERSION: &str = "select h.handle, h.version, h.updated_at, h.method, h.id, h.packed from resource_history h \
      where h.handle = any($1::int8[]) and h.type_id = $2::int4 and h.version = $3::int4";

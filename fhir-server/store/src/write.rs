@@ -105,7 +105,7 @@ impl Store {
         loop {
             let done = match ready.as_slice() {
                 [] => return Ok(Commit::Done),
-                [one] => one::run(self, one, stamp).await,
+                [one] if !one.takes_turn() => one::run(self, one, stamp).await,
                 many => many::run(self, many, stamp).await,
             };
             match done {
@@ -196,6 +196,16 @@ impl Store {
 }
 
 impl Ready<'_> {
+    /// True for a deletion, and for a creation under an id that was a client's choice: see `many::TURN`. An id that
+    /// the server made just now is nobody else's.
+    fn takes_turn(&self) -> bool {
+        match &self.write.before {
+            Found::Current(_) => self.write.doc.is_none(),
+            Found::Deleted(_) => true,
+            Found::Never => self.handle < 0,
+        }
+    }
+
     /// The id as stored: nothing when the handle says it.
     fn id(&self) -> Option<&str> {
         (server_id(&self.write.key.id) != Some(self.handle)).then_some(&*self.write.key.id)

@@ -5,13 +5,16 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use fhir_model::date::DateTime;
 use fhir_model::interaction::{Interaction, Method};
-use fhir_model::json::{Doc, Ref};
+use fhir_model::json::{Doc, Kind, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 
 use crate::ask::Ask;
 use crate::conditions::Conditions;
 use crate::request::{Body, Request};
+
+/// Members of `request` that are texts.
+const TEXTS: &[&str] = &["method", "url", "ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist"];
 
 /// One entry of a batch or transaction.
 pub(super) struct Entry<'d> {
@@ -30,6 +33,16 @@ impl<'d> Entry<'d> {
         let Some(request) = entry.get("request").filter(|r| r.is_object()) else {
             return Err(Error::invalid("an entry of a batch or transaction has a `request`").at("request"));
         };
+        // What is no text is not the same as what is not there: a precondition must not be passed over.
+        if let Some(wrong) =
+            request.children().find(|m| m.kind() != Kind::String && TEXTS.contains(&&*m.key()))
+        {
+            let name = wrong.key();
+            return Err(Error::structure(format!("`request.{name}` is a text")).at(format!("request.{name}")));
+        }
+        if entry.get("fullUrl").is_some_and(|url| url.kind() != Kind::String) {
+            return Err(Error::structure("`fullUrl` is a text").at("fullUrl"));
+        }
         let method = request.get_str("method").unwrap_or_default();
         let Some(method) = Method::parse(&method) else {
             return Err(Error::value("`request.method` is GET, HEAD, POST, PUT, PATCH or DELETE")

@@ -164,10 +164,17 @@ fn relink(html: &str, replace: &dyn Fn(&str) -> Option<String>) -> String {
 /// Calls back with the values of `href` and `src` attributes and where they start.
 fn attributes<'h>(html: &'h str, found: &mut dyn FnMut(usize, &'h str)) {
     let mut from = 0;
-    while let Some(rest) = html.get(from..) {
-        let next = ["href", "src"].iter().filter_map(|name| rest.find(name).map(|at| at + name.len())).min();
+    // The next place of each name: neither is looked for twice over the same text.
+    let mut names = [("href", html.find("href")), ("src", html.find("src"))];
+    loop {
+        for (name, place) in &mut names {
+            if place.is_some_and(|at| at < from) {
+                *place = html.get(from..).and_then(|rest| rest.find(*name)).map(|at| at + from);
+            }
+        }
+        let next = names.iter().filter_map(|(name, place)| place.map(|at| at + name.len())).min();
         let Some(next) = next else { return };
-        from += next;
+        from = next;
         let after = html.get(from..).unwrap_or("");
         let Some(value) = after.trim_start().strip_prefix('=').map(str::trim_start) else { continue };
         let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else { continue };

@@ -11,6 +11,15 @@ use crate::{Stamp, Store};
 const LOCK: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
      order by r.handle for update";
 
+/// Deletions, and creations over what was never there or was deleted, take turns on a row of their own: there is no
+/// current row to lock that would tell the second of them what the first did.
+const TURN: &str = "insert into claim (key, turn) select t.key, $2::int8 from unnest($1::int8[]) as t(key) \
+     order by t.key on conflict (key) do update set turn = excluded.turn";
+
+/// Asked after the turn was taken, in a statement of its own, so that it sees what those before have committed.
+const LAST: &str = "select h.handle, max(h.version) from resource_history h where h.handle = any($1::int8[]) \
+     group by h.handle order by h.handle";
+
 const CLAIM_NEW: &str = "insert into claim (key, turn) select c.key, $2::int8 from unnest($1::int8[]) as c(key) \
      order by c.key on conflict (key) do nothing";
 
@@ -131,6 +140,7 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
     let (mut inserts, mut updates) = (Columns::default(), Columns::default());
     let (mut replaced, mut replaced_packed, mut replaced_versions) = (Vec::new(), Vec::new(), Vec::new());
     let (mut deleted, mut deleted_versions) = (Vec::new(), Vec::new());
+    let (mut turns, mut created, mut last_versions) = (Vec::new(), Vec::new(), Vec::new());
     let (mut claims, mut seen_claims, mut seen_turns) = (Vec::new(), Vec::new(), Vec::new());
     let mut entries = Entries::default();
     for one in ready {
@@ -151,6 +161,16 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
             (_, Some(_)) => inserts.push(one),
             // Nothing there, nothing to delete.
             (_, None) => {}
+        }
+        if one.takes_turn() {
+            turns.push(one.handle);
+        }
+        if !matches!(one.write.before, Found::Current(_)) && one.takes_turn() {
+            created.push(one.handle);
+            let last = i32::try_from(one.write.before.last_version()).unwrap_or(i32::MAX);
+            if last > 0 {
+                last_versions.push((one.handle, last));
+            }
         }
         match one.write.claim.as_ref().map(|c| (c.key, c.seen)) {
             Some((key, Some(seen))) => {
@@ -176,6 +196,21 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
     }
     if !seen_claims.is_empty() {
         all(execute(CLAIM_SEEN, &[&seen_claims, &seen_turns, &at]).await?, seen_claims.len())?;
+    }
+    if !turns.is_empty() {
+        execute(TURN, &[&turns, &at]).await?;
+    }
+    if !created.is_empty() {
+        let statement = transaction.prepare_cached(LAST).await?;
+        let rows = transaction.query(&statement, &[&created]).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            found.push((row.try_get::<_, i64>(0)?, row.try_get::<_, i32>(1)?));
+        }
+        last_versions.sort_unstable();
+        if found != last_versions {
+            return Err(Failure::Stale);
+        }
     }
     if !replaced.is_empty() {
         let statement = transaction.prepare_cached(LOCK).await?;

@@ -1,4 +1,4 @@
-//! One write in one statement: everything hangs on the row that decides.
+//! One write in one statement: everything hangs on the row that decides. Deletions are not written here (`many.rs`).
 //!
 //! `gate` is the claim, when there is one; `old` is the version that is replaced; `r` is the row that is written. A part
 //! that finds nothing leaves nothing for those after it to do, and `r` stays empty.
@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::rows::Entries;
 use super::{Claim, Failure, Ready};
-use crate::version::{Found, Method};
+use crate::version::Found;
 use crate::{Stamp, Store};
 
 /// A statement and its parameters, numbered as they are pushed.
@@ -50,10 +50,9 @@ pub(super) async fn run(store: &Store, ready: &Ready<'_>, stamp: &Stamp) -> Resu
     if replaces {
         sql.old(ready, &values);
     }
-    match (&ready.write.doc, replaces) {
-        (Some(_), true) => sql.update(ready, &values),
-        (Some(_), false) => sql.insert(ready, &values),
-        (None, _) => sql.delete(ready, &values),
+    match replaces {
+        true => sql.update(ready, &values),
+        false => sql.insert(ready, &values),
     }
     sql.entries(&values.entries, replaces);
     sql.entries_gone(&values.entries);
@@ -155,19 +154,6 @@ impl<'p> Statement<'p> {
             (&values.json, "jsonb"),
             (&ready.packed, "bytea"),
         ]);
-    }
-
-    /// The deletion becomes a version of its own.
-    fn delete(&mut self, ready: &'p Ready<'_>, values: &'p Values<'_>) {
-        const TOMBSTONE: &i16 = &Method::Delete.number();
-        self.push(
-            "t as (insert into resource_history (handle, type_id, id, updated_at, version, method) \
-             select o.handle, o.type_id, o.id, ",
-        );
-        self.list(&[(&values.updated_at, "int8"), (&ready.version, "int4"), (TOMBSTONE, "int2")]);
-        self.push(
-            " from old o), r as (delete from resource r using old o where r.handle = o.handle returning r.handle)",
-        );
     }
 
     /// Entries that come. Only where a version is replaced can one be there already, and then its rank may differ.

@@ -50,21 +50,26 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Adds the difference between a resource's rows.
+    /// Adds the difference between a resource's rows, which are sorted and each there once.
     pub(super) fn add(&mut self, handle: i64, old: &Rows, new: &Rows) {
-        for entry in new.ordered.iter().filter(|e| !old.ordered.contains(e)) {
+        for entry in new.ordered.iter().filter(|e| old.ordered.binary_search(e).is_err()) {
             self.ordered.push(handle, entry);
         }
-        let same = |a: &Ordered, b: &Ordered| (a.key, a.value, a.extra) == (b.key, b.value, b.extra);
-        for entry in old.ordered.iter().filter(|e| !new.ordered.iter().any(|n| same(e, n))) {
-            self.ordered_gone.push(handle, entry);
+        // Without the rank, which comes last, the order is the same.
+        let place = |e: &Ordered| (e.key, e.value, e.extra);
+        for entry in &old.ordered {
+            if new.ordered.binary_search_by_key(&place(entry), place).is_err() {
+                self.ordered_gone.push(handle, entry);
+            }
         }
-        for entry in new.strings.iter().filter(|e| !old.strings.contains(e)) {
+        for entry in new.strings.iter().filter(|e| old.strings.binary_search(e).is_err()) {
             self.strings.push(handle, entry);
         }
-        let same = |a: &Text, b: &Text| (a.key, &a.value) == (b.key, &b.value);
-        for entry in old.strings.iter().filter(|e| !new.strings.iter().any(|n| same(e, n))) {
-            self.strings_gone.push(handle, entry);
+        for entry in &old.strings {
+            let place = |e: &Text| (e.key, e.value.as_str()).cmp(&(entry.key, entry.value.as_str()));
+            if new.strings.binary_search_by(place).is_err() {
+                self.strings_gone.push(handle, entry);
+            }
         }
     }
 }

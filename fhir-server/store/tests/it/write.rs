@@ -123,3 +123,39 @@ pub(crate) async fn many_writes_are_one_transaction(store: &Arc<Store>) {
     assert_eq!(count("Observation?value-quantity=ge290").await, 10);
     assert_eq!(count("Observation?code=s|c1").await, 100);
 }
+
+/// Deletions and creations under one id, all at once: no version is ever there twice, and nothing freezes.
+#[tokio::test]
+async fn deleting_and_creating_take_turns() {
+    let store = fhir_store::testing::fresh().await.unwrap();
+    let key = Key::new("Patient", "contested");
+    let mut tasks = Vec::new();
+    for racer in 0..4 {
+        let (store, key) = (store.clone(), key.clone());
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..60 {
+                let mut write = next(&store, &key, (racer % 2 == 0).then_some("{}"), None).await;
+                if write.doc.is_none() && !matches!(write.before, Found::Current(_)) {
+                    continue;
+                }
+                write.method = if write.doc.is_some() { Method::Put } else { Method::Delete };
+                let stamp = store.stamp().unwrap();
+                store.commit(&all(), &stamp, &[write]).await.unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let page = fhir_store::HistoryPage { count: 1000, ..Default::default() };
+    let history = store.history(&all(), &fhir_store::HistoryOf::Instance(key.clone()), &page).await.unwrap();
+    let mut versions: Vec<u32> = history.versions.iter().map(|v| v.version).collect();
+    versions.sort_unstable();
+    assert_eq!(
+        versions,
+        (1..=versions.len() as u32).collect::<Vec<_>>(),
+        "each version once, without a hole"
+    );
+    put(&store, "Patient", "contested", r#"{"gender":"other"}"#).await;
+    assert_eq!(search(&store, "Patient?gender=other").await, "contested");
+}
