@@ -45,17 +45,25 @@ pub struct Shape {
     pub gzip: bool,
     /// Headers without the body.
     pub head: bool,
+    /// The answer is to a write, which is done by now: it is not refused for want of a format.
+    pub wrote: bool,
 }
 
 impl Shape {
     /// Plain JSON.
-    pub const PLAIN: Shape = Shape { format: Format::Json, pretty: false, gzip: false, head: false };
+    pub const PLAIN: Shape =
+        Shape { format: Format::Json, pretty: false, gzip: false, head: false, wrote: false };
 }
 
 /// What was done, as a response. `base` is the public base url that locations stand below.
 pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Types) -> Result<Answer> {
     let mut answer = match reply.body {
-        Some(body) => with_body(body, shape, types).await?,
+        Some(body) => match with_body(body.clone(), shape, types).await {
+            Err(error) if error.kind == Kind::NotAcceptable && shape.wrote => {
+                with_body(body, &Shape { format: Format::Json, ..shape.clone() }, types).await?
+            }
+            answer => answer?,
+        },
         None => Response::new(whole(Bytes::new())),
     };
     *answer.status_mut() = StatusCode::from_u16(reply.status).map_err(Error::internal)?;

@@ -154,6 +154,7 @@ async fn work(app: &Arc<App>, parts: &Parts, body: Incoming, seen: &mut Seen) ->
         Error::new(Kind::MethodNotAllowed, format!("the method {} means nothing here", parts.method))
     })?;
     let interaction = Interaction::parse(method, path, types)?;
+    seen.shape.wrote = interaction.is_write() || interaction == Interaction::Bundle;
     seen.interaction = interaction.code();
     seen.type_name = request::type_name(path);
 

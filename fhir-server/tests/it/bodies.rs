@@ -129,3 +129,16 @@ async fn a_silent_connection_and_an_endless_head_are_ended() {
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
+
+#[tokio::test]
+async fn a_write_that_xml_cannot_show_is_done_and_said_in_json() {
+    let app = TestApp::with(Limits::default(), Origins::default()).await;
+    let body = r#"{"resourceType":"Patient","foo":{"bar":1}}"#;
+    let answer =
+        app.send("POST", "Patient", body).header("accept", "application/fhir+xml").send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 201);
+    assert!(answer.headers().contains_key("location"));
+    assert_eq!(json(answer).await.1["resourceType"], "Patient");
+    let read = app.ask("GET", "Patient").header("accept", "application/fhir+xml").send().await.unwrap();
+    assert_eq!(read.status().as_u16(), 406, "a read is refused");
+}
