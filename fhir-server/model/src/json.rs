@@ -259,7 +259,7 @@ impl<'d> Ref<'d> {
         self.node().next == self.at + 1 && (self.is_array() || self.is_object())
     }
 
-    /// The same as a `serde_json` value; numbers keep their text.
+    /// The same as a `serde_json` value. Numbers keep their digits, but an `E` becomes `e`: not for stored bodies.
     pub fn to_value(self) -> serde_json::Value {
         use serde_json::Value;
         match self.kind() {
