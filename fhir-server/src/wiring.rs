@@ -11,7 +11,7 @@ use fhir_interactions::{Cx, Guard, Limits, Operations, Settings, Statements};
 use fhir_model::json;
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
-use fhir_search::Registry;
+use fhir_search::{Bases, Registry};
 use fhir_store::Store;
 
 use crate::http;
@@ -112,7 +112,7 @@ pub async fn cx(config: &Config, database_url: &str, (definitions, registry): Kn
         connections_max: config.database.connections_max,
         statement_timeout: config.limits.statement_timeout,
         packed: config.storage.body == Body::Packed,
-        base: base_url(config),
+        bases: Bases::new([base_url(config)]),
         include_max: config.limits.include_max,
     };
     let store = Store::open(database_url, options, registry.clone())

@@ -4,6 +4,7 @@
 //!
 //! **Invariants:** only this crate builds search SQL, and every value in it is bound. No I/O, no clock.
 
+pub mod bases;
 pub mod compartments;
 pub mod compile;
 pub mod condition;
@@ -29,6 +30,7 @@ mod text;
 pub mod token;
 mod uri;
 
+pub use bases::Bases;
 pub use parse::ParseCx;
 pub use query::Query;
 pub use registry::Registry;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fhir_model::types::Types;
 use fhir_model::{Error, Key, Result};
 
+use crate::bases::Bases;
 use crate::cursor::{Cursor, Secret};
 use crate::parameters::ParameterKind;
 use crate::query::{Filter, Include, Modifier, Query, Sort, Subject, Summary, Term, Total};
@@ -21,8 +22,8 @@ use crate::{date, number, quantity, reference, string, token};
 pub struct ParseCx<'a> {
     /// `Prefer: handling=strict`.
     pub strict: bool,
-    /// The server's own base url.
-    pub base: &'a str,
+    /// The server's own base urls.
+    pub bases: &'a Bases,
     /// µs since 1970, for `ap`.
     pub now: i64,
     /// Page size when none is asked for.
@@ -304,10 +305,10 @@ impl<'a> Parser<'a> {
                 Term::Token(token::Term::parse(value)?)
             }
             (ParameterKind::Reference, Modifier::Type(type_name)) => {
-                Term::Reference(reference::Term::parse(&unescape(value), Some(type_name), self.cx.base)?)
+                Term::Reference(reference::Term::parse(&unescape(value), Some(type_name), self.cx.bases)?)
             }
             (ParameterKind::Reference, _) => {
-                Term::Reference(reference::Term::parse(&unescape(value), None, self.cx.base)?)
+                Term::Reference(reference::Term::parse(&unescape(value), None, self.cx.bases)?)
             }
             (ParameterKind::String, modifier) => Term::Text(string::parse(unescape(value), modifier)?),
             (ParameterKind::Uri, _) => Term::Text(unescape(value)),
@@ -419,7 +420,7 @@ mod tests {
         let secret = Secret([0; 16]);
         let cx = ParseCx {
             strict: true,
-            base: "",
+            bases: &Bases::default(),
             now: 0,
             count_default: 10,
             count_max: 50,

@@ -1,11 +1,12 @@
 //! `reference` parameters: <https://hl7.org/fhir/R4/search.html#reference>
 //!
-//! A reference below the server's own base url is the same as a relative one; a version in it does not matter for
-//! equality; a canonical is found with and without its `|version`. References into `contained` are not indexed.
+//! A reference below one of the server's own base urls is the same as a relative one; a version in it does not matter
+//! for equality; a canonical is found with and without its `|version`. References into `contained` are not indexed.
 
 use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Result};
 
+use crate::bases::Bases;
 use crate::condition::Condition;
 use crate::keyer::{Form, Keyer};
 use crate::registry::{Param, Role};
@@ -15,7 +16,7 @@ use crate::token;
 /// A reference as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Term {
-    /// `Patient/1`, relative or below our base url.
+    /// `Patient/1`, relative or below a base of ours.
     Local(Key),
     /// `1`: of any type the parameter may point at.
     Id(String),
@@ -34,15 +35,11 @@ pub enum Target {
 
 impl Target {
     /// Reads `Type/id`, `Type/id/_history/v`, an absolute url or a urn; nothing for `#contained`.
-    pub fn parse(text: &str, base: &str) -> Option<Target> {
+    pub fn parse(text: &str, bases: &Bases) -> Option<Target> {
         if text.is_empty() || text.starts_with('#') {
             return None;
         }
-        let local = match text.strip_prefix(base) {
-            Some(rest) if !base.is_empty() => rest.strip_prefix('/').unwrap_or(text),
-            _ => text,
-        };
-        let mut parts = local.split('/');
+        let mut parts = bases.below(text).unwrap_or(text).split('/');
         if let (Some(type_name), Some(id), history) = (parts.next(), parts.next(), parts.next())
             && matches!(history, None | Some("_history"))
             && is_type(type_name)
@@ -60,8 +57,8 @@ fn is_type(text: &str) -> bool {
 
 impl Term {
     /// Parses a value; `type_name` from a `:[type]` modifier.
-    pub fn parse(text: &str, type_name: Option<&str>, base: &str) -> Result<Term> {
-        let term = match Target::parse(text, base) {
+    pub fn parse(text: &str, type_name: Option<&str>, bases: &Bases) -> Result<Term> {
+        let term = match Target::parse(text, bases) {
             None => return Err(Error::value(format!("`{text}` is not a reference"))),
             Some(Target::Local(key)) => Term::Local(key),
             Some(Target::Uri(text)) if Key::is_id(&text) => Term::Id(text),
@@ -108,7 +105,7 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
 }
 
 fn target(text: &str, sink: &mut Sink<'_>) {
-    match Target::parse(text, sink.base) {
+    match Target::parse(text, sink.bases) {
         Some(Target::Local(key)) => {
             sink.found.any = true;
             sink.found.targets.push(key.type_name.clone());
@@ -215,14 +212,16 @@ mod tests {
             ("Patient/1", local("Patient", "1")),
             ("Patient/1/_history/3", local("Patient", "1")),
             ("http://us/fhir/Patient/1", local("Patient", "1")),
+            ("https://us.org/Patient/1/_history/2", local("Patient", "1")),
             ("http://them/fhir/Patient/1", uri("http://them/fhir/Patient/1")),
             ("http://usfhir/Patient/1", uri("http://usfhir/Patient/1")),
             ("urn:uuid:0", uri("urn:uuid:0")),
             ("#p1", None),
             ("1", uri("1")),
         ];
+        let bases = Bases::new(["http://us/fhir", "https://us.org"]);
         for (text, target) in rows {
-            assert_eq!(Target::parse(text, "http://us/fhir"), target, "{text}");
+            assert_eq!(Target::parse(text, &bases), target, "{text}");
         }
     }
 }

@@ -8,6 +8,7 @@ use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 use fhir_profiles::Definitions;
 
+use crate::bases::Bases;
 use crate::compartments::Compartments;
 use crate::compile::compile;
 use crate::keyer::{Form, Keyer};
@@ -178,8 +179,8 @@ impl Registry {
         self.types.get(type_name).map(|t| t.number)
     }
 
-    /// All index entries of a resource, in one walk. `base` is the server's own url.
-    pub fn extract(&self, keyer: &Keyer, type_name: &str, resource: Ref<'_>, base: &str) -> Result<Rows> {
+    /// All index entries of a resource, in one walk. `bases` are the server's own urls.
+    pub fn extract(&self, keyer: &Keyer, type_name: &str, resource: Ref<'_>, bases: &Bases) -> Result<Rows> {
         let this = self.of(type_name)?;
         let mut rows = Rows::default();
         let numbers = |name: &str| self.number(name);
@@ -190,7 +191,7 @@ impl Registry {
                 keyer,
                 type_number: this.number,
                 index,
-                base,
+                bases,
                 numbers: &numbers,
                 rows: &mut rows,
                 found: Found::default(),
@@ -230,7 +231,7 @@ impl Registry {
         type_name: &str,
         code: Option<&str>,
         resource: Ref<'_>,
-        base: &str,
+        bases: &Bases,
     ) -> Result<Vec<fhir_model::Key>> {
         let this = self.of(type_name)?;
         let mut found = Vec::new();
@@ -240,7 +241,7 @@ impl Registry {
                 return;
             }
             let text = if value_type == "Reference" { value.get_str("reference") } else { value.str() };
-            let Some(reference::Target::Local(key)) = text.and_then(|t| reference::Target::parse(&t, base))
+            let Some(reference::Target::Local(key)) = text.and_then(|t| reference::Target::parse(&t, bases))
             else {
                 return;
             };

@@ -1,5 +1,6 @@
 //! Where the search types put a resource's values while it is walked.
 
+use crate::bases::Bases;
 use crate::keyer::{Form, Keyer};
 use crate::registry::{Index, Role};
 use crate::rows::{Ordered, Rows, Text};
@@ -9,8 +10,8 @@ pub(crate) struct Sink<'a> {
     pub(crate) keyer: &'a Keyer,
     pub(crate) type_number: u16,
     pub(crate) index: &'a Index,
-    /// The server's own base url: absolute references below it are local ones.
-    pub(crate) base: &'a str,
+    /// The server's own base urls: absolute references below them are local ones.
+    pub(crate) bases: &'a Bases,
     pub(crate) numbers: &'a dyn Fn(&str) -> Option<u16>,
     pub(crate) rows: &'a mut Rows,
     /// Resource types this value refers to: what presence of `patient` next to `subject` depends on.

@@ -12,11 +12,11 @@ use fhir_model::fhirpath::Item;
 use fhir_model::fhirpath::{Context, Expr, Op, Value, evaluate, parse};
 use fhir_model::json::{Doc, Limits, Ref};
 use fhir_profiles::Definitions;
-use fhir_search::Registry;
 use fhir_search::compile::compile;
 use fhir_search::keyer::Keyer;
 use fhir_search::parameters::Parameters;
 use fhir_search::registry::Param;
+use fhir_search::{Bases, Registry};
 
 #[test]
 fn every_expression_compiles() {
@@ -109,7 +109,8 @@ fn compare(
     let doc = Doc::parse(bytes, Limits::default()).map_err(|e| e.to_string())?;
     let root = doc.root();
     let type_name = root.get_str("resourceType").ok_or("no type")?;
-    registry.extract(&Keyer::new([1; 16]), &type_name, root, "http://us/fhir").map_err(|e| e.to_string())?;
+    let bases = Bases::new(["http://us/fhir"]);
+    registry.extract(&Keyer::new([1; 16]), &type_name, root, &bases).map_err(|e| e.to_string())?;
     let this = registry.of(&type_name).map_err(|e| e.to_string())?;
     let mut walked: HashMap<&str, Vec<Ref<'_>>> = HashMap::new();
     this.walk(root, &mut |index, value, _| {

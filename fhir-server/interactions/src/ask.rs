@@ -1,8 +1,10 @@
 //! A request on its way: what was asked, with what it may see.
 
+use std::sync::OnceLock;
+
 use fhir_model::json::{Doc, Ref};
 use fhir_model::{Error, Kind, Result, url};
-use fhir_search::ParseCx;
+use fhir_search::{Bases, ParseCx};
 use fhir_store::Scope;
 
 use crate::check::check;
@@ -16,11 +18,13 @@ pub(crate) struct Ask<'a> {
     pub(crate) scope: Scope,
     /// The decoded query.
     pub(crate) pairs: Vec<(String, String)>,
+    /// The server's bases with the one of the request, when it is none of them.
+    bases: OnceLock<Bases>,
 }
 
 impl<'a> Ask<'a> {
     pub(crate) fn new(cx: &'a Cx, request: &'a Request, scope: Scope) -> Result<Ask<'a>> {
-        Ok(Ask { cx, request, scope, pairs: url::pairs(&request.query)? })
+        Ok(Ask { cx, request, scope, pairs: url::pairs(&request.query)?, bases: OnceLock::new() })
     }
 
     /// The first value of a parameter.
@@ -54,13 +58,19 @@ impl<'a> Ask<'a> {
         let limits = &self.cx.limits;
         ParseCx {
             strict,
-            base: &self.request.base,
+            bases: self.bases(),
             now: self.cx.store.now(),
             count_default: limits.count_default,
             count_max: limits.count_max,
             values_max: limits.values_max,
             secret: self.cx.store.secret(),
         }
+    }
+
+    /// Where the client may mean this server: the urls it is known by, and the one that was asked.
+    fn bases(&self) -> &Bases {
+        let (known, asked) = (self.cx.store.bases(), &self.request.base);
+        if known.has(asked) { known } else { self.bases.get_or_init(|| known.with(asked)) }
     }
 
     /// `Prefer: handling=strict`

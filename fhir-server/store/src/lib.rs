@@ -26,9 +26,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fhir_model::Result;
-use fhir_search::Registry;
 use fhir_search::cursor::Secret;
 use fhir_search::keyer::Keyer;
+use fhir_search::{Bases, Registry};
 
 pub use feed::{Change, FeedPlace};
 pub use history::{History, HistoryOf, HistoryPage};
@@ -48,8 +48,9 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// Current versions are kept compressed instead of as JSONB.
     pub packed: bool,
-    /// The server's public base url: absolute references below it are local.
-    pub base: String,
+    /// The urls the server is known by: absolute references below them are local. What is indexed depends on them, so
+    /// they are settings, and not taken from requests.
+    pub bases: Bases,
     /// Most resources that includes add to a page.
     pub include_max: usize,
 }
@@ -60,7 +61,7 @@ impl Default for Options {
             connections_max: 16,
             statement_timeout: Duration::from_secs(30),
             packed: false,
-            base: String::new(),
+            bases: Bases::default(),
             include_max: 1000,
         }
     }
@@ -112,6 +113,11 @@ impl Store {
     /// The search parameters it indexes by.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// The urls the server is known by.
+    pub fn bases(&self) -> &Bases {
+        &self.options.bases
     }
 
     /// The key that page links are sealed with.

@@ -165,9 +165,9 @@ impl Store {
             }
             let doc = parse(version)?;
             for include in forward {
-                let base = &self.options.base;
+                let bases = &self.options.bases;
                 let code = include.code.as_deref();
-                for key in self.registry.references(&version.key.type_name, code, doc.root(), base)? {
+                for key in self.registry.references(&version.key.type_name, code, doc.root(), bases)? {
                     let fits = include.target.as_ref().is_none_or(|t| *t == key.type_name);
                     if fits && self.registry.number(&key.type_name).is_some() && seen.insert(key.clone()) {
                         wanted.push(key);

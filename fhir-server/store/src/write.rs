@@ -151,16 +151,16 @@ impl Store {
 
     fn prepare<'w>(&self, write: &'w Write) -> Result<Ready<'w>> {
         let number = self.type_number(&write.key.type_name)?;
-        let base = &self.options.base;
+        let bases = &self.options.bases;
         let rows = match &write.doc {
-            Some(doc) => self.registry.extract(&self.keyer, &write.key.type_name, doc.root(), base)?,
+            Some(doc) => self.registry.extract(&self.keyer, &write.key.type_name, doc.root(), bases)?,
             None => Rows::default(),
         };
         let (old_rows, old_packed) = match &write.before {
             Found::Current(Version { body: Some(body), .. }) => {
                 let limits = Limits { depth_max: usize::MAX, bytes_max: usize::MAX };
                 let doc = Doc::parse(body.to_vec(), limits).map_err(Error::internal)?;
-                let rows = self.registry.extract(&self.keyer, &write.key.type_name, doc.root(), base)?;
+                let rows = self.registry.extract(&self.keyer, &write.key.type_name, doc.root(), bases)?;
                 (rows, Some(codec::pack(body)?))
             }
             _ => (Rows::default(), None),

@@ -59,7 +59,7 @@ fn an_observation_leaves_few_rows() {
         "effectiveDateTime":"2015-03-04T10:00:00Z",
         "valueQuantity":{"value":180.5,"unit":"cm","system":"http://unitsofmeasure.org","code":"cm"}}"#;
     let doc = Doc::parse(text, Limits::default()).unwrap();
-    let rows = registry.extract(&keyer, "Observation", doc.root(), "http://us/fhir").unwrap();
+    let rows = registry.extract(&keyer, "Observation", doc.root(), &Bases::new(["http://us/fhir"])).unwrap();
     assert_eq!(rows.patient, Some(keyer.handle(registry.number("Patient").unwrap(), "p")));
     let (low, high) = rows.date.unwrap();
     assert_eq!(high - low, 999_999);
@@ -91,7 +91,7 @@ fn deceased_is_a_truth() {
         (r#","deceasedDateTime":"2015""#, "true"),
     ] {
         let doc = Doc::parse(format!(r#"{{"resourceType":"Patient"{body}}}"#), Limits::default()).unwrap();
-        let rows = registry.extract(&keyer, "Patient", doc.root(), "").unwrap();
+        let rows = registry.extract(&keyer, "Patient", doc.root(), &Bases::default()).unwrap();
         assert!(rows.keys.contains(&key(truth)), "{body}");
         assert_eq!(rows.keys.len(), 1, "{body}");
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use ask::Question;
 use corpus::Corpus;
 use fhir_model::Key;
-use fhir_search::{ParseCx, Query};
+use fhir_search::{Bases, ParseCx, Query};
 use fhir_store::Store;
 use random::Random;
 
@@ -196,7 +196,7 @@ async fn walk_pages(
 fn parse(question: &Question, store: &Arc<Store>) -> fhir_model::Result<Query> {
     let cx = ParseCx {
         strict: true,
-        base: "",
+        bases: &Bases::default(),
         now: store.now(),
         count_default: 1000,
         count_max: 1000,

@@ -49,7 +49,7 @@ use std::sync::Arc;
 
 use fhir_model::Key;
 use fhir_model::json::{Doc, Limits};
-use fhir_search::{ParseCx, Query};
+use fhir_search::{Bases, ParseCx, Query};
 use fhir_store::{Claim, Commit, Found, Method, Scope, Store, Write};
 
 /// Everything is visible to tests.
@@ -101,7 +101,7 @@ pub fn query(store: &Arc<Store>, text: &str) -> Query {
         .collect();
     let cx = ParseCx {
         strict: true,
-        base: "",
+        bases: &Bases::default(),
         now: store.now(),
         count_default: 100,
         count_max: 1000,
