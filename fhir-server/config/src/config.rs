@@ -18,6 +18,8 @@ pub struct Config {
     pub listen_said: bool,
     /// Without a slash at its end.
     pub base_url: Option<String>,
+    pub hosts: Vec<String>,
+    pub allow_origins: Vec<String>,
     pub data_dir: PathBuf,
     pub auth: Auth,
     pub conditional_delete: ConditionalDelete,
@@ -186,6 +188,8 @@ impl Config {
     fn read(reader: &mut Reader) -> Option<Config> {
         let listen = reader.parsed("listen", address);
         let base_url = reader.parsed("base_url", base_url).map(|(url, _)| url);
+        let hosts = reader.list("hosts", host);
+        let allow_origins = reader.list("allow_origins", web_origin);
         let data_dir = reader.text("data_dir");
         let auth = reader.word("auth", &[("none", Auth::None), ("deny", Auth::Deny)], Auth::Deny);
         let conditional_delete = reader.word(
@@ -237,6 +241,8 @@ impl Config {
             listen,
             listen_said,
             base_url,
+            hosts,
+            allow_origins,
             data_dir: PathBuf::from(data_dir?.0),
             auth,
             conditional_delete,
@@ -300,6 +306,23 @@ fn base_url_of(text: &str) -> Result<String, &'static str> {
             Ok(text.trim_end_matches('/').to_owned())
         }
         _ => Err("is not a URL that starts with `https://` or `http://`"),
+    }
+}
+
+fn host(text: &str) -> Result<String, &'static str> {
+    match text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("is not a name, with a port or without, like `ehr.example.org` or `ehr:8080`"),
+    }
+}
+
+/// Browsers send exactly this: a scheme, a name, and a port where it is not the scheme's own.
+fn web_origin(text: &str) -> Result<String, &'static str> {
+    let name = text.split_once("://").map(|(_, name)| name);
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['/', '?', '#', '@']);
+    match text == "*" || (name.is_some_and(is_name) && text.bytes().all(|b| b.is_ascii_graphic())) {
+        true => Ok(text.to_owned()),
+        false => Err("is not an origin like `https://app.example.org`, nor `*`"),
     }
 }
 

@@ -48,6 +48,28 @@ impl Reader {
         }
     }
 
+    /// Several of what `parse` understands: text with commas, or an array.
+    pub(crate) fn list(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<String, &'static str>,
+    ) -> Vec<String> {
+        let Some(Given { value, origin }) = self.take(key) else { return Vec::new() };
+        let said: Vec<String> = match value {
+            Value::Text(text) | Value::String(text) => text.split(',').map(str::to_owned).collect(),
+            Value::List(list) => list,
+            other => return self.wrong(key, &origin, &other, "a list of texts").unwrap_or_default(),
+        };
+        let mut list = Vec::new();
+        for one in said.iter().map(|one| one.trim()).filter(|one| !one.is_empty()) {
+            match parse(one) {
+                Ok(value) => list.push(value),
+                Err(why) => self.problem(key, &origin, &format!("`{one}` {why}")),
+            }
+        }
+        list
+    }
+
     /// The same for what must not be repeated in a message.
     pub(crate) fn secret(
         &mut self,
@@ -124,7 +146,7 @@ impl Reader {
         let number = match &value {
             Value::Integer(number) => u64::try_from(*number).ok(),
             Value::Text(text) | Value::String(text) => parse(text),
-            Value::Boolean(_) | Value::Other(_) => None,
+            Value::Boolean(_) | Value::List(_) | Value::Other(_) => None,
         };
         match number {
             Some(number) if range.contains(&number) => number,
@@ -149,6 +171,7 @@ impl Reader {
             Value::Text(text) | Value::String(text) => format!("`{text}`"),
             Value::Integer(number) => format!("`{number}`"),
             Value::Boolean(is) => format!("`{is}`"),
+            Value::List(_) => "a list".to_owned(),
             Value::Other(kind) => (*kind).to_owned(),
         };
         self.problem(key, origin, &format!("{is} is not {wanted}"));

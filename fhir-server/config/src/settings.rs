@@ -39,6 +39,19 @@ pub const SETTINGS: &[Setting] = &[
         "The URL clients know this server by, without the path `/fhir/R4`. Unset: taken from each request's `Host`.",
     ),
     setting(
+        "hosts",
+        "",
+        "Further names clients know this server by, with a port that is neither the scheme's nor `listen`'s: \
+         `ehr.example.org, ehr:9000`. Absolute references below `base_url`, below these and below `listen` are local. \
+         A server that listens on this machine alone answers to `localhost`, `base_url` and these; to any other `Host` \
+         it says 421, as a web page may reach it under a name of its own.",
+    ),
+    setting(
+        "allow_origins",
+        "",
+        "Web origins whose pages may call: `https://app.example.org, https://other.example.org`, or `*` for all.",
+    ),
+    setting(
         "data_dir",
         ".data",
         "Where the server keeps its own PostgreSQL; relative to the working directory. Not used with `database.url`.",
@@ -117,8 +130,8 @@ pub const SETTINGS: &[Setting] = &[
 pub fn reference() -> String {
     let mut page = String::from(
         "# Settings\n\nOne TOML file (`--config FILE`, else `cari.toml` in the working directory if there is one), then \
-         environment variables,\nthen options of the command line: the later wins. Sizes may be written `10MiB`. An \
-         unknown name or a bad value stops the\nstart.\n\n| setting | environment | default | meaning |\n|---|---|---|---|\n",
+         environment variables,\nthen options of the command line: the later wins. Sizes may be written `10MiB`; a \
+         list is text with commas, in the\nfile also an array. An unknown name or a bad value stops the start.\n\n| setting | environment | default | meaning |\n|---|---|---|---|\n",
     );
     for setting in SETTINGS {
         let default = match setting.default {

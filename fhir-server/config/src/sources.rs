@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::error::{Origin, Problem};
 use crate::settings::{SETTINGS, Setting};
@@ -26,6 +26,7 @@ pub(crate) enum Value {
     String(String),
     Integer(i64),
     Boolean(bool),
+    List(Vec<String>),
     Other(&'static str),
 }
 
@@ -176,13 +177,18 @@ fn flatten(
                     DeValue::Boolean(is) => Value::Boolean(*is),
                     DeValue::Float(_) => Value::Other("a fraction"),
                     DeValue::Datetime(_) => Value::Other("a date"),
-                    DeValue::Array(_) => Value::Other("a list"),
+                    DeValue::Array(items) => texts(items).map_or(Value::Other("a list"), Value::List),
                     DeValue::Table(_) => Value::Other("a section"),
                 };
                 values.insert(setting.key, Given { value, origin: origin(item.span().start) });
             }
         }
     }
+}
+
+/// An array of texts alone.
+fn texts(items: &DeArray<'_>) -> Option<Vec<String>> {
+    items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
 }
 
 fn find(key: &str) -> Option<&'static Setting> {

@@ -51,6 +51,8 @@ pub enum Kind {
     UnsupportedMediaType,
     /// The request would cost more than allowed (too many entries, too deep, too wide).
     TooCostly,
+    /// The request is meant for a server of another name.
+    Misdirected,
     /// Too many requests from this caller.
     Throttled,
     /// The server is too busy, or its database is away: try again.
@@ -78,6 +80,7 @@ impl Kind {
             Kind::TooLarge | Kind::TooCostly => 413,
             Kind::UrlTooLong => 414,
             Kind::UnsupportedMediaType => 415,
+            Kind::Misdirected => 421,
             Kind::Required | Kind::Rule => 422,
             Kind::Throttled => 429,
             Kind::Internal => 500,
@@ -105,6 +108,7 @@ impl Kind {
             Kind::MultipleMatches => "multiple-matches",
             Kind::TooLarge | Kind::UrlTooLong => "too-long",
             Kind::TooCostly => "too-costly",
+            Kind::Misdirected => "security",
             Kind::Throttled => "throttled",
             Kind::Internal => "exception",
             Kind::Unavailable => "transient",

@@ -34,6 +34,19 @@ const MISTAKES: &[(&str, &str)] = &[
         "base_url = 'https://example.org/fhir/R4/'",
         "FILE:1: base_url: `https://example.org/fhir/R4/` is not a base: leave out the path `/fhir/R4`, a query and a fragment",
     ),
+    ("hosts = 3", "FILE:1: hosts: `3` is not a list of texts"),
+    ("\nhosts = ['a', 3]", "FILE:2: hosts: a list is not a list of texts"),
+    (
+        "hosts = ['ehr:8080', 'http://ehr']",
+        "FILE:1: hosts: `http://ehr` is not a name, with a port or without, like `ehr.example.org` or `ehr:8080`",
+    ),
+    (
+        "allow_origins = 'https://a.org, app.example.org,https://a.org/path,https://'",
+        "FILE:1: allow_origins: `app.example.org` is not an origin like `https://app.example.org`, nor `*`\n\
+         FILE:1: allow_origins: `https://a.org/path` is not an origin like `https://app.example.org`, nor `*`\n\
+         FILE:1: allow_origins: `https://` is not an origin like `https://app.example.org`, nor `*`",
+    ),
+    ("listen = ['127.0.0.1:1']", "FILE:1: listen: a list is not text"),
     ("[limits]\n\ncount_max = 'many'", "FILE:3: limits.count_max: `many` is not a whole number"),
     ("[limits]\ncount_max = 1.5", "FILE:2: limits.count_max: a fraction is not a whole number"),
     ("[limits]\ncount_max = -1", "FILE:2: limits.count_max: `-1` is not a whole number"),
@@ -154,6 +167,7 @@ fn the_defaults() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert!(!config.listen_said);
     assert_eq!(config.base_url, None);
+    assert!(config.hosts.is_empty() && config.allow_origins.is_empty());
     assert_eq!(config.data_dir.to_str(), Some(".data"));
     assert_eq!(config.auth, Auth::Deny);
     assert_eq!(config.conditional_delete, ConditionalDelete::Single);
@@ -177,7 +191,8 @@ fn the_defaults() {
 fn everything_can_be_said_in_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cari.toml");
-    let text = "listen = '[::1]:9'\nbase_url = 'https://example.org/ehr/'\ndata_dir = '/d'\nauth = 'none'\n\
+    let text = "listen = '[::1]:9'\nbase_url = 'https://example.org/ehr/'\nhosts = ['EHR.local', 'ehr:8080']\n\
+                allow_origins = 'https://app.org, https://other.org'\ndata_dir = '/d'\nauth = 'none'\n\
                 conditional_delete = 'multiple'\n[database]\nurl = 'postgres://u:geheim@h/d'\nconnections_max = 0x10\n\
                 [postgres]\nbin_dir = '/pg/bin'\ndownload = false\n[storage]\nbody = 'packed'\n\
                 [limits]\nbody_bytes_max = '2 MiB'\nurl_bytes_max = 8192\ncount_max = 10\n[log]\nformat = 'json'\n\
@@ -186,6 +201,8 @@ fn everything_can_be_said_in_the_file() {
     let config = Config::load(Sources::default().file(&path)).unwrap();
     assert_eq!(config.listen.to_string(), "[::1]:9");
     assert_eq!(config.base_url.as_deref(), Some("https://example.org/ehr"));
+    assert_eq!(config.hosts, ["ehr.local", "ehr:8080"]);
+    assert_eq!(config.allow_origins, ["https://app.org", "https://other.org"]);
     assert_eq!(config.database.url.as_ref().unwrap().expose(), "postgres://u:geheim@h/d");
     assert!(!format!("{config:?}").contains("geheim"));
     assert_eq!(config.database.connections_max, 16);
