@@ -66,7 +66,7 @@ pub struct ServeArgs {
     /// [default: deny].
     #[arg(long, value_name = "POLICY")]
     pub auth: Option<String>,
-    /// A web origin whose pages may call (`*` for all); may be given several times.
+    /// A web origin whose pages may call (`*` for all); may be given several times [default: none].
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use fhir_config::{Auth, Config, Exposure, Sources};
 use fhir_interactions::{Conditions, Cx, Method, Prefer, Principal, Request, handle};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, DatabaseArgs, ServeArgs};
-use crate::http::{App, MOUNTS, Origins, Server, Stop};
+use crate::http::{App, MOUNTS, Names, Origins, Server, Stop};
 use crate::metrics::Metrics;
 use crate::wiring::{self, Database};
 use crate::{demo, load, logging};
@@ -30,11 +31,13 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
-    let sources =
-        sources(&args.database).flag("--listen", "listen", args.listen).flag("--auth", "auth", args.auth);
+    let origins = (!args.allow_origin.is_empty()).then(|| args.allow_origin.join(","));
+    let sources = sources(&args.database)
+        .flag("--listen", "listen", args.listen)
+        .flag("--auth", "auth", args.auth)
+        .flag("--allow-origin", "allow_origins", origins);
     let config = Config::load(sources)?;
-    let origins = Origins::new(&args.allow_origin)?;
-    let serving = Serving::start(&config, origins).await?;
+    let serving = Serving::start(&config).await?;
     serving.until_told().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -42,7 +45,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
 async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
     let config = opened_to_us(&args.database)?;
     logging::start(&config.log);
-    let (database, cx) = wiring::start(&config).await?;
+    let (database, cx) = wiring::start(&config, &wiring::names(&config, config.listen)).await?;
     let done = tokio::select! {
         done = load::load(&cx, &args.paths, usize::from(args.parallel)) => done,
         _ = told_to_stop() => Err(anyhow::anyhow!("stopped; start again to load the rest")),
@@ -69,10 +72,11 @@ async fn check(args: DatabaseArgs) -> Result<ExitCode> {
     let knowledge = wiring::knowledge().await?;
     println!("definitions: good");
     let database = Database::start(&config).await?;
-    let opened = match wiring::cx(&config, &database.url, knowledge).await {
-        Ok(cx) => cx.store.ping().await.map_err(anyhow::Error::from),
-        Err(error) => Err(error),
-    };
+    let opened =
+        match wiring::cx(&config, &database.url, &wiring::names(&config, config.listen), knowledge).await {
+            Ok(cx) => cx.store.ping().await.map_err(anyhow::Error::from),
+            Err(error) => Err(error),
+        };
     database.stop().await;
     opened.context("database")?;
     println!("database: good");
@@ -82,7 +86,7 @@ async fn check(args: DatabaseArgs) -> Result<ExitCode> {
 async fn capabilities(args: DatabaseArgs) -> Result<ExitCode> {
     let config = opened_to_us(&args)?;
     logging::start(&config.log);
-    let (database, cx) = wiring::start(&config).await?;
+    let (database, cx) = wiring::start(&config, &wiring::names(&config, config.listen)).await?;
     let request = Request {
         method: Method::Get,
         path: "metadata".to_owned(),
@@ -112,13 +116,17 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// Starts everything that the settings ask for.
-    pub(crate) async fn start(config: &Config, origins: Origins) -> Result<Serving> {
+    pub(crate) async fn start(config: &Config) -> Result<Serving> {
         logging::start(&config.log);
         let metrics = Arc::new(Metrics::default());
         logging::count_panics(metrics.clone());
-        let (database, cx) = wiring::start(config).await?;
-        let (server, stop) = match bind(config, &cx, metrics, origins).await {
-            Ok(bound) => bound,
+        // First of all: what it is called depends on the port, and a port that is taken ends the start at once.
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+        let names = wiring::names(config, listener.local_addr()?);
+        let (database, cx) = wiring::start(config, &names).await?;
+        let (server, stop) = match server(config, listener, &cx, metrics, names) {
+            Ok(server) => server,
             Err(error) => {
                 database.stop().await;
                 return Err(error);
@@ -148,17 +156,18 @@ impl Serving {
 }
 
 /// The server on its address, with the adapters beside FHIR.
-async fn bind(
+fn server(
     config: &Config,
+    listener: TcpListener,
     cx: &Arc<Cx>,
     metrics: Arc<Metrics>,
-    origins: Origins,
+    names: Names,
 ) -> Result<(Server, Stop)> {
     let adapters = fhir_adapters::all();
-    let mut app = App::new(cx.clone(), wiring::edge(config), metrics, config.base_url.clone(), origins);
+    let origins = Origins::new(&config.allow_origins)?;
+    let mut app = App::new(cx.clone(), wiring::edge(config), metrics, names, origins);
     app.adapters = wiring::routes(cx, &adapters)?;
-    let bound = Server::bind(config.listen, app).await;
-    let bound = bound.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let server = Server::new(listener, app);
     for adapter in adapters {
         let cx = cx.clone();
         tokio::spawn(async move {
@@ -167,10 +176,15 @@ async fn bind(
             }
         });
     }
-    Ok(bound)
+    Ok(server)
 }
 
 fn warn_of(config: &Config) {
+    if !config.listen.ip().is_loopback() && config.base_url.is_none() && config.hosts.is_empty() {
+        tracing::info!(
+            "set `base_url` or `hosts`: references with a name of this server are local only when it knows the name"
+        );
+    }
     match config.exposure() {
         Exposure::Network => tracing::warn!(
             "NO ACCESS CONTROL: whoever reaches {} can read, change and delete every record (--auth none)",

@@ -7,7 +7,6 @@ use fhir_config::{Config, Sources};
 
 use crate::cli::DemoArgs;
 use crate::command::Serving;
-use crate::http::Origins;
 use crate::load;
 
 /// The example data, part of the program so that the demo runs from any directory.
@@ -28,7 +27,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
     let mut config = Config::load(sources)?;
     // The demo is its own world, whatever database the environment names.
     config.database.url = None;
-    let serving = Serving::start(&config, Origins::default()).await?;
+    let serving = Serving::start(&config).await?;
     let summary = load::load_texts(&serving.cx, DATA).await?;
     println!("{summary}");
     println!("{}", greeting(&serving.base));

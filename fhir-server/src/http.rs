@@ -12,6 +12,7 @@ pub(crate) mod body;
 mod gate;
 mod limits;
 pub mod media;
+mod names;
 mod origin;
 mod page;
 mod request;
@@ -25,6 +26,7 @@ use fhir_interactions::Cx;
 
 pub use gate::Gate;
 pub use limits::Limits;
+pub use names::Names;
 pub use origin::Origins;
 pub use request_id::{HEADER as REQUEST_ID, RequestIds};
 pub use server::{Server, Stop};
@@ -42,8 +44,8 @@ pub struct App {
     pub limits: Limits,
     /// What is counted. Shared with the panic hook, which outlives every server.
     pub metrics: Arc<Metrics>,
-    /// The base url clients know, when it is not the address they call (behind a proxy).
-    pub base_url: Option<String>,
+    /// What clients call it.
+    pub names: Names,
     /// Web pages that may call.
     pub origins: Origins,
     /// What adapters answer, when there are any: all paths that are neither FHIR's nor the operators'.
@@ -56,19 +58,13 @@ pub struct App {
 
 impl App {
     /// An application with nobody in it yet.
-    pub fn new(
-        cx: Arc<Cx>,
-        limits: Limits,
-        metrics: Arc<Metrics>,
-        base_url: Option<String>,
-        origins: Origins,
-    ) -> App {
+    pub fn new(cx: Arc<Cx>, limits: Limits, metrics: Arc<Metrics>, names: Names, origins: Origins) -> App {
         App {
             gate: Gate::new(limits.requests_max, limits.queue_max, limits.queue_wait_max),
             cx,
             limits,
             metrics,
-            base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
+            names,
             origins,
             adapters: None,
             ids: RequestIds::new(),

@@ -1,5 +1,6 @@
 //! The parts of a server, put together from its settings.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,10 +12,10 @@ use fhir_interactions::{Cx, Guard, Limits, Operations, Settings, Statements};
 use fhir_model::json;
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
-use fhir_search::{Bases, Registry};
+use fhir_search::Registry;
 use fhir_store::Store;
 
-use crate::http;
+use crate::http::{self, Names};
 
 /// A database, and the process that serves it when it is our own.
 #[derive(Debug)]
@@ -74,12 +75,12 @@ pub async fn knowledge() -> Result<Knowledge> {
 }
 
 /// Database and definitions, made ready side by side; the schema is brought up to date.
-pub async fn start(config: &Config) -> Result<(Database, Arc<Cx>)> {
+pub async fn start(config: &Config, names: &Names) -> Result<(Database, Arc<Cx>)> {
     let began = Instant::now();
     let (database, knowledge) = tokio::join!(migrated(config), knowledge());
     let database = database?;
     let cx = match knowledge {
-        Ok(knowledge) => cx(config, &database.url, knowledge).await,
+        Ok(knowledge) => cx(config, &database.url, names, knowledge).await,
         Err(error) => Err(error),
     };
     match cx {
@@ -107,12 +108,17 @@ pub async fn migrated(config: &Config) -> Result<Database> {
 }
 
 /// The server behind the interactions.
-pub async fn cx(config: &Config, database_url: &str, (definitions, registry): Knowledge) -> Result<Arc<Cx>> {
+pub async fn cx(
+    config: &Config,
+    database_url: &str,
+    names: &Names,
+    (definitions, registry): Knowledge,
+) -> Result<Arc<Cx>> {
     let options = fhir_store::Options {
         connections_max: config.database.connections_max,
         statement_timeout: config.limits.statement_timeout,
         packed: config.storage.body == Body::Packed,
-        bases: Bases::new([base_url(config)]),
+        bases: names.bases().clone(),
         include_max: config.limits.include_max,
     };
     let store = Store::open(database_url, options, registry.clone())
@@ -192,7 +198,12 @@ pub fn edge(config: &Config) -> http::Limits {
     }
 }
 
-/// The base url that references to our own resources may begin with.
+/// What a server is called that listens at `address`.
+pub fn names(config: &Config, address: SocketAddr) -> Names {
+    Names::new(address, config.base_url.as_deref(), &config.hosts)
+}
+
+/// The base url, without a client to say what it calls.
 pub fn base_url(config: &Config) -> String {
     let base = config.base_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
     format!("{base}{}", http::MOUNTS[0])

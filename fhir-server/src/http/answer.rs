@@ -31,17 +31,20 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     }
     let began = Instant::now();
     let id = app.ids.of(request.headers());
-    if let Some(adapters) = &app.adapters
+    let meant = app.names.check(request.uri(), request.headers());
+    if let (Ok(()), Some(adapters)) = (&meant, &app.adapters)
         && request::below_mount(request.uri().path()).is_err()
     {
         return of_adapter(app, adapters.clone(), request, id, began).await;
     }
     let (parts, body) = request.into_parts();
-    if let Some(answer) = app.origins.preflight(&parts.method, &parts.headers) {
+    if meant.is_ok()
+        && let Some(answer) = app.origins.preflight(&parts.method, &parts.headers)
+    {
         return answer;
     }
     let mut seen = Seen { interaction: "none", type_name: String::new(), allowed: &[], shape: Shape::PLAIN };
-    let done = AssertUnwindSafe(work(app, &parts, body, &mut seen)).catch_unwind().await;
+    let done = AssertUnwindSafe(work(app, meant, &parts, body, &mut seen)).catch_unwind().await;
     let done = done.unwrap_or_else(|panic| Err(of_panic(panic)));
     let types = &*app.cx.definitions;
     let mut answer = match done {
@@ -133,7 +136,13 @@ impl std::fmt::Display for Chain<'_> {
 }
 
 /// The request as the interactions take it, and what they say. Fills `seen` on the way.
-async fn work(app: &Arc<App>, parts: &Parts, body: Incoming, seen: &mut Seen) -> Result<(Reply, String)> {
+async fn work(
+    app: &Arc<App>,
+    meant: Result<()>,
+    parts: &Parts,
+    body: Incoming,
+    seen: &mut Seen,
+) -> Result<(Reply, String)> {
     let types = &*app.cx.definitions;
     let head = |name: HeaderName| request::text(parts, name);
     seen.shape.head = parts.method == hyper::Method::HEAD;
@@ -144,10 +153,11 @@ async fn work(app: &Arc<App>, parts: &Parts, body: Incoming, seen: &mut Seen) ->
         let text = format!("a URL may have at most {max} bytes here; search with POST instead");
         return Err(Error::new(Kind::UrlTooLong, text));
     }
-    let (mount, path) = request::below_mount(parts.uri.path())?;
     let query = parts.uri.query().unwrap_or("");
     let accept = request::all(parts, ACCEPT)?;
     request::choose_format(query, accept.as_deref(), &mut seen.shape)?;
+    meant?;
+    let (mount, path) = request::below_mount(parts.uri.path())?;
 
     seen.allowed = Interaction::allowed(path, types);
     let method = Method::parse(parts.method.as_str()).ok_or_else(|| {
@@ -189,7 +199,7 @@ async fn work(app: &Arc<App>, parts: &Parts, body: Incoming, seen: &mut Seen) ->
         prefer: request::all(parts, PREFER)?
             .map_or(Prefer { ret: None, handling: Handling::Lenient }, |p| Prefer::parse(&p)),
         body,
-        base: request::base(app, parts, mount),
+        base: app.names.base(&parts.uri, &parts.headers, mount),
         principal: Principal::Anonymous,
     };
     let base = request.base.clone();

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use fhir_interactions::{Body, Interaction, Method};
 use fhir_model::{Error, Kind, Result, json, url, xml};
-use hyper::header::{HOST, HeaderName};
+use hyper::header::HeaderName;
 use hyper::http::request::Parts;
 
 use super::answer::of_panic;
@@ -101,23 +101,6 @@ pub(super) fn choose_format(query: &str, accept: Option<&str>, shape: &mut Shape
         shape.format = Format::wanted(parameter.as_deref(), accept)?;
     }
     Ok(())
-}
-
-/// The base url that the client knows this server by.
-pub(super) fn base(app: &App, parts: &Parts, mount: &str) -> String {
-    if let Some(base) = &app.base_url {
-        return format!("{base}{mount}");
-    }
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
-    // It is echoed in links, so it must look like a host.
-    let is_host = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
-    let host = host.filter(is_host).unwrap_or("localhost");
-    let mut base = String::with_capacity(7 + host.len() + mount.len());
-    base.push_str("http://");
-    base.push_str(host);
-    base.push_str(mount);
-    base
 }
 
 pub(super) fn text(parts: &Parts, name: HeaderName) -> Result<Option<&str>> {

@@ -36,11 +36,10 @@ impl Stop {
 }
 
 impl Server {
-    /// Takes the address. Clients may connect from now on; they are answered once [`Server::run`] runs.
-    pub async fn bind(address: SocketAddr, app: App) -> std::io::Result<(Server, Stop)> {
-        let listener = TcpListener::bind(address).await?;
+    /// A server for those who connect to `listener`: they are answered once [`Server::run`] runs.
+    pub fn new(listener: TcpListener, app: App) -> (Server, Stop) {
         let (stop, stopping) = watch::channel(false);
-        Ok((Server { listener, app: Arc::new(app), stopping }, Stop(stop)))
+        (Server { listener, app: Arc::new(app), stopping }, Stop(stop))
     }
 
     /// The address, with the port that was given for port 0.

@@ -8,11 +8,12 @@ use fhir_access::Open;
 use fhir_adapters::Adapter;
 use fhir_interactions::{Call, Cx, Operation, Operations, Reply, Settings, Statements};
 use fhir_model::Result;
-use fhir_server::http::{App, Limits, Origins, Server, Stop};
+use fhir_server::http::{App, Limits, Names, Origins, Server, Stop};
 use fhir_server::metrics::Metrics;
 use fhir_server::wiring;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -47,7 +48,12 @@ impl TestApp {
         origins: Origins,
         adapters: &[Box<dyn Adapter>],
     ) -> TestApp {
-        let store = fhir_store::testing::fresh().await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let names = Names::new(address, None, &["ehr.local".to_owned()]);
+        let bases = names.bases().clone();
+        let options = fhir_store::Options { connections_max: 4, bases, ..fhir_store::Options::default() };
+        let store = fhir_store::testing::fresh_with(options).await.unwrap();
         let registry = fhir_store::testing::registry().await.unwrap();
         let hold = Arc::new(Hold { arrived: Semaphore::new(0), go_on: Notify::new() });
         let operations: Vec<Box<dyn Operation>> = vec![Box::new(HoldOn(hold.clone())), Box::new(Panic)];
@@ -62,10 +68,9 @@ impl TestApp {
             statements: Statements::default(),
         });
         let metrics = Arc::new(Metrics::default());
-        let mut app = App::new(cx.clone(), limits, metrics.clone(), None, origins);
+        let mut app = App::new(cx.clone(), limits, metrics.clone(), names, origins);
         app.adapters = wiring::routes(&cx, adapters).unwrap();
-        let (server, stop) = Server::bind(([127, 0, 0, 1], 0).into(), app).await.unwrap();
-        let address = server.address().unwrap();
+        let (server, stop) = Server::new(listener, app);
         let running = tokio::spawn(server.run());
         // The second test of the process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();

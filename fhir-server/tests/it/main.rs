@@ -12,6 +12,7 @@ mod bodies;
 mod formats;
 mod headers;
 mod load;
+mod names;
 mod pages;
 mod process;
 mod shutdown;

@@ -81,8 +81,14 @@ async fn a_server_lives_from_start_to_stop() {
 #[tokio::test]
 async fn without_a_policy_nothing_but_metadata_and_health_is_answered() {
     let dir = directory();
+    std::fs::write(dir.path().join("cari.toml"), "allow_origins = ['https://app.org']\n").unwrap();
     let (mut child, base) = serve(dir.path(), &["serve", "--listen", "127.0.0.1:0"]);
-    assert_eq!(status(&base, "metadata").await, 200);
+    let answer =
+        client().get(format!("{base}/metadata")).header("origin", "https://app.org").send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "https://app.org");
+    let answer = client().get(format!("{base}/metadata")).header("host", "evil.org").send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 421);
     for path in ["Patient/p", "Patient", "_history", "Patient/p/_history/1"] {
         assert_eq!(status(&base, path).await, 401, "{path}");
     }

@@ -1,0 +1,221 @@
+//! What this server is called: by which names it answers, and which urls are its own.
+//!
+//! A web page that a browser shows may have its own name point at this machine (DNS rebinding), and so reach a server that
+//! listens here alone. The browser then says the page's name in `Host`: <https://www.rfc-editor.org/rfc/rfc9110#section-7.4>
+
+use std::net::{IpAddr, SocketAddr};
+
+use fhir_model::{Error, Kind, Result};
+use fhir_search::Bases;
+use hyper::Uri;
+use hyper::header::{HOST, HeaderMap};
+
+use super::MOUNTS;
+
+/// The names of one server.
+#[derive(Debug, Clone)]
+pub struct Names {
+    base_url: Option<String>,
+    /// Names that are answered, without ports; none when all are.
+    answered: Option<Vec<String>>,
+    bases: Bases,
+}
+
+impl Names {
+    /// Of a server that listens at `address`, is known as `base_url` (`https://example.org/ehr`, when it is not the address
+    /// that clients call), and as `hosts` (`ehr:8080`).
+    pub fn new(address: SocketAddr, base_url: Option<&str>, hosts: &[String]) -> Names {
+        let base_url = base_url.map(|url| url.trim_end_matches('/').to_owned());
+        let mut origins: Vec<String> = base_url.iter().cloned().collect();
+        let port = address.port();
+        let mut own = |name: &str| {
+            origins.push(format!("http://{name}:{port}"));
+            if port == 80 {
+                origins.push(format!("http://{name}"));
+            }
+        };
+        if address.ip().is_loopback() || address.ip().is_unspecified() {
+            HERE.into_iter().for_each(&mut own);
+        }
+        if !address.ip().is_unspecified() {
+            own(&match address.ip() {
+                IpAddr::V4(ip) => ip.to_string(),
+                IpAddr::V6(ip) => format!("[{ip}]"),
+            });
+        }
+        hosts.iter().filter(|host| without_port(host) == host.as_str()).for_each(|host| own(host));
+        origins.extend(hosts.iter().flat_map(|host| [format!("http://{host}"), format!("https://{host}")]));
+        let urls = origins.iter().flat_map(|origin| MOUNTS.map(|mount| format!("{origin}{mount}")));
+        let answered = address.ip().is_loopback().then(|| {
+            let public = base_url.as_deref().and_then(|url| url.split("://").nth(1)?.split('/').next());
+            let named = hosts.iter().map(String::as_str).chain(public);
+            named.map(|host| without_port(host).to_owned()).collect()
+        });
+        Names { bases: Bases::new(urls), base_url, answered }
+    }
+
+    /// The base urls of this server, which are settings: no request adds to them.
+    pub fn bases(&self) -> &Bases {
+        &self.bases
+    }
+
+    /// 421 when the request is meant for another server than this.
+    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<()> {
+        if headers.get_all(HOST).iter().nth(1).is_some() {
+            return Err(Error::invalid("the header Host is sent once").at("http.host"));
+        }
+        let Some(answered) = &self.answered else { return Ok(()) };
+        // Without a name it is no browser.
+        let Some(host) = asked(uri, headers) else { return Ok(()) };
+        let name = without_port(host);
+        let is_here = name.eq_ignore_ascii_case("localhost") || is_loopback(name);
+        if is_here || answered.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Ok(());
+        }
+        let text = "this server listens on its own machine alone and does not answer to the name it was called by; the \
+                    setting `hosts` has the names it answers to";
+        Err(Error::new(Kind::Misdirected, text).at("http.host"))
+    }
+
+    /// The base url that the client knows this server by.
+    pub(super) fn base(&self, uri: &Uri, headers: &HeaderMap, mount: &str) -> String {
+        if let Some(base) = &self.base_url {
+            return format!("{base}{mount}");
+        }
+        // It is echoed in links, so it must look like a host.
+        let is_host = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+        let host = asked(uri, headers).filter(is_host).unwrap_or("localhost");
+        let mut base = String::with_capacity(7 + host.len() + mount.len());
+        base.push_str("http://");
+        base.push_str(host);
+        base.push_str(mount);
+        base
+    }
+}
+
+/// What a machine calls itself.
+const HERE: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Who the request is for. A url that names the server wins over the header, as HTTP says; bytes that are no text are
+/// nobody's name.
+fn asked<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let of_uri = uri.authority().map(|authority| authority.as_str());
+    of_uri.or_else(|| headers.get(HOST).map(|host| host.to_str().unwrap_or("?")))
+}
+
+/// `ehr:8080` as `ehr`, `[::1]:8080` as `[::1]`.
+fn without_port(host: &str) -> &str {
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) {
+        name
+    } else {
+        host
+    }
+}
+
+/// True for addresses of this machine: only names can be pointed elsewhere.
+fn is_loopback(name: &str) -> bool {
+    let ip = name.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(name);
+    ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn names(address: &str, base_url: Option<&str>) -> Names {
+        Names::new(address.parse().unwrap(), base_url, &["ehr.local".to_owned(), "ehr:9000".to_owned()])
+    }
+
+    fn status(names: &Names, url: &str, hosts: &[&'static str]) -> u16 {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(HOST, HeaderValue::from_static(host));
+        }
+        names.check(&url.parse().unwrap(), &headers).map_or_else(|e| e.kind.status(), |()| 200)
+    }
+
+    #[test]
+    fn a_server_of_this_machine_answers_to_its_names_alone() {
+        let names = names("127.0.0.1:8080", Some("https://ehr.example.org:444/a"));
+        for (host, wanted) in [
+            ("localhost", 200),
+            ("LocalHost:1234", 200),
+            ("127.0.0.1:8080", 200),
+            ("127.0.0.2", 200),
+            ("[::1]:8080", 200),
+            ("[::1]", 200),
+            ("ehr.local:1", 200),
+            ("EHR", 200),
+            ("ehr.example.org", 200),
+            ("evil.example.org", 421),
+            ("localhost.evil.org", 421),
+            ("127.0.0.1.evil.org:8080", 421),
+            ("10.0.0.1", 421),
+            ("localhost:evil.org", 421),
+            ("", 421),
+        ] {
+            assert_eq!(status(&names, "/fhir", &[host]), wanted, "{host}");
+        }
+        assert_eq!(status(&names, "/fhir", &[]), 200);
+        assert_eq!(status(&names, "/fhir", &["localhost", "evil.org"]), 400);
+        // The url's name is the one that counts.
+        assert_eq!(status(&names, "http://evil.org/fhir", &["localhost"]), 421);
+    }
+
+    #[test]
+    fn a_server_on_the_network_answers_to_all_names() {
+        for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.1:8080"] {
+            assert_eq!(status(&names(address, None), "/fhir", &["whatever.org"]), 200, "{address}");
+        }
+    }
+
+    #[test]
+    fn every_name_and_mount_makes_a_base() {
+        let names = names("127.0.0.1:8080", Some("https://ehr.example.org/a/"));
+        for (url, wanted) in [
+            ("https://ehr.example.org/a/fhir/R4", true),
+            ("https://ehr.example.org/a/fhir", true),
+            ("http://ehr.example.org/a/fhir", false),
+            ("http://localhost:8080/fhir/R4", true),
+            ("http://127.0.0.1:8080/fhir", true),
+            ("http://[::1]:8080/fhir", true),
+            ("http://localhost:8081/fhir", false),
+            ("http://localhost/fhir", false),
+            ("http://ehr.local/fhir", true),
+            ("http://ehr.local:8080/fhir", true),
+            ("https://ehr.local/fhir/R4", true),
+            ("http://ehr:9000/fhir", true),
+            ("http://ehr:9000:8080/fhir", false),
+            ("http://ehr/fhir", false),
+        ] {
+            assert_eq!(names.bases().has(url), wanted, "{url}");
+        }
+        let names = Names::new("10.0.0.1:80".parse().unwrap(), None, &[]);
+        for (url, wanted) in [
+            ("http://10.0.0.1/fhir", true),
+            ("http://10.0.0.1:80/fhir", true),
+            ("http://localhost/fhir", false),
+        ] {
+            assert_eq!(names.bases().has(url), wanted, "{url}");
+        }
+    }
+
+    #[test]
+    fn links_begin_with_what_the_client_called() {
+        let base = |names: &Names, host: &'static str| {
+            names.base(
+                &Uri::from_static("/x"),
+                &HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]),
+                "/fhir",
+            )
+        };
+        let named = names("0.0.0.0:80", Some("https://ehr.example.org/a/"));
+        assert_eq!(base(&named, "other.org"), "https://ehr.example.org/a/fhir");
+        let open = names("0.0.0.0:80", None);
+        assert_eq!(base(&open, "other.org:81"), "http://other.org:81/fhir");
+        assert_eq!(base(&open, "other.org/\"><x"), "http://localhost/fhir");
+    }
+}
