@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use fhir_model::{Error, Key, Result};
+
 use crate::cursor::Cursor;
-use crate::registry::Param;
+use crate::reference;
+use crate::registry::{Param, Registry};
 
 /// A parsed search of one type.
 #[derive(Debug, Clone)]
@@ -30,6 +33,64 @@ pub struct Query {
     pub warnings: Vec<String>,
     /// The parameters that took effect, as sent and in order: the self link.
     pub applied: Vec<(String, String)>,
+}
+
+impl Query {
+    /// What page links of this search are bound to: everything that decides which resources match and their order.
+    pub fn identity(&self) -> String {
+        let mut text = self.type_name.to_string();
+        for (name, value) in &self.applied {
+            let shapes_only = matches!(
+                name.split(':').next().unwrap_or(""),
+                "_count"
+                    | "_summary"
+                    | "_elements"
+                    | "_total"
+                    | "_include"
+                    | "_revinclude"
+                    | "_format"
+                    | "_pretty"
+            );
+            if !shapes_only {
+                text.push_str(&format!("&{}:{name}={}:{value}", name.len(), value.len()));
+            }
+        }
+        for filter in &self.filters {
+            if let Subject::Compartment(_) = filter.subject {
+                text.push_str(&format!("&{:?}", filter.terms));
+            }
+        }
+        text
+    }
+
+    /// Adds the condition of a compartment: `Patient/1/Observation` is what refers to `Patient/1` by one of the
+    /// compartment's parameters. <https://hl7.org/fhir/R4/compartmentdefinition.html>
+    pub fn in_compartment(mut self, registry: &Registry, compartment: &Key) -> Result<Query> {
+        let this = registry.of(&self.type_name)?;
+        let codes = registry.compartments().for_resource(&compartment.type_name, &self.type_name);
+        let Some(codes) = codes.filter(|c| !c.is_empty()) else {
+            return Err(Error::not_found(format!(
+                "{} in the {} compartment",
+                self.type_name, compartment.type_name
+            )));
+        };
+        if codes.iter().any(|c| **c == *"{def}") {
+            let id = Filter {
+                subject: Subject::Id,
+                modifier: Modifier::None,
+                terms: vec![Term::Id(compartment.id.to_string())],
+            };
+            self.filters.push(id);
+            return Ok(self);
+        }
+        let params: Vec<Arc<Param>> = codes.iter().filter_map(|c| this.param(c).cloned()).collect();
+        self.filters.push(Filter {
+            subject: Subject::Compartment(params),
+            modifier: Modifier::None,
+            terms: vec![Term::Reference(reference::Term::Local(compartment.clone()))],
+        });
+        Ok(self)
+    }
 }
 
 /// One condition of a search: `code:modifier=term,term`.

@@ -1,6 +1,8 @@
 use fhir_model::json::{Doc, Limits};
 
 use super::*;
+use crate::bases::Bases;
+use crate::keyer::{Form, Keyer};
 
 fn registry() -> Registry {
     Registry::load(Arc::new(Definitions::load().unwrap())).unwrap()

@@ -1,0 +1,111 @@
+//! Conditions: `code:modifier=value,value`.
+
+use std::sync::Arc;
+
+use fhir_model::types::Types;
+use fhir_model::{Error, Result};
+
+use super::Parser;
+use crate::parameters::ParameterKind;
+use crate::query::{Filter, Modifier, Subject, Term};
+use crate::registry::Param;
+use crate::text::{split_comma, unescape};
+use crate::{date, number, quantity, reference, string, token};
+
+impl<'a> Parser<'a> {
+    /// `_id` and `_lastUpdated`.
+    pub(super) fn column(&mut self, code: &str, modifier: Option<&str>, value: &'a str) -> Result<()> {
+        if let Some(modifier) = modifier {
+            return Err(Error::invalid(format!("`{code}` does not take the modifier `:{modifier}`")));
+        }
+        let values = self.values(code, value)?;
+        let id = code == "_id";
+        let terms = values.into_iter().map(|v| match id {
+            true => Ok(Term::Id(unescape(v))),
+            false => date::Term::parse(&unescape(v), self.cx.now).map(Term::Date),
+        });
+        let terms = terms.collect::<Result<Vec<_>>>().map_err(|e| e.at(code))?;
+        let subject = if id { Subject::Id } else { Subject::LastUpdated };
+        self.query.filters.push(Filter { subject, modifier: Modifier::None, terms });
+        Ok(())
+    }
+
+    pub(super) fn filter(&mut self, param: Arc<Param>, modifier: Option<&str>, value: &'a str) -> Result<()> {
+        let modifier = self.modifier(&param, modifier)?;
+        let values = self.values(&param.code, value)?;
+        let terms = values.into_iter().map(|v| self.term(&param, &modifier, v)).collect::<Result<Vec<_>>>();
+        let terms = terms.map_err(|e| e.at(&*param.code))?;
+        self.query.filters.push(Filter { subject: Subject::Param(param), modifier, terms });
+        Ok(())
+    }
+
+    fn modifier(&self, param: &Param, modifier: Option<&str>) -> Result<Modifier> {
+        use ParameterKind::{Reference, String, Token};
+        let Some(text) = modifier else { return Ok(Modifier::None) };
+        let known = match (text, param.kind) {
+            ("missing", _) => Some(Modifier::Missing),
+            ("exact", String) => Some(Modifier::Exact),
+            ("contains", String) => Some(Modifier::Contains),
+            ("not", Token) => Some(Modifier::Not),
+            ("identifier", Reference) => Some(Modifier::Identifier),
+            (type_name, Reference) if self.registry.definitions().is_resource(type_name) => {
+                if !param.targets.is_empty() && !param.targets.iter().any(|t| **t == *type_name) {
+                    return Err(Error::invalid(format!("`{}` never refers to a {type_name}", param.code)));
+                }
+                Some(Modifier::Type(type_name.into()))
+            }
+            _ => None,
+        };
+        known.ok_or_else(|| {
+            let kind = param.kind.as_str();
+            Error::invalid(format!(
+                "`{}`, a {kind} parameter, does not take the modifier `:{text}` here",
+                param.code
+            ))
+        })
+    }
+
+    fn term(&self, param: &Param, modifier: &Modifier, value: &str) -> Result<Term> {
+        if *modifier == Modifier::Missing {
+            return match value {
+                "true" => Ok(Term::Flag(true)),
+                "false" => Ok(Term::Flag(false)),
+                _ => Err(Error::value(format!("`:missing` is true or false, not `{value}`"))),
+            };
+        }
+        Ok(match (param.kind, modifier) {
+            (ParameterKind::Reference, Modifier::Identifier) | (ParameterKind::Token, _) => {
+                Term::Token(token::Term::parse(value)?)
+            }
+            (ParameterKind::Reference, Modifier::Type(type_name)) => {
+                Term::Reference(reference::Term::parse(&unescape(value), Some(type_name), self.cx.bases)?)
+            }
+            (ParameterKind::Reference, _) => {
+                Term::Reference(reference::Term::parse(&unescape(value), None, self.cx.bases)?)
+            }
+            (ParameterKind::String, modifier) => Term::Text(string::parse(unescape(value), modifier)?),
+            (ParameterKind::Uri, _) => Term::Text(unescape(value)),
+            (ParameterKind::Date, _) => Term::Date(date::Term::parse(&unescape(value), self.cx.now)?),
+            (ParameterKind::Number, _) => Term::Number(number::Term::parse(&unescape(value))?),
+            (ParameterKind::Quantity, _) => Term::Quantity(quantity::Term::parse(value)?),
+            (ParameterKind::Composite | ParameterKind::Special, _) => {
+                return Err(Error::not_supported(format!(
+                    "`{}` is not supported by this server",
+                    param.code
+                )));
+            }
+        })
+    }
+
+    fn values(&self, code: &str, value: &'a str) -> Result<Vec<&'a str>> {
+        let values = split_comma(value);
+        if values.len() > self.cx.values_max {
+            let text = format!("`{code}` has {} values; {} are allowed", values.len(), self.cx.values_max);
+            return Err(Error::new(fhir_model::Kind::TooCostly, text));
+        }
+        match values.iter().any(|v| v.is_empty()) {
+            true => Err(Error::value(format!("`{code}` has an empty value in its list"))),
+            false => Ok(values),
+        }
+    }
+}

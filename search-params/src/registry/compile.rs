@@ -1,0 +1,247 @@
+//! From definitions to indexes: the parameters of a type are compiled, those that share a branch share an index, and
+//! some indexes get a column of the resource's row.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fhir_model::types::Types;
+use fhir_model::{Error, Result};
+use fhir_profiles::Definitions;
+
+use super::{Index, Param, Role, TypeSearch};
+use crate::compile::compile;
+use crate::parameters::{Parameter, ParameterKind, Parameters};
+use crate::path::{Step, Test, Trie};
+
+/// Parameters whose first coding gets the ordered column, in order of preference.
+const PRIMARY_CODES: &[&str] = &["code", "vaccine-code", "type", "class", "category"];
+/// Parameters whose date gets the ordered column, in order of preference.
+const PRIMARY_DATES: &[&str] = &[
+    "date",
+    "effective-time",
+    "onset-date",
+    "recorded-date",
+    "authoredon",
+    "authored-on",
+    "authored",
+    "period",
+    "occurrence",
+    "created",
+    "sent",
+    "issued",
+    "event-date",
+    "started",
+    "start-date",
+    "birthdate",
+    "payment-date",
+];
+/// Parameters with a bit in `present`; further ones of a type have a key.
+const BITS: usize = 64;
+
+impl TypeSearch {
+    pub(super) fn compile(
+        type_name: &str,
+        definitions: &Definitions,
+        parameters: &Parameters,
+    ) -> Result<TypeSearch> {
+        let number = definitions
+            .type_number(type_name)
+            .ok_or_else(|| Error::internal(format!("{type_name} has no number")))?;
+        let mut build = Build {
+            definitions,
+            this: TypeSearch {
+                type_name: type_name.into(),
+                number,
+                params: Vec::new(),
+                indexes: Vec::new(),
+                users: Vec::new(),
+                trie: Trie::new(type_name),
+            },
+            by_path: HashMap::new(),
+            drafts: Vec::new(),
+        };
+        for definition in parameters.for_type(type_name) {
+            build.draft(definition)?;
+        }
+        Ok(build.finish())
+    }
+}
+
+/// A parameter before its indexes are shared out.
+struct Draft {
+    definition: Arc<Parameter>,
+    branches: Vec<Vec<Step>>,
+    only_target: Option<Box<str>>,
+    truth: bool,
+}
+
+struct Build<'a> {
+    definitions: &'a Definitions,
+    this: TypeSearch,
+    by_path: HashMap<(ParameterKind, Vec<Step>), usize>,
+    drafts: Vec<Draft>,
+}
+
+impl Build<'_> {
+    fn draft(&mut self, definition: &Arc<Parameter>) -> Result<()> {
+        let searchable = !matches!(definition.kind, ParameterKind::Composite | ParameterKind::Special);
+        // `_id` and `_lastUpdated` are columns.
+        if !searchable || matches!(&*definition.code, "_id" | "_lastUpdated") {
+            return Ok(());
+        }
+        let Some(expression) = definition.expression_for(&self.this.type_name) else { return Ok(()) };
+        let compiled =
+            compile(&expression).map_err(|e| Error::internal(format!("{}: {e}", definition.url)))?;
+        let mut only_target = None;
+        let mut branches = Vec::new();
+        for mut branch in compiled.branches {
+            let here = branch.root.as_deref().is_none_or(|r| self.definitions.is_a(&self.this.type_name, r));
+            if !here {
+                continue;
+            }
+            // `subject.where(resolve() is Patient)` shares the entries of `subject`.
+            if let Some(Step::Where(Test::Resolves(target))) = branch.steps.last() {
+                only_target = Some(target.clone());
+                branch.steps.pop();
+            }
+            if !branches.contains(&branch.steps) {
+                branches.push(branch.steps);
+            }
+        }
+        self.drafts.push(Draft {
+            definition: definition.clone(),
+            branches,
+            only_target,
+            truth: compiled.truth,
+        });
+        Ok(())
+    }
+
+    fn finish(mut self) -> TypeSearch {
+        // Parameters of one branch first, so that indexes are named after them and unions share them.
+        let mut order: Vec<usize> = (0..self.drafts.len()).collect();
+        let size = |d: &Draft| (d.branches.len(), d.only_target.is_some(), d.definition.code.clone());
+        order.sort_by_key(|i| self.drafts.get(*i).map(size));
+        let mut shares: Vec<Vec<usize>> = vec![Vec::new(); self.drafts.len()];
+        for at in order {
+            let Some(draft) = self.drafts.get(at) else { continue };
+            let (kind, code, truth) = (draft.definition.kind, draft.definition.code.clone(), draft.truth);
+            for (i, steps) in draft.branches.clone().into_iter().enumerate() {
+                let known = self.by_path.get(&(kind, steps.clone())).copied();
+                let index = known.or_else(|| {
+                    let name = if i == 0 { code.clone() } else { format!("{code}#{i}").into() };
+                    self.index(kind, name, steps, truth)
+                });
+                if let (Some(index), Some(share)) = (index, shares.get_mut(at)) {
+                    share.push(index);
+                }
+            }
+        }
+        self.roles(&shares);
+        let Build { mut this, drafts, .. } = self;
+        let indexes: Vec<Arc<Index>> = std::mem::take(&mut this.indexes);
+        this.users = vec![Vec::new(); indexes.len()];
+        let mut drafts: Vec<(Draft, Vec<usize>)> = drafts.into_iter().zip(shares).collect();
+        drafts.sort_by(|a, b| a.0.definition.code.cmp(&b.0.definition.code));
+        drafts.dedup_by(|a, b| a.0.definition.code == b.0.definition.code);
+        for (at, (draft, share)) in drafts.into_iter().enumerate() {
+            for index in &share {
+                if let Some(users) = this.users.get_mut(*index) {
+                    users.push(at);
+                }
+            }
+            this.params.push(Arc::new(Param {
+                code: draft.definition.code.clone(),
+                kind: draft.definition.kind,
+                type_number: this.number,
+                indexes: share.iter().filter_map(|i| indexes.get(*i).cloned()).collect(),
+                bit: u8::try_from(at).ok().filter(|b| usize::from(*b) < BITS),
+                only_target: draft.only_target,
+                targets: draft.definition.target.clone(),
+                definition: draft.definition,
+            }));
+        }
+        this.indexes = indexes;
+        this
+    }
+
+    fn index(&mut self, kind: ParameterKind, name: Box<str>, steps: Vec<Step>, truth: bool) -> Option<usize> {
+        let at = self.this.indexes.len();
+        if !self.this.trie.add(self.definitions, &steps, at) {
+            return None;
+        }
+        let types = self.this.trie.leaf_types(at);
+        let plain = types.iter().all(|t| self.definitions.is_primitive(t));
+        let implied_system = if types == ["code"] { self.implied_system(&steps) } else { None };
+        let identifies = types.iter().all(|t| matches!(*t, "Identifier" | "ContactPoint"));
+        let paths = self.this.trie.json_paths(at);
+        self.by_path.insert((kind, steps.clone()), at);
+        let index =
+            Index { name, kind, role: Role::Plain, plain, identifies, implied_system, steps, paths, truth };
+        self.this.indexes.push(Arc::new(index));
+        Some(at)
+    }
+
+    fn implied_system(&self, steps: &[Step]) -> Option<Box<str>> {
+        let (last, before) = steps.split_last()?;
+        let Step::Field(name) = last else { return None };
+        let holder = self.type_after(before)?;
+        self.definitions.system_of_code_element(&holder, name).map(Box::from)
+    }
+
+    /// The type a path of plain fields leads to, when there is only one.
+    fn type_after(&self, steps: &[Step]) -> Option<Box<str>> {
+        let mut at = self.this.type_name.clone();
+        for step in steps {
+            if let Step::Field(name) = step {
+                at = self.definitions.element(&at, name)?.types.first()?.clone();
+            }
+        }
+        Some(at)
+    }
+
+    /// True when a path gives at most one value.
+    fn single(&self, steps: &[Step]) -> bool {
+        let mut at = self.this.type_name.clone();
+        for step in steps {
+            let Step::Field(name) = step else { continue };
+            let Some(element) = self.definitions.element(&at, name) else { return false };
+            let Some(kind) = element.types.first() else { return false };
+            if element.many {
+                return false;
+            }
+            at = kind.clone();
+        }
+        true
+    }
+
+    /// Gives the columns of the row to the indexes that are to have them.
+    fn roles(&mut self, shares: &[Vec<usize>]) {
+        let share_of = |code: &str| {
+            let at = self.drafts.iter().position(|d| *d.definition.code == *code)?;
+            shares.get(at).filter(|s| s.len() == 1).and_then(|s| s.first().copied())
+        };
+        let kind_of = |i: usize| self.this.indexes.get(i).map(|x| x.kind);
+        let single = |i: &usize| self.this.indexes.get(*i).is_some_and(|x| self.single(&x.steps));
+        let date = PRIMARY_DATES
+            .iter()
+            .filter_map(|code| share_of(code))
+            .find(|i| kind_of(*i) == Some(ParameterKind::Date) && single(i));
+        let coded = |i: &usize| {
+            kind_of(*i) == Some(ParameterKind::Token) && self.this.indexes.get(*i).is_some_and(|x| !x.plain)
+        };
+        let code = PRIMARY_CODES.iter().filter_map(|code| share_of(code)).find(coded);
+        let patient =
+            ["patient", "subject", "beneficiary"].iter().filter_map(|code| share_of(code)).find(|i| {
+                kind_of(*i) == Some(ParameterKind::Reference)
+                    && single(i)
+                    && &*self.this.type_name != "Patient"
+            });
+        for (found, role) in [(date, Role::PrimaryDate), (code, Role::PrimaryCode), (patient, Role::Patient)]
+        {
+            if let Some(index) = found.and_then(|i| self.this.indexes.get_mut(i)).and_then(Arc::get_mut) {
+                index.role = role;
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! One walk over a resource: the values of its indexes as rows, its references as includes follow them.
+
+use fhir_model::Result;
+use fhir_model::json::Ref;
+
+use super::{Registry, TypeSearch};
+use crate::bases::Bases;
+use crate::keyer::{Form, Keyer};
+use crate::parameters::ParameterKind;
+use crate::rows::{DATE_MIN, Ordered, Rows};
+use crate::sink::{Found, Sink};
+use crate::{date, number, quantity, reference, string, token, uri};
+
+impl Registry {
+    /// All index entries of a resource, in one walk. `bases` are the server's own urls.
+    pub fn extract(&self, keyer: &Keyer, type_name: &str, resource: Ref<'_>, bases: &Bases) -> Result<Rows> {
+        let this = self.of(type_name)?;
+        let mut rows = Rows::default();
+        let numbers = |name: &str| self.number(name);
+        let mut truths = vec![false; this.indexes.len()];
+        let mut visit = |leaf: usize, value: Ref<'_>, value_type: &str| {
+            let (Some(index), Some(users)) = (this.indexes.get(leaf), this.users.get(leaf)) else { return };
+            let mut sink = Sink {
+                keyer,
+                type_number: this.number,
+                index,
+                bases,
+                numbers: &numbers,
+                rows: &mut rows,
+                found: Found::default(),
+            };
+            if index.truth {
+                if let Some(truth) = truths.get_mut(leaf) {
+                    *truth |= value.bool() != Some(false);
+                }
+                return;
+            }
+            index_value(value, value_type, &mut sink);
+            let found = sink.found;
+            this.mark_present(users, &found, keyer, &mut rows);
+        };
+        this.trie.walk(resource, &mut visit);
+        for (leaf, index) in this.indexes.iter().enumerate().filter(|(_, i)| i.truth) {
+            let text = if truths.get(leaf) == Some(&true) { "true" } else { "false" };
+            rows.keys.push(keyer.key(this.number, &index.name, Form::Code, &[text]));
+            let found = Found { any: true, targets: Vec::new() };
+            if let Some(users) = this.users.get(leaf) {
+                this.mark_present(users, &found, keyer, &mut rows);
+            }
+        }
+        if *this.type_name == *"Patient" {
+            rows.patient = resource.get_str("id").map(|id| keyer.handle(this.number, &id));
+        }
+        let date = rows.date.map_or(DATE_MIN, |d| d.0);
+        let further = std::mem::take(&mut rows.further_codes);
+        rows.ordered.extend(further.into_iter().map(|key| Ordered { key, value: date, extra: 0, rank: 0 }));
+        rows.finish();
+        Ok(rows)
+    }
+
+    /// The references of a resource under a parameter (none: under every one), as `_include` follows them.
+    pub fn references(
+        &self,
+        type_name: &str,
+        code: Option<&str>,
+        resource: Ref<'_>,
+        bases: &Bases,
+    ) -> Result<Vec<fhir_model::Key>> {
+        let this = self.of(type_name)?;
+        let mut found = Vec::new();
+        let mut visit = |leaf: usize, value: Ref<'_>, value_type: &str| {
+            let Some(users) = this.users.get(leaf) else { return };
+            if value_type == "Resource" {
+                return;
+            }
+            let text = if value_type == "Reference" { value.get_str("reference") } else { value.str() };
+            let Some(reference::Target::Local(key)) = text.and_then(|t| reference::Target::parse(&t, bases))
+            else {
+                return;
+            };
+            let wanted = users.iter().filter_map(|u| this.params.get(*u)).any(|param| {
+                param.kind == ParameterKind::Reference
+                    && code.is_none_or(|c| *param.code == *c)
+                    && param.only_target.as_ref().is_none_or(|only| *only == key.type_name)
+            });
+            if wanted && !found.contains(&key) {
+                found.push(key);
+            }
+        };
+        this.trie.walk(resource, &mut visit);
+        Ok(found)
+    }
+}
+
+impl TypeSearch {
+    fn mark_present(&self, users: &[usize], found: &Found, keyer: &Keyer, rows: &mut Rows) {
+        if !found.any {
+            return;
+        }
+        for param in users.iter().filter_map(|u| self.params.get(*u)) {
+            let counts = match &param.only_target {
+                Some(only) => found.targets.contains(only),
+                None => true,
+            };
+            if counts {
+                match param.bit {
+                    Some(bit) => rows.present |= 1 << bit,
+                    None => rows.keys.push(keyer.key(self.number, &param.code, Form::Present, &[])),
+                }
+            }
+        }
+    }
+}
+
+fn index_value(value: Ref<'_>, value_type: &str, sink: &mut Sink<'_>) {
+    match sink.index.kind {
+        ParameterKind::Token => token::index(value, value_type, sink),
+        ParameterKind::String => string::index(value, value_type, sink),
+        ParameterKind::Reference => reference::index(value, value_type, sink),
+        ParameterKind::Date => date::index(value, value_type, sink),
+        ParameterKind::Number => number::index(value, sink),
+        ParameterKind::Quantity => quantity::index(value, value_type, sink),
+        ParameterKind::Uri => uri::index(value, sink),
+        ParameterKind::Composite | ParameterKind::Special => {}
+    }
+}
