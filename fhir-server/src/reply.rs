@@ -53,11 +53,20 @@ impl Shape {
     /// Plain JSON.
     pub const PLAIN: Shape =
         Shape { format: Format::Json, pretty: false, gzip: false, head: false, wrote: false };
+
+    /// JSON as it is kept, gzipped.
+    fn is_packed_json(&self) -> bool {
+        self.gzip && self.format == Format::Json && !self.pretty
+    }
 }
 
 /// What was done, as a response. `base` is the public base url that locations stand below.
 pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Types) -> Result<Answer> {
     let mut answer = match reply.body {
+        // What is packed already is not packed anew for each who takes it.
+        Some(_) if let Some(packed) = reply.packed.filter(|_| shape.is_packed_json()) => {
+            whole_body(packed, true, shape)
+        }
         Some(body) => match with_body(body.clone(), shape, types).await {
             Err(error) if error.kind == Kind::NotAcceptable && shape.wrote => {
                 with_body(body, &Shape { format: Format::Json, ..shape.clone() }, types).await?
@@ -114,7 +123,7 @@ pub fn page(status: StatusCode, content_type: &'static str, text: impl Into<Byte
     answer
 }
 
-/// A body of JSON in the shape that is wanted, with the headers that speak of it.
+/// A body of JSON in the shape that is wanted.
 async fn with_body(body: Bytes, shape: &Shape, types: &impl Types) -> Result<Answer> {
     let mut body = match (shape.format, shape.pretty) {
         (Format::Json, false) => body,
@@ -128,6 +137,11 @@ async fn with_body(body: Bytes, shape: &Shape, types: &impl Types) -> Result<Ans
             false => pack(&body)?,
         };
     }
+    Ok(whole_body(body, packed, shape))
+}
+
+/// Bytes as they go out, with the headers that speak of them.
+fn whole_body(body: Bytes, packed: bool, shape: &Shape) -> Answer {
     let length = body.len();
     let mut answer = Response::new(whole(if shape.head { Bytes::new() } else { body }));
     let headers = answer.headers_mut();
@@ -143,7 +157,7 @@ async fn with_body(body: Bytes, shape: &Shape, types: &impl Types) -> Result<Ans
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(answer)
+    answer
 }
 
 fn to_xml(body: &[u8], types: &impl Types, pretty: bool) -> Result<Bytes> {

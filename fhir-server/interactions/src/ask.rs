@@ -32,6 +32,20 @@ impl<'a> Ask<'a> {
         self.pairs.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// Under strict handling, an error for a parameter that is none of `known`. `what`: which have no such parameter.
+    pub(crate) fn only(&self, known: &[&str], what: &str) -> Result<()> {
+        // How the answer is written is settled at the edge.
+        const OUTSIDE: [&str; 2] = ["_format", "_pretty"];
+        let is_known = |name: &str| OUTSIDE.contains(&name) || known.contains(&name);
+        match self.pairs.iter().find(|(name, _)| !is_known(name)) {
+            Some((name, _)) if self.strict() => {
+                Err(Error::invalid(format!("`{name}` is not a parameter of {what} (strict handling)"))
+                    .at(name.as_str()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The resource in the body, of the type of the URL.
     pub(crate) fn resource(&self, type_name: &str) -> Result<&'a Doc> {
         let doc = self.body()?;

@@ -2,15 +2,16 @@
 //!
 //! Made from the same registries that answer the requests, so that it states what works and nothing else.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+mod statement;
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use fhir_model::date::format_instant;
 use fhir_model::{Error, Result};
-use fhir_search::parameters::ParameterKind;
-use fhir_search::registry::Param;
-use serde_json::{Value, json};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
 
 use crate::ask::Ask;
 use crate::cx::Cx;
@@ -19,6 +20,9 @@ use crate::reply::Reply;
 /// `mode=`: <https://hl7.org/fhir/R4/http.html#capabilities>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
+    /// Everything, without the sentences about search parameters: a third of the text, which every client fetches at
+    /// its start and none reads. What is given when no mode is asked for.
+    Brief,
     /// Everything.
     Full,
     /// Only what is normative in R4.
@@ -30,42 +34,24 @@ pub enum Mode {
 /// Statements that were made already, by base url and mode.
 #[derive(Debug, Default)]
 pub struct Statements {
-    made: Mutex<HashMap<(String, Mode), Bytes>>,
+    made: Mutex<Vec<Made>>,
+}
+
+#[derive(Debug)]
+struct Made {
+    base: String,
+    mode: Mode,
+    text: Bytes,
+    packed: Bytes,
 }
 
 /// Statements that are kept: the base url may come from the client, so there is no telling how many there are.
 const KEPT_MAX: usize = 16;
 
-/// Resource types whose definition is normative in R4: <https://hl7.org/fhir/R4/versions.html#std-process>
-const NORMATIVE: &[&str] = &[
-    "Binary",
-    "Bundle",
-    "CapabilityStatement",
-    "CodeSystem",
-    "Observation",
-    "OperationDefinition",
-    "OperationOutcome",
-    "Parameters",
-    "Patient",
-    "StructureDefinition",
-    "ValueSet",
-];
-
-const INTERACTIONS: &[&str] = &[
-    "read",
-    "vread",
-    "update",
-    "patch",
-    "delete",
-    "history-instance",
-    "history-type",
-    "create",
-    "search-type",
-];
-
 pub(crate) fn capabilities(ask: &Ask<'_>) -> Result<Reply> {
     let mode = match ask.parameter("mode") {
-        None | Some("full") => Mode::Full,
+        None => Mode::Brief,
+        Some("full") => Mode::Full,
         Some("normative") => Mode::Normative,
         Some("terminology") => Mode::Terminology,
         Some(other) => {
@@ -73,178 +59,44 @@ pub(crate) fn capabilities(ask: &Ask<'_>) -> Result<Reply> {
             return Err(Error::value(text).at("mode"));
         }
     };
-    Ok(Reply::made(ask.cx.statements.get(ask.cx, &ask.request.base, mode)))
+    ask.only(&["mode"], "the capabilities")?;
+    ask.cx.statements.get(ask.cx, &ask.request.base, mode)
 }
 
 impl Statements {
-    /// The statement of a server at `base`, as JSON.
-    pub fn get(&self, cx: &Cx, base: &str, mode: Mode) -> Bytes {
-        let key = (base.to_owned(), mode);
-        // A thread that panicked while holding the lock left a whole map behind.
-        if let Some(made) = self.made.lock().unwrap_or_else(|e| e.into_inner()).get(&key) {
-            return made.clone();
+    /// The statement of a server at `base`, as JSON, and packed for those who take that: it is the same for all clients,
+    /// so no answer has to make anything.
+    fn get(&self, cx: &Cx, base: &str, mode: Mode) -> Result<Reply> {
+        // A thread that panicked while holding the lock left a whole list behind.
+        let lock = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = lock().iter().find(|made| made.mode == mode && made.base == base) {
+            return Ok(made.reply());
         }
         let statement = match mode {
-            Mode::Terminology => terminology(cx, base),
-            Mode::Full | Mode::Normative => statement(cx, base, mode),
+            Mode::Terminology => statement::terminology(cx, base),
+            Mode::Brief | Mode::Full | Mode::Normative => statement::statement(cx, base, mode),
         };
-        let bytes = Bytes::from(statement.to_string());
-        let mut made = self.made.lock().unwrap_or_else(|e| e.into_inner());
-        if made.len() >= KEPT_MAX {
-            made.clear();
+        let made = Made::new(base, mode, &statement)?;
+        let reply = made.reply();
+        let mut all = lock();
+        if all.len() >= KEPT_MAX {
+            all.clear();
         }
-        made.insert(key, bytes.clone());
-        bytes
+        all.push(made);
+        Ok(reply)
     }
 }
 
-fn head(cx: &Cx, base: &str, resource_type: &str) -> Value {
-    json!({
-        "resourceType": resource_type,
-        "status": "active",
-        "date": format_instant(cx.settings.started_at),
-        "kind": "instance",
-        "software": { "name": cx.settings.software, "version": cx.settings.software_version },
-        "implementation": { "description": cx.settings.software, "url": base },
-    })
-}
-
-fn statement(cx: &Cx, base: &str, mode: Mode) -> Value {
-    let types = cx.definitions.resource_types().filter(|t| mode == Mode::Full || NORMATIVE.contains(t));
-    let references = References::of(cx);
-    let resources: Vec<Value> = types.map(|type_name| resource(cx, type_name, &references)).collect();
-    let mut rest = json!({
-        "mode": "server",
-        "documentation": format!("Besides what `searchRevInclude` lists, every type can be asked for with these, which \
-            may refer to any type: {}", references.to_any.join(", ")),
-        "resource": resources,
-        "interaction": [{ "code": "transaction" }, { "code": "batch" }, { "code": "history-system" }],
-        "searchParam": everywhere(cx),
-        "compartment": cx.registry.compartments().all().iter().map(|c| &*c.url).collect::<Vec<_>>(),
-    });
-    let operations: Vec<Value> = cx.operations.definitions().filter(|d| d.system).map(operation).collect();
-    if let (false, Some(rest)) = (operations.is_empty(), rest.as_object_mut()) {
-        rest.insert("operation".to_owned(), Value::from(operations));
+impl Made {
+    fn new(base: &str, mode: Mode, statement: &Value) -> Result<Made> {
+        let text = Bytes::from(statement.to_string());
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+        packed.write_all(&text).map_err(Error::internal)?;
+        let packed = Bytes::from(packed.finish().map_err(Error::internal)?);
+        Ok(Made { base: base.to_owned(), mode, text, packed })
     }
-    let mut statement = head(cx, base, "CapabilityStatement");
-    if let Some(statement) = statement.as_object_mut() {
-        statement.insert("fhirVersion".to_owned(), json!("4.0.1"));
-        statement.insert(
-            "format".to_owned(),
-            json!(["application/fhir+json", "application/fhir+xml", "json", "xml"]),
-        );
-        statement.insert(
-            "patchFormat".to_owned(),
-            json!(["application/json-patch+json", "application/fhir+json", "application/fhir+xml"]),
-        );
-        statement.insert("rest".to_owned(), json!([rest]));
-    }
-    statement
-}
 
-/// No code systems of our own are served by operations yet, so the resource says who we are and no more.
-fn terminology(cx: &Cx, base: &str) -> Value {
-    head(cx, base, "TerminologyCapabilities")
-}
-
-fn resource(cx: &Cx, type_name: &str, references: &References) -> Value {
-    let params = cx.registry.of(type_name).map(|t| t.params()).unwrap_or_default();
-    let own = params.iter().filter(|p| !is_everywhere(p));
-    let mut resource = json!({
-        "type": type_name,
-        "profile": format!("http://hl7.org/fhir/StructureDefinition/{type_name}"),
-        "interaction": INTERACTIONS.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>(),
-        "versioning": if cx.settings.if_match_required { "versioned-update" } else { "versioned" },
-        "readHistory": true,
-        "updateCreate": cx.settings.update_creates,
-        "conditionalCreate": true,
-        "conditionalRead": "full-support",
-        "conditionalUpdate": true,
-        "conditionalDelete": cx.settings.conditional_delete.code(),
-        "referencePolicy": ["literal", "logical"],
-    });
-    let Some(members) = resource.as_object_mut() else { return resource };
-    let mut put = |name: &str, list: Vec<Value>| {
-        if !list.is_empty() {
-            members.insert(name.to_owned(), Value::from(list));
-        }
-    };
-    let to_values =
-        |list: Option<&Vec<String>>| list.into_iter().flatten().map(|s| json!(s)).collect::<Vec<_>>();
-    put("searchInclude", to_values(references.from.get(type_name)));
-    put("searchRevInclude", to_values(references.to.get(type_name)));
-    put("searchParam", own.map(|p| parameter(p, Some(type_name))).collect());
-    let for_type =
-        cx.operations.definitions().filter(|d| (d.types || d.instance) && d.is_for_type(type_name));
-    put("operation", for_type.map(operation).collect());
-    resource
-}
-
-/// Parameters of all resources are stated once, not once per type.
-fn is_everywhere(param: &Param) -> bool {
-    param.definition.base.iter().any(|b| matches!(&**b, "Resource" | "DomainResource"))
-}
-
-/// Parameters of all resources.
-fn everywhere(cx: &Cx) -> Vec<Value> {
-    let columns = ["_id", "_lastUpdated"];
-    let definitions = cx.registry.parameters();
-    let columns = columns.iter().filter_map(|code| definitions.get("Patient", code));
-    let columns = columns.map(|p| {
-        json!({
-            "name": p.code, "definition": p.url, "type": p.kind.as_str(),
-            "documentation": p.description_for("Resource"),
-        })
-    });
-    let params = cx.registry.of("Patient").map(|t| t.params()).unwrap_or_default();
-    columns.chain(params.iter().filter(|p| is_everywhere(p)).map(|p| parameter(p, None))).collect()
-}
-
-fn parameter(param: &Param, type_name: Option<&str>) -> Value {
-    json!({
-        "name": param.code,
-        "definition": param.definition.url,
-        "type": param.kind.as_str(),
-        "documentation": param.definition.description_for(type_name.unwrap_or("Resource")),
-    })
-}
-
-fn operation(definition: &crate::operation::Definition) -> Value {
-    json!({ "name": definition.code, "definition": definition.url })
-}
-
-/// What can be included, from and to each type.
-#[derive(Default)]
-struct References {
-    from: HashMap<String, Vec<String>>,
-    to: HashMap<String, Vec<String>>,
-    /// Those that may point at any type: stated once, as they would make up half of the statement otherwise.
-    to_any: Vec<String>,
-}
-
-/// A parameter that may point at more types than this may point at any: R4's others name nine at most.
-const TARGETS_MAX: usize = 64;
-
-impl References {
-    fn of(cx: &Cx) -> References {
-        let mut references = References::default();
-        for type_name in cx.definitions.resource_types() {
-            let params = cx.registry.of(type_name).map(|t| t.params()).unwrap_or_default();
-            for param in params.iter().filter(|p| p.kind == ParameterKind::Reference) {
-                let path = format!("{type_name}:{}", param.code);
-                if param.targets.len() > TARGETS_MAX {
-                    references.to_any.push(path.clone());
-                } else {
-                    for target in &param.targets {
-                        references.to.entry(target.to_string()).or_default().push(path.clone());
-                    }
-                }
-                references.from.entry(type_name.to_owned()).or_default().push(path);
-            }
-            if let Some(from) = references.from.get_mut(type_name) {
-                from.push("*".to_owned());
-            }
-        }
-        references
+    fn reply(&self) -> Reply {
+        Reply { packed: Some(self.packed.clone()), ..Reply::made(self.text.clone()) }
     }
 }

@@ -15,6 +15,16 @@ pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
     let interaction = Interaction::parse(request.method, &request.path, &*cx.definitions)?;
     let scope = cx.guard.scope(&request.principal, &interaction)?;
     let ask = Ask::new(cx, &request, scope)?;
+    if matches!(
+        interaction,
+        Interaction::Create(_)
+            | Interaction::Update(_)
+            | Interaction::Patch(_)
+            | Interaction::Delete(_)
+            | Interaction::Bundle
+    ) {
+        ask.only(&[], "a write without criteria")?;
+    }
     match &interaction {
         Interaction::Capabilities => capabilities::capabilities(&ask),
         Interaction::Read(key) => read::read(&ask, key).await,

@@ -20,7 +20,7 @@ pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
             return Err(Error::not_found(key));
         }
     }
-    let subset = Subset::of_pairs(&ask.pairs)?;
+    let subset = Subset::asked(ask, type_of(&of))?;
     let size = found.versions.iter().map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 400).sum();
     let mut bundle = BundleText::new("history", size);
     if let Some(total) = found.total {
@@ -44,8 +44,16 @@ pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
 /// Refuses what cannot be asked of a history.
 pub(crate) fn check(ask: &Ask<'_>, of: &HistoryOf) -> Result<()> {
     Asked::parse(ask, &path(of))?;
-    Subset::of_pairs(&ask.pairs)?;
+    Subset::asked(ask, type_of(of))?;
     Ok(())
+}
+
+fn type_of(of: &HistoryOf) -> Option<&str> {
+    match of {
+        HistoryOf::Instance(key) => Some(&key.type_name),
+        HistoryOf::Type(type_name) => Some(type_name),
+        HistoryOf::System => None,
+    }
 }
 
 fn path(of: &HistoryOf) -> String {

@@ -17,12 +17,14 @@ pub(crate) async fn read(ask: &Ask<'_>, key: &Key) -> Result<Reply> {
 
 /// A version as the client wants it; or 304, when it has it.
 pub(crate) fn give(ask: &Ask<'_>, mut reply: Reply) -> Result<Reply> {
+    ask.only(&["_summary", "_elements"], "a read")?;
+    let subset = Subset::asked(ask, reply.key.as_ref().map(|key| &*key.type_name))?;
     if let (Some(version), Some(updated_at)) = (reply.version, reply.last_modified)
         && ask.request.conditions.not_modified(version, updated_at)?
     {
         return Ok(Reply { status: 304, body: None, ..reply });
     }
-    if let (Some(subset), Some(body)) = (Subset::of_pairs(&ask.pairs)?, &reply.body) {
+    if let (Some(subset), Some(body)) = (subset, &reply.body) {
         reply.body = Some(subset.apply(body, &ask.cx.definitions, ask.cx.limits.json)?);
     }
     Ok(reply)

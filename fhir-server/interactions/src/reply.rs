@@ -20,6 +20,8 @@ pub struct Reply {
     pub location: Option<String>,
     /// JSON text.
     pub body: Option<Bytes>,
+    /// The same gzipped, where it is at hand: for what is answered often and changes never.
+    pub packed: Option<Bytes>,
     /// The resource in the body, when it is one of the store: its `fullUrl` below the base in a Bundle.
     pub key: Option<Key>,
     /// The body is an OperationOutcome about what was done.
@@ -40,6 +42,7 @@ impl Reply {
             last_modified: None,
             location: None,
             body: None,
+            packed: None,
             key: None,
             is_outcome: false,
         }
@@ -82,13 +85,13 @@ impl Reply {
             Return::OperationOutcome => Some(information(&format!("{} was {word}", write.key))),
         };
         Reply {
-            status,
             version: Some(write.version),
             last_modified: Some(updated_at),
             location: Some(location(&write.key, write.version)),
             body,
             key: Some(write.key.clone()),
             is_outcome: ret == Return::OperationOutcome,
+            ..Reply::empty(status)
         }
     }
 

@@ -81,8 +81,15 @@ impl Links {
 
 pub(crate) async fn answer(ask: &Ask<'_>, query: &Query, links: &Links) -> Result<Reply> {
     let cx = ask.cx;
-    let page = cx.store.search(&ask.scope, query).await?;
     let subset = Subset::of(query.summary, &query.elements);
+    // What is included may be of any type.
+    let only_type = query.includes.is_empty().then_some(&*query.type_name);
+    let unknown = subset.as_ref().and_then(|subset| subset.check(only_type, &cx.definitions).err());
+    if let (true, Some(error)) = (ask.strict(), unknown.as_ref()) {
+        return Err(Error::invalid(error.text.as_str()).at("_elements"));
+    }
+    let mut page = cx.store.search(&ask.scope, query).await?;
+    page.warnings.extend(unknown.map(|error| format!("{}; it was ignored", error.text)));
     let size =
         page.matches.iter().chain(&page.included).map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 200).sum();
     let mut bundle = BundleText::new("searchset", size);

@@ -7,10 +7,12 @@
 
 use bytes::Bytes;
 use fhir_model::json::{Doc, Edits, Limits, Ref};
-use fhir_model::types::Element;
+use fhir_model::types::{Element, Types};
 use fhir_model::{Error, Result};
 use fhir_profiles::Definitions;
 use fhir_search::query::Summary;
+
+use crate::ask::Ask;
 
 /// Which part of a resource is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +45,36 @@ impl Subset {
         }
     }
 
-    /// The part that a read asks for.
-    pub(crate) fn of_pairs(pairs: &[(String, String)]) -> Result<Option<Subset>> {
+    /// The part that a read or history asks for; `type_name`: of what, when it is one type.
+    pub(crate) fn asked(ask: &Ask<'_>, type_name: Option<&str>) -> Result<Option<Subset>> {
+        let subset = Subset::of_pairs(&ask.pairs)?;
+        if let (true, Some(subset)) = (ask.strict(), &subset) {
+            subset.check(type_name, &ask.cx.definitions)?;
+        }
+        Ok(subset)
+    }
+
+    /// An error when an element is asked for that there is not: in this type, or in no type at all. Lenient clients do
+    /// not get what is not there.
+    pub(crate) fn check(&self, type_name: Option<&str>, types: &Definitions) -> Result<()> {
+        let Subset::Elements(names) = self else { return Ok(()) };
+        let is_known = |name: &str| match name.split_once('.') {
+            Some((holder, path)) if types.is_resource(holder) => has(types, holder, path),
+            _ => match type_name {
+                Some(type_name) => has(types, type_name, name),
+                None => types.resource_types().any(|type_name| has(types, type_name, name)),
+            },
+        };
+        match names.iter().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let whose = type_name.unwrap_or("any resource");
+                Err(Error::invalid(format!("`_elements`: `{name}` is no element of {whose}")).at("_elements"))
+            }
+        }
+    }
+
+    fn of_pairs(pairs: &[(String, String)]) -> Result<Option<Subset>> {
         let mut summary = Summary::False;
         let mut elements: Vec<Box<str>> = Vec::new();
         for (name, value) in pairs {
@@ -119,6 +149,18 @@ impl Subset {
                 });
                 asked || element.min > 0 || element.modifier
             }
+        }
+    }
+}
+
+/// True when a type has an element at a path such as `name.family`, or the one of a key such as `valueQuantity`.
+fn has(types: &Definitions, type_name: &str, path: &str) -> bool {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let within = |of: &str| rest.is_none_or(|rest| has(types, of, rest));
+    match types.json_element(type_name, name) {
+        Some((_, of)) => within(of),
+        None => {
+            types.element(type_name, name).is_some_and(|element| element.types.iter().any(|of| within(of)))
         }
     }
 }

@@ -1,8 +1,12 @@
 //! capabilities: <https://hl7.org/fhir/R4/http.html#capabilities>
 
-use serde_json::json;
+use std::io::Read;
 
-use crate::app::{App, BASE};
+use fhir_interactions::handle;
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+
+use crate::app::{App, BASE, request};
 
 #[tokio::test]
 async fn the_statement_says_what_works() {
@@ -26,7 +30,7 @@ async fn the_statement_says_what_works() {
 #[tokio::test]
 async fn every_stated_parameter_can_be_searched() {
     let app = App::new().await;
-    let statement = app.ask("GET metadata").await.body;
+    let statement = app.ask("GET metadata?mode=full").await.body;
     let rest = &statement["rest"][0];
     let common = rest["searchParam"].as_array().unwrap();
     for resource in rest["resource"].as_array().unwrap() {
@@ -49,6 +53,41 @@ async fn every_stated_parameter_can_be_searched() {
     }
 }
 
+/// Every client fetches it at its start, so it must not be large; and it is packed once, not for each of them.
+#[tokio::test]
+async fn the_statement_is_brief_and_packed_beforehand() {
+    let app = App::new().await;
+    let reply = handle(&app.cx, request("GET metadata", None)).await.unwrap();
+    let (text, packed) = (reply.body.unwrap(), reply.packed.unwrap());
+    assert!(text.len() < 320_000, "{} bytes", text.len());
+    assert!(packed.len() < 32_000, "{} bytes packed", packed.len());
+    let mut unpacked = Vec::new();
+    GzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
+    assert!(unpacked == text, "the packed statement is another");
+    // The same bytes for the next one, not a copy of them.
+    let again = handle(&app.cx, request("GET metadata", None)).await.unwrap();
+    assert_eq!(again.packed.unwrap().as_ptr(), packed.as_ptr());
+    assert_eq!(again.body.unwrap().as_ptr(), text.as_ptr());
+
+    let brief: Value = serde_json::from_slice(&text).unwrap();
+    let mut full = app.ask("GET metadata?mode=full").await.body;
+    let rest = &mut full["rest"][0];
+    rest["documentation"] = brief["rest"][0]["documentation"].clone();
+    let lists = rest["resource"].as_array_mut().unwrap().iter_mut().map(|r| r["searchParam"].take());
+    let lists: Vec<Value> = lists.collect();
+    assert!(lists.iter().filter_map(Value::as_array).flatten().all(|p| p["documentation"].is_string()));
+    let named = |list: &Value| -> Vec<Value> {
+        let all = list.as_array().into_iter().flatten();
+        all.map(|p| json!([p["name"], p["type"], p["definition"]])).collect()
+    };
+    let briefly = brief["rest"][0]["resource"].as_array().unwrap();
+    for (full, brief) in lists.iter().zip(briefly) {
+        assert_eq!(named(full), named(&brief["searchParam"]));
+        let mut params = brief["searchParam"].as_array().into_iter().flatten();
+        assert!(params.all(|p| p["documentation"].is_null()));
+    }
+}
+
 #[tokio::test]
 async fn statements_have_modes() {
     let app = App::new().await;
@@ -60,4 +99,7 @@ async fn statements_have_modes() {
         "TerminologyCapabilities"
     );
     assert_eq!(app.ask("GET metadata?mode=x").await.status, 400);
+    assert_eq!(app.ask("GET metadata?moed=full").await.status, 200);
+    let strict = app.ask("GET metadata?moed=full | Prefer: handling=strict").await;
+    assert_eq!((strict.status, &strict.body["issue"][0]["expression"][0]), (400, &json!("moed")));
 }

@@ -91,3 +91,51 @@ async fn parts_are_read() {
     assert_eq!((elements["gender"].is_null(), elements["contact"].is_array()), (true, true));
     assert_eq!(app.ask("GET Patient/a?_summary=wrong").await.status, 400);
 }
+
+#[tokio::test]
+async fn what_is_not_known_is_refused_when_the_client_is_strict() {
+    let app = App::new().await;
+    let patient = json!({"resourceType": "Patient", "id": "a", "gender": "male", "birthDate": "2000-01-01"});
+    app.send("PUT Patient/a", &patient).await;
+    for (line, named) in [
+        ("GET Patient/a?nonsense=1", "nonsense"),
+        ("GET Patient/a?_count=1", "_count"),
+        ("GET Patient/a/_history/1?_since=2020", "_since"),
+        ("GET Patient/a?_elements=gender,nonsense", "_elements"),
+        ("GET Patient/a?_elements=name.nonsense", "_elements"),
+        ("GET Patient/a?_elements=Observation.gender", "_elements"),
+        ("GET Patient/a/_history?_elements=nonsense", "_elements"),
+        ("GET _history?_elements=nonsense", "_elements"),
+        ("GET Patient?_elements=nonsense", "_elements"),
+        ("GET Patient?_elements=status", "_elements"),
+        ("PUT Patient/a?nonsense=1", "nonsense"),
+        ("POST Patient?nonsense=1", "nonsense"),
+        ("DELETE Patient/a?nonsense=1", "nonsense"),
+    ] {
+        let (strict, lenient) = (format!("{line} | Prefer: handling=strict"), line.to_owned());
+        let ask = async |line: &str| match line.starts_with('P') {
+            true => app.send(line, &patient).await,
+            false => app.ask(line).await,
+        };
+        let refused = ask(&strict).await;
+        assert_eq!(refused.status, 400, "{line}: {}", refused.body);
+        assert_eq!(refused.body["issue"][0]["expression"], json!([named]), "{line}");
+        let answered = ask(&lenient).await;
+        assert!(matches!(answered.status, 200 | 201 | 204), "{line}: {}", answered.body);
+    }
+    app.send("PUT Patient/a", &patient).await;
+    for known in [
+        "Patient/a?_elements=gender,name.family,Patient.birthDate,deceased,deceasedBoolean,extension.value&_format=json",
+        "Patient/a?_summary=text&_pretty=true",
+        "Patient?_elements=gender,Observation.status",
+        "Patient?_elements=status&_revinclude=Observation:subject",
+    ] {
+        let answer = app.ask(&format!("GET {known} | Prefer: handling=strict")).await;
+        assert_eq!(answer.status, 200, "{known}: {}", answer.body);
+    }
+    // A search tells what it left out.
+    let bundle = app.ask("GET Patient?_elements=gender,nonsense").await.body;
+    let outcome = bundle["entry"].as_array().unwrap().last().unwrap();
+    assert_eq!(outcome["search"]["mode"], "outcome");
+    assert!(outcome.to_string().contains("nonsense"), "{outcome}");
+}
