@@ -31,6 +31,7 @@ pub use origin::Origins;
 pub use request_id::{HEADER as REQUEST_ID, RequestIds};
 pub use server::{Server, Stop};
 
+use crate::logging::Seldom;
 use crate::metrics::Metrics;
 
 /// Where FHIR is mounted; the first that fits is taken.
@@ -54,6 +55,7 @@ pub struct App {
     ids: RequestIds,
     memory: body::Memory,
     stopping: AtomicBool,
+    unavailable: Seldom,
 }
 
 impl App {
@@ -70,6 +72,7 @@ impl App {
             ids: RequestIds::new(),
             memory: body::Memory::default(),
             stopping: AtomicBool::new(false),
+            unavailable: Seldom::default(),
         }
     }
 }

@@ -1,30 +1,70 @@
 //! The log, and what becomes of panics.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use fhir_config::{Log, LogFormat};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, registry};
 
 use crate::metrics::Metrics;
 
+/// Drivers log parameters, which are patients' data and secrets: nobody's wish switches that on.
+const DRIVERS: [&str; 2] = ["tokio_postgres", "sqlx"];
+
+/// What is said as often as somebody asks in vain is said once in this time.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Starts the log on standard error; `RUST_LOG` wins over the setting.
 pub fn start(log: &Log) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&log.level));
-    // Drivers log parameters, which are patients' data and secrets: nobody's wish switches that on.
-    let filter = ["tokio_postgres=warn", "sqlx=warn"]
-        .iter()
-        .filter_map(|directive| directive.parse().ok())
-        .fold(filter, EnvFilter::add_directive);
-    let colours = std::io::stderr().is_terminal();
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&log.level));
+    let lines = layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first.
     let _ = match log.format {
-        LogFormat::Text => lines.with_target(false).try_init(),
-        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Text => subscriber(wanted, lines.with_target(false)).try_init(),
+        LogFormat::Json => subscriber(wanted, lines.json()).try_init(),
     };
+}
+
+/// What is wanted, and may be told, as `lines`.
+fn subscriber<L>(wanted: EnvFilter, lines: L) -> impl Subscriber + Send + Sync
+where
+    L: Layer<Layered<EnvFilter, Registry>> + Send + Sync,
+{
+    registry().with(wanted).with(lines.with_filter(filter_fn(may_be_told)))
+}
+
+fn may_be_told(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::WARN || !DRIVERS.iter().any(|driver| line.target().starts_with(driver))
+}
+
+/// Keeps a line that every request would add from filling the disk.
+#[derive(Debug, Default)]
+pub struct Seldom(Mutex<Passed>);
+
+#[derive(Debug, Default)]
+struct Passed {
+    told_at: Option<Instant>,
+    since: u64,
+}
+
+impl Seldom {
+    /// How many were passed over since the last that was told; none when this one is passed over as well.
+    pub fn turn(&self, now: Instant) -> Option<u64> {
+        let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed.told_at.is_some_and(|at| now.duration_since(at) < PAUSE) {
+            passed.since += 1;
+            return None;
+        }
+        passed.told_at = Some(now);
+        Some(std::mem::take(&mut passed.since))
+    }
 }
 
 /// Counts panics and logs where they happened. What they say may hold data of a request, so it goes to the log alone.
@@ -35,4 +75,60 @@ pub fn count_panics(metrics: Arc<Metrics>) {
         let text = panic.payload_as_str().unwrap_or("something that is no text");
         tracing::error!("panic at {place}: {text}");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn drivers_are_quiet_whatever_is_wanted() {
+        for wanted in [
+            "trace",
+            "debug",
+            "tokio_postgres=trace,sqlx=debug",
+            "tokio_postgres::query=debug,sqlx::query=trace",
+        ] {
+            let told = Told::default();
+            let lines = layer().with_ansi(false).with_writer({
+                let told = told.clone();
+                move || told.clone()
+            });
+            tracing::subscriber::with_default(subscriber(EnvFilter::new(wanted), lines), || {
+                tracing::debug!(target: "tokio_postgres::query", "parameters: secret");
+                tracing::info!(target: "tokio_postgres", "secret");
+                tracing::trace!(target: "sqlx::query", "secret");
+                tracing::info!(target: "sqlx_postgres::connection", "secret");
+                tracing::warn!(target: "sqlx::query", "slow");
+                tracing::debug!(target: "fhir_store", "ours");
+            });
+            let told = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();
+            assert!(!told.contains("secret"), "{wanted}: {told}");
+            assert!(told.contains("slow"), "{wanted}: {told}");
+            assert_eq!(told.contains("ours"), !wanted.contains('='), "{wanted}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_repeats_is_told_once_in_a_while_with_its_number() {
+        let (seldom, began) = (Seldom::default(), Instant::now());
+        let at = |millis| began + Duration::from_millis(millis);
+        let turns: Vec<Option<u64>> = [0, 1, 500, 999, 1000, 1500, 2500, 2600]
+            .into_iter()
+            .map(|millis| seldom.turn(at(millis)))
+            .collect();
+        assert_eq!(turns, [Some(0), None, None, None, Some(3), None, Some(1), None]);
+    }
 }

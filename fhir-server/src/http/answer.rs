@@ -50,9 +50,9 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     let mut answer = match done {
         Ok((reply, base)) => match reply::of_reply(reply, &base, &seen.shape, types).await {
             Ok(answer) => answer,
-            Err(error) => refused(&error, &seen, &id, types).await,
+            Err(error) => refused(app, &error, &seen, &id).await,
         },
-        Err(error) => refused(&error, &seen, &id, types).await,
+        Err(error) => refused(app, &error, &seen, &id).await,
     };
     app.origins.mark(&parts.headers, &mut answer);
     let (status, took) = (answer.status().as_u16(), began.elapsed());
@@ -88,7 +88,7 @@ async fn of_adapter(
         Err(panic) => {
             let seen =
                 Seen { interaction: "adapter", type_name: String::new(), allowed: &[], shape: Shape::PLAIN };
-            refused(&of_panic(panic), &seen, &id, &app.cx.definitions).await
+            refused(app, &of_panic(panic), &seen, &id).await
         }
     };
     let (status, took) = (answer.status().as_u16(), began.elapsed());
@@ -107,17 +107,23 @@ struct Seen {
     shape: Shape,
 }
 
-async fn refused(error: &Error, seen: &Seen, id: &HeaderValue, types: &fhir_profiles::Definitions) -> Answer {
+async fn refused(app: &App, error: &Error, seen: &Seen, id: &HeaderValue) -> Answer {
     let status = error.kind.status();
     if status >= 500 {
         let id = id.to_str().unwrap_or("");
         let (interaction, cause) = (seen.interaction, Chain(error));
         match error.kind {
             Kind::Internal => tracing::error!(request_id = id, interaction, "{status}: {cause}"),
+            // While the database is away, or all places are taken, this is every request.
+            Kind::Unavailable => {
+                if let Some(passed_over) = app.unavailable.turn(Instant::now()) {
+                    tracing::warn!(request_id = id, interaction, passed_over, "{status}: {cause}");
+                }
+            }
             _ => tracing::warn!(request_id = id, interaction, "{status}: {cause}"),
         }
     }
-    reply::of_error(error, seen.allowed, &seen.shape, types).await
+    reply::of_error(error, seen.allowed, &seen.shape, &*app.cx.definitions).await
 }
 
 /// An error with its causes, for the log.

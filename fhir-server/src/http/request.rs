@@ -191,6 +191,31 @@ mod tests {
     }
 
     #[test]
+    fn headers_that_come_several_times() {
+        let parts = |lines: &[(&'static str, &'static str)]| {
+            let request =
+                lines.iter().fold(hyper::Request::builder(), |all, (name, value)| all.header(*name, *value));
+            request.body(()).unwrap().into_parts().0
+        };
+        let (exist, matching) = (HeaderName::from_static("if-none-exist"), hyper::header::IF_MATCH);
+        // A list may stand in several lines.
+        let several = parts(&[("if-match", "W/\"1\""), ("accept", "x"), ("if-match", "W/\"2\", W/\"3\"")]);
+        assert_eq!(all(&several, matching.clone()).unwrap().as_deref(), Some("W/\"1\", W/\"2\", W/\"3\""));
+        assert_eq!(all(&parts(&[]), matching).unwrap(), None);
+        // A query is no list: which of two is meant cannot be told, also when they are the same.
+        let once = parts(&[("if-none-exist", "identifier=a")]);
+        assert_eq!(only(&once, exist.clone()).unwrap().as_deref(), Some("identifier=a"));
+        for second in ["identifier=a", "identifier=b"] {
+            let twice = parts(&[("if-none-exist", "identifier=a"), ("if-none-exist", second)]);
+            let refused = only(&twice, exist.clone()).unwrap_err();
+            assert_eq!(
+                (refused.kind, refused.expression),
+                (Kind::Invalid, vec!["http.if-none-exist".to_owned()])
+            );
+        }
+    }
+
+    #[test]
     fn dates_of_http() {
         assert_eq!(micros("Thu, 01 Jan 1970 00:00:01 GMT"), Some(1_000_000));
         assert_eq!(micros("yesterday"), None);

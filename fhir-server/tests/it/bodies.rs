@@ -103,7 +103,7 @@ async fn a_client_that_stops_sending_is_answered_all_the_same() {
     let limits = Limits { body_pause_max: Duration::from_millis(50), ..Limits::default() };
     let app = TestApp::with(limits, Origins::default()).await;
     let mut stream = TcpStream::connect(app.address).await.unwrap();
-    let head = "POST /fhir/R4/Patient HTTP/1.1\r\nHost: h\r\nContent-Type: application/fhir+json\r\n\
+    let head = "POST /fhir/R4/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\n\
                 Content-Length: 100\r\nConnection: close\r\n\r\n{\"resourceType\"";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -122,7 +122,8 @@ async fn a_silent_connection_and_an_endless_head_are_ended() {
     let mut answer = Vec::new();
     silent.read_to_end(&mut answer).await.unwrap();
     let mut endless = TcpStream::connect(app.address).await.unwrap();
-    let head = format!("GET /fhir/R4/metadata HTTP/1.1\r\nHost: h\r\nx: {}\r\n\r\n", "x".repeat(20_000));
+    let head =
+        format!("GET /fhir/R4/metadata HTTP/1.1\r\nHost: localhost\r\nx: {}\r\n\r\n", "x".repeat(20_000));
     let _ = endless.write_all(head.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = endless.read_to_end(&mut answer).await;

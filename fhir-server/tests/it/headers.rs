@@ -1,5 +1,7 @@
 //! What headers say, both ways.
 
+use std::io::Read;
+
 use crate::app::{TestApp, issue, json};
 use fhir_server::http::{Limits, Origins};
 
@@ -18,6 +20,32 @@ async fn head_is_get_without_the_body() {
         assert_eq!(length, get.text().await.unwrap().len(), "{path}");
         assert_eq!(head.text().await.unwrap(), "", "{path}");
     }
+}
+
+/// It is kept packed; whoever takes gzip gets those bytes, whoever wants another shape does not.
+#[tokio::test]
+async fn the_statement_goes_out_packed() {
+    let app = TestApp::start().await;
+    let plain = app.ask("GET", "metadata").send().await.unwrap().bytes().await.unwrap();
+    let asked = |path: &str| app.ask("GET", path).header("accept-encoding", "gzip").send();
+    let packed = asked("metadata").await.unwrap();
+    assert_eq!(packed.headers()["content-encoding"], "gzip");
+    assert_eq!(packed.headers()["content-type"], "application/fhir+json; charset=utf-8");
+    assert_eq!(unpacked(packed).await, plain);
+    let head = app.ask("HEAD", "metadata").header("accept-encoding", "gzip").send().await.unwrap();
+    let length = head.headers()["content-length"].to_str().unwrap().parse::<usize>().unwrap();
+    assert!(length < plain.len() / 10, "{length}");
+    for (path, begins) in [("metadata?_pretty=true", "{\n"), ("metadata?_format=xml", "<")] {
+        let other = unpacked(asked(path).await.unwrap()).await;
+        assert!(other.starts_with(begins.as_bytes()), "{path}");
+    }
+}
+
+async fn unpacked(answer: reqwest::Response) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let packed = answer.bytes().await.unwrap();
+    flate2::read::GzDecoder::new(&*packed).read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What goes wrong inside stays inside.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use fhir_server::http::{Limits, Origins};
 
@@ -46,6 +47,42 @@ async fn who_finds_no_place_is_told_to_come_back() {
     app.hold.go_on.notify_waiters();
     assert_eq!(inside.await.unwrap().unwrap().status().as_u16(), 200);
     assert_eq!(waiting.await.unwrap().unwrap().status().as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_crowd_that_is_sent_away_does_not_fill_the_log() {
+    let told = Told::default();
+    let lines = tracing_subscriber::fmt().with_writer({
+        let told = told.clone();
+        move || told.clone()
+    });
+    // The server answers on this very thread.
+    let _ours = tracing::subscriber::set_default(lines.finish());
+    let began = Instant::now();
+    let limits = Limits { requests_max: 1, queue_max: 0, ..Limits::default() };
+    let app = TestApp::with(limits, Origins::default()).await;
+    let inside = tokio::spawn(app.ask("GET", "$hold").send());
+    app.hold.arrived.acquire().await.unwrap().forget();
+    for _ in 0..50 {
+        assert_eq!(app.ask("GET", "Patient/none").send().await.unwrap().status().as_u16(), 503);
+    }
+    app.hold.go_on.notify_waiters();
+    inside.await.unwrap().unwrap();
+    let told = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();
+    let lines = told.lines().filter(|line| line.contains("503")).count() as u64;
+    assert!(lines >= 1 && lines <= 1 + began.elapsed().as_secs(), "{told}");
+}
+
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
