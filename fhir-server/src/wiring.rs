@@ -163,7 +163,11 @@ pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum
 
 fn limits(config: &Config) -> Limits {
     Limits {
-        json: json::Limits { depth_max: config.limits.depth_max, bytes_max: config.limits.body_bytes_max },
+        json: json::Limits {
+            depth_max: config.limits.depth_max,
+            bytes_max: config.limits.body_bytes_max,
+            ..json::Limits::default()
+        },
         entries_max: config.limits.entries_max,
         count_default: config.limits.count_default,
         count_max: config.limits.count_max,

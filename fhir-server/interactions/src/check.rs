@@ -1,6 +1,6 @@
 //! What FHIR demands of every body before a profile is looked at: <https://hl7.org/fhir/R4/json.html>
 //!
-//! One walk, no allocation unless something is wrong.
+//! One walk and one scan for characters, no allocation unless something is wrong.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,14 @@ pub(crate) fn check(resource: Ref<'_>, type_name: &str, types: &dyn Types) -> Re
             members(resource, name).flat_map(|item| members(item, "resource")).try_for_each(known)?;
         }
     }
-    walk(resource).map_err(|(at, text)| Error::structure(text).at(location(resource, type_name, at)))
+    walk(resource).map_err(|(at, text)| Error::structure(text).at(location(resource, type_name, at)))?;
+    match resource.forbidden() {
+        None => Ok(()),
+        Some((at, c)) => {
+            let text = format!("a string cannot hold the character U+{:04X}", u32::from(c));
+            Err(Error::structure(text).at(location(resource, type_name, at)))
+        }
+    }
 }
 
 /// The resource type of an object, which must be one that FHIR knows. `path` is where the object stands.
@@ -184,6 +191,9 @@ mod tests {
                 "Patient.name[0].given[1]",
             ),
             (r#"{"resourceType":"Patient","name":[[{"family":"A"}]]}"#, "Patient.name[0]"),
+            (r#"{"resourceType":"Patient","name":[{"family":"\t\n\r\u000b"}]}"#, "Patient.name[0].family"),
+            (r#"{"resourceType":"Patient","name":[{"given":["A","\uffff"]}]}"#, "Patient.name[0].given[1]"),
+            (r#"{"resourceType":"Patient","name":[{"family":"\t\n\r\u007f"}]}"#, ""),
         ];
         for (body, wanted) in rows {
             let doc = Doc::parse(body, Limits::default()).unwrap();

@@ -4,17 +4,20 @@
 //! index after its subtree, so children are walked by jumping, nothing is allocated per value, and numbers and
 //! strings keep the text the client sent (`1.00`, `1.5E-10`, 34 digits).
 //!
-//! Stricter than RFC 8259 where FHIR needs it: duplicate keys, lone surrogates and U+0000 are refused.
+//! Stricter than RFC 8259 where FHIR needs it: duplicate keys, lone surrogates and U+0000 are refused. Further characters
+//! that FHIR forbids are found by [`Ref::forbidden`]: texts that were stored before must still be read.
 //! <https://hl7.org/fhir/R4/json.html>
 //!
 //! **Invariant:** a `Doc` never changes. Writing means new text.
 
+mod characters;
 mod parse;
 mod write;
 
 use std::borrow::Cow;
 use std::fmt;
 
+pub use characters::is_allowed;
 pub use write::Edits;
 
 /// Bounds on what is parsed.
@@ -24,17 +27,38 @@ pub struct Limits {
     pub depth_max: usize,
     /// Longest text, in bytes. Never more than 4 GiB - 1, as spans are 32 bits.
     pub bytes_max: usize,
+    /// Most values: objects, arrays, and what stands in them.
+    pub values_max: usize,
+}
+
+/// Values that a body may always hold.
+const VALUES_FREE: usize = 64 * 1024;
+/// Least bytes for each further value. Resources have 18 or more, and the densest list of codes has 8; `[1,1,1]` has 2,
+/// and each value costs as much as 24 bytes of text.
+const BYTES_PER_VALUE: usize = 8;
+
+impl Limits {
+    /// For texts of our own, which were bounded when they came.
+    pub const NONE: Limits = Limits { depth_max: usize::MAX, bytes_max: usize::MAX, values_max: usize::MAX };
+
+    /// The same for a text of so many bytes that somebody sent: its tree may be a few times the text, not ten times.
+    #[must_use]
+    pub fn for_body(self, bytes: usize) -> Limits {
+        Limits { values_max: self.values_max.min(VALUES_FREE + bytes / BYTES_PER_VALUE), ..self }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { depth_max: 100, bytes_max: 100 * 1024 * 1024 }
+        Limits { depth_max: 100, bytes_max: 100 * 1024 * 1024, values_max: usize::MAX }
     }
 }
 
 /// Why a text is not the JSON we take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {
+    /// [`crate::Kind::Structure`], or that of the limit that is passed.
+    pub kind: crate::Kind,
     /// Byte offset in the text.
     pub at: usize,
     /// What is wrong, without quoting values.
@@ -43,7 +67,10 @@ pub struct SyntaxError {
 
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not valid JSON at byte {}: {}", self.at, self.text)
+        match self.kind {
+            crate::Kind::Structure => write!(f, "not valid JSON at byte {}: {}", self.at, self.text),
+            _ => f.write_str(&self.text),
+        }
     }
 }
 
@@ -51,7 +78,10 @@ impl std::error::Error for SyntaxError {}
 
 impl From<SyntaxError> for crate::Error {
     fn from(e: SyntaxError) -> crate::Error {
-        crate::Error::structure(e.to_string())
+        match e.kind {
+            crate::Kind::Structure => crate::Error::structure(e.to_string()),
+            limit => crate::Error::new(limit, format!("the JSON is {e}")),
+        }
     }
 }
 
@@ -86,6 +116,8 @@ struct Node {
 pub struct Doc {
     text: Box<str>,
     nodes: Vec<Node>,
+    /// An escape stands for a character that FHIR forbids.
+    forbidden_escapes: bool,
 }
 
 impl fmt::Debug for Doc {
@@ -104,6 +136,11 @@ impl Doc {
     /// The outermost value.
     pub fn root(&self) -> Ref<'_> {
         Ref { doc: self, at: 0 }
+    }
+
+    /// How many values it holds.
+    pub fn values(&self) -> usize {
+        self.nodes.len()
     }
 
     /// The text as it was sent.

@@ -12,7 +12,7 @@ mod path;
 mod read;
 mod write;
 
-use crate::json::{Limits, Ref};
+use crate::json::{Limits, Ref, is_allowed};
 use crate::types::{Element, Types};
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ pub fn to_json(xml: &[u8], types: &dyn Types, limits: Limits) -> Result<String> 
         return Err(Error::structure("not valid XML: not UTF-8"));
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Some(bad) = text.chars().find(|c| !is_xml_char(*c)) {
+    if let Some(bad) = text.chars().find(|c| !is_allowed(*c)) {
         return Err(Error::structure(format!(
             "not valid XML: the character {} is not allowed",
             bad.escape_unicode()
@@ -50,11 +50,6 @@ pub fn from_json(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
 /// The same with each element on a line of its own. Narrative stays as it is: white space has a meaning there.
 pub fn indented(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
     write::document(resource, types, write::Layout::Indented)
-}
-
-/// The characters of XML 1.0: <https://www.w3.org/TR/xml/#charsets>
-fn is_xml_char(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// What a JSON key or XML tag means within a type.

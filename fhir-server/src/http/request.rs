@@ -44,7 +44,7 @@ pub(super) async fn understood(
             Ok(Body::JsonPatch(bytes.into()))
         }
         (Sent::Json | Sent::FhirJson, _) => {
-            let limits = app.cx.limits.json;
+            let limits = app.cx.limits.json.for_body(bytes.len());
             heavy(bytes.len(), move || json::Doc::parse(bytes, limits).map_err(Error::from))
                 .await
                 .map(Body::Resource)

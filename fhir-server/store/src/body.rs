@@ -61,9 +61,15 @@ pub(crate) enum AsJsonb {
     Exact,
     /// They keep their value, but not their text: exponents, negative zero.
     Rewritten,
-    /// One is beyond what a `numeric` holds.
+    /// One is beyond what a `numeric` holds, or there is more than should become JSONB.
     Impossible,
 }
+
+/// Bodies with more than this are kept packed alone. PostgreSQL refuses a container of 256 MiB and an array of 2^24
+/// values, and takes ten times as much memory on its way there.
+const JSONB_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a value may take in JSONB besides its text: heads of its key and itself, alignment.
+const JSONB_BYTES_PER_VALUE: usize = 24;
 
 /// Exponents and numbers of digits beyond this are not given to PostgreSQL, which writes exponents out: a short body
 /// must not become a long one.
@@ -71,8 +77,11 @@ const EXPONENT_MAX: i32 = 60;
 /// Numbers with exponents beyond this many are not given to it either, for the same reason.
 const REWRITTEN_MAX: usize = 1000;
 
-/// What JSONB makes of a body's numbers.
+/// What JSONB makes of a body.
 pub(crate) fn as_jsonb(doc: &Doc) -> AsJsonb {
+    if doc.text().len() + doc.values() * JSONB_BYTES_PER_VALUE > JSONB_BYTES_MAX {
+        return AsJsonb::Impossible;
+    }
     fn of(value: Ref<'_>) -> AsJsonb {
         match value.kind() {
             Kind::Number => of_number(value.raw()),
@@ -199,6 +208,18 @@ mod tests {
         for (stored, sent) in rows {
             assert_eq!(type_first(stored), sent, "{stored}");
         }
+    }
+
+    #[test]
+    fn what_is_too_much_for_jsonb_is_kept_packed() {
+        let of = |text: String| as_jsonb(&Doc::parse(text, Limits::NONE).unwrap());
+        // As text, and as values: each at the bound and past it.
+        let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
+        let most = JSONB_BYTES_MAX - JSONB_BYTES_PER_VALUE;
+        assert_eq!((of(text(most)), of(text(most + 1))), (AsJsonb::Exact, AsJsonb::Impossible));
+        let ones = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
+        let most = (JSONB_BYTES_MAX - 1 - JSONB_BYTES_PER_VALUE) / (2 + JSONB_BYTES_PER_VALUE);
+        assert_eq!((of(ones(most)), of(ones(most + 1))), (AsJsonb::Exact, AsJsonb::Impossible));
     }
 
     #[test]

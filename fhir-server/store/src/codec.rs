@@ -1,7 +1,7 @@
 //! Packed bodies: a codec number and the compressed exact text.
 
 use bytes::Bytes;
-use fhir_model::{Error, Result};
+use fhir_model::{Error, Kind, Result};
 
 /// zstd without a dictionary.
 const ZSTD: [u8; 2] = [0, 0];
@@ -12,6 +12,10 @@ const TEXT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Packs a text.
 pub(crate) fn pack(text: &[u8]) -> Result<Vec<u8>> {
+    if text.len() > TEXT_BYTES_MAX {
+        let text = format!("a resource may have at most {TEXT_BYTES_MAX} bytes here");
+        return Err(Error::new(Kind::TooLarge, text));
+    }
     let mut out = ZSTD.to_vec();
     out.extend(zstd::bulk::compress(text, LEVEL).map_err(Error::internal)?);
     Ok(out)
@@ -37,6 +41,9 @@ mod tests {
             let packed = super::pack(text.as_bytes()).unwrap();
             assert_eq!(super::unpack(&packed).unwrap(), text.as_bytes());
         }
+        let longest = vec![b' '; super::TEXT_BYTES_MAX + 1];
+        assert!(super::pack(&longest[1..]).is_ok());
+        assert_eq!(super::pack(&longest).unwrap_err().kind.status(), 413);
         assert!(super::unpack(&[9, 9, 0]).is_err());
         assert!(super::unpack(&[]).is_err());
     }

@@ -8,6 +8,8 @@ pub(crate) fn classify(e: tokio_postgres::Error) -> Error {
     let kind = match e.code() {
         Some(code) if *code == SqlState::QUERY_CANCELED => Kind::Timeout,
         Some(code) if is_away(code) || is_transient(code) => Kind::Unavailable,
+        // Class 54, limits of the database: what reaches one is refused, and should have been before.
+        Some(code) if code.code().starts_with("54") => Kind::TooCostly,
         Some(_) => Kind::Internal,
         // No answer of the database at all: the connection is gone.
         None if e.is_closed() || is_io(&e) => Kind::Unavailable,
@@ -16,6 +18,7 @@ pub(crate) fn classify(e: tokio_postgres::Error) -> Error {
     let text = match kind {
         Kind::Timeout => "the request took longer than this server allows; narrow it",
         Kind::Unavailable => "the database is not available at the moment; try again",
+        Kind::TooCostly => "a resource or a value in it is larger than the database can hold",
         _ => return Error::internal(e),
     };
     Error::new(kind, text).because(e)

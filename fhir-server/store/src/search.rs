@@ -222,9 +222,8 @@ impl Store {
 }
 
 fn parse(version: &Version) -> Result<Doc> {
-    let limits = Limits { depth_max: usize::MAX, bytes_max: usize::MAX };
     let body = version.body.as_deref().unwrap_or_default();
-    Doc::parse(body.to_vec(), limits).map_err(Error::internal)
+    Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)
 }
 
 fn number(rows: &[Row]) -> Result<u64> {

@@ -158,8 +158,7 @@ impl Store {
         };
         let (old_rows, old_packed) = match &write.before {
             Found::Current(Version { body: Some(body), .. }) => {
-                let limits = Limits { depth_max: usize::MAX, bytes_max: usize::MAX };
-                let doc = Doc::parse(body.to_vec(), limits).map_err(Error::internal)?;
+                let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
                 let rows = self.registry.extract(&self.keyer, &write.key.type_name, doc.root(), bases)?;
                 (rows, Some(codec::pack(body)?))
             }

@@ -19,8 +19,10 @@ use super::{BYTES_MAX, OPERATIONS_MAX, same_resource, too_costly, too_many_opera
 pub fn json_patch(current: &str, patch: &[u8]) -> Result<String> {
     let before = Doc::parse(current, Limits::default())?;
     // Our parser first: it knows limits, and refuses a key given twice, where the last would win unseen.
-    let patch =
-        Doc::parse(patch, Limits::default()).map_err(|e| Error::invalid(format!("the JSON Patch is {e}")))?;
+    let patch = Doc::parse(patch, Limits::default().for_body(patch.len())).map_err(|e| {
+        let kind = if e.kind == Kind::Structure { Kind::Invalid } else { e.kind };
+        Error::new(kind, format!("the JSON Patch is {e}"))
+    })?;
     if !patch.root().is_array() {
         return Err(Error::invalid("a JSON Patch is an array of operations"));
     }

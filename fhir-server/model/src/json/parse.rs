@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Doc, Kind, Limits, Node, SyntaxError};
+use super::{Doc, Kind, Limits, Node, SyntaxError, is_allowed};
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 
@@ -10,28 +10,37 @@ type Result<T> = std::result::Result<T, SyntaxError>;
 const NAMED_BYTES_MAX: usize = 64;
 
 fn fail<T>(at: usize, text: impl Into<Cow<'static, str>>) -> Result<T> {
-    Err(SyntaxError { at, text: text.into() })
+    Err(SyntaxError { kind: crate::Kind::Structure, at, text: text.into() })
+}
+
+fn beyond<T>(limit: crate::Kind, at: usize, text: &'static str) -> Result<T> {
+    Err(SyntaxError { kind: limit, at, text: text.into() })
 }
 
 pub(super) fn parse(bytes: Vec<u8>, limits: Limits) -> Result<Doc> {
     if bytes.len() > limits.bytes_max.min(u32::MAX as usize - 1) {
-        return fail(0, "longer than allowed");
+        return beyond(crate::Kind::TooLarge, 0, "longer than allowed");
     }
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(e) => return fail(e.utf8_error().valid_up_to(), "not UTF-8"),
     };
     // Resources without narrative have about one node for 32 bytes; with it, far fewer.
-    let mut parser = Parser { bytes: text.as_bytes(), at: 0, nodes: Vec::with_capacity(text.len() / 32 + 8) };
+    let nodes = Vec::with_capacity(text.len() / 32 + 8);
+    let bytes = text.as_bytes();
+    let values_max = limits.values_max;
+    let mut parser = Parser { bytes, at: 0, nodes, values_max, forbidden_escapes: false };
     parser.document(limits.depth_max)?;
-    let nodes = parser.nodes;
-    Ok(Doc { text: text.into_boxed_str(), nodes })
+    let Parser { nodes, forbidden_escapes, .. } = parser;
+    Ok(Doc { text: text.into_boxed_str(), nodes, forbidden_escapes })
 }
 
 struct Parser<'t> {
     bytes: &'t [u8],
     at: usize,
     nodes: Vec<Node>,
+    values_max: usize,
+    forbidden_escapes: bool,
 }
 
 /// Eight bytes from `at`, the first one lowest; zeros after the end.
@@ -246,6 +255,10 @@ impl Parser<'_> {
         if kind != Kind::String {
             span.1 = self.at as u32;
         }
+        if self.nodes.len() >= self.values_max {
+            let text = "made of more values than a text of its length may hold";
+            return beyond(crate::Kind::TooCostly, start, text);
+        }
         let next = self.nodes.len() as u32 + 1;
         self.nodes.push(Node { key: key.span, key_escaped: key.escaped, span, next, kind, escaped });
         Ok(kind)
@@ -338,7 +351,11 @@ impl Parser<'_> {
         let start = self.at;
         self.at += 1;
         match self.peek() {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
+            b'"' | b'\\' | b'/' | b'n' | b'r' | b't' => self.at += 1,
+            b'b' | b'f' => {
+                self.forbidden_escapes = true;
+                self.at += 1;
+            }
             b'u' => {
                 self.at += 1;
                 match self.hex4()? {
@@ -353,7 +370,7 @@ impl Parser<'_> {
                             return fail(start, "half of a surrogate pair");
                         }
                     }
-                    _ => {}
+                    point => self.forbidden_escapes |= !char::from_u32(point).is_some_and(is_allowed),
                 }
             }
             _ => return fail(start, "an unknown escape"),

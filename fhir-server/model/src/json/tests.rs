@@ -67,11 +67,68 @@ fn what_fhir_forbids_is_refused() {
 
 #[test]
 fn limits_hold_at_the_limit_and_past_it() {
-    let limits = Limits { depth_max: 3, bytes_max: 12 };
-    assert!(Doc::parse("[[[]]]", limits).is_ok());
-    assert!(Doc::parse("[[[[]]]]", limits).is_err());
-    assert!(Doc::parse("[1,2,3,4,55]", limits).is_ok());
-    assert!(Doc::parse("[1,2,3,4,555]", limits).is_err());
+    let limits = Limits { depth_max: 3, bytes_max: 12, values_max: 5 };
+    let refused = |text: &str| Doc::parse(text, limits).map(|_| ()).map_err(|e| e.kind).err();
+    assert_eq!(refused("[[[]]]"), None);
+    assert_eq!(refused("[[[[]]]]"), Some(crate::Kind::Structure));
+    assert_eq!(refused("[1,2,3,4444]"), None);
+    assert_eq!(refused("[1,2,3,44444]"), Some(crate::Kind::TooLarge));
+    assert_eq!(refused("[1,2,[4]]"), None);
+    assert_eq!(refused("[1,2,3,[]]"), None);
+    assert_eq!(refused("[1,2,3,4,5]"), Some(crate::Kind::TooCostly));
+    assert_eq!(refused("[1,2,[4,5]]"), Some(crate::Kind::TooCostly));
+}
+
+#[test]
+fn a_body_holds_as_many_values_as_its_length_pays_for() {
+    let parse = |text: String| {
+        let limits = Limits::default().for_body(text.len());
+        Doc::parse(text, limits).map_err(crate::Error::from)
+    };
+    let ones = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
+    // n ones are n + 1 values in 2n + 1 bytes: at the bound, and past it.
+    let most = (VALUES_FREE - 1) * 4 / 3;
+    assert_eq!(parse(ones(most)).unwrap().values(), most + 1);
+    let error = parse(ones(most + 1)).unwrap_err();
+    assert_eq!((error.kind.status(), error.kind.issue()), (413, "too-costly"), "{error}");
+    // Space pays as text does: what is kept without it is not bounded again.
+    let spaced = format!("{}{}", ones(most * 2), " ".repeat(most * 12));
+    let text = parse(spaced).unwrap().root().to_json();
+    assert!(Doc::parse(text, Limits::NONE).is_ok());
+    // The densest list that means something.
+    let codes = format!("{{\"concept\":[{}{{}}]}}", "{\"code\":\"A0123\"},".repeat(200_000));
+    assert!(parse(codes).is_ok());
+}
+
+#[test]
+fn characters_that_fhir_forbids_are_found_and_others_are_not() {
+    let found = |text: &str| {
+        let doc = parse(text).unwrap();
+        doc.root().forbidden().map(|(at, c)| (at.key().into_owned(), c))
+    };
+    for point in 1..0x20 {
+        let c = char::from_u32(point).unwrap();
+        let wanted = (!matches!(c, '\t' | '\n' | '\r')).then(|| ("b".to_owned(), c));
+        assert_eq!(found(&format!(r#"{{"a":"x","b":"y\u{point:04x}z"}}"#)), wanted);
+    }
+    let rows = [
+        (r#"{"b":"\b"}"#, Some('\u{8}')),
+        (r#"{"b":"\f"}"#, Some('\u{c}')),
+        (r#"{"b":"\\b\\u0001 \t\n\r\"\/"}"#, None),
+        ("{\"b\":\"\u{fffe}\"}", Some('\u{fffe}')),
+        ("{\"b\":\"\u{ffff}\"}", Some('\u{ffff}')),
+        (r#"{"b":"\uFFFE"}"#, Some('\u{fffe}')),
+        (r#"{"b":{"x\u0001":1}}"#, Some('\u{1}')),
+        ("{\"b\":\"\u{fffd}\u{ff0c}\u{1ffff}\u{7f}\u{80}\u{e000}\"}", None),
+        (r#"{"b":"\ufffd\u007f\ud83f\udfff"}"#, None),
+    ];
+    for (text, wanted) in rows {
+        assert_eq!(found(text), wanted.map(|c| ("b".to_owned(), c)), "{text:?}");
+    }
+    // Of a part, only what stands in it.
+    let doc = parse(r#"[{"a":"x"},{"a":"\u0001"}]"#).unwrap();
+    let found: Vec<bool> = doc.root().children().map(|item| item.forbidden().is_some()).collect();
+    assert_eq!(found, [false, true]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! References in text: `&amp;`, `&#160;`, and, where HTML is meant, HTML's names.
 
+use crate::json::is_allowed;
+
 /// The names of U+00A0 to U+00FF, in order: <https://www.w3.org/TR/html4/sgml/entities.html>
 const LATIN: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn \
     sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc Atilde \
@@ -62,7 +64,7 @@ fn numeric(digits: &str) -> Option<char> {
     if !digits.chars().all(|c| c.is_digit(radix)) {
         return None;
     }
-    char::from_u32(u32::from_str_radix(digits, radix).ok()?).filter(|c| super::is_xml_char(*c))
+    char::from_u32(u32::from_str_radix(digits, radix).ok()?).filter(|c| is_allowed(*c))
 }
 
 /// Resolves the references of an attribute's raw text and normalises its white space (XML 1.0, 3.3.3).

@@ -10,13 +10,14 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 
 use super::{XHTML, entities};
+use crate::json::is_allowed;
 
 type Result<T> = std::result::Result<T, String>;
 
 /// The `div` of a JSON string, fit to stand in XML: as it is where possible. HTML's entities become characters, and a
 /// missing namespace is added.
 pub(super) fn from_text(text: &str, depth_max: usize) -> Result<String> {
-    if text.chars().any(|c| !super::is_xml_char(c)) {
+    if text.chars().any(|c| !is_allowed(c)) {
         return Err("it holds a character XML does not allow".into());
     }
     let mut events = NsReader::from_str(text);

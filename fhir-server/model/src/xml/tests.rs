@@ -66,7 +66,7 @@ fn read(inside: &str) -> Result<String> {
 }
 
 fn whole(xml: &str) -> Result<String> {
-    to_json(xml.as_bytes(), &Tiny::new(), Limits { depth_max: 20, bytes_max: 10_000 })
+    to_json(xml.as_bytes(), &Tiny::new(), Limits { depth_max: 20, bytes_max: 10_000, ..Limits::default() })
 }
 
 fn write(json: &str) -> Result<String> {
