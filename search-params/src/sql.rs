@@ -1,5 +1,6 @@
 //! The one builder of search SQL: text from fixed fragments, every value bound.
 
+pub mod everything;
 mod plan;
 mod residual;
 mod sort;
@@ -15,6 +16,8 @@ pub enum Bind {
     Longs(Vec<i64>),
     /// `int`
     Int(i32),
+    /// `int[]`
+    Ints(Vec<i32>),
     /// `text`
     Text(String),
     /// `text[]`
@@ -42,6 +45,7 @@ impl Sql {
             Bind::Long(_) => "int8",
             Bind::Longs(_) => "int8[]",
             Bind::Int(_) => "int4",
+            Bind::Ints(_) => "int4[]",
             Bind::Text(_) => "text",
             Bind::Texts(_) => "text[]",
         };

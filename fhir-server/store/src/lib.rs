@@ -8,6 +8,7 @@
 mod body;
 mod codec;
 mod connections;
+mod everything;
 mod failure;
 mod feed;
 mod history;
@@ -30,6 +31,7 @@ use fhir_search::cursor::Secret;
 use fhir_search::keyer::Keyer;
 use fhir_search::{Bases, Registry};
 
+pub use everything::{Everything, Member};
 pub use feed::{Change, FeedPlace};
 pub use history::{History, HistoryOf, HistoryPage};
 pub use migrate::migrate;

@@ -130,7 +130,7 @@ impl Store {
         Ok(found)
     }
 
-    async fn run(&self, sql: &Sql) -> Result<Vec<Row>> {
+    pub(crate) async fn run(&self, sql: &Sql) -> Result<Vec<Row>> {
         self.run_text(sql.text(), sql.binds()).await
     }
 
@@ -143,6 +143,7 @@ impl Store {
                 Bind::Long(n) => n as &(dyn ToSql + Sync),
                 Bind::Longs(n) => n,
                 Bind::Int(n) => n,
+                Bind::Ints(n) => n,
                 Bind::Text(t) => t,
                 Bind::Texts(t) => t,
             })

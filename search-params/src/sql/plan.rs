@@ -18,7 +18,7 @@ use crate::registry::Registry;
 const WALK_BUDGET: i64 = 2000;
 
 /// The columns of a match, as the store reads them.
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end, r.packed";
 
 /// The statements of a search, tried in order.

@@ -1,0 +1,131 @@
+//! The compartment of one patient from end to end, for `$everything`; and resources of any type by their keys.
+
+use fhir_model::Key;
+
+use super::plan::COLUMNS;
+use super::{Bind, Sql};
+use crate::condition::Condition;
+use crate::filter::refers_to;
+use crate::keyer::Keyer;
+use crate::registry::{Registry, Role};
+use crate::rows::DATE_MIN;
+
+/// What puts resources into the compartment of one patient:
+/// <https://hl7.org/fhir/R4/compartmentdefinition-patient.html>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compartment {
+    /// The patient's handle.
+    patient: i64,
+    /// Types that are in it when their patient column says so.
+    by_column: Vec<i32>,
+    /// Keys of references to the patient, of all types: types are part of a key.
+    by_keys: Vec<i64>,
+    /// Types whose primary date is not one of care: the birth of a relative.
+    undated: Vec<i32>,
+}
+
+/// Which part of a compartment is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Numbers of the types; none: all.
+    pub types: Option<Vec<i32>>,
+    /// Changed at this time or later, in microseconds.
+    pub since: Option<i64>,
+    /// First and last microsecond of care; resources without a date are always wanted.
+    pub care: Option<(i64, i64)>,
+    /// After this place: type, primary date, handle.
+    pub after: Option<(i32, i64, i64)>,
+}
+
+impl Compartment {
+    /// The compartment of a patient.
+    pub fn of_patient(patient: &Key, registry: &Registry, keyer: &Keyer) -> Compartment {
+        let number = |type_name: &str| i32::from(registry.number(type_name).unwrap_or(0));
+        let mut found = Compartment {
+            patient: keyer.handle(registry.number("Patient").unwrap_or(0), &patient.id),
+            by_column: vec![],
+            by_keys: vec![],
+            undated: vec![],
+        };
+        for this in registry.compartments().get("Patient").into_iter().flat_map(|c| c.resource_types()) {
+            let Ok(search) = registry.of(this) else { continue };
+            let codes = registry.compartments().for_resource("Patient", this).unwrap_or_default();
+            for param in codes.iter().filter_map(|code| search.param(code)) {
+                found.add(number(this), refers_to(param, std::slice::from_ref(patient), registry, keyer));
+            }
+            let born = search.param("birthdate");
+            if born.is_some_and(|p| p.indexes.iter().any(|i| i.role == Role::PrimaryDate)) {
+                found.undated.push(number(this));
+            }
+        }
+        found.by_column.dedup();
+        found
+    }
+
+    fn add(&mut self, type_number: i32, condition: Condition) {
+        match condition {
+            Condition::Any(each) => each.into_iter().for_each(|one| self.add(type_number, one)),
+            Condition::Patient(_) => self.by_column.push(type_number),
+            Condition::Keys(keys) => self.by_keys.extend(keys),
+            _ => {}
+        }
+    }
+}
+
+/// The next resources of a compartment without the patient, by type, primary date and handle; the columns of a match,
+/// then type and date.
+pub fn compartment(of: &Compartment, part: &Part, limit: usize) -> Sql {
+    let mut sql = Sql::default();
+    sql.push("select ").push(COLUMNS).push(", r.type_id, r.date from ((select r.* from resource r where ");
+    by_column(of, &mut sql);
+    sql.push(" and r.handle <> ").bind(Bind::Long(of.patient));
+    narrow(of, part, limit, &mut sql);
+    sql.push(") union all (select r.* from resource r where r.keys && ").bind(Bind::Longs(of.by_keys.clone()));
+    // What the first half has already. A null is no answer to `not`.
+    sql.push(" and (");
+    by_column(of, &mut sql);
+    sql.push(") is not true");
+    narrow(of, part, limit, &mut sql);
+    sql.push(")) r");
+    order(limit, &mut sql);
+    sql
+}
+
+/// Current resources of any type by their handles; the columns of a match, then the type.
+pub fn current(handles: Vec<i64>) -> Sql {
+    let mut sql = Sql::default();
+    sql.push("select ").push(COLUMNS).push(", r.type_id from resource r where r.handle = any(");
+    sql.bind(Bind::Longs(handles)).push(")");
+    sql
+}
+
+fn by_column(of: &Compartment, sql: &mut Sql) {
+    sql.push("r.patient = ").bind(Bind::Long(of.patient));
+    // A test of truth is not looked up: the index is walked along one patient, in its order.
+    sql.push(" and (r.type_id = any(").bind(Bind::Ints(of.by_column.clone())).push(")) is true");
+}
+
+fn narrow(of: &Compartment, part: &Part, limit: usize, sql: &mut Sql) {
+    if let Some(types) = &part.types {
+        sql.push(" and (r.type_id = any(").bind(Bind::Ints(types.clone())).push(")) is true");
+    }
+    if let Some(since) = part.since {
+        sql.push(" and r.updated_at >= ").bind(Bind::Long(since));
+    }
+    if let Some((first, last)) = part.care {
+        sql.push(" and ((r.date <= ").bind(Bind::Long(last));
+        sql.push(" and coalesce(r.date_high, r.date + 999999) >= ").bind(Bind::Long(first));
+        sql.push(") or (r.date = ").bind(Bind::Long(DATE_MIN)).push(" and r.date_high is null)");
+        sql.push(" or r.type_id = any(").bind(Bind::Ints(of.undated.clone())).push("))");
+    }
+    if let Some((type_id, date, handle)) = part.after {
+        sql.push(" and (r.type_id, r.date, r.handle) > (").bind(Bind::Int(type_id));
+        sql.push(", ").bind(Bind::Long(date)).push(", ").bind(Bind::Long(handle)).push(")");
+    }
+    order(limit, sql);
+}
+
+fn order(limit: usize, sql: &mut Sql) {
+    sql.push(" order by r.type_id, r.date, r.handle limit ");
+    sql.bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));
+}
