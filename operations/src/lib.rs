@@ -2,13 +2,15 @@
 //!
 //! <https://hl7.org/fhir/R4/operations.html>
 
+mod everything;
+
 use fhir_interactions::Operation;
 
 /// Every operation of the server.
 ///
 /// To add one: its folder, with the code and its `definition.json`, and a line here.
 pub fn all() -> Vec<Box<dyn Operation>> {
-    vec![]
+    vec![Box::new(everything::Everything)]
 }
 
 #[cfg(test)]

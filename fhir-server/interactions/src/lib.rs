@@ -31,6 +31,7 @@ mod summary;
 mod update;
 mod vread;
 
+pub use bundle::text::BundleText;
 pub use capabilities::{Mode, Statements};
 pub use conditions::Conditions;
 pub use cx::{ConditionalDelete, Cx, Limits, Settings};

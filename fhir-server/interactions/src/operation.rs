@@ -3,6 +3,8 @@
 //! The OperationDefinition beside the code is the single source: routes, the list in the CapabilityStatement and the
 //! checks of a call all come from it.
 
+mod parameters;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;

@@ -58,7 +58,7 @@ pub struct Version {
     /// The body as JSON text, `resourceType` first; none when the version is a deletion.
     pub body: Option<Bytes>,
     /// The row it is in.
-    pub(crate) handle: i64,
+    pub handle: i64,
 }
 
 /// What is known of a resource.

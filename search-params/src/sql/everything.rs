@@ -80,7 +80,8 @@ pub fn compartment(of: &Compartment, part: &Part, limit: usize) -> Sql {
     by_column(of, &mut sql);
     sql.push(" and r.handle <> ").bind(Bind::Long(of.patient));
     narrow(of, part, limit, &mut sql);
-    sql.push(") union all (select r.* from resource r where r.keys && ").bind(Bind::Longs(of.by_keys.clone()));
+    sql.push(") union all (select r.* from resource r where r.keys && ")
+        .bind(Bind::Longs(of.by_keys.clone()));
     // What the first half has already. A null is no answer to `not`.
     sql.push(" and (");
     by_column(of, &mut sql);

@@ -7,7 +7,7 @@ use fhir_model::Key;
 use fhir_model::date::format_instant;
 
 /// A Bundle that grows.
-pub(crate) struct BundleText {
+pub struct BundleText {
     out: Vec<u8>,
     /// What the list that is being written holds so far.
     list: List,
@@ -24,7 +24,7 @@ enum List {
 
 impl BundleText {
     /// An empty Bundle of a type, with room for so many bytes.
-    pub(crate) fn new(type_name: &str, bytes: usize) -> BundleText {
+    pub fn new(type_name: &str, bytes: usize) -> BundleText {
         let mut out = Vec::with_capacity(bytes + 512);
         out.extend_from_slice(b"{\"resourceType\":\"Bundle\",\"type\":\"");
         out.extend_from_slice(type_name.as_bytes());
@@ -33,12 +33,12 @@ impl BundleText {
     }
 
     /// `total`, before links and entries.
-    pub(crate) fn total(&mut self, total: u64) {
+    pub fn total(&mut self, total: u64) {
         self.push(&format!(",\"total\":{total}"));
     }
 
     /// A link, before the entries.
-    pub(crate) fn link(&mut self, relation: &str, url: &str) {
+    pub fn link(&mut self, relation: &str, url: &str) {
         self.item(List::Links, ",\"link\":[");
         self.push(&format!("{{\"relation\":\"{relation}\",\"url\":"));
         self.string(url);
@@ -46,37 +46,37 @@ impl BundleText {
     }
 
     /// Begins an entry.
-    pub(crate) fn entry(&mut self) {
+    pub fn entry(&mut self) {
         self.item(List::Entries, ",\"entry\":[");
         self.push("{");
         self.fresh = true;
     }
 
     /// Ends an entry.
-    pub(crate) fn end_entry(&mut self) {
+    pub fn end_entry(&mut self) {
         self.push("}");
     }
 
     /// The address of a resource of this server.
-    pub(crate) fn full_url(&mut self, base: &str, key: &Key) {
+    pub fn full_url(&mut self, base: &str, key: &Key) {
         self.member("fullUrl");
         self.string(&format!("{base}/{key}"));
     }
 
     /// JSON text, as it is.
-    pub(crate) fn resource(&mut self, json: &[u8]) {
+    pub fn resource(&mut self, json: &[u8]) {
         self.member("resource");
         self.out.extend_from_slice(json);
     }
 
     /// Why the entry is in a searchset.
-    pub(crate) fn search_mode(&mut self, mode: &str) {
+    pub fn search_mode(&mut self, mode: &str) {
         self.member("search");
         self.push(&format!("{{\"mode\":\"{mode}\"}}"));
     }
 
     /// How the version of a history came.
-    pub(crate) fn request(&mut self, method: &str, url: &str) {
+    pub fn request(&mut self, method: &str, url: &str) {
         self.member("request");
         self.push(&format!("{{\"method\":\"{method}\",\"url\":"));
         self.string(url);
@@ -84,7 +84,7 @@ impl BundleText {
     }
 
     /// What was answered.
-    pub(crate) fn response(
+    pub fn response(
         &mut self,
         status: u16,
         location: Option<&str>,
@@ -112,7 +112,7 @@ impl BundleText {
     }
 
     /// The whole.
-    pub(crate) fn finish(mut self) -> Bytes {
+    pub fn finish(mut self) -> Bytes {
         if self.list != List::None {
             self.push("]");
         }

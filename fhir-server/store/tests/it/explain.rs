@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fhir_model::Key;
 use fhir_model::json::{Doc, Limits};
 use fhir_search::keyer::Keyer;
-use fhir_search::sql::{self, Bind, Sql};
+use fhir_search::sql::{self, Bind, Sql, everything};
 use fhir_store::{Commit, Found, Method, Options, Store, Write};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls};
@@ -63,6 +63,13 @@ async fn common_searches_use_indexes() {
         }
         assert!(!store.search(&all(), &query).await.unwrap().matches.is_empty(), "{search} finds nothing");
     }
+    let patient = Key::new("Patient", "p7");
+    let compartment = everything::Compartment::of_patient(&patient, store.registry(), &keyer);
+    let lines =
+        explain(&client, &everything::compartment(&compartment, &everything::Part::default(), 1000)).await;
+    if lines.iter().any(|line| reads_all(line)) {
+        wrong.push(format!("compartment:\n{}", lines.join("\n")));
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // The check can fail.
     let mut all_rows = Sql::default();
@@ -82,6 +89,7 @@ async fn explain(client: &Client, sql: &Sql) -> Vec<String> {
             Bind::Long(n) => n as &(dyn ToSql + Sync),
             Bind::Longs(n) => n,
             Bind::Int(n) => n,
+            Bind::Ints(n) => n,
             Bind::Text(t) => t,
             Bind::Texts(t) => t,
         })

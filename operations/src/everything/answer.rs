@@ -1,0 +1,57 @@
+//! The searchset.
+
+use std::collections::HashSet;
+
+use fhir_interactions::{BundleText, Call, Cx, Reply};
+use fhir_model::url;
+use fhir_store::Version;
+
+use super::asked::Asked;
+use super::place::Place;
+
+/// What is on one page.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// The patient and what is in the compartment.
+    pub(crate) matches: Vec<Version>,
+    /// What these refer to.
+    pub(crate) included: Vec<Version>,
+    /// Where the next page begins, when there is one.
+    pub(crate) next: Option<Place>,
+    /// True when all matches are here: their number is the total.
+    pub(crate) whole: bool,
+    /// Handles of the members on it, when records of several patients can share them.
+    pub(crate) shown: HashSet<i64>,
+}
+
+/// The page as a Bundle.
+pub(crate) fn answer(cx: &Cx, call: &Call, asked: &Asked, page: Page) -> Reply {
+    let versions = || page.matches.iter().chain(&page.included);
+    let size = versions().map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 200).sum();
+    let mut bundle = BundleText::new("searchset", size);
+    if page.whole {
+        bundle.total(page.matches.len() as u64);
+    }
+    let link = |place: Option<&Place>| {
+        let mut pairs = asked.applied.clone();
+        let sealed = place.map(|p| p.cursor().seal(cx.store.secret(), &asked.identity));
+        pairs.extend(sealed.map(|sealed| ("_cursor".to_owned(), sealed)));
+        let query = url::query(&pairs);
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{}/{}{mark}{query}", call.request.base, call.request.path)
+    };
+    bundle.link("self", &link(asked.after.as_ref()));
+    if let Some(next) = &page.next {
+        bundle.link("next", &link(Some(next)));
+    }
+    for (mode, versions) in [("match", &page.matches), ("include", &page.included)] {
+        for version in versions {
+            bundle.entry();
+            bundle.full_url(&call.request.base, &version.key);
+            bundle.resource(version.body.as_deref().unwrap_or_default());
+            bundle.search_mode(mode);
+            bundle.end_entry();
+        }
+    }
+    Reply::made(bundle.finish())
+}

@@ -1,0 +1,83 @@
+//! Where a page of `$everything` ended: what its page links carry.
+
+use fhir_model::{Error, Key, Result};
+use fhir_search::cursor::{self, Cursor};
+
+/// The end of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// After this member of a compartment: type, date, handle.
+    Member((i32, i64, i64)),
+    /// After this one of what the record refers to; none: before all of it.
+    Reference(Option<Key>),
+    /// With several patients: after a member of this one's compartment, or after the patient alone.
+    Patient {
+        /// The patient's id, and the place in the order of patients: last update and handle.
+        id: String,
+        /// Last update, in microseconds.
+        updated_at: i64,
+        /// Handle.
+        handle: i64,
+        /// The member.
+        member: Option<(i32, i64, i64)>,
+    },
+}
+
+impl Place {
+    /// As a cursor that can be sealed.
+    pub(crate) fn cursor(&self) -> Cursor {
+        use cursor::Place::{Number, Text};
+        let (places, handle) = match self {
+            Place::Member((type_id, date, handle)) => {
+                (vec![Number((*type_id).into()), Number(*date)], *handle)
+            }
+            Place::Reference(key) => (vec![Text(key.as_ref().map(Key::to_string).unwrap_or_default())], 0),
+            Place::Patient { id, updated_at, handle, member } => {
+                let mut places = vec![Text(id.clone()), Number(*updated_at)];
+                if let Some((type_id, date, handle)) = member {
+                    places.extend([Number((*type_id).into()), Number(*date), Number(*handle)]);
+                }
+                (places, *handle)
+            }
+        };
+        Cursor { places, handle, backwards: false }
+    }
+
+    /// From a cursor that was sealed here.
+    pub(crate) fn of(cursor: Cursor) -> Result<Place> {
+        use cursor::Place::{Number, Text};
+        let handle = cursor.handle;
+        let type_id = |n: i64| i32::try_from(n).map_err(Error::internal);
+        Ok(match cursor.places.as_slice() {
+            [Number(number), Number(date)] => Place::Member((type_id(*number)?, *date, handle)),
+            [Text(text)] => Place::Reference(text.split_once('/').map(|(t, id)| Key::new(t, id))),
+            [Text(id), Number(at)] => {
+                Place::Patient { id: id.clone(), updated_at: *at, handle, member: None }
+            }
+            [Text(id), Number(at), Number(number), Number(date), Number(of)] => {
+                let member = Some((type_id(*number)?, *date, *of));
+                Place::Patient { id: id.clone(), updated_at: *at, handle, member }
+            }
+            _ => return Err(Error::invalid("the page link is not one of this operation")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_survive_their_links() {
+        let patient = |member| Place::Patient { id: "a".into(), updated_at: 7, handle: -3, member };
+        for place in [
+            Place::Member((5, i64::MIN, -9)),
+            Place::Reference(None),
+            Place::Reference(Some(Key::new("Organization", "o"))),
+            patient(None),
+            patient(Some((1, 2, 3))),
+        ] {
+            assert_eq!(Place::of(place.cursor()).unwrap(), place);
+        }
+    }
+}
