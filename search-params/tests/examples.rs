@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../../fhir-server/model/tests/examples/mod.rs"]
 mod package;
 
 use std::collections::{BTreeSet, HashMap};

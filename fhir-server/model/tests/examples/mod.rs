@@ -1,21 +1,19 @@
-//! The resources of the package `hl7.fhir.r4.examples`, for tests and benchmarks that want many real ones.
+//! The resources of the package `hl7.fhir.r4.examples`, for tests and benchmarks that want many real ones. The tests of
+//! search and of the store use this file, too.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const PACKAGE: &str = "hl7.fhir.r4.examples-4.0.1.tgz";
 
-/// All resources as (file name, JSON), or nothing when the package is not here. In continuous integration that is a
-/// failure.
+/// All resources as (file name, JSON), in order; nothing when the package is not here, which is a failure in
+/// continuous integration.
 ///
 /// It is looked for below `CARI_FHIR_PACKAGES`, or where `cargo xtask definitions` keeps what it fetches.
 pub(crate) fn examples() -> Vec<(String, Vec<u8>)> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")), PathBuf::from);
-    let kept = target.join("fhir-packages");
-    let folder = std::env::var_os("CARI_FHIR_PACKAGES").map_or(kept, PathBuf::from);
-    let Ok(file) = std::fs::File::open(folder.join(PACKAGE)) else {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "no {PACKAGE} in {}", folder.display());
+    let Some(file) = folders().iter().find_map(|folder| std::fs::File::open(folder.join(PACKAGE)).ok())
+    else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "no {PACKAGE} in {:?}", folders());
         println!("skipped: no FHIR packages");
         return Vec::new();
     };
@@ -32,5 +30,15 @@ pub(crate) fn examples() -> Vec<(String, Vec<u8>)> {
             found.push((name, bytes));
         }
     }
+    found.sort();
     found
+}
+
+fn folders() -> Vec<PathBuf> {
+    if let Some(folder) = std::env::var_os("CARI_FHIR_PACKAGES") {
+        return vec![folder.into()];
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("target"));
+    target.into_iter().chain(above).map(|target| target.join("fhir-packages")).collect()
 }

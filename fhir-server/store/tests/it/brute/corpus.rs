@@ -1,6 +1,6 @@
 //! The R4 examples, in the store and in memory, and the values FHIRPath finds in them.
 
-#[path = "../../../../../search-params/tests/package/mod.rs"]
+#[path = "../../../../model/tests/examples/mod.rs"]
 mod package;
 
 use std::cell::RefCell;
