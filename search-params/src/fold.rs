@@ -12,7 +12,8 @@ pub const WINDOW_BYTES_MAX: usize = 1800;
 /// How much of a window the next one repeats; a `:contains` text may be this long.
 pub const CONTAINS_BYTES_MAX: usize = 400;
 
-/// Lowercase, without accents, white space as single spaces, none at the ends.
+/// Without case and accents, compatibility characters as what they stand for (`ﬁ`, `①`), white space as single spaces,
+/// none at the ends.
 pub fn fold(text: &str) -> Cow<'_, str> {
     let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'\'' | b',');
     if text.bytes().all(plain) {
@@ -31,14 +32,20 @@ pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         text.chars().for_each(|c| push(c.to_ascii_lowercase()));
     } else {
-        let letters = text.nfd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase);
-        // Lowercasing can bring marks of its own (`İ`).
-        letters.filter(|c| !is_combining_mark(*c)).for_each(push);
+        let letters = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(caseless);
+        // Cases can bring marks of their own (`İ`), and marks can stand in the way of what belongs together.
+        letters.nfkd().filter(|c| !is_combining_mark(*c)).for_each(push);
     }
     if out.ends_with(' ') {
         out.pop();
     }
     Cow::Owned(out)
+}
+
+/// Full case folding with what the standard library has: `ß` and `ẞ` are `ss`, `ς` is `σ`.
+fn caseless(c: char) -> impl Iterator<Item = char> {
+    // `ẞ` is a capital already, and only its small form has the capitals `SS`.
+    c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 /// Cuts a folded text into windows that overlap by [`CONTAINS_BYTES_MAX`]; nearly always one.
@@ -71,11 +78,31 @@ mod tests {
             ("o'neil", "o'neil"),
             ("Ọlájídé", "olajide"),
             ("İstanbul", "istanbul"),
+            ("Straße", "strasse"),
+            ("GROẞ", "gross"),
+            ("ΣΊΣΥΦΟΣ σίσυφος", "σισυφοσ σισυφοσ"),
+            ("\u{fb01}n \u{2460} ½", "fin 1 1\u{2044}2"),
+            ("Ｍｕｌｌｅｒ\u{a0}\u{3000}Ⅳ", "muller iv"),
+            ("ſchön", "schon"),
             ("", ""),
         ];
         for (text, folded) in rows {
             assert_eq!(fold(text), folded, "{text}");
             assert_eq!(fold(&fold(text)), folded, "folding twice changes nothing");
+        }
+    }
+
+    #[test]
+    fn every_character_folds_for_good_and_whatever_its_case() {
+        for c in (0..0x3_0000).filter_map(char::from_u32) {
+            let text = c.to_string();
+            let folded = fold(&text).into_owned();
+            assert_eq!(fold(&folded), folded, "{c:?} folded twice");
+            // As a small letter the iota below is a mark, and as a capital it is a letter of its own.
+            if !text.nfkd().any(|c| c == '\u{345}') {
+                assert_eq!(fold(&text.to_uppercase()), folded, "{c:?} as capital");
+            }
+            assert_eq!(fold(&text.to_lowercase()), folded, "{c:?} as small letter");
         }
     }
 

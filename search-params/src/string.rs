@@ -66,3 +66,20 @@ pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, keyer: &
     });
     Condition::Any(each.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_text_has_something_to_find() {
+        for blank in ["", " ", "\t \u{a0}", "\u{301}", " \u{301} \u{3000}"] {
+            for modifier in [Modifier::None, Modifier::Contains] {
+                let refused = parse(blank.to_owned(), &modifier).unwrap_err();
+                assert_eq!(refused.kind.status(), 400, "{blank:?}, {modifier:?}");
+            }
+            assert!(parse(blank.to_owned(), &Modifier::Exact).is_ok(), "{blank:?} as it is written");
+        }
+        assert!(parse(" a ".to_owned(), &Modifier::None).is_ok());
+    }
+}

@@ -176,11 +176,11 @@ pub(super) fn texts(kind: &str, node: Ref<'_>) -> Vec<String> {
     items.filter_map(|item| item.str().map(|t| t.into_owned())).collect()
 }
 
-/// Case, accents and the amount of white space do not matter.
+/// Case, accents, compatibility forms and the amount of white space do not matter.
 pub(super) fn folded(text: &str) -> String {
-    let lower: String =
-        text.chars().flat_map(char::to_lowercase).nfd().filter(|c| !is_combining_mark(*c)).collect();
-    lower.split_whitespace().collect::<Vec<_>>().join(" ")
+    let plain = |text: &str| -> String { text.nfkd().filter(|c| !is_combining_mark(*c)).collect() };
+    let caseless = plain(text).to_lowercase().to_uppercase().to_lowercase().replace('ς', "σ");
+    plain(&caseless).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn string(wanted: &str, modifier: &Modifier, value: &str) -> bool {
