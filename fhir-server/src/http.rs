@@ -17,6 +17,7 @@ mod origin;
 mod page;
 mod request;
 mod request_id;
+mod room;
 mod server;
 
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub struct App {
     pub adapters: Option<axum::Router>,
     gate: Gate,
     ids: RequestIds,
-    memory: body::Memory,
+    room: Arc<room::Room>,
     stopping: AtomicBool,
     unavailable: Seldom,
 }
@@ -63,6 +64,7 @@ impl App {
     pub fn new(cx: Arc<Cx>, limits: Limits, metrics: Arc<Metrics>, names: Names, origins: Origins) -> App {
         App {
             gate: Gate::new(limits.requests_max, limits.queue_max, limits.queue_wait_max),
+            room: Arc::new(room::Room::new(limits.bodies_bytes_max, limits.queue_wait_max)),
             cx,
             limits,
             metrics,
@@ -70,7 +72,6 @@ impl App {
             origins,
             adapters: None,
             ids: RequestIds::new(),
-            memory: body::Memory::default(),
             stopping: AtomicBool::new(false),
             unavailable: Seldom::default(),
         }

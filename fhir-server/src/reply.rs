@@ -5,6 +5,7 @@
 //! **Invariant:** a client gets an error's sentence and code, never its cause.
 
 mod pretty;
+mod unshowable;
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};
@@ -70,6 +71,11 @@ pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Type
         Some(body) => match with_body(body.clone(), shape, types).await {
             Err(error) if error.kind == Kind::NotAcceptable && shape.wrote => {
                 with_body(body, &Shape { format: Format::Json, ..shape.clone() }, types).await?
+            }
+            // A stored Bundle has a version, and is given as it is or not at all.
+            Err(error) if error.kind == Kind::NotAcceptable && reply.version.is_none() => {
+                let shown = unshowable::replaced(&body, types)?.ok_or(error)?;
+                with_body(Bytes::from(shown), shape, types).await?
             }
             answer => answer?,
         },

@@ -192,7 +192,7 @@ pub fn settings(config: &Config) -> Settings {
 pub fn edge(config: &Config) -> http::Limits {
     http::Limits {
         body_bytes_max: config.limits.body_bytes_max,
-        bodies_bytes_max: config.limits.body_bytes_max.saturating_mul(4),
+        bodies_bytes_max: config.limits.bodies_bytes_max,
         url_bytes_max: config.limits.url_bytes_max,
         requests_max: config.concurrency.requests_max,
         queue_max: config.concurrency.queue_max,

@@ -106,6 +106,7 @@ pub struct Storage {
 #[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
 pub struct Limits {
     pub body_bytes_max: usize,
+    pub bodies_bytes_max: usize,
     pub depth_max: usize,
     pub entries_max: usize,
     pub url_bytes_max: usize,
@@ -263,6 +264,7 @@ impl Limits {
         let count_default = size(reader.number("limits.count_default", 1..=10_000));
         Limits {
             body_bytes_max: size(reader.bytes("limits.body_bytes_max", 1 << 10..=4 << 30)),
+            bodies_bytes_max: size(reader.bytes("limits.bodies_bytes_max", 1 << 20..=1 << 40)),
             depth_max: size(reader.number("limits.depth_max", 10..=1000)),
             entries_max: size(reader.number("limits.entries_max", 1..=10_000_000)),
             url_bytes_max: size(reader.bytes("limits.url_bytes_max", 256..=1 << 20)),

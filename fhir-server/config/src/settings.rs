@@ -103,6 +103,12 @@ pub const SETTINGS: &[Setting] = &[
         "How current versions are stored: `jsonb`, readable by SQL, or `packed`, a quarter of the size.",
     ),
     setting("limits.body_bytes_max", "100MiB", "Largest request body."),
+    setting(
+        "limits.bodies_bytes_max",
+        "400MiB",
+        "Bytes of all request bodies in memory together, a quarter of it for those up to 256 KiB; XML counts four times. \
+         A body waits for room as long as a request in the queue, then 503. Trees and rows take a few times as much again.",
+    ),
     setting("limits.depth_max", "100", "Deepest nesting of a resource, 10 to 1000."),
     setting("limits.entries_max", "100000", "Most entries of a batch or transaction."),
     setting("limits.url_bytes_max", "16KiB", "Longest URL with its query."),

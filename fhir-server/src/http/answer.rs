@@ -18,11 +18,15 @@ use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
+use super::media::Sent;
+use super::room::Held;
 use super::{App, REQUEST_ID, body, media, page, request};
 use crate::reply::{self, Answer, Shape};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
+/// How many bytes of JSON a byte of XML counts for: on its way to JSON it is a tree of elements with their names.
+const XML_WEIGHT: usize = 4;
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) -> Answer {
@@ -174,23 +178,24 @@ async fn work(
     seen.interaction = interaction.code();
     seen.type_name = request::type_name(path);
 
-    let (body, _held) = match body.is_end_stream()
-        || matches!(method, Method::Get | Method::Head | Method::Delete)
-    {
+    let no_body = body.is_end_stream() || matches!(method, Method::Get | Method::Head | Method::Delete);
+    let (sent, held) = match no_body {
         true => (None, None),
         false => {
-            let sent = media::sent(head(CONTENT_TYPE)?);
-            let (bytes, held) = body::read(body, &parts.headers, &app.limits, &app.memory).await?;
-            match bytes.is_empty() {
-                true => (None, None),
-                false => (
-                    Some(
-                        request::understood(app, method, &interaction, sent?, bytes, &mut seen.shape).await?,
-                    ),
-                    Some(held),
-                ),
-            }
+            let kind = media::sent(head(CONTENT_TYPE)?);
+            let weight = if kind.as_ref().is_ok_and(|kind| *kind == Sent::Xml) { XML_WEIGHT } else { 1 };
+            let mut held = app.room.place(weight);
+            let bytes = body::read(body, &parts.headers, &app.limits, &mut held).await?;
+            if bytes.is_empty() { (None, None) } else { (Some((kind?, bytes)), Some(held)) }
         }
+    };
+    // Parsing takes memory too: only those inside do it.
+    let place = app.gate.enter().await?;
+    let body = match sent {
+        Some((kind, bytes)) => {
+            Some(request::understood(app, method, &interaction, kind, bytes, &mut seen.shape).await?)
+        }
+        None => None,
     };
     let request = Request {
         method,
@@ -209,17 +214,22 @@ async fn work(
         principal: Principal::Anonymous,
     };
     let base = request.base.clone();
-    let place = app.gate.enter().await?;
     let reads = matches!(method, Method::Get | Method::Head);
-    let reply = if reads { handle(&app.cx, request).await } else { to_its_end(app, request, place).await };
+    let reply =
+        if reads { handle(&app.cx, request).await } else { to_its_end(app, request, (place, held)).await };
     Ok((reply?, base))
 }
 
 /// Writes have a task of their own: when the client goes away in their middle, they are finished all the same.
-async fn to_its_end(app: &Arc<App>, request: Request, place: OwnedSemaphorePermit) -> Result<Reply> {
+/// Till then they keep what they hold.
+async fn to_its_end(
+    app: &Arc<App>,
+    request: Request,
+    holds: (OwnedSemaphorePermit, Option<Held>),
+) -> Result<Reply> {
     let cx = app.cx.clone();
     let task = tokio::spawn(async move {
-        let _place = place;
+        let _holds = holds;
         handle(&cx, request).await
     });
     task.await.unwrap_or_else(|ended| match ended.try_into_panic() {

@@ -1,7 +1,6 @@
 //! Reading a body: bounded in bytes, in time, and in what it may unpack to.
 
-use std::io::Read;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{Cursor, Read};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -14,75 +13,35 @@ use hyper::header::CONTENT_ENCODING;
 use tokio::time::{Instant, timeout};
 
 use super::limits::Limits;
+use super::room::Held;
 
 /// What is longer than this is unpacked, parsed or packed on a thread that may block.
 pub(crate) const HEAVY_BYTES: usize = 256 * 1024;
 
-/// Bytes of bodies in memory, over all requests.
-#[derive(Debug, Default)]
-pub(crate) struct Memory(AtomicUsize);
-
-impl Memory {
-    fn take(&self, bytes: usize, max: usize) -> Result<Held<'_>> {
-        let held = Held { memory: self, bytes };
-        if self.0.fetch_add(bytes, Ordering::Relaxed) + bytes > max {
-            return Err(Error::new(
-                Kind::Unavailable,
-                "too many large bodies are arriving; try again in a moment",
-            ));
-        }
-        Ok(held)
-    }
-}
-
-/// A share of the memory, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Held<'a> {
-    memory: &'a Memory,
-    bytes: usize,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.memory.0.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Reads the whole body and unpacks it.
-pub(crate) async fn read<'m>(
+/// Reads the whole body and unpacks it, as far as there is room for it.
+pub(crate) async fn read(
     body: Incoming,
     headers: &HeaderMap,
     limits: &Limits,
-    memory: &'m Memory,
-) -> Result<(Vec<u8>, Held<'m>)> {
-    let (bytes, held) = collect(body, limits, memory).await?;
-    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok((bytes, held)) };
+    held: &mut Held,
+) -> Result<Vec<u8>> {
+    let bytes = collect(body, limits, held).await?;
+    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(bytes) };
     match encoding.as_bytes().to_ascii_lowercase().as_slice() {
-        b"identity" => Ok((bytes, held)),
-        b"gzip" | b"x-gzip" => {
-            let max = limits.body_bytes_max;
-            let bytes = match bytes.len() > HEAVY_BYTES / 8 {
-                true => tokio::task::spawn_blocking(move || unpack(&bytes, max))
-                    .await
-                    .map_err(Error::internal)??,
-                false => unpack(&bytes, max)?,
-            };
-            drop(held);
-            let held = memory.take(bytes.len(), limits.bodies_bytes_max)?;
-            Ok((bytes, held))
-        }
+        b"identity" => Ok(bytes),
+        b"gzip" | b"x-gzip" => unpack(bytes, limits.body_bytes_max, held).await,
         _ => Err(Error::new(Kind::UnsupportedMediaType, "the only Content-Encoding read here is gzip")
             .at("http.content-encoding")),
     }
 }
 
-async fn collect<'m>(mut body: Incoming, limits: &Limits, memory: &'m Memory) -> Result<(Vec<u8>, Held<'m>)> {
+async fn collect(mut body: Incoming, limits: &Limits, held: &mut Held) -> Result<Vec<u8>> {
     // What the client announces is refused before a byte of it is read.
     let announced = body.size_hint().lower();
     if announced > limits.body_bytes_max as u64 {
         return Err(too_large(limits.body_bytes_max));
     }
-    let mut held = memory.take(announced as usize, limits.bodies_bytes_max)?;
+    held.hold(announced as usize).await?;
     let mut bytes: Vec<u8> = Vec::new();
     let mut began: Option<Instant> = None;
     while let Some(chunk) = next(&mut body, limits, &mut began).await? {
@@ -90,19 +49,15 @@ async fn collect<'m>(mut body: Incoming, limits: &Limits, memory: &'m Memory) ->
         if length > limits.body_bytes_max {
             return Err(too_large(limits.body_bytes_max));
         }
-        if length > held.bytes {
-            // Without an announcement the share grows with what arrives.
-            let more = memory.take(length - held.bytes, limits.bodies_bytes_max)?;
-            held.bytes += more.bytes;
-            std::mem::forget(more);
-        }
+        // Without an announcement the room grows with what arrives.
+        held.hold(length).await?;
         if bytes.is_empty() {
             // Not the announced length at once: announcing is free, memory is not.
             bytes.reserve_exact((announced as usize).min(1024 * 1024).max(chunk.remaining()));
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok((bytes, held))
+    Ok(bytes)
 }
 
 async fn next(body: &mut Incoming, limits: &Limits, began: &mut Option<Instant>) -> Result<Option<Bytes>> {
@@ -133,16 +88,38 @@ async fn next(body: &mut Incoming, limits: &Limits, began: &mut Option<Instant>)
     }
 }
 
-/// Unpacks at most `max` bytes: a small body may unpack to a very large one.
-fn unpack(packed: &[u8], max: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    MultiGzDecoder::new(packed)
-        .take(max as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| Error::invalid("the body is not the gzip that its Content-Encoding says").because(e))?;
-    match bytes.len() > max {
-        true => Err(too_large(max)),
-        false => Ok(bytes),
+/// Unpacks at most `max` bytes, step by step: a small body may unpack to a very large one.
+async fn unpack(packed: Vec<u8>, max: usize, held: &mut Held) -> Result<Vec<u8>> {
+    let length = packed.len();
+    let mut one = Unpacking { decoder: MultiGzDecoder::new(Cursor::new(packed)), bytes: Vec::new() };
+    // Most bodies end within the first step.
+    let mut at_end = if length <= HEAVY_BYTES / 8 { one.step()? } else { false };
+    loop {
+        if one.bytes.len() > max {
+            return Err(too_large(max));
+        }
+        held.hold(length + one.bytes.len()).await?;
+        if at_end {
+            return Ok(one.bytes);
+        }
+        let step = move || one.step().map(|at_end| (one, at_end));
+        (one, at_end) = tokio::task::spawn_blocking(step).await.map_err(Error::internal)??;
+    }
+}
+
+struct Unpacking {
+    decoder: MultiGzDecoder<Cursor<Vec<u8>>>,
+    bytes: Vec<u8>,
+}
+
+impl Unpacking {
+    /// Unpacks some more; true at the end.
+    fn step(&mut self) -> Result<bool> {
+        let bytes =
+            (&mut self.decoder).take(HEAVY_BYTES as u64).read_to_end(&mut self.bytes).map_err(|e| {
+                Error::invalid("the body is not the gzip that its Content-Encoding says").because(e)
+            })?;
+        Ok(bytes < HEAVY_BYTES)
     }
 }
 
@@ -153,8 +130,10 @@ fn too_large(max: usize) -> Error {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::http::room::Room;
 
     fn packed(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -162,25 +141,28 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    #[test]
-    fn unpacking_stops_at_the_limit() {
+    #[tokio::test]
+    async fn unpacking_stops_at_the_limit() {
+        let room = Arc::new(Room::new(1 << 20, Duration::from_millis(1)));
+        let unpack = |packed: &[u8], max| {
+            let (packed, mut held) = (packed.to_vec(), room.place(1));
+            async move { unpack(packed, max, &mut held).await }
+        };
         let text = vec![b'a'; 1000];
-        assert_eq!(unpack(&packed(&text), 1000).unwrap(), text);
-        assert_eq!(unpack(&packed(&text), 999).unwrap_err().kind, Kind::TooLarge);
+        assert_eq!(unpack(&packed(&text), 1000).await.unwrap(), text);
+        assert_eq!(unpack(&packed(&text), 999).await.unwrap_err().kind, Kind::TooLarge);
         let bomb = packed(&vec![0; 10_000_000]);
         assert!(bomb.len() < 20_000);
-        assert_eq!(unpack(&bomb, 100_000).unwrap_err().kind, Kind::TooLarge);
-        assert_eq!(unpack(b"{\"resourceType\":", 1000).unwrap_err().kind, Kind::Invalid);
-        assert_eq!(unpack(&packed(&text)[..20], 1000).unwrap_err().kind, Kind::Invalid);
-    }
-
-    #[test]
-    fn memory_is_shared_and_given_back() {
-        let memory = Memory::default();
-        let held = memory.take(60, 100).unwrap();
-        assert_eq!(memory.take(41, 100).unwrap_err().kind, Kind::Unavailable);
-        let rest = memory.take(40, 100).unwrap();
-        drop((held, rest));
-        assert!(memory.take(100, 100).is_ok());
+        assert_eq!(unpack(&bomb, 100_000).await.unwrap_err().kind, Kind::TooLarge);
+        assert_eq!(unpack(b"{\"resourceType\":", 1000).await.unwrap_err().kind, Kind::Invalid);
+        assert_eq!(unpack(&packed(&text)[..20], 1000).await.unwrap_err().kind, Kind::Invalid);
+        // In many steps, and two parts after each other.
+        let text: Vec<u8> = (0..2_000_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+        let (a, b) = text.split_at(700_000);
+        let both = [packed(a), packed(b)].concat();
+        assert_eq!(unpack(&both, text.len()).await.unwrap(), text);
+        let mut other = room.place(1);
+        other.hold(usize::MAX).await.unwrap();
+        assert_eq!(unpack(&both, text.len()).await.unwrap_err().kind, Kind::Unavailable);
     }
 }

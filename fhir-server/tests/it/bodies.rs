@@ -132,14 +132,67 @@ async fn a_silent_connection_and_an_endless_head_are_ended() {
 }
 
 #[tokio::test]
+async fn bodies_wait_for_room_and_are_told_to_come_back() {
+    // Room for one body of 300 KiB beside those up to 256 KiB.
+    let limits = Limits {
+        bodies_bytes_max: 800 * 1024,
+        queue_wait_max: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let app = TestApp::with(limits, Origins::default()).await;
+    let parameters = format!(
+        r#"{{"resourceType":"Parameters","parameter":[{{"name":"x","valueString":"{}"}}]}}"#,
+        "x".repeat(300 * 1024)
+    );
+    let long = || app.send("PUT", "Basic/b", &basic(310 * 1024));
+    let inside = tokio::spawn(app.send("POST", "$hold", &parameters).send());
+    app.hold.arrived.acquire().await.unwrap().forget();
+    let refused = long().send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    assert_eq!(issue(&json(refused).await.1).0, "transient");
+    let packed = long().header("content-encoding", "gzip").body(gzip(basic(310 * 1024).as_bytes()));
+    assert_eq!(packed.send().await.unwrap().status().as_u16(), 503, "also one that becomes long");
+    let short = app.send("PUT", "Basic/b", &basic(200)).send().await.unwrap();
+    assert_eq!(short.status().as_u16(), 201, "short bodies have room of their own");
+    // Who sent it goes away, but the write goes on, and its body is still there.
+    inside.abort();
+    assert!(inside.await.unwrap_err().is_cancelled());
+    assert_eq!(long().send().await.unwrap().status().as_u16(), 503);
+    app.hold.go_on.notify_waiters();
+    while long().send().await.unwrap().status().as_u16() != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_nothing_but_values_is_refused() {
+    let app = TestApp::start().await;
+    let ones = |count: usize| {
+        format!(
+            r#"{{"resourceType":"Basic","id":"v","_x":[{}{{"id":"1"}}]}}"#,
+            r#"{"id":"1"},"#.repeat(count)
+        )
+    };
+    let taken = app.send("PUT", "Basic/v", &ones(30_000)).send().await.unwrap();
+    assert_eq!(taken.status().as_u16(), 201);
+    // One value in 5.5 bytes: more of them than the length pays for.
+    let (status, outcome) = json(app.send("PUT", "Basic/v", &ones(200_000)).send().await.unwrap()).await;
+    assert_eq!((status, issue(&outcome).0.as_str()), (413, "too-costly"), "{outcome}");
+    let patch = format!("[{}1]", "1,".repeat(200_000));
+    let ask = app.ask("PATCH", "Basic/v").header("content-type", "application/json-patch+json").body(patch);
+    let (status, outcome) = json(ask.send().await.unwrap()).await;
+    assert_eq!((status, issue(&outcome).0.as_str()), (413, "too-costly"), "{outcome}");
+}
+
+#[tokio::test]
 async fn a_write_that_xml_cannot_show_is_done_and_said_in_json() {
     let app = TestApp::with(Limits::default(), Origins::default()).await;
     let body = r#"{"resourceType":"Patient","foo":{"bar":1}}"#;
     let answer =
         app.send("POST", "Patient", body).header("accept", "application/fhir+xml").send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 201);
-    assert!(answer.headers().contains_key("location"));
+    let location = answer.headers()["location"].to_str().unwrap().to_owned();
     assert_eq!(json(answer).await.1["resourceType"], "Patient");
-    let read = app.ask("GET", "Patient").header("accept", "application/fhir+xml").send().await.unwrap();
+    let read = app.client.get(location).header("accept", "application/fhir+xml").send().await.unwrap();
     assert_eq!(read.status().as_u16(), 406, "a read is refused");
 }

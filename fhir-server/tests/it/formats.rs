@@ -131,3 +131,39 @@ async fn a_search_by_form_may_name_its_format() {
     let ask = app.send("POST", "Patient/_search", r#"{"resourceType":"Patient"}"#);
     assert_eq!(ask.send().await.unwrap().status().as_u16(), 415);
 }
+
+#[tokio::test]
+async fn what_xml_cannot_show_takes_its_place_in_a_page_and_no_more() {
+    let app = TestApp::start().await;
+    for (id, more) in [("a", ""), ("b", r#","unknown":{"x":1}"#), ("c", "")] {
+        let body = format!(r#"{{"resourceType":"Patient","id":"{id}","active":true{more}}}"#);
+        assert_eq!(app.send("PUT", &format!("Patient/{id}"), &body).send().await.unwrap().status(), 201);
+    }
+    let ask = |path: &'static str| async {
+        let answer = app.ask("GET", path).header("accept", "application/fhir+xml").send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let count = |text: &str, part: &str| text.matches(part).count();
+    let (status, found) = ask("Patient?_sort=_id&_pretty=true").await;
+    assert_eq!((status, count(&found, "<entry>"), count(&found, "<Patient>")), (200, 3, 2), "{found}");
+    assert_eq!(count(&found, r#"<mode value="match"/>"#), 2, "{found}");
+    assert_eq!(count(&found, r#"<mode value="outcome"/>"#), 1, "{found}");
+    assert_eq!(count(&found, "<total value=\"3\"/>"), 1, "what was found is found");
+    let place = |part: &str| found.find(part).unwrap_or_else(|| panic!("no {part}: {found}"));
+    assert!(place("Patient/a\"/>") < place("<OperationOutcome>"));
+    assert!(place("<OperationOutcome>") < place("Patient/c\"/>"));
+    assert!(found.contains("Patient/b cannot be given as XML"), "{found}");
+
+    let (status, history) = ask("Patient/_history").await;
+    assert_eq!((status, count(&history, "<entry>"), count(&history, "<Patient>")), (200, 3, 2), "{history}");
+    assert_eq!((count(&history, "<request>"), count(&history, "<response>")), (3, 3), "{history}");
+    assert_eq!(count(&history, "<outcome><OperationOutcome>"), 1, "{history}");
+
+    // Alone it is refused, as is a page that somebody stored.
+    assert_eq!(ask("Patient/b").await.0, 406);
+    let stored = r#"{"resourceType":"Bundle","id":"p","type":"searchset","entry":[{"resource":
+        {"resourceType":"Patient","id":"b","unknown":{"x":1}}}]}"#;
+    assert_eq!(app.send("PUT", "Bundle/p", stored).send().await.unwrap().status().as_u16(), 201);
+    assert_eq!(ask("Bundle/p").await.0, 406);
+    assert_eq!(ask("Bundle?_id=p").await.0, 200);
+}

@@ -1,0 +1,148 @@
+//! How many bytes of bodies are in memory at once, over all requests. Who finds no room waits for a moment, then is told
+//! to come back.
+//!
+//! Long bodies and short ones have room of their own: a few uploads that last minutes must not keep everybody else from
+//! writing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fhir_model::{Error, Kind, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::body::HEAVY_BYTES;
+
+/// Bytes are counted by this many: semaphores count to 2^32 at once.
+const UNIT: usize = 1024;
+
+/// Room for the bodies of all requests.
+#[derive(Debug)]
+pub(crate) struct Room {
+    light: Shelf,
+    heavy: Shelf,
+    wait_max: Duration,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    free: Arc<Semaphore>,
+    units: usize,
+}
+
+impl Shelf {
+    fn new(bytes: usize) -> Shelf {
+        let units = bytes.div_ceil(UNIT).clamp(1, u32::MAX as usize);
+        Shelf { free: Arc::new(Semaphore::new(units)), units }
+    }
+}
+
+impl Room {
+    /// Room for so many bytes; whoever finds none waits for `wait_max`.
+    pub(crate) fn new(bytes_max: usize, wait_max: Duration) -> Room {
+        let light = bytes_max / 4;
+        Room { light: Shelf::new(light), heavy: Shelf::new(bytes_max - light), wait_max }
+    }
+
+    /// A place for one body, empty yet. Each of its bytes counts `weight` times.
+    pub(crate) fn place(self: &Arc<Room>, weight: usize) -> Held {
+        Held { room: self.clone(), weight, is_heavy: false, units: 0, permit: None }
+    }
+}
+
+/// Room that one body has, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    room: Arc<Room>,
+    weight: usize,
+    is_heavy: bool,
+    units: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    /// Sees that there is room for a body of so many bytes in all.
+    pub(crate) async fn hold(&mut self, bytes: usize) -> Result<()> {
+        let bytes = bytes.saturating_mul(self.weight);
+        let becomes_heavy = bytes > HEAVY_BYTES && !self.is_heavy;
+        let is_heavy = becomes_heavy || self.is_heavy;
+        let shelf = if is_heavy { &self.room.heavy } else { &self.room.light };
+        // A body that is allowed finds room when it is alone.
+        let units = bytes.div_ceil(UNIT).min(shelf.units);
+        let had = if becomes_heavy { 0 } else { self.units };
+        if units <= had {
+            return Ok(());
+        }
+        let wanted = u32::try_from(units - had).map_err(Error::internal)?;
+        let more = shelf.free.clone().acquire_many_owned(wanted);
+        let Ok(Ok(more)) = tokio::time::timeout(self.room.wait_max, more).await else {
+            let text = "too many large bodies are arriving; try again in a moment";
+            return Err(Error::new(Kind::Unavailable, text));
+        };
+        match self.permit.as_mut().filter(|_| !becomes_heavy) {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        (self.units, self.is_heavy) = (units, is_heavy);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three heavy bodies of 512 KiB and two light ones of 256 KiB.
+    const BYTES_MAX: usize = 4 * 512 * 1024;
+
+    async fn held(room: &Arc<Room>, bytes: usize) -> Result<Held> {
+        let mut held = room.place(1);
+        held.hold(bytes).await.map(|()| held)
+    }
+
+    #[tokio::test]
+    async fn room_is_shared_and_given_back() {
+        let room = Arc::new(Room::new(BYTES_MAX, Duration::from_millis(1)));
+        let full = [held(&room, 512 * 1024).await.unwrap(), held(&room, 1024 * 1024).await.unwrap()];
+        let refused = held(&room, HEAVY_BYTES + 1).await.unwrap_err();
+        assert_eq!((refused.kind, refused.kind.status()), (Kind::Unavailable, 503));
+        let light = [held(&room, HEAVY_BYTES).await.unwrap(), held(&room, HEAVY_BYTES).await.unwrap()];
+        assert!(held(&room, 1).await.is_err());
+        drop((full, light));
+        assert!(held(&room, 3 * 512 * 1024).await.is_ok());
+        assert!(held(&room, 1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_what_others_give_back() {
+        let room = Arc::new(Room::new(BYTES_MAX, Duration::from_secs(60)));
+        let first = held(&room, 1024 * 1024).await.unwrap();
+        let second = held(&room, 1024 * 1024);
+        tokio::pin!(second);
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        second.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_body_that_grows_changes_its_shelf() {
+        let room = Arc::new(Room::new(BYTES_MAX, Duration::from_millis(1)));
+        let mut growing = held(&room, HEAVY_BYTES).await.unwrap();
+        let _light = held(&room, HEAVY_BYTES).await.unwrap();
+        assert!(held(&room, 1).await.is_err());
+        growing.hold(HEAVY_BYTES + 1).await.unwrap();
+        assert!(held(&room, HEAVY_BYTES).await.is_ok(), "what it had among the light ones is given back");
+        growing.hold(3 * 512 * 1024).await.unwrap();
+        assert!(held(&room, HEAVY_BYTES + 1).await.is_err());
+        growing.hold(10).await.unwrap();
+        // Alone, every body finds room: how long one may be is another limit.
+        growing.hold(usize::MAX).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn some_bytes_weigh_more_than_others() {
+        let room = Arc::new(Room::new(BYTES_MAX, Duration::from_millis(1)));
+        let mut xml = room.place(4);
+        xml.hold(3 * 512 * 1024 / 4).await.unwrap();
+        assert!(held(&room, HEAVY_BYTES + 1).await.is_err());
+    }
+}
