@@ -256,7 +256,7 @@ impl Parser<'_> {
             span.1 = self.at as u32;
         }
         if self.nodes.len() >= self.values_max {
-            let text = "made of more values than a text of its length may hold";
+            let text = "made of more values than its length allows";
             return beyond(crate::Kind::TooCostly, start, text);
         }
         let next = self.nodes.len() as u32 + 1;
