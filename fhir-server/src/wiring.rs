@@ -171,6 +171,7 @@ fn limits(config: &Config) -> Limits {
         entries_max: config.limits.entries_max,
         count_default: config.limits.count_default,
         count_max: config.limits.count_max,
+        url_bytes_max: config.limits.url_bytes_max,
         ..Limits::default()
     }
 }

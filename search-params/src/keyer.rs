@@ -52,6 +52,8 @@ pub enum Form {
     Present = 13,
     /// The identifier of a logical reference: system, whatever its value.
     IdentifierSystem = 14,
+    /// What a parameter is sorted by, where the body is not JSONB: the key of its least and greatest text.
+    Sorted = 15,
 }
 
 impl Keyer {

@@ -49,11 +49,32 @@ impl Test {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         match self {
             Test::Child(name, text) => format!("@.{name} == {}", quoted(text)),
+            // As `names` has it.
             Test::Resolves(type_name) => {
                 format!("@.reference like_regex {}", quoted(&format!("(^|/){type_name}/")))
             }
             Test::HasExtension(url) => format!("@.extension.url == {}", quoted(url)),
         }
+    }
+}
+
+/// True for the text of a reference to this type: `Patient/1`, `http://them/fhir/Patient/1`.
+pub(crate) fn names(reference: &str, type_name: &str) -> bool {
+    let mut parts = reference.split('/');
+    // The last part is nothing but an id.
+    parts.next_back();
+    parts.any(|part| part == type_name)
+}
+
+/// The members that lead from a value of this type to the text it is sorted by.
+pub(crate) fn text_members(type_name: &str) -> &'static [&'static str] {
+    match type_name {
+        "CodeableConcept" => &["coding", "code"],
+        "Coding" => &["code"],
+        "Identifier" | "ContactPoint" => &["value"],
+        "Reference" => &["reference"],
+        "Resource" => &["id"],
+        _ => &[],
     }
 }
 
@@ -175,15 +196,9 @@ impl Trie {
     fn collect(&self, node: usize, path: &str, leaf: usize, found: &mut Vec<String>) {
         let Some(node) = self.nodes.get(node) else { return };
         if node.leaves.contains(&leaf) {
-            let text = match &*node.type_name {
-                "CodeableConcept" => ".coding.code",
-                "Coding" => ".code",
-                "Identifier" | "ContactPoint" => ".value",
-                "Reference" => ".reference",
-                "Resource" => ".id",
-                _ => "[*]",
-            };
-            found.push(format!("{path}{text}"));
+            let members = text_members(&node.type_name);
+            let text: String = members.iter().map(|name| format!(".{name}")).collect();
+            found.push(if text.is_empty() { format!("{path}[*]") } else { format!("{path}{text}") });
         }
         for (key, next, first) in &node.children {
             let first = if *first { "[0]" } else { "" };

@@ -2,6 +2,7 @@
 
 mod compile;
 mod extract;
+mod texts;
 
 use std::collections::HashMap;
 use std::sync::Arc;

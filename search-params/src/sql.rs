@@ -6,6 +6,7 @@ mod residual;
 mod sort;
 
 pub use plan::{Plan, Step, count, include, matching, page};
+pub use sort::sorted_part;
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, PartialEq)]

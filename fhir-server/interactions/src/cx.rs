@@ -46,6 +46,8 @@ pub struct Limits {
     pub count_max: usize,
     /// Values of one search parameter, separated by commas.
     pub values_max: usize,
+    /// Longest URL: what would not fit is not given as a link.
+    pub url_bytes_max: usize,
     /// Resources that one conditional delete may delete.
     pub deletes_max: usize,
     /// How often a write decides anew when what it read was changed meanwhile.
@@ -61,6 +63,7 @@ impl Default for Limits {
             count_default: 20,
             count_max: 1000,
             values_max: 1000,
+            url_bytes_max: 16 * 1024,
             deletes_max: 1000,
             attempts_max: 8,
         }

@@ -6,7 +6,7 @@ use fhir_model::error::operation_outcome;
 use fhir_model::{Error, Result, url};
 use fhir_search::Query;
 use fhir_search::cursor::Cursor;
-use fhir_store::Version;
+use fhir_store::{Page, Version};
 
 use crate::ask::Ask;
 use crate::bundle::text::BundleText;
@@ -74,8 +74,33 @@ impl Links {
 
     fn page(&self, ask: &Ask<'_>, cursor: &Cursor) -> String {
         let separator = if self.own.contains('?') { '&' } else { '?' };
-        let sealed = cursor.seal(ask.cx.store.secret(), &self.identity);
-        format!("{}{separator}_cursor={sealed}", self.own)
+        format!("{}{separator}_cursor={}", self.own, self.seal(ask, cursor))
+    }
+
+    fn seal(&self, ask: &Ask<'_>, cursor: &Cursor) -> String {
+        cursor.seal(ask.cx.store.secret(), &self.identity)
+    }
+
+    /// The links to other pages. Nothing of a search is kept here, so that all of it is in each link; where that would
+    /// be longer than a URL may be, a warning says how to go on.
+    fn to_pages(&self, ask: &Ask<'_>, page: &mut Page, bundle: &mut BundleText) {
+        let max = ask.cx.limits.url_bytes_max;
+        if self.own.len() <= max {
+            bundle.link("first", &self.own);
+        }
+        for (relation, cursor) in [("next", &page.next), ("previous", &page.previous)] {
+            let Some(cursor) = cursor else { continue };
+            let url = self.page(ask, cursor);
+            if url.len() <= max {
+                bundle.link(relation, &url);
+            } else {
+                page.warnings.push(format!(
+                    "there is no link to the {relation} page, as it would be longer than the {max} bytes a URL may \
+                     have here: POST the same parameters to `_search` again, and with them _cursor={}",
+                    self.seal(ask, cursor)
+                ));
+            }
+        }
     }
 }
 
@@ -102,12 +127,7 @@ pub(crate) async fn answer(ask: &Ask<'_>, query: &Query, links: &Links) -> Resul
     };
     bundle.link("self", &own);
     if query.count > 0 {
-        bundle.link("first", &links.own);
-        for (relation, cursor) in [("next", &page.next), ("previous", &page.previous)] {
-            if let Some(cursor) = cursor {
-                bundle.link(relation, &links.page(ask, cursor));
-            }
-        }
+        links.to_pages(ask, &mut page, &mut bundle);
     }
     for (mode, versions) in [("match", &page.matches), ("include", &page.included)] {
         for version in versions {

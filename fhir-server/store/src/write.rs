@@ -151,16 +151,10 @@ impl Store {
 
     fn prepare<'w>(&self, write: &'w Write) -> Result<Ready<'w>> {
         let number = self.type_number(&write.key.type_name)?;
-        let bases = &self.options.bases;
-        let rows = match &write.doc {
-            Some(doc) => self.registry.extract(&self.keyer, &write.key.type_name, doc.root(), bases)?,
-            None => Rows::default(),
-        };
         let (old_rows, old_packed) = match &write.before {
-            Found::Current(Version { body: Some(body), .. }) => {
+            Found::Current(Version { body: Some(body), packed, .. }) => {
                 let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
-                let rows = self.registry.extract(&self.keyer, &write.key.type_name, doc.root(), bases)?;
-                (rows, Some(codec::pack(body)?))
+                (self.rows(&write.key, &doc, *packed)?, Some(codec::pack(body)?))
             }
             _ => (Rows::default(), None),
         };
@@ -170,6 +164,10 @@ impl Store {
                 Some(codec::pack(doc.text().as_bytes())?)
             }
             _ => None,
+        };
+        let rows = match &write.doc {
+            Some(doc) => self.rows(&write.key, doc, packed.is_some())?,
+            None => Rows::default(),
         };
         let has_json = !self.options.packed && shape != AsJsonb::Impossible;
         // A server-given id names its handle, but only when the server gives it: a client that brings such an id
@@ -191,6 +189,16 @@ impl Store {
             packed,
             has_json,
         })
+    }
+
+    /// The index rows of a body, as it is stored.
+    fn rows(&self, key: &Key, doc: &Doc, packed: bool) -> Result<Rows> {
+        let bases = &self.options.bases;
+        let mut rows = self.registry.extract(&self.keyer, &key.type_name, doc.root(), bases)?;
+        if packed {
+            self.registry.add_sorted(&self.keyer, &key.type_name, doc.root(), &mut rows)?;
+        }
+        Ok(rows)
     }
 }
 

@@ -11,6 +11,16 @@ use crate::query::{Query, Sort, Subject};
 use crate::registry::{Param, Role};
 use crate::rows::CONTINUED;
 
+/// Texts are sorted by this much of their beginning, in code points, so that a page link, which holds the texts a page
+/// ends with, stays a link. Those that begin alike are in the order of their rows, as equal ones are.
+const TEXT_CHARS_MAX: usize = 256;
+
+/// What a text is sorted by.
+pub fn sorted_part(text: &str) -> &str {
+    let end = text.char_indices().nth(TEXT_CHARS_MAX).map(|(at, _)| at);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
 /// One key of the order.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
@@ -31,8 +41,8 @@ pub(super) enum By {
     Ordered(Vec<i64>),
     /// The least or greatest text entry under these keys.
     Strings(Vec<i64>),
-    /// The least or greatest text at these paths of the body.
-    Body(Vec<String>),
+    /// The least or greatest text at these paths of the body; that of a packed one is a text entry under the key.
+    Body(Vec<String>, i64),
     /// Whether this equality key is there.
     Truth(i64),
 }
@@ -71,7 +81,7 @@ fn by_param(param: &Param, keyer: &Keyer) -> By {
             By::Ordered(under(Form::Ordered))
         }
         ParameterKind::String => By::Strings(under(Form::Folded)),
-        _ => By::Body(param.json_paths()),
+        _ => By::Body(param.json_paths(), param.text_key(keyer)),
     }
 }
 
@@ -92,7 +102,12 @@ impl Key {
                 .bind(Bind::Longs(vec![*key]))
                 .push(" then 1::int8 else 0::int8 end"),
             By::Ordered(_) => sql.push(&format!("coalesce(x{i}.v, ")).bind(Bind::Long(i64::MIN)).push(")"),
-            By::Strings(_) | By::Body(_) => sql.push(&format!("coalesce(x{i}.v, '') collate \"C\"")),
+            By::Strings(_) => {
+                sql.push(&format!("left(coalesce(x{i}.v, ''), {TEXT_CHARS_MAX}) collate \"C\""))
+            }
+            By::Body(..) => {
+                sql.push(&format!("left(coalesce(y{i}.v, x{i}.v, ''), {TEXT_CHARS_MAX}) collate \"C\""))
+            }
         };
     }
 
@@ -101,19 +116,9 @@ impl Key {
         let edge = if self.descending { "max" } else { "min" };
         match &self.by {
             By::Date | By::Updated | By::Id | By::Truth(_) => {}
-            By::Ordered(keys) => {
-                sql.push(&format!(" left join (select e.handle, {edge}(e.value) as v from ordered_entry e"));
-                sql.push(" where e.key = any(").bind(Bind::Longs(keys.clone()));
-                sql.push(&format!(") and e.handle in (select m.handle from m) group by e.handle) x{i} on x{i}.handle = r.handle"));
-            }
-            By::Strings(keys) => {
-                sql.push(&format!(" left join (select e.handle, {edge}(e.value) as v from string_entry e"));
-                sql.push(" where e.key = any(").bind(Bind::Longs(keys.clone()));
-                // A long text is sorted by its beginning, not by its later windows.
-                sql.push(") and (e.rank & ").bind(Bind::Int(CONTINUED.into())).push(") = 0");
-                sql.push(&format!(" and e.handle in (select m.handle from m) group by e.handle) x{i} on x{i}.handle = r.handle"));
-            }
-            By::Body(paths) => {
+            By::Ordered(keys) => push_entries(&format!("x{i}"), "ordered_entry", edge, keys, sql),
+            By::Strings(keys) => push_entries(&format!("x{i}"), "string_entry", edge, keys, sql),
+            By::Body(paths, key) => {
                 sql.push(&format!(
                     " left join lateral (select {edge}((j.v #>> '{{}}') collate \"C\") as v from ("
                 ));
@@ -123,9 +128,22 @@ impl Key {
                     sql.push(")::jsonpath) as v");
                 }
                 sql.push(&format!(") j) x{i} on true"));
+                push_entries(&format!("y{i}"), "string_entry", edge, std::slice::from_ref(key), sql);
             }
         }
     }
+}
+
+/// Joins the least or greatest entry of each match.
+fn push_entries(name: &str, table: &str, edge: &str, keys: &[i64], sql: &mut Sql) {
+    sql.push(&format!(" left join (select e.handle, {edge}(e.value) as v from {table} e where e.key = any("));
+    sql.bind(Bind::Longs(keys.to_vec())).push(")");
+    if table == "string_entry" {
+        // A long text is sorted by its beginning, not by its later windows.
+        sql.push(" and (e.rank & ").bind(Bind::Int(CONTINUED.into())).push(") = 0");
+    }
+    sql.push(" and e.handle in (select m.handle from m) group by e.handle) ");
+    sql.push(&format!("{name} on {name}.handle = r.handle"));
 }
 
 /// True when the whole order runs along one index of (something, column, handle).

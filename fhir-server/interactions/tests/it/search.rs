@@ -149,3 +149,48 @@ async fn compartments_are_paged() {
     assert_eq!(ids(&first), "p q r");
     assert_eq!(app.found(link(&first, "next").unwrap()).await, "x");
 }
+
+#[tokio::test]
+async fn pages_of_a_search_that_no_url_can_hold_are_reached_by_post() {
+    let app = some().await;
+    let post = async |form: String| {
+        let found = app.run(request("POST Patient/_search", Some(Body::Form(form)))).await;
+        assert_eq!(found.status, 200, "{}", found.body);
+        found.body
+    };
+    let search = |bytes: usize| {
+        let form = "_sort=_id&_count=2&_id=a,b,c,d,e,";
+        format!("{form}{}", "x".repeat(bytes - form.len()))
+    };
+    let cursor = |bundle: &serde_json::Value, relation: &str| {
+        let outcome = bundle["entry"].as_array()?.iter().find(|e| e["search"]["mode"] == "outcome")?;
+        let issues = outcome["resource"]["issue"].as_array()?.iter();
+        let mut texts = issues.filter_map(|issue| issue["details"]["text"].as_str());
+        let text = texts.find(|text| text.contains(&format!("the {relation} page")))?;
+        Some(text.rsplit_once("_cursor=")?.1.to_owned())
+    };
+
+    let long = search(40_000);
+    let first = post(long.clone()).await;
+    assert_eq!(ids(&first), "a b");
+    assert_eq!((link(&first, "first"), link(&first, "next")), (None, None));
+    let second = post(format!("{long}&_cursor={}", cursor(&first, "next").unwrap())).await;
+    assert_eq!(ids(&second), "c d");
+    assert_eq!((link(&second, "next"), link(&second, "previous")), (None, None));
+    let third = post(format!("_cursor={}&{long}", cursor(&second, "next").unwrap())).await;
+    assert_eq!((ids(&third).as_str(), cursor(&third, "next")), ("e", None));
+    let back = post(format!("{long}&_cursor={}", cursor(&second, "previous").unwrap())).await;
+    assert_eq!(ids(&back), "a b");
+
+    // It depends on the link: one that just fits is one, and leads there.
+    let short = post(search(4_000)).await;
+    let next = link(&short, "next").unwrap();
+    assert_eq!(app.found(next).await, "c d");
+    let spare = app.cx.limits.url_bytes_max - link(&short, "next").unwrap().len() - BASE.len() - 1;
+    for (bytes, fits) in [(4_000 + spare, true), (4_000 + spare + 1, false)] {
+        let found = post(search(bytes)).await;
+        assert_eq!(link(&found, "next").is_some(), fits, "{bytes}");
+        assert_eq!(cursor(&found, "next").is_none(), fits, "{bytes}");
+        assert!(link(&found, "first").is_some(), "{bytes}");
+    }
+}

@@ -9,6 +9,7 @@ macro_rules! scenarios {
             search pages_partition_the_result_in_both_directions,
             search includes_follow_references_both_ways,
             search sorting_goes_by_the_values_of_the_parameter,
+            search long_texts_are_sorted_by_their_beginning,
             search references_elsewhere_and_by_identifier,
             write what_is_written_is_read,
             write numbers_keep_their_text,
@@ -40,6 +41,15 @@ mod write;
 mod plain {
     async fn fresh() -> std::sync::Arc<fhir_store::Store> {
         fhir_store::testing::fresh().await.unwrap()
+    }
+
+    scenarios!(fresh);
+}
+
+mod packed {
+    async fn fresh() -> std::sync::Arc<fhir_store::Store> {
+        let options = fhir_store::Options { packed: true, connections_max: 4, ..Default::default() };
+        fhir_store::testing::fresh_with(options).await.unwrap()
     }
 
     scenarios!(fresh);

@@ -18,7 +18,7 @@ pub(super) enum Value {
 }
 
 /// Long texts are sorted by their beginning.
-const TEXT_BYTES_MAX: usize = 1000;
+const TEXT_CHARS_MAX: usize = 256;
 
 /// The sort values of all resources of a type, by their order in the corpus.
 pub(super) fn values(sort: &Sort, type_name: &str, corpus: &Corpus) -> Vec<Value> {
@@ -51,7 +51,8 @@ fn of_value(value: &One, kind: ParameterKind) -> Vec<Value> {
         One::Truth(truth) => return vec![Value::Text(truth.to_string())],
         One::Node(node, type_name) => (*node, &**type_name),
     };
-    let all = |texts: Vec<String>| texts.into_iter().map(Value::Text).collect();
+    let cut = |text: String| Value::Text(text.chars().take(TEXT_CHARS_MAX).collect());
+    let all = |texts: Vec<String>| texts.into_iter().map(cut).collect();
     match kind {
         ParameterKind::Date => when::span(type_name, node).map(|s| Value::Micros(s.0)).into_iter().collect(),
         ParameterKind::Number => {
@@ -60,10 +61,7 @@ fn of_value(value: &One, kind: ParameterKind) -> Vec<Value> {
         ParameterKind::Quantity => {
             quantities(type_name, node).iter().map(|q| Value::Number(q.value)).collect()
         }
-        ParameterKind::String => {
-            let cut = |text: String| text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap().to_owned();
-            all(texts(type_name, node).iter().map(|text| cut(folded(text))).collect())
-        }
+        ParameterKind::String => all(texts(type_name, node).iter().map(|text| folded(text)).collect()),
         ParameterKind::Token => {
             all(tokens(type_name, node).into_iter().filter_map(|(_, code)| code).collect())
         }
