@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** decides alone, without reading or writing, so that single interactions and transactions decide alike.
 
-use fhir_model::json::{Doc, Edits, Ref};
+use fhir_model::json::{Doc, Edits, Limits, Ref};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Claim, Found, Method, Write};
 
@@ -109,7 +109,7 @@ fn patched(cx: &Cx, key: &Key, before: &Found, patch: &Patch) -> Result<String> 
     match patch {
         Patch::Json(patch) => json_patch(text, patch),
         Patch::FhirPath(parameters) => {
-            let current = Doc::parse(text, cx.limits.json)?;
+            let current = Doc::parse(text, Limits::NONE)?;
             fhirpath_patch(&current, parameters, &*cx.definitions)
         }
     }

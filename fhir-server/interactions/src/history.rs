@@ -71,7 +71,7 @@ fn entry(ask: &Ask<'_>, bundle: &mut BundleText, version: &Version, subset: Opti
         (None, _) => {}
         (Some(body), None) => bundle.resource(body),
         (Some(body), Some(subset)) => {
-            bundle.resource(&subset.apply(body, &ask.cx.definitions, ask.cx.limits.json)?);
+            bundle.resource(&subset.apply(body, &ask.cx.definitions)?);
         }
     }
     let url = match version.method {

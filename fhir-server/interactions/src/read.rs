@@ -25,7 +25,7 @@ pub(crate) fn give(ask: &Ask<'_>, mut reply: Reply) -> Result<Reply> {
         return Ok(Reply { status: 304, body: None, ..reply });
     }
     if let (Some(subset), Some(body)) = (subset, &reply.body) {
-        reply.body = Some(subset.apply(body, &ask.cx.definitions, ask.cx.limits.json)?);
+        reply.body = Some(subset.apply(body, &ask.cx.definitions)?);
     }
     Ok(reply)
 }

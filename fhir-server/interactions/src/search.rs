@@ -153,7 +153,7 @@ fn entry(
     bundle.full_url(&ask.request.base, &version.key);
     match subset {
         None => bundle.resource(body),
-        Some(subset) => bundle.resource(&subset.apply(body, &ask.cx.definitions, ask.cx.limits.json)?),
+        Some(subset) => bundle.resource(&subset.apply(body, &ask.cx.definitions)?),
     }
     bundle.search_mode(mode);
     bundle.end_entry();

@@ -106,8 +106,8 @@ impl Subset {
     }
 
     /// The part of a body.
-    pub(crate) fn apply(&self, body: &Bytes, types: &Definitions, limits: Limits) -> Result<Bytes> {
-        let doc = Doc::parse(body.to_vec(), limits).map_err(Error::internal)?;
+    pub(crate) fn apply(&self, body: &Bytes, types: &Definitions) -> Result<Bytes> {
+        let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
         let root = doc.root();
         let type_name = root.get_str("resourceType").unwrap_or_default();
         let mut edits = Edits::default();

@@ -12,7 +12,7 @@ const PATIENT: &str = r#"{"resourceType":"Patient","id":"1","meta":{"versionId":
 const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"1","status":"final","code":{"text":"c"},"note":[{"text":"n"}],"component":[{"id":"x","code":{"text":"c"},"valueString":"v","interpretation":[{"text":"i"}]}]}"#;
 
 fn keys(body: &str, subset: &Subset) -> Vec<String> {
-    let found = subset.apply(&Bytes::from(body.to_owned()), definitions(), Limits::default()).unwrap();
+    let found = subset.apply(&Bytes::from(body.to_owned()), definitions()).unwrap();
     let doc = Doc::parse(found.to_vec(), Limits::default()).unwrap();
     let tags = doc.root().get("meta").and_then(|m| m.get("tag")).unwrap();
     assert_eq!(tags.children().last().unwrap().get_str("code").unwrap(), "SUBSETTED");
@@ -41,7 +41,7 @@ fn subsets_keep_what_they_should() {
 
 #[test]
 fn summaries_reach_into_backbone_elements() {
-    let found = Subset::Summary.apply(&Bytes::from(OBSERVATION), definitions(), Limits::default()).unwrap();
+    let found = Subset::Summary.apply(&Bytes::from(OBSERVATION), definitions()).unwrap();
     let found: serde_json::Value = serde_json::from_slice(&found).unwrap();
     let wanted = serde_json::json!([{"id": "x", "code": {"text": "c"}, "valueString": "v"}]);
     assert_eq!(found["component"], wanted);
@@ -59,4 +59,12 @@ fn parameters_of_a_read() {
     for bad in ["_summary=count", "_summary=x", "_summary=text&_elements=a"] {
         assert_eq!(Subset::of_pairs(&pairs(bad)).unwrap_err().kind.status(), 400, "{bad}");
     }
+}
+
+#[test]
+fn what_is_stored_is_read_whatever_the_limits_are_now() {
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let body = format!(r#"{{"resourceType":"Patient","id":"1","active":true,"extension":{deep}}}"#);
+    let found = Subset::Summary.apply(&Bytes::from(body), definitions()).unwrap();
+    assert!(std::str::from_utf8(&found).unwrap().contains(r#""active":true"#));
 }
