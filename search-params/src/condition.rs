@@ -1,6 +1,6 @@
 //! Conditions on resources: what a query means, before it is SQL.
 
-use crate::number::Place;
+use crate::query::TextAsk;
 
 /// A condition on one resource of a known type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub enum Condition {
     Patient(Vec<i64>),
     /// The resource has one of these ids: their possible handles, and the ids themselves.
     Ids(Vec<i64>, Vec<String>),
+    /// The row is one of these.
+    Handles(Vec<i64>),
+    /// The resource has these words. To be resolved: the index of words is none of the database's.
+    Words(TextAsk),
     /// The parameter with this bit has a value.
     Present(u8),
     /// The primary date passes.
@@ -29,17 +33,8 @@ pub enum Condition {
     Updated(DateTest),
     /// There is a date entry under the key that passes.
     DateEntry(i64, DateTest),
-    /// There is a number entry under the key from one place to another, both inclusive.
+    /// There is a number entry under the key within the bounds, with this unit where one is given.
     NumberEntry {
-        /// Key of the index.
-        key: i64,
-        /// Least place.
-        from: Place,
-        /// Greatest place.
-        to: Place,
-    },
-    /// There is a quantity entry under the key within the bounds, with this unit where one is given.
-    QuantityEntry {
         /// Key of the index.
         key: i64,
         /// Least sortable value.
@@ -78,10 +73,27 @@ impl DateTest {
     }
 }
 
+impl Default for Condition {
+    /// Always true.
+    fn default() -> Condition {
+        Condition::All(Vec::new())
+    }
+}
+
 impl Condition {
     /// A condition nothing meets.
     pub fn never() -> Condition {
         Condition::Any(Vec::new())
+    }
+
+    /// True when there is something that only the store can resolve, before it is SQL.
+    pub fn is_pending(&self) -> bool {
+        match self {
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().any(Condition::is_pending),
+            Condition::Not(inner) => inner.is_pending(),
+            Condition::Words(_) => true,
+            _ => false,
+        }
     }
 
     /// The same condition with nested lists flattened and equality keys of one `Any` gathered.

@@ -2,7 +2,7 @@
 
 use crate::condition::Condition;
 use crate::keyer::{Form, Keyer};
-use crate::query::{Filter, Modifier, Query, Subject, Term};
+use crate::query::{Filter, Modifier, Query, Subject, Term, TextAsk};
 use crate::registry::{Param, Registry, Role};
 use crate::{date, number, quantity, reference, string, token, uri};
 
@@ -18,6 +18,10 @@ fn of(filter: &Filter, query: &Query, registry: &Registry, keyer: &Keyer) -> Con
         Subject::Id => ids(filter, registry.number(&query.type_name).unwrap_or(0), keyer),
         Subject::LastUpdated => any(&|term| match term {
             Term::Date(term) => date::updated(term),
+            _ => Condition::never(),
+        }),
+        Subject::Words(of) => any(&|term| match term {
+            Term::Text(text) => Condition::Words(TextAsk { of: *of, text: text.clone() }),
             _ => Condition::never(),
         }),
         Subject::Param(param) => any(&|term| self::term(term, &filter.modifier, param, registry, keyer)),

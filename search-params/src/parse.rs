@@ -11,7 +11,7 @@ use fhir_model::{Error, Result};
 
 use crate::bases::Bases;
 use crate::cursor::{Cursor, Secret};
-use crate::query::{Query, Summary, Total};
+use crate::query::{Query, Summary, TextOf, Total};
 use crate::registry::{Registry, TypeSearch};
 
 /// What parsing needs to know besides the query.
@@ -37,8 +37,7 @@ pub struct ParseCx<'a> {
 const OUTSIDE: &[&str] = &["_format", "_pretty"];
 /// Parameters of the specification that this server does not do: asking for them is an error, as leaving them out
 /// would answer another question.
-const REFUSED: &[&str] =
-    &["_has", "_text", "_content", "_list", "_filter", "_query", "_contained", "_containedType"];
+const REFUSED: &[&str] = &["_has", "_list", "_filter", "_query", "_contained", "_containedType"];
 /// Most parameters of one search.
 const PARAMETERS_MAX: usize = 100;
 
@@ -114,6 +113,8 @@ impl<'a> Parser<'a> {
                 Err(why) => return self.ignore(format!("`{code}={value}`: {why}")),
             },
             "_id" | "_lastUpdated" => self.column(code, modifier, value)?,
+            "_text" => self.words(TextOf::Narrative, modifier, value)?,
+            "_content" => self.words(TextOf::Content, modifier, value)?,
             _ if REFUSED.contains(&code) => {
                 return Err(Error::not_supported(format!(
                     "the parameter `{code}` is not supported by this server"

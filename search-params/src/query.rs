@@ -113,8 +113,28 @@ pub enum Subject {
     LastUpdated,
     /// A search parameter of the type.
     Param(Arc<Param>),
+    /// `_text` or `_content`.
+    Words(TextOf),
     /// Membership in a compartment: any of these reference parameters.
     Compartment(Vec<Arc<Param>>),
+}
+
+/// Which text is searched for words: <https://hl7.org/fhir/R4/search.html#content>
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextOf {
+    /// `_text`: the narrative.
+    Narrative,
+    /// `_content`: the whole resource.
+    Content,
+}
+
+/// A search for words.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TextAsk {
+    /// Which text.
+    pub of: TextOf,
+    /// The words, as they were sent.
+    pub text: String,
 }
 
 /// Modifiers: <https://hl7.org/fhir/R4/search.html#modifiers>

@@ -131,7 +131,8 @@ pub(crate) async fn answer(ask: &Ask<'_>, query: &Query, links: &Links) -> Resul
     }
     for (mode, versions) in [("match", &page.matches), ("include", &page.included)] {
         for version in versions {
-            entry(ask, &mut bundle, version, mode, subset.as_ref())?;
+            let score = page.scores.get(&version.handle).filter(|_| mode == "match");
+            entry(ask, &mut bundle, version, (mode, score.copied()), subset.as_ref())?;
         }
     }
     let warnings: Vec<&String> = query.warnings.iter().chain(&page.warnings).collect();
@@ -145,7 +146,7 @@ fn entry(
     ask: &Ask<'_>,
     bundle: &mut BundleText,
     version: &Version,
-    mode: &str,
+    (mode, score): (&str, Option<f32>),
     subset: Option<&Subset>,
 ) -> Result<()> {
     let Some(body) = &version.body else { return Ok(()) };
@@ -155,7 +156,10 @@ fn entry(
         None => bundle.resource(body),
         Some(subset) => bundle.resource(&subset.apply(body, &ask.cx.definitions)?),
     }
-    bundle.search_mode(mode);
+    match score {
+        Some(score) => bundle.search_score(score),
+        None => bundle.search_mode(mode),
+    }
     bundle.end_entry();
     Ok(())
 }

@@ -4,6 +4,8 @@
 //! oldest write that may still be open anywhere. Each process announces its own horizon in the table `writer`; one
 //! that has not done so for the length of a lease is taken for dead, and stops writing well before that itself.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
@@ -27,6 +29,34 @@ pub struct FeedPlace {
 impl Default for FeedPlace {
     fn default() -> FeedPlace {
         FeedPlace { updated_at: i64::MIN, handle: i64::MIN, version: 0 }
+    }
+}
+
+impl FeedPlace {
+    /// The `lastUpdated` of the version, in microseconds since 1970: every earlier change is before the place.
+    pub fn updated_at(&self) -> i64 {
+        self.updated_at
+    }
+}
+
+impl fmt::Display for FeedPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.updated_at, self.handle, self.version)
+    }
+}
+
+impl FromStr for FeedPlace {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<FeedPlace> {
+        let mut parts = text.split(' ');
+        let mut part =
+            || parts.next().ok_or_else(|| Error::internal(format!("`{text}` is no place in the feed")));
+        Ok(FeedPlace {
+            updated_at: part()?.parse().map_err(Error::internal)?,
+            handle: part()?.parse().map_err(Error::internal)?,
+            version: part()?.parse().map_err(Error::internal)?,
+        })
     }
 }
 

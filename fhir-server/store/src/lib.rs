@@ -11,6 +11,7 @@ mod connections;
 mod everything;
 mod failure;
 mod feed;
+mod full_text;
 mod history;
 mod migrate;
 mod read;
@@ -23,7 +24,7 @@ pub mod testing;
 mod version;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fhir_model::Result;
@@ -33,6 +34,7 @@ use fhir_search::{Bases, Registry};
 
 pub use everything::{Everything, Member};
 pub use feed::{Change, FeedPlace};
+pub use full_text::{FullText, TextFound};
 pub use history::{History, HistoryOf, HistoryPage};
 pub use migrate::migrate;
 pub use scope::Scope;
@@ -76,6 +78,7 @@ pub struct Store {
     keyer: Keyer,
     secret: Secret,
     options: Options,
+    full_text: OnceLock<Arc<dyn FullText>>,
     clock: stamp::Clock,
     ids: stamp::Ids,
 }
@@ -98,6 +101,7 @@ impl Store {
             keyer: Keyer::new(secrets.keys),
             secret: Secret(secrets.cursors),
             options,
+            full_text: OnceLock::new(),
             clock,
             ids: stamp::Ids::default(),
         });

@@ -7,7 +7,7 @@ use fhir_model::{Error, Result};
 
 use super::Parser;
 use crate::parameters::ParameterKind;
-use crate::query::{Filter, Modifier, Subject, Term};
+use crate::query::{Filter, Modifier, Subject, Term, TextOf};
 use crate::registry::Param;
 use crate::text::{split_comma, unescape};
 use crate::{date, number, quantity, reference, string, token};
@@ -27,6 +27,18 @@ impl<'a> Parser<'a> {
         let terms = terms.collect::<Result<Vec<_>>>().map_err(|e| e.at(code))?;
         let subject = if id { Subject::Id } else { Subject::LastUpdated };
         self.query.filters.push(Filter { subject, modifier: Modifier::None, terms });
+        Ok(())
+    }
+
+    /// `_text` and `_content`. A comma is part of the words.
+    pub(super) fn words(&mut self, of: TextOf, modifier: Option<&str>, value: &str) -> Result<()> {
+        if let Some(modifier) = modifier {
+            return Err(Error::invalid(format!(
+                "a search for words does not take the modifier `:{modifier}`"
+            )));
+        }
+        let terms = vec![Term::Text(value.to_owned())];
+        self.query.filters.push(Filter { subject: Subject::Words(of), modifier: Modifier::None, terms });
         Ok(())
     }
 

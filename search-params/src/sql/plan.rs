@@ -9,11 +9,12 @@ use super::sort::{Key, is_by_date, is_one_column, keys, push_after, push_order};
 use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::cursor::Cursor;
-use crate::filter::condition;
 use crate::keyer::Keyer;
 use crate::query::Query;
 use crate::registry::Registry;
 
+/// Rows that are read at once with their bodies.
+const HANDLES_FEW: usize = 500;
 /// Rows walked along the sort order before the GIN is asked.
 const WALK_BUDGET: i64 = 2000;
 
@@ -41,10 +42,9 @@ pub struct Step {
     pub complete: bool,
 }
 
-/// The statements of a page of `limit` matches.
-pub fn page(query: &Query, registry: &Registry, keyer: &Keyer, limit: usize) -> Plan {
+/// The statements of a page of `limit` matches. The condition is that of the query, with nothing left to resolve.
+pub fn page(query: &Query, condition: Condition, registry: &Registry, keyer: &Keyer, limit: usize) -> Plan {
     let number = registry.number(&query.type_name).unwrap_or(0);
-    let condition = condition(query, registry, keyer);
     let keys = keys(query, keyer);
     let places = keys.iter().map(|k| !k.is_number()).collect();
     let shape = Shape {
@@ -61,19 +61,24 @@ pub fn page(query: &Query, registry: &Registry, keyer: &Keyer, limit: usize) -> 
 }
 
 /// All matches, at most `limit`, in no particular order: conditional interactions.
-pub fn matching(query: &Query, registry: &Registry, keyer: &Keyer, limit: usize) -> Plan {
+pub fn matching(
+    query: &Query,
+    condition: Condition,
+    registry: &Registry,
+    keyer: &Keyer,
+    limit: usize,
+) -> Plan {
     let mut plain = query.clone();
     plain.sort.clear();
     plain.cursor = None;
-    page(&plain, registry, keyer, limit)
+    page(&plain, condition, registry, keyer, limit)
 }
 
 /// The number of matches; at most `limit` are counted when there is one.
-pub fn count(query: &Query, registry: &Registry, keyer: &Keyer, limit: Option<i64>) -> Sql {
+pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: Option<i64>) -> Sql {
     let number = registry.number(&query.type_name).unwrap_or(0);
-    let condition = condition(query, registry, keyer);
     let mut sql = Sql::default();
-    if let (Condition::Codes(codes), None) = (&condition, limit)
+    if let (Condition::Codes(codes), None) = (condition, limit)
         && let [code] = codes.as_slice()
     {
         // Index-only on both sides: first codings are a column, further ones are entries.
@@ -85,9 +90,9 @@ pub fn count(query: &Query, registry: &Registry, keyer: &Keyer, limit: Option<i6
     }
     sql.push("select count(*) from (select 1 from resource r where r.type_id = ")
         .bind(Bind::Int(number.into()));
-    if condition != Condition::All(Vec::new()) {
+    if *condition != Condition::All(Vec::new()) {
         sql.push(" and ");
-        push_driver(&condition, &mut sql);
+        push_driver(condition, &mut sql);
     }
     if let Some(limit) = limit {
         sql.push(" limit ").bind(Bind::Long(limit));
@@ -129,12 +134,13 @@ fn rank(part: &Condition, by_date: bool) -> Option<u8> {
         Condition::Ids(..) => Some(0),
         Condition::Patient(one) if one.len() == 1 => Some(1),
         Condition::Keys(_) => Some(2),
+        Condition::Handles(few) if few.len() <= HANDLES_FEW => Some(2),
         // A reference of several possible forms: each is looked up in its index.
         Condition::Any(each) if !each.is_empty() && each.iter().all(is_reference) => Some(2),
         Condition::TextPrefix(..) | Condition::TextContains(..) => Some(3),
         Condition::Codes(one) if one.len() == 1 && by_date => Some(4),
         Condition::Any(each) if !each.is_empty() && each.iter().all(is_text) => Some(5),
-        Condition::Tokens(_) | Condition::Codes(_) => Some(6),
+        Condition::Tokens(_) | Condition::Codes(_) | Condition::Handles(_) => Some(6),
         _ => None,
     }
 }

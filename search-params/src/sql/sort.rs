@@ -57,7 +57,7 @@ pub(super) fn keys(query: &Query, keyer: &Keyer) -> Vec<Key> {
 
 fn by(sort: &Sort, keyer: &Keyer) -> By {
     match &sort.by {
-        Subject::Id | Subject::Compartment(_) => By::Id,
+        Subject::Id | Subject::Compartment(_) | Subject::Words(_) => By::Id,
         Subject::LastUpdated => By::Updated,
         Subject::Param(param) => by_param(param, keyer),
     }

@@ -75,6 +75,12 @@ impl BundleText {
         self.push(&format!("{{\"mode\":\"{mode}\"}}"));
     }
 
+    /// A match, and how well it matches: from 0 to 1.
+    pub fn search_score(&mut self, score: f32) {
+        self.member("search");
+        self.push(&format!("{{\"mode\":\"match\",\"score\":{score:.4}}}"));
+    }
+
     /// How the version of a history came.
     pub fn request(&mut self, method: &str, url: &str) {
         self.member("request");

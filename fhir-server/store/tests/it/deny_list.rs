@@ -7,7 +7,7 @@ mod rules;
 use std::path::{Path, PathBuf};
 
 use fhir_search::keyer::Keyer;
-use fhir_search::sql;
+use fhir_search::{filter, sql};
 use literals::{Literal, literals};
 use rules::{broken, tokens};
 
@@ -177,11 +177,13 @@ async fn statements_at_run_time_obey_the_list_and_hold_no_values() {
     let (registry, keyer) = (store.registry(), Keyer::new([3; 16]));
     let texts = |search: &str| {
         let query = query(&store, search);
-        let plan = sql::page(&query, registry, &keyer, 21);
+        let condition = filter::condition(&query, registry, &keyer);
+        let plan = sql::page(&query, condition.clone(), registry, &keyer, 21);
         let mut texts: Vec<String> = plan.steps.iter().map(|step| step.sql.text().to_owned()).collect();
-        texts.push(sql::count(&query, registry, &keyer, None).text().to_owned());
-        texts.push(sql::count(&query, registry, &keyer, Some(10)).text().to_owned());
-        texts.push(sql::matching(&query, registry, &keyer, 2).steps[0].sql.text().to_owned());
+        texts.push(sql::count(&query, &condition, registry, None).text().to_owned());
+        texts.push(sql::count(&query, &condition, registry, Some(10)).text().to_owned());
+        let matching = sql::matching(&query, condition, registry, &keyer, 2);
+        texts.push(matching.steps[0].sql.text().to_owned());
         texts
     };
     for (search, other) in SEARCHES {

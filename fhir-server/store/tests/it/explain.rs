@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fhir_model::Key;
 use fhir_model::json::{Doc, Limits};
+use fhir_search::filter;
 use fhir_search::keyer::Keyer;
 use fhir_search::sql::{self, Bind, Sql, everything};
 use fhir_store::{Commit, Found, Method, Options, Store, Write};
@@ -53,7 +54,13 @@ async fn common_searches_use_indexes() {
     let mut wrong = Vec::new();
     for (shape, search) in SEARCHES {
         let query = query(&store, search);
-        let plan = sql::page(&query, store.registry(), &keyer, 21);
+        let plan = sql::page(
+            &query,
+            filter::condition(&query, store.registry(), &keyer),
+            store.registry(),
+            &keyer,
+            21,
+        );
         assert_eq!(plan.steps[0].shape, *shape, "{search}");
         for step in &plan.steps {
             let lines = explain(&client, &step.sql).await;

@@ -1,0 +1,187 @@
+//! The index: one document for each current resource.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use fhir_model::{Error, Kind, Result};
+use fhir_search::query::{TextAsk, TextOf};
+use fhir_store::{Change, FeedPlace, FullText, TextFound};
+use tantivy::collector::{Count, TopDocs};
+use tantivy::directory::MmapDirectory;
+use tantivy::query::{BooleanQuery, Occur, Query, TermQuery};
+use tantivy::schema::{
+    FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+
+use crate::ask::Ask;
+use crate::texts::Texts;
+use crate::words::{NAME, analyzer, words};
+
+/// Changes when the fields, the words or tantivy's own format do: an index of another one is made anew.
+const FORMAT: &str = "1-tantivy-0.27";
+/// What the writer gathers before it makes a segment.
+const WRITER_BYTES: usize = 15_000_000;
+/// Most resources that one search may name to the database.
+const FOUND_MAX: usize = 50_000;
+
+#[derive(Debug, Clone, Copy)]
+struct Fields {
+    handle: Field,
+    type_name: Field,
+    narrative: Field,
+    content: Field,
+}
+
+/// A full text index in a folder.
+pub struct Index {
+    fields: Fields,
+    reader: IndexReader,
+    writer: Mutex<IndexWriter>,
+    /// What the index has, up to here: as searches see it.
+    place: Mutex<FeedPlace>,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Index({:?})", self.place())
+    }
+}
+
+impl Index {
+    /// Opens the index of a database below a folder; what cannot be opened, or is of another database or format, is
+    /// made anew.
+    pub fn open(folder: &Path, database: u64) -> Result<Index> {
+        let own = folder.join(format!("{FORMAT}-{database:016x}"));
+        remove_others(folder, &own);
+        Index::open_in(&own).or_else(|error| {
+            tracing::warn!("the full text index is made anew: {error}");
+            std::fs::remove_dir_all(&own).map_err(Error::internal)?;
+            Index::open_in(&own)
+        })
+    }
+
+    fn open_in(folder: &Path) -> Result<Index> {
+        std::fs::create_dir_all(folder).map_err(Error::internal)?;
+        let (schema, fields) = schema();
+        let directory = MmapDirectory::open(folder).map_err(Error::internal)?;
+        let index = tantivy::Index::open_or_create(directory, schema).map_err(Error::internal)?;
+        index.tokenizers().register(NAME, analyzer());
+        let payload = index.load_metas().map_err(Error::internal)?.payload;
+        let place = match payload {
+            None => FeedPlace::default(),
+            Some(text) => text.parse()?,
+        };
+        let writer = index.writer_with_num_threads(1, WRITER_BYTES).map_err(Error::internal)?;
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual);
+        let reader = reader.try_into().map_err(Error::internal)?;
+        Ok(Index { fields, reader, writer: Mutex::new(writer), place: Mutex::new(place) })
+    }
+
+    /// Takes changes in the order of the feed. They are seen after [`Index::commit`].
+    pub fn apply(&self, changes: &[Change]) -> Result<()> {
+        let writer = self.writer.lock().unwrap_or_else(|e| e.into_inner());
+        let fields = self.fields;
+        for Change { version, .. } in changes {
+            writer.delete_term(Term::from_field_i64(fields.handle, version.handle));
+            let Some(body) = &version.body else { continue };
+            let texts = Texts::of(body)?;
+            let mut document = TantivyDocument::default();
+            document.add_i64(fields.handle, version.handle);
+            document.add_text(fields.type_name, &version.key.type_name);
+            document.add_text(fields.narrative, texts.narrative);
+            document.add_text(fields.content, texts.content);
+            writer.add_document(document).map_err(Error::internal)?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was applied durable and seen; `place` is where the last change stands.
+    pub fn commit(&self, place: FeedPlace) -> Result<()> {
+        let mut writer = self.writer.lock().unwrap_or_else(|e| e.into_inner());
+        let mut commit = writer.prepare_commit().map_err(Error::internal)?;
+        commit.set_payload(&place.to_string());
+        commit.commit().map_err(Error::internal)?;
+        // Between these two a search may see more than the place says, which does no harm: the store asks the
+        // database for all that came after the place.
+        self.reader.reload().map_err(Error::internal)?;
+        *self.place.lock().unwrap_or_else(|e| e.into_inner()) = place;
+        Ok(())
+    }
+
+    fn field(&self, of: TextOf) -> Field {
+        match of {
+            TextOf::Narrative => self.fields.narrative,
+            TextOf::Content => self.fields.content,
+        }
+    }
+}
+
+impl FullText for Index {
+    fn place(&self) -> FeedPlace {
+        *self.place.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn find(&self, type_name: &str, ask: &TextAsk) -> Result<TextFound> {
+        let place = self.place();
+        let of_type = Term::from_field_text(self.fields.type_name, type_name);
+        let query: Box<dyn Query> = Box::new(BooleanQuery::new(vec![
+            (Occur::Must, Ask::parse(&ask.text)?.query(self.field(ask.of))),
+            (Occur::Must, without_score(TermQuery::new(of_type, IndexRecordOption::Basic))),
+        ]));
+        let searcher = self.reader.searcher();
+        let count = searcher.search(&query, &Count).map_err(Error::internal)?;
+        if count > FOUND_MAX {
+            let text =
+                format!("{count} resources have these words; {FOUND_MAX} can be searched on: add words");
+            return Err(Error::new(Kind::TooCostly, text));
+        }
+        let top = TopDocs::with_limit(count.max(1)).order_by_score();
+        let mut hits = Vec::with_capacity(count);
+        for (score, address) in searcher.search(&query, &top).map_err(Error::internal)? {
+            let handles = searcher.segment_reader(address.segment_ord).fast_fields().i64("handle");
+            let handle = handles.map_err(Error::internal)?.first(address.doc_id);
+            hits.push((handle.ok_or_else(|| Error::internal("a document without a handle"))?, score));
+        }
+        Ok(TextFound { hits, place })
+    }
+
+    fn matches(&self, ask: &TextAsk, body: &[u8]) -> Result<bool> {
+        let texts = Texts::of(body)?;
+        let text = match ask.of {
+            TextOf::Narrative => &texts.narrative,
+            TextOf::Content => &texts.content,
+        };
+        Ok(Ask::parse(&ask.text)?.matches(&words(text)))
+    }
+}
+
+fn without_score(query: TermQuery) -> Box<dyn Query> {
+    Box::new(tantivy::query::ConstScoreQuery::new(Box::new(query), 0.0))
+}
+
+fn schema() -> (Schema, Fields) {
+    let mut builder = Schema::builder();
+    let indexing = TextFieldIndexing::default()
+        .set_tokenizer(NAME)
+        .set_index_option(IndexRecordOption::WithFreqsAndPositions);
+    let text = TextOptions::default().set_indexing_options(indexing);
+    let fields = Fields {
+        handle: builder.add_i64_field("handle", INDEXED | FAST),
+        type_name: builder.add_text_field("type", STRING),
+        narrative: builder.add_text_field("narrative", text.clone()),
+        content: builder.add_text_field("content", text),
+    };
+    (builder.build(), fields)
+}
+
+/// Indexes of other formats and databases have no use any more.
+fn remove_others(folder: &Path, own: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path() != *own
+            && let Err(error) = std::fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!("an old full text index could not be removed: {error}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `_text` and `_content`: what a full text index finds, made exact by the database.
+//!
+//! The index follows the change feed, so it knows everything up to a place. What changed after that place is read from
+//! the database and looked at word by word: a search sees what was written before it, however slow the index is, as long
+//! as the rest is not more than [`TAIL_MAX`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fhir_model::{Error, Kind, Result};
+use fhir_search::query::TextAsk;
+
+use crate::Store;
+use crate::feed::FeedPlace;
+
+/// Versions that are looked at word by word at most.
+const TAIL_MAX: i64 = 2000;
+
+/// What an index found.
+#[derive(Debug, Clone, Default)]
+pub struct TextFound {
+    /// Handles of resources and their scores, best first.
+    pub hits: Vec<(i64, f32)>,
+    /// Everything up to here was looked at.
+    pub place: FeedPlace,
+}
+
+/// A full text index. Its work is done on threads that may block.
+pub trait FullText: Send + Sync {
+    /// What has these words, of a type. A question that cannot be read is an error of the kind `Value`.
+    fn find(&self, type_name: &str, ask: &TextAsk) -> Result<TextFound>;
+
+    /// Whether a body has these words: what [`FullText::find`] would say of it.
+    fn matches(&self, ask: &TextAsk, body: &[u8]) -> Result<bool>;
+
+    /// The place in the change feed up to which it has everything.
+    fn place(&self) -> FeedPlace;
+}
+
+/// What a full text search found: exact, but for what the index is too far behind for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Words {
+    /// Handles and scores.
+    pub(crate) scores: HashMap<i64, f32>,
+    /// True when the index is so far behind that the answer may lack something.
+    pub(crate) behind: bool,
+}
+
+const TAIL: &str = "select r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end, r.packed \
+     from resource r where r.type_id = $1::int4 and r.updated_at >= $2::int8 order by r.updated_at, r.handle limit $3::int8";
+
+impl Store {
+    /// Searches by words from now on. The first index stays.
+    pub fn set_full_text(&self, index: Arc<dyn FullText>) {
+        // A second one is none of a server's doing.
+        let _ = self.full_text.set(index);
+    }
+
+    /// How long ago, in microseconds, the last change was made that the full text index has; none: there is no index.
+    pub fn full_text_lag(&self) -> Option<i64> {
+        let place = self.full_text.get()?.place();
+        Some(self.now().saturating_sub(place.updated_at()).max(0))
+    }
+
+    /// The resources of a type that have these words.
+    pub(crate) async fn words(&self, type_name: &str, ask: &TextAsk) -> Result<Words> {
+        let index = self.full_text.get().ok_or_else(|| {
+            Error::new(Kind::NotSupported, "full text search is switched off on this server")
+        })?;
+        let found = apart(index, type_name, ask, |index, type_name, ask| index.find(type_name, ask)).await?;
+        let since = found.place.updated_at();
+        let mut words = Words { scores: found.hits.into_iter().collect(), behind: false };
+        let type_id = i32::from(self.type_number(type_name)?);
+        let client = self.connections.client().await?;
+        let statement = client.prepare_cached(TAIL).await.map_err(crate::failure::classify)?;
+        let rows = client.query(&statement, &[&type_id, &since, &TAIL_MAX]).await;
+        let rows = rows.map_err(crate::failure::classify)?;
+        words.behind = i64::try_from(rows.len()).is_ok_and(|n| n == TAIL_MAX);
+        let tail = rows.iter().map(|row| crate::read::version(type_name, row)).collect::<Result<Vec<_>>>()?;
+        if tail.is_empty() {
+            return Ok(words);
+        }
+        let matched = apart(index, type_name, ask, move |index, _, ask| {
+            tail.iter()
+                .map(|v| Ok((v.handle, index.matches(ask, v.body.as_deref().unwrap_or_default())?)))
+                .collect::<Result<Vec<_>>>()
+        });
+        for (handle, matches) in matched.await? {
+            match matches {
+                // Not weighed by the index yet.
+                true => words.scores.entry(handle).or_insert(0.0),
+                false => {
+                    words.scores.remove(&handle);
+                    continue;
+                }
+            };
+        }
+        Ok(words)
+    }
+}
+
+async fn apart<T: Send + 'static>(
+    index: &Arc<dyn FullText>,
+    type_name: &str,
+    ask: &TextAsk,
+    work: impl FnOnce(&dyn FullText, &str, &TextAsk) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (index, type_name, ask) = (index.clone(), type_name.to_owned(), ask.clone());
+    tokio::task::spawn_blocking(move || work(&*index, &type_name, &ask)).await.map_err(Error::internal)?
+}
