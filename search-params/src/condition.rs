@@ -1,5 +1,6 @@
 //! Conditions on resources: what a query means, before it is SQL.
 
+use crate::number::Place;
 use crate::query::TextAsk;
 
 /// A condition on one resource of a known type.
@@ -33,8 +34,17 @@ pub enum Condition {
     Updated(DateTest),
     /// There is a date entry under the key that passes.
     DateEntry(i64, DateTest),
-    /// There is a number entry under the key within the bounds, with this unit where one is given.
+    /// There is a number entry under the key from one place to another, both inclusive.
     NumberEntry {
+        /// Key of the index.
+        key: i64,
+        /// Least place.
+        from: Place,
+        /// Greatest place.
+        to: Place,
+    },
+    /// There is a quantity entry under the key within the bounds, with this unit where one is given.
+    QuantityEntry {
         /// Key of the index.
         key: i64,
         /// Least sortable value.

@@ -1,7 +1,8 @@
 //! `number` parameters: <https://hl7.org/fhir/R4/search.html#number>
 //!
 //! Written digits are precision: `100` means [99.5, 100.5). Comparisons take the number as exact.
-//! Values are ordered as 64-bit floats: numbers that differ only beyond 17 digits are not told apart.
+//! Entries are ordered by the nearest 64-bit float and then by what it leaves of the number, which tells apart what
+//! differs within some 33 digits.
 
 use fhir_model::decimal::{Decimal, to_sortable};
 use fhir_model::json::Ref;
@@ -13,17 +14,20 @@ use crate::prefix::Prefix;
 use crate::registry::Param;
 use crate::sink::Sink;
 
+/// A number of so many digits is what its nearest float is written as: the float leaves nothing of it.
+const FLOAT_DIGITS: usize = 15;
+
 /// A number as it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Term {
     /// How it compares.
     pub prefix: Prefix,
     /// The number itself.
-    pub exact: f64,
+    pub exact: Decimal,
     /// What its digits cover: from, inclusive.
-    pub low: f64,
+    pub low: Decimal,
     /// What its digits cover: to, exclusive.
-    pub high: f64,
+    pub high: Decimal,
 }
 
 impl Term {
@@ -31,46 +35,94 @@ impl Term {
     pub fn parse(text: &str) -> Result<Term> {
         let (prefix, digits) = Prefix::split(text);
         let bad = || Error::value(format!("`{text}` is not a number"));
-        let decimal = Decimal::parse(digits).ok_or_else(bad)?;
-        let exact = decimal.to_f64();
-        if !exact.is_finite() {
-            return Err(bad());
-        }
-        let (low, high) = decimal.range().map_or((exact, exact), |(low, high)| (low.to_f64(), high.to_f64()));
-        match prefix {
-            Prefix::Ap => {
-                let widen = exact.abs() / 10.0;
-                Ok(Term { prefix, exact, low: exact - widen, high: exact + widen })
-            }
-            _ => Ok(Term { prefix, exact, low, high }),
-        }
+        let exact = Decimal::parse(digits).filter(|d| d.to_f64().is_finite()).ok_or_else(bad)?;
+        let range = match prefix {
+            Prefix::Ap => tenth(&exact).and_then(|tenth| Some((exact.minus(&tenth)?, exact.plus(&tenth)?))),
+            _ => exact.range(),
+        };
+        let (low, high) = range.unwrap_or_else(|| (exact.clone(), exact.clone()));
+        Ok(Term { prefix, exact, low, high })
     }
 
-    /// Sortable bounds, both inclusive; any of them may hold.
-    pub(crate) fn bounds(&self) -> Vec<(i64, i64)> {
-        let (exact, low, high) = (to_sortable(self.exact), to_sortable(self.low), to_sortable(self.high));
-        let (below, above) = (i64::MIN, i64::MAX);
+    /// Bounds, both inclusive; any of them may hold.
+    pub(crate) fn bounds(&self) -> Vec<(Place, Place)> {
+        let (exact, low, high) = (Place::of(&self.exact), Place::of(&self.low), Place::of(&self.high));
+        // Where no place is left between them, what is covered is the number itself.
+        let last = if low < high { high.before() } else { low };
         match self.prefix {
-            Prefix::Eq => vec![(low, high - 1)],
-            Prefix::Ne => vec![(below, low - 1), (high, above)],
-            Prefix::Gt | Prefix::Sa => vec![(exact + 1, above)],
-            Prefix::Lt | Prefix::Eb => vec![(below, exact - 1)],
-            Prefix::Ge => vec![(exact, above)],
-            Prefix::Le => vec![(below, exact)],
+            Prefix::Eq => vec![(low, last)],
+            Prefix::Ne => vec![(Place::LEAST, low.before()), (last.after(), Place::GREATEST)],
+            Prefix::Gt | Prefix::Sa => vec![(exact.after(), Place::GREATEST)],
+            Prefix::Lt | Prefix::Eb => vec![(Place::LEAST, exact.before())],
+            Prefix::Ge => vec![(exact, Place::GREATEST)],
+            Prefix::Le => vec![(Place::LEAST, exact)],
             Prefix::Ap => vec![(low, high)],
         }
     }
+
+    /// Bounds on the floats alone: quantities, whose entries have the unit where those of numbers have the rest.
+    pub(crate) fn float_bounds(&self) -> Vec<(i64, i64)> {
+        let near = |number: &Decimal| Decimal::of_f64(number.to_f64()).unwrap_or_else(|| number.clone());
+        let (exact, low, high) = (near(&self.exact), near(&self.low), near(&self.high));
+        let bounds = Term { prefix: self.prefix, exact, low, high }.bounds();
+        // Nothing is left of any: a rest says whether the bound itself counts.
+        let values = |(from, to): (Place, Place)| {
+            (from.value + i64::from(from.rest == 1), to.value - i64::from(to.rest == -1))
+        };
+        bounds.into_iter().map(values).collect()
+    }
 }
 
-/// The sortable value of a number's text.
+/// Where a number is among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The nearest float, as [`to_sortable`] has it.
+    pub value: i64,
+    /// What the number is more than the float (as it is written shortest), in the same way; nearly always 0.
+    pub rest: i64,
+}
+
+impl Place {
+    const LEAST: Place = Place { value: i64::MIN, rest: i64::MIN };
+    const GREATEST: Place = Place { value: i64::MAX, rest: i64::MAX };
+
+    fn of(number: &Decimal) -> Place {
+        let float = number.to_f64();
+        let rest = Decimal::of_f64(float).and_then(|near| number.minus(&near));
+        Place { value: to_sortable(float), rest: to_sortable(rest.map_or(0.0, |rest| rest.to_f64())) }
+    }
+
+    /// The place of a number's text.
+    pub(crate) fn parse(text: &str) -> Option<Place> {
+        match text.bytes().filter(u8::is_ascii_digit).count() <= FLOAT_DIGITS {
+            true => sortable(text).map(|value| Place { value, rest: 0 }),
+            false => Decimal::parse(text).map(|number| Place::of(&number)),
+        }
+    }
+
+    // Rests are floats that end far from the ends of an integer.
+    fn before(self) -> Place {
+        Place { rest: self.rest - 1, ..self }
+    }
+
+    fn after(self) -> Place {
+        Place { rest: self.rest + 1, ..self }
+    }
+}
+
+fn tenth(number: &Decimal) -> Option<Decimal> {
+    number.clone().abs().divided_by(&Decimal::from(10))
+}
+
+/// The sortable float of a number's text.
 pub(crate) fn sortable(text: &str) -> Option<i64> {
     text.parse().ok().map(to_sortable)
 }
 
 pub(crate) fn index(value: Ref<'_>, sink: &mut Sink<'_>) {
-    if let Some(value) = value.number().and_then(sortable) {
+    if let Some(place) = value.number().and_then(Place::parse) {
         let key = sink.key(Form::Ordered, &[]);
-        sink.ordered(key, value, 0);
+        sink.ordered(key, place.value, place.rest);
     }
 }
 
@@ -78,8 +130,8 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition 
     let mut any = Vec::new();
     for index in &param.indexes {
         let key = keyer.key(param.type_number, &index.name, Form::Ordered, &[]);
-        for (min, max) in term.bounds() {
-            any.push(Condition::NumberEntry { key, min, max, units: Vec::new() });
+        for (from, to) in term.bounds() {
+            any.push(Condition::NumberEntry { key, from, to });
         }
     }
     Condition::Any(any)
@@ -90,32 +142,62 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_float_leaves_nothing_of_what_it_can_write() {
+        for text in ["0", "0.1", "-12.5", "123456789012345", "0.000000123456789012345", "1.5e-10"] {
+            let place = Place::of(&Decimal::parse(text).unwrap());
+            assert_eq!((Some(place), place.rest), (Place::parse(text), 0), "{text}");
+        }
+    }
+
+    #[test]
     fn prefixes() {
         let rows = [
-            ("100", 99.5, true),
-            ("100", 100.5, false),
-            ("100", 100.4999, true),
-            ("100.00", 100.004, true),
-            ("100.00", 100.005, false),
-            ("ne100", 100.2, false),
-            ("ne100", 101.0, true),
-            ("gt100", 100.0, false),
-            ("gt100", 100.1, true),
-            ("ge100", 100.0, true),
-            ("lt100", 99.9, true),
-            ("le100", 100.0, true),
-            ("sa100", 100.1, true),
-            ("eb100", 99.9, true),
-            ("ap100", 91.0, true),
-            ("ap100", 89.0, false),
-            ("-5", -5.4, true),
-            ("0.5", 0.45, true),
+            ("100", "99.5", true),
+            ("100", "100.5", false),
+            ("100", "100.4999", true),
+            ("100.00", "100.004", true),
+            ("100.00", "100.005", false),
+            ("ne100", "100.2", false),
+            ("ne100", "101.0", true),
+            ("gt100", "100.0", false),
+            ("gt100", "100.1", true),
+            ("ge100", "100.0", true),
+            ("lt100", "99.9", true),
+            ("le100", "100.0", true),
+            ("sa100", "100.1", true),
+            ("eb100", "99.9", true),
+            ("ap100", "91.0", true),
+            ("ap100", "110", true),
+            ("ap100", "89.0", false),
+            ("ap-100", "-110", true),
+            ("-5", "-5.4", true),
+            ("0.5", "0.45", true),
+            // More digits than a float has.
+            ("0.1234567890123456789012", "0.1234567890123456789012", true),
+            ("0.1234567890123456789012", "0.1234567890123456789013", false),
+            ("0.123456789012345678901", "0.1234567890123456789012", true),
+            ("gt0.1234567890123456789012", "0.1234567890123456789013", true),
+            ("gt0.1234567890123456789012", "0.1234567890123456789012", false),
+            ("ge0.1234567890123456789012", "0.12345678901234567890120", true),
+            ("lt-123456789012345678901234", "-123456789012345678901235", true),
+            ("lt-123456789012345678901234", "-123456789012345678901234", false),
+            ("le-123456789012345678901234", "-123456789012345678901234.0", true),
+            ("ne123456789012345678901234", "123456789012345678901235", true),
+            ("ne123456789012345678901234", "123456789012345678901234", false),
+            (
+                "12345678901234567890123456789012345678901234567890",
+                "12345678901234567890123456789012345678901234567890",
+                true,
+            ),
         ];
         for (query, value, found) in rows {
             let term = Term::parse(query).unwrap();
-            let value_bits = to_sortable(value);
-            let hit = term.bounds().iter().any(|(min, max)| (*min..=*max).contains(&value_bits));
+            let place = Place::parse(value).unwrap();
+            let hit = term.bounds().iter().any(|(from, to)| (*from..=*to).contains(&place));
             assert_eq!(hit, found, "{query} of {value}");
+            // As a quantity: the same within what a float tells, and no less beyond.
+            let hit = term.float_bounds().iter().any(|(min, max)| (*min..=*max).contains(&place.value));
+            assert!(hit == found || value.len() > 17, "{query} of the float {value}");
         }
         for bad in ["", "half", "gt", "1e999", "NaN", "inf", "0x10"] {
             assert!(Term::parse(bad).is_err(), "{bad}");

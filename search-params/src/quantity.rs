@@ -1,6 +1,7 @@
 //! `quantity` parameters: <https://hl7.org/fhir/R4/search.html#quantity>
 //!
-//! `5.4`, `5.4|http://unitsofmeasure.org|mg` (system and code) or `5.4||mg` (code or unit as written).
+//! `5.4`, `5.4|http://unitsofmeasure.org|mg` (system and code) or `5.4||mg` (code or unit as written). Values are compared
+//! as 64-bit floats.
 
 use fhir_model::json::Ref;
 use fhir_model::{Error, Result};
@@ -94,8 +95,8 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition 
     let mut any = Vec::new();
     for index in &param.indexes {
         let key = |form, parts: &[&str]| keyer.key(param.type_number, &index.name, form, parts);
-        for (min, max) in term.number.bounds() {
-            let entry = |key, units| Condition::NumberEntry { key, min, max, units };
+        for (min, max) in term.number.float_bounds() {
+            let entry = |key, units| Condition::QuantityEntry { key, min, max, units };
             match &term.unit {
                 Unit::Any => any.push(entry(key(Form::Ordered, &[]), Vec::new())),
                 Unit::Coded(system, code) => {

@@ -77,7 +77,10 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
             range("e.value", "e.extra", test, sql);
             sql.push(")");
         }
-        Condition::NumberEntry { .. } | Condition::TextPrefix(..) | Condition::TextContains(..) => {
+        Condition::NumberEntry { .. }
+        | Condition::QuantityEntry { .. }
+        | Condition::TextPrefix(..)
+        | Condition::TextContains(..) => {
             sql.push("r.handle in (");
             handles(condition, sql);
             sql.push(")");
@@ -88,7 +91,16 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
 /// `select e.handle ..` of a condition that is answered by entries.
 pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
     match condition {
-        Condition::NumberEntry { key, min, max, units } => {
+        Condition::NumberEntry { key, from, to } => {
+            sql.push("select e.handle from ordered_entry e where e.key = ").bind(Bind::Long(*key));
+            sql.push(" and e.value >= ").bind(Bind::Long(from.value));
+            sql.push(" and e.value <= ").bind(Bind::Long(to.value));
+            sql.push(" and (e.value > ").bind(Bind::Long(from.value));
+            sql.push(" or e.extra >= ").bind(Bind::Long(from.rest)).push(")");
+            sql.push(" and (e.value < ").bind(Bind::Long(to.value));
+            sql.push(" or e.extra <= ").bind(Bind::Long(to.rest)).push(")");
+        }
+        Condition::QuantityEntry { key, min, max, units } => {
             sql.push("select e.handle from ordered_entry e where e.key = ").bind(Bind::Long(*key));
             sql.push(" and e.value >= ").bind(Bind::Long(*min));
             sql.push(" and e.value <= ").bind(Bind::Long(*max));

@@ -287,3 +287,31 @@ pub(crate) async fn references_elsewhere_and_by_identifier(store: &Arc<Store>) {
         assert_eq!(search(store, text).await, found, "{text}");
     }
 }
+
+/// Whether a body is JSONB or packed is the row's own affair: the setting may change between two versions.
+#[tokio::test]
+async fn sorting_goes_on_when_the_storage_of_bodies_changes() {
+    let url = fhir_store::testing::database().await.unwrap();
+    let open = async |packed: bool| {
+        let options = fhir_store::Options { packed, connections_max: 4, ..Default::default() };
+        Store::open(&url, options, fhir_store::testing::registry().await.unwrap()).await.unwrap()
+    };
+    let [jsonb, packed] = [open(false).await, open(true).await];
+    let gender = |code: &str| format!(r#"{{"gender":"{code}","identifier":[{{"value":"{code}"}}]}}"#);
+    put(&packed, "Patient", "a", &gender("female")).await;
+    put(&jsonb, "Patient", "b", &gender("male")).await;
+    put(&packed, "Patient", "c", &gender("other")).await;
+    for (store, a, wanted) in [
+        (&packed, "female", "a b c"),
+        // The packed row becomes JSONB, and packed again, and stays packed.
+        (&jsonb, "unknown", "b c a"),
+        (&packed, "unknown", "b c a"),
+        (&packed, "female", "a b c"),
+        (&jsonb, "female", "a b c"),
+    ] {
+        put(store, "Patient", "a", &gender(a)).await;
+        for by in ["gender", "identifier"] {
+            assert_eq!(search(&jsonb, &format!("Patient?_sort={by}")).await, wanted, "{by}: {a}");
+        }
+    }
+}

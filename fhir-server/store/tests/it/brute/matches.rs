@@ -2,6 +2,7 @@
 //! the code that makes index rows or SQL.
 
 use fhir_model::Key;
+use fhir_model::decimal::Decimal;
 use fhir_model::json::Ref;
 use fhir_search::parameters::ParameterKind;
 use fhir_search::prefix::Prefix;
@@ -64,9 +65,9 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool
             }
             Term::Text(text) => texts(kind, *node).iter().any(|value| string(text, modifier, value)),
             Term::Date(t) => when::span(kind, *node).is_some_and(|(low, high)| date(t, low, high)),
-            Term::Number(t) => node.number().is_some_and(|n| number(t, n.parse().unwrap())),
+            Term::Number(t) => node.number().is_some_and(|n| number(t, n)),
             Term::Quantity(t) => {
-                quantities(kind, *node).iter().any(|q| number(&t.number, q.value) && unit(&t.unit, q))
+                quantities(kind, *node).iter().any(|q| number(&t.number, &q.number) && unit(&t.unit, q))
             }
             Term::Id(_) | Term::Flag(_) => false,
         },
@@ -209,7 +210,8 @@ fn date(term: &date::Term, low: i64, high: i64) -> bool {
     }
 }
 
-fn number(term: &number::Term, value: f64) -> bool {
+fn number(term: &number::Term, value: &str) -> bool {
+    let value = Decimal::parse(value).unwrap();
     let within = term.low <= value && value < term.high;
     match term.prefix {
         Prefix::Eq => within,
