@@ -32,7 +32,7 @@ pub enum Condition {
     PrimaryDate(DateTest),
     /// `lastUpdated` passes.
     Updated(DateTest),
-    /// There is a date entry under the key that passes.
+    /// There is an entry of a range (a date, a range of numbers) under the key that passes.
     DateEntry(i64, DateTest),
     /// There is a number entry under the key from one place to another, both inclusive.
     NumberEntry {
@@ -43,7 +43,7 @@ pub enum Condition {
         /// Greatest place.
         to: Place,
     },
-    /// There is a quantity entry under the key within the bounds, with this unit where one is given.
+    /// There is a quantity entry under the key within the bounds.
     QuantityEntry {
         /// Key of the index.
         key: i64,
@@ -51,13 +51,43 @@ pub enum Condition {
         min: i64,
         /// Greatest sortable value.
         max: i64,
-        /// Keys of the units that count; empty: any.
-        units: Vec<i64>,
+        /// What is asked of the entry's `extra`.
+        extra: Extra,
     },
+    /// There is a position under the key, near enough.
+    Near(i64, Circle),
     /// There is a text entry under the key that begins with the text.
     TextPrefix(i64, String),
     /// There is a text entry under the key that contains the text.
     TextContains(i64, String),
+}
+
+/// What is asked of the second value of a number entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extra {
+    /// Nothing.
+    Any,
+    /// It is one of these: keys of units.
+    OneOf(Vec<i64>),
+    /// It is within these bounds.
+    Between(i64, i64),
+    /// Its lower half is that of one of these.
+    LowerHalf(Vec<i64>),
+}
+
+/// Everything within a distance of a point on the earth. Degrees are in ten-millionths: about a centimetre.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circle {
+    /// Latitude of the point.
+    pub latitude: i64,
+    /// Longitude of the point.
+    pub longitude: i64,
+    /// The distance.
+    pub millimeters: i64,
+    /// Least and greatest latitude there can be.
+    pub latitudes: (i64, i64),
+    /// Least and greatest longitudes there can be: twice where the 180th meridian is crossed.
+    pub longitudes: Vec<(i64, i64)>,
 }
 
 /// Bounds, all inclusive, on the lower and the upper end of a stored date range. An absent bound is open.

@@ -2,9 +2,10 @@
 
 use crate::condition::Condition;
 use crate::keyer::{Form, Keyer};
+use crate::parameters::ParameterKind;
 use crate::query::{Filter, Modifier, Query, Subject, Term, TextAsk};
 use crate::registry::{Param, Registry, Role};
-use crate::{date, number, quantity, reference, string, token, uri};
+use crate::{date, near, number, quantity, reference, string, token, uri};
 
 /// The condition of a whole query.
 pub fn condition(query: &Query, registry: &Registry, keyer: &Keyer) -> Condition {
@@ -66,13 +67,18 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, registry: &Registry, ke
         }
         Term::Token(token) => token::condition(token, param, keyer),
         Term::Reference(reference) => reference::condition(reference, param, keyer, &|t| registry.number(t)),
-        Term::Text(text) if param.kind == crate::parameters::ParameterKind::Uri => {
-            uri::condition(text, param, keyer)
-        }
-        Term::Text(text) => string::condition(text, modifier, param, keyer),
+        Term::Text(text) => match (param.kind, modifier) {
+            (ParameterKind::Uri, _) => uri::condition(text, modifier, param, keyer),
+            (ParameterKind::Reference, _) => {
+                reference::by_version(text, *modifier == Modifier::Below, param, keyer)
+            }
+            _ => string::condition(text, modifier, param, keyer),
+        },
         Term::Date(term) => date::condition(term, param, keyer),
         Term::Number(term) => number::condition(term, param, keyer),
         Term::Quantity(term) => quantity::condition(term, param, keyer),
+        Term::OfType(term) => term.condition(param, keyer),
+        Term::Near(term) => near::condition(term, param, keyer),
         Term::Id(_) => Condition::never(),
     }
 }

@@ -54,6 +54,16 @@ pub enum Form {
     IdentifierSystem = 14,
     /// What a parameter is sorted by, where the body is not JSONB: the key of its least and greatest text.
     Sorted = 15,
+    /// An identifier with its type: system and code of the type, value.
+    OfType = 20,
+    /// A canonical: url, and a version or the beginning of one.
+    Version = 21,
+    /// Numbers and quantities that are ranges: the key of their ordered entries, whatever the unit.
+    Span = 22,
+    /// The same for one unit: system and code.
+    SpanUnitCode = 23,
+    /// The same for one unit that is not its code.
+    SpanUnit = 24,
 }
 
 impl Keyer {

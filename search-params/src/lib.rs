@@ -13,6 +13,7 @@ pub mod date;
 pub mod filter;
 pub mod fold;
 pub mod keyer;
+pub mod near;
 pub mod number;
 pub mod parameters;
 mod parse;

@@ -2,11 +2,17 @@
 //!
 //! `5.4`, `5.4|http://unitsofmeasure.org|mg` (system and code) or `5.4||mg` (code or unit as written). Values are compared
 //! as 64-bit floats.
+//!
+//! A Range, the samples of a SampledData and a quantity with a comparator (`< 5`) are all numbers between two, and
+//! compare as ranges do.
 
+use std::borrow::Cow;
+
+use fhir_model::decimal::{Decimal, to_sortable};
 use fhir_model::json::Ref;
 use fhir_model::{Error, Result};
 
-use crate::condition::Condition;
+use crate::condition::{Condition, Extra};
 use crate::keyer::{Form, Keyer};
 use crate::number;
 use crate::registry::Param;
@@ -15,6 +21,8 @@ use crate::text::split_bar;
 
 const UCUM: &str = "http://unitsofmeasure.org";
 const ISO_4217: &str = "urn:iso:std:iso:4217";
+/// Systems whose codes are what people write: found by `||mg`.
+const SYSTEMS_OF_NAMES: [&str; 3] = ["", UCUM, ISO_4217];
 
 /// A quantity as it is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,60 +61,129 @@ impl Term {
     }
 }
 
+/// A unit as it is stored.
+struct Stored<'v> {
+    system: Cow<'v, str>,
+    code: Cow<'v, str>,
+    unit: Cow<'v, str>,
+}
+
+impl<'v> Stored<'v> {
+    fn of(value: Ref<'v>) -> Stored<'v> {
+        let text = |name| value.get_str(name).unwrap_or_default();
+        Stored { system: text("system"), code: text("code"), unit: text("unit") }
+    }
+
+    /// Names the unit has besides its code. Units are nearly always UCUM codes written as they are; a code of another
+    /// system is looked for by its name alone.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let coded = matches!(&*self.system, "" | UCUM | ISO_4217);
+        let each = [&*self.unit, if coded { "" } else { &*self.code }];
+        each.into_iter().filter(move |name| !name.is_empty() && (*name != &*self.code || !coded))
+    }
+}
+
 pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
     match type_name {
-        // A Range has two quantities; either end may be what is asked for.
         "Range" => {
-            for end in ["low", "high"].iter().filter_map(|name| value.get(name)) {
-                quantity(end, sink);
+            let stated = ["low", "high"].iter().filter_map(|name| value.get(name));
+            let with_unit = stated.max_by_key(|end| end.get("code").is_some() || end.get("unit").is_some());
+            if let (Some(ends), Some(end)) = (number::ends(value), with_unit) {
+                span(ends, &Stored::of(end), sink);
             }
         }
         "Money" => {
             let code = value.get_str("currency").unwrap_or_default();
-            entry(value, ISO_4217, &code, "", sink);
+            let unit = Stored { system: ISO_4217.into(), code, unit: "".into() };
+            if let Some(number) = value.get("value").and_then(Ref::number).and_then(number::sortable) {
+                exact(number, &unit, sink);
+            }
         }
-        "SampledData" => {}
+        "SampledData" => {
+            if let (Some(ends), Some(origin)) = (sampled(value), value.get("origin")) {
+                span(ends, &Stored::of(origin), sink);
+            }
+        }
         _ => quantity(value, sink),
     }
 }
 
 fn quantity(value: Ref<'_>, sink: &mut Sink<'_>) {
-    let text = |name| value.get_str(name).unwrap_or_default();
-    entry(value, &text("system"), &text("code"), &text("unit"), sink);
+    let Some(number) = value.get("value").and_then(Ref::number).and_then(number::sortable) else { return };
+    let unit = Stored::of(value);
+    match value.get_str("comparator").as_deref() {
+        None => exact(number, &unit, sink),
+        Some("<") => span((i64::MIN, number - 1), &unit, sink),
+        Some("<=") => span((i64::MIN, number), &unit, sink),
+        Some(">") => span((number + 1, i64::MAX), &unit, sink),
+        Some(">=") => span((number, i64::MAX), &unit, sink),
+        Some(_) => {}
+    }
 }
 
-fn entry(value: Ref<'_>, system: &str, code: &str, unit: &str, sink: &mut Sink<'_>) {
-    let Some(number) = value.get("value").and_then(Ref::number).and_then(number::sortable) else { return };
+/// The least and the greatest of the samples: "just search on the bounds of the values in sampled data".
+fn sampled(value: Ref<'_>) -> Option<(i64, i64)> {
+    let number = |value: Ref<'_>| Decimal::parse(value.number()?);
+    let origin = value.get("origin")?.get("value").and_then(number)?;
+    let factor = value.get("factor").and_then(number);
+    let points = value.get_str("data")?;
+    // `E`, `L` and `U` are no numbers: an error, and what is beyond the limits of detection.
+    let each = points.split_ascii_whitespace().filter_map(Decimal::parse).filter_map(|point| {
+        let scaled = factor.as_ref().map_or(Some(point.clone()), |factor| point.times(factor))?;
+        Some(to_sortable(scaled.plus(&origin)?.to_f64()))
+    });
+    each.map(|n| (n, n)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+}
+
+fn exact(number: i64, unit: &Stored<'_>, sink: &mut Sink<'_>) {
     let key = sink.key(Form::Ordered, &[]);
-    sink.ordered(key, number, sink.keyer.key(0, "", Form::UnitCode, &[system, code]));
-    // Units are nearly always UCUM codes written as they are, and found by the entry above; others get one of
-    // their own.
-    let coded = matches!(system, "" | UCUM | ISO_4217);
-    for name in [unit, if coded { "" } else { code }] {
-        if !name.is_empty() && (name != code || !coded) {
-            let key = sink.key(Form::Unit, &[name]);
-            sink.ordered(key, number, 0);
-        }
+    let unit_code = sink.keyer.key(0, "", Form::UnitCode, &[&unit.system, &unit.code]);
+    sink.ordered(key, number, unit_code);
+    for name in unit.names() {
+        let key = sink.key(Form::Unit, &[name]);
+        sink.ordered(key, number, 0);
+    }
+}
+
+/// All numbers between two: rare, so there is an entry for each way to ask.
+fn span((low, high): (i64, i64), unit: &Stored<'_>, sink: &mut Sink<'_>) {
+    let any = sink.key(Form::Span, &[]);
+    sink.ordered(any, low, high);
+    let coded = sink.key(Form::SpanUnitCode, &[&unit.system, &unit.code]);
+    sink.ordered(coded, low, high);
+    for name in unit.names() {
+        let key = sink.key(Form::SpanUnit, &[name]);
+        sink.ordered(key, low, high);
     }
 }
 
 pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition {
     let unit_code = |system: &str, code: &str| keyer.key(0, "", Form::UnitCode, &[system, code]);
+    let tests = term.number.tests();
     let mut any = Vec::new();
     for index in &param.indexes {
         let key = |form, parts: &[&str]| keyer.key(param.type_number, &index.name, form, parts);
         for (min, max) in term.number.float_bounds() {
-            let entry = |key, units| Condition::QuantityEntry { key, min, max, units };
+            let entry = |key, extra| Condition::QuantityEntry { key, min, max, extra };
             match &term.unit {
-                Unit::Any => any.push(entry(key(Form::Ordered, &[]), Vec::new())),
+                Unit::Any => any.push(entry(key(Form::Ordered, &[]), Extra::Any)),
                 Unit::Coded(system, code) => {
-                    any.push(entry(key(Form::Ordered, &[]), vec![unit_code(system, code)]));
+                    any.push(entry(key(Form::Ordered, &[]), Extra::OneOf(vec![unit_code(system, code)])));
                 }
                 Unit::Named(name) => {
-                    let units = ["", UCUM, ISO_4217].map(|system| unit_code(system, name)).to_vec();
-                    any.push(entry(key(Form::Ordered, &[]), units));
-                    any.push(entry(key(Form::Unit, &[name]), Vec::new()));
+                    let units = SYSTEMS_OF_NAMES.map(|system| unit_code(system, name)).to_vec();
+                    any.push(entry(key(Form::Ordered, &[]), Extra::OneOf(units)));
+                    any.push(entry(key(Form::Unit, &[name]), Extra::Any));
                 }
+            }
+        }
+        let mut span = |key| any.extend(tests.iter().map(|test| Condition::DateEntry(key, *test)));
+        match &term.unit {
+            Unit::Any => span(key(Form::Span, &[])),
+            Unit::Coded(system, code) => span(key(Form::SpanUnitCode, &[system, code])),
+            Unit::Named(name) => {
+                SYSTEMS_OF_NAMES.iter().for_each(|s| span(key(Form::SpanUnitCode, &[s, name])));
+                span(key(Form::SpanUnit, &[name]));
             }
         }
     }

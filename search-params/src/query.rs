@@ -154,6 +154,12 @@ pub enum Modifier {
     Identifier,
     /// `:[type]`
     Type(Box<str>),
+    /// `:of-type`
+    OfType,
+    /// `:above`
+    Above,
+    /// `:below`
+    Below,
 }
 
 /// One value of a condition.
@@ -175,6 +181,10 @@ pub enum Term {
     Number(crate::number::Term),
     /// Quantity.
     Quantity(crate::quantity::Term),
+    /// An identifier with its type.
+    OfType(crate::token::OfType),
+    /// A place.
+    Near(crate::near::Term),
 }
 
 /// One key of `_sort`.

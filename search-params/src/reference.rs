@@ -96,12 +96,21 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
         _ => {
             if let Some(text) = value.str() {
                 target(&text, sink);
-                if let Some((url, _version)) = text.split_once('|') {
-                    sink.equality(Form::Uri, &[url]);
+                if let Some((url, version)) = text.split_once('|') {
+                    target(url, sink);
+                    for beginning in beginnings(version) {
+                        sink.equality(Form::Version, &[url, beginning]);
+                    }
                 }
             }
         }
     }
+}
+
+/// A version and what it begins with: `1`, `1.2` and `1.2.3` of `1.2.3`.
+fn beginnings(version: &str) -> impl Iterator<Item = &str> {
+    let dots = version.match_indices('.').map(|(at, _)| at);
+    dots.chain([version.len()]).filter_map(|at| version.get(..at))
 }
 
 fn target(text: &str, sink: &mut Sink<'_>) {
@@ -188,6 +197,20 @@ pub(crate) fn condition(
     Condition::Any(any)
 }
 
+/// `:below` and `:above` of canonicals: `url|1.2` is below `url|1`. `text` has a version.
+pub(crate) fn by_version(text: &str, below: bool, param: &Param, keyer: &Keyer) -> Condition {
+    let Some((url, version)) = text.split_once('|') else { return Condition::never() };
+    let mut keys = Vec::new();
+    for index in &param.indexes {
+        let key = |form, parts: &[&str]| keyer.key(param.type_number, &index.name, form, parts);
+        match below {
+            true => keys.push(key(Form::Version, &[url, version])),
+            false => keys.extend(beginnings(version).map(|v| key(Form::Uri, &[&format!("{url}|{v}")]))),
+        }
+    }
+    Condition::Keys(keys)
+}
+
 /// `:identifier`: by the identifier within the reference.
 pub(crate) fn by_identifier(term: &token::Term, param: &Param, keyer: &Keyer) -> Condition {
     let (form, parts) = match (&term.system, term.code.as_deref()) {
@@ -219,6 +242,7 @@ mod tests {
             ("#p1", None),
             ("1", uri("1")),
         ];
+        assert_eq!(beginnings("1.2.3").collect::<Vec<_>>(), ["1", "1.2", "1.2.3"]);
         let bases = Bases::new(["http://us/fhir", "https://us.org"]);
         for (text, target) in rows {
             assert_eq!(Target::parse(text, &bases), target, "{text}");

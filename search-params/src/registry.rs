@@ -38,6 +38,8 @@ pub struct Index {
     pub kind: ParameterKind,
     /// Its column.
     pub role: Role,
+    /// The FHIR types of its values.
+    pub types: Vec<Box<str>>,
     /// True when its values are codes, strings, booleans: tokens without a system in the data.
     pub plain: bool,
     /// True for identifiers: tokens that are expected to be rare.
@@ -72,7 +74,19 @@ pub struct Param {
     pub definition: Arc<Parameter>,
 }
 
+impl Index {
+    /// True when some of its values are of one of these types.
+    pub fn has_type(&self, names: &[&str]) -> bool {
+        self.types.iter().any(|t| names.contains(&&**t))
+    }
+}
+
 impl Param {
+    /// True when some of its values are of one of these types.
+    pub fn has_type(&self, names: &[&str]) -> bool {
+        self.indexes.iter().any(|i| i.has_type(names))
+    }
+
     /// Where its values stand in the body, as SQL/JSON paths.
     pub fn json_paths(&self) -> Vec<String> {
         let all = self.indexes.iter().flat_map(|index| &index.paths);

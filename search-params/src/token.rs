@@ -57,6 +57,38 @@ impl Term {
     }
 }
 
+/// `:of-type`: an identifier by its type and value. <https://hl7.org/fhir/R4/search.html#token>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfType {
+    /// System of the type.
+    pub system: String,
+    /// Code of the type.
+    pub code: String,
+    /// The identifier's value.
+    pub value: String,
+}
+
+impl OfType {
+    /// Parses `system|code|value`, none of which may be missing.
+    pub fn parse(text: &str) -> Result<OfType> {
+        match <[String; 3]>::try_from(split_bar(text)) {
+            Ok([system, code, value]) if ![&system, &code, &value].iter().any(|t| t.is_empty()) => {
+                Ok(OfType { system, code, value })
+            }
+            _ => {
+                let text = format!("`:of-type` takes system|code|value, all three, not `{text}`");
+                Err(fhir_model::Error::value(text))
+            }
+        }
+    }
+
+    pub(crate) fn condition(&self, param: &Param, keyer: &Keyer) -> Condition {
+        let parts = [self.system.as_str(), &self.code, &self.value];
+        let keys = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, Form::OfType, &parts));
+        Condition::Keys(keys.collect())
+    }
+}
+
 pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
     match type_name {
         "CodeableConcept" => {
@@ -65,13 +97,27 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
             }
         }
         "Coding" => coding(value.get_str("system").as_deref(), value.get_str("code").as_deref(), sink),
-        "Identifier" => coding(value.get_str("system").as_deref(), value.get_str("value").as_deref(), sink),
+        "Identifier" => {
+            coding(value.get_str("system").as_deref(), value.get_str("value").as_deref(), sink);
+            of_type(value, sink);
+        }
         "ContactPoint" => coding(value.get_str("system").as_deref(), value.get_str("value").as_deref(), sink),
         _ => {
             let text = value.str().or_else(|| value.bool().map(|_| value.raw().into()));
             if let Some(code) = text.filter(|t| !t.is_empty()) {
                 sink.equality(Form::Code, &[&code]);
             }
+        }
+    }
+}
+
+/// For `:of-type`: each coding of the identifier's type, with the value.
+fn of_type(identifier: Ref<'_>, sink: &mut Sink<'_>) {
+    let Some(kind) = identifier.get("type") else { return };
+    let Some(value) = identifier.get_str("value") else { return };
+    for coding in kind.get("coding").into_iter().flat_map(Ref::items) {
+        if let (Some(system), Some(code)) = (coding.get_str("system"), coding.get_str("code")) {
+            sink.equality(Form::OfType, &[&system, &code, &value]);
         }
     }
 }

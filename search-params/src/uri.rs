@@ -1,10 +1,16 @@
 //! `uri` parameters: <https://hl7.org/fhir/R4/search.html#uri>. Exact, case included.
+//!
+//! `:above` finds the uris that are one of the paths a uri goes through: `http://a.org/x` is above `http://a.org/x/y`.
+
+use std::sync::Arc;
 
 use fhir_model::json::Ref;
+use fhir_model::{Error, Result};
 
 use crate::condition::Condition;
 use crate::keyer::{Form, Keyer};
-use crate::registry::Param;
+use crate::query::Modifier;
+use crate::registry::{Index, Param};
 use crate::sink::Sink;
 
 pub(crate) fn index(value: Ref<'_>, sink: &mut Sink<'_>) {
@@ -13,7 +19,48 @@ pub(crate) fn index(value: Ref<'_>, sink: &mut Sink<'_>) {
     }
 }
 
-pub(crate) fn condition(text: &str, param: &Param, keyer: &Keyer) -> Condition {
-    let keys = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, Form::Uri, &[text]));
+pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, keyer: &Keyer) -> Condition {
+    let texts = if *modifier == Modifier::Above { above(text) } else { vec![text] };
+    let of_index = |i: &Arc<Index>, text| keyer.key(param.type_number, &i.name, Form::Uri, &[text]);
+    let keys = param.indexes.iter().flat_map(|i| texts.iter().map(move |text| of_index(i, text)));
     Condition::Keys(keys.collect())
+}
+
+/// The uri and all that are above it: without its last segments, with and without the slash before them, down to the
+/// host.
+fn above(uri: &str) -> Vec<&str> {
+    let mut found = vec![uri];
+    let Some(host) = uri.find("://").map(|at| at + 3) else { return found };
+    let slashes = uri.match_indices('/').map(|(at, _)| at).filter(|at| *at > host);
+    for at in slashes {
+        found.extend([uri.get(..at), uri.get(..=at)].into_iter().flatten());
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// A uri of a query with `:above` or `:below`, which say nothing about URNs.
+pub(crate) fn parse(text: String, modifier: &Modifier) -> Result<String> {
+    match modifier {
+        Modifier::Above | Modifier::Below if text.starts_with("urn:") => {
+            Err(Error::value(format!("`{text}` is a URN: nothing is above or below it")))
+        }
+        _ => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::above;
+
+    #[test]
+    fn what_is_above_a_uri() {
+        assert_eq!(above("http://a/b"), ["http://a", "http://a/", "http://a/b"]);
+        assert_eq!(
+            above("http://a/b/c/"),
+            ["http://a", "http://a/", "http://a/b", "http://a/b/", "http://a/b/c", "http://a/b/c/"]
+        );
+        assert_eq!(above("x/y"), ["x/y"]);
+    }
 }

@@ -26,7 +26,7 @@ mod navigate;
 mod operator;
 mod parse;
 mod text;
-pub mod ucum;
+mod ucum;
 mod utility;
 
 use std::fmt;

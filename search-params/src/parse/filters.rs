@@ -10,7 +10,7 @@ use crate::parameters::ParameterKind;
 use crate::query::{Filter, Modifier, Subject, Term, TextOf};
 use crate::registry::Param;
 use crate::text::{split_comma, unescape};
-use crate::{date, number, quantity, reference, string, token};
+use crate::{date, near, number, quantity, reference, string, token, uri};
 
 impl<'a> Parser<'a> {
     /// `_id` and `_lastUpdated`.
@@ -52,13 +52,18 @@ impl<'a> Parser<'a> {
     }
 
     fn modifier(&self, param: &Param, modifier: Option<&str>) -> Result<Modifier> {
-        use ParameterKind::{Reference, String, Token};
+        use ParameterKind::{Reference, String, Token, Uri};
+        let canonical = || param.has_type(&["canonical", "uri"]);
         let Some(text) = modifier else { return Ok(Modifier::None) };
         let known = match (text, param.kind) {
             ("missing", _) => Some(Modifier::Missing),
             ("exact", String) => Some(Modifier::Exact),
             ("contains", String) => Some(Modifier::Contains),
             ("not", Token) => Some(Modifier::Not),
+            ("of-type", Token) if param.has_type(&["Identifier"]) => Some(Modifier::OfType),
+            ("above", Uri) => Some(Modifier::Above),
+            ("below", Reference) if canonical() => Some(Modifier::Below),
+            ("above", Reference) if canonical() => Some(Modifier::Above),
             ("identifier", Reference) => Some(Modifier::Identifier),
             (type_name, Reference) if self.registry.definitions().is_resource(type_name) => {
                 if !param.targets.is_empty() && !param.targets.iter().any(|t| **t == *type_name) {
@@ -86,6 +91,13 @@ impl<'a> Parser<'a> {
             };
         }
         Ok(match (param.kind, modifier) {
+            (ParameterKind::Token, Modifier::OfType) => Term::OfType(token::OfType::parse(value)?),
+            // Without a version, any: that is what the reference alone means.
+            (ParameterKind::Reference, Modifier::Above | Modifier::Below)
+                if unescape(value).contains('|') =>
+            {
+                Term::Text(unescape(value))
+            }
             (ParameterKind::Reference, Modifier::Identifier) | (ParameterKind::Token, _) => {
                 Term::Token(token::Term::parse(value)?)
             }
@@ -96,11 +108,12 @@ impl<'a> Parser<'a> {
                 Term::Reference(reference::Term::parse(&unescape(value), None, self.cx.bases)?)
             }
             (ParameterKind::String, modifier) => Term::Text(string::parse(unescape(value), modifier)?),
-            (ParameterKind::Uri, _) => Term::Text(unescape(value)),
+            (ParameterKind::Uri, modifier) => Term::Text(uri::parse(unescape(value), modifier)?),
             (ParameterKind::Date, _) => Term::Date(date::Term::parse(&unescape(value), self.cx.now)?),
             (ParameterKind::Number, _) => Term::Number(number::Term::parse(&unescape(value))?),
             (ParameterKind::Quantity, _) => Term::Quantity(quantity::Term::parse(value)?),
-            (ParameterKind::Composite | ParameterKind::Special, _) => {
+            (ParameterKind::Special, _) => Term::Near(near::Term::parse(value)?),
+            (ParameterKind::Composite, _) => {
                 return Err(Error::not_supported(format!(
                     "`{}` is not supported by this server",
                     param.code

@@ -14,6 +14,11 @@ use crate::registry::Param;
 /// Most keys of `_sort`.
 pub(super) const SORTS_MAX: usize = 8;
 
+/// Several values at once have no order, nor have places.
+fn is_ordered(param: &Param) -> bool {
+    !matches!(param.kind, ParameterKind::Composite | ParameterKind::Special)
+}
+
 impl Parser<'_> {
     pub(super) fn count(&mut self, value: &str) -> Result<usize> {
         let count: u64 =
@@ -31,8 +36,8 @@ impl Parser<'_> {
                 "_id" => Subject::Id,
                 "_lastUpdated" => Subject::LastUpdated,
                 _ => match self.this.param(code) {
-                    Some(param) => Subject::Param(param.clone()),
-                    None => return Err(Error::invalid(format!("`{code}` cannot be sorted by")).at("_sort")),
+                    Some(param) if is_ordered(param) => Subject::Param(param.clone()),
+                    _ => return Err(Error::invalid(format!("`{code}` cannot be sorted by")).at("_sort")),
                 },
             };
             self.query.sort.push(Sort { by, descending });

@@ -10,6 +10,7 @@ use fhir_profiles::Definitions;
 
 use super::{Index, Param, Role, TypeSearch};
 use crate::compile::compile;
+use crate::near;
 use crate::parameters::{Parameter, ParameterKind, Parameters};
 use crate::path::{Step, Test, Trie};
 
@@ -84,7 +85,11 @@ struct Build<'a> {
 
 impl Build<'_> {
     fn draft(&mut self, definition: &Arc<Parameter>) -> Result<()> {
-        let searchable = !matches!(definition.kind, ParameterKind::Composite | ParameterKind::Special);
+        let searchable = match definition.kind {
+            ParameterKind::Composite => false,
+            ParameterKind::Special => *definition.url == *near::URL,
+            _ => true,
+        };
         // `_id` and `_lastUpdated` are columns.
         if !searchable || matches!(&*definition.code, "_id" | "_lastUpdated") {
             return Ok(());
@@ -171,13 +176,28 @@ impl Build<'_> {
             return None;
         }
         let types = self.this.trie.leaf_types(at);
+        let types: Vec<Box<str>> = types.into_iter().map(Box::from).collect();
         let plain = types.iter().all(|t| self.definitions.is_primitive(t));
-        let implied_system = if types == ["code"] { self.implied_system(&steps) } else { None };
-        let identifies = types.iter().all(|t| matches!(*t, "Identifier" | "ContactPoint"));
+        let implied_system = if matches!(types.as_slice(), [one] if **one == *"code") {
+            self.implied_system(&steps)
+        } else {
+            None
+        };
+        let identifies = types.iter().all(|t| matches!(&**t, "Identifier" | "ContactPoint"));
         let paths = self.this.trie.json_paths(at);
         self.by_path.insert((kind, steps.clone()), at);
-        let index =
-            Index { name, kind, role: Role::Plain, plain, identifies, implied_system, steps, paths, truth };
+        let index = Index {
+            name,
+            kind,
+            role: Role::Plain,
+            types,
+            plain,
+            identifies,
+            implied_system,
+            steps,
+            paths,
+            truth,
+        };
         self.this.indexes.push(Arc::new(index));
         Some(at)
     }

@@ -9,7 +9,7 @@ use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::rows::{DATE_MIN, Ordered, Rows};
 use crate::sink::{Found, Sink};
-use crate::{date, number, quantity, reference, string, token, uri};
+use crate::{date, near, number, quantity, reference, string, token, uri};
 
 impl Registry {
     /// All index entries of a resource, in one walk. `bases` are the server's own urls.
@@ -118,9 +118,10 @@ fn index_value(value: Ref<'_>, value_type: &str, sink: &mut Sink<'_>) {
         ParameterKind::String => string::index(value, value_type, sink),
         ParameterKind::Reference => reference::index(value, value_type, sink),
         ParameterKind::Date => date::index(value, value_type, sink),
-        ParameterKind::Number => number::index(value, sink),
+        ParameterKind::Number => number::index(value, value_type, sink),
         ParameterKind::Quantity => quantity::index(value, value_type, sink),
         ParameterKind::Uri => uri::index(value, sink),
-        ParameterKind::Composite | ParameterKind::Special => {}
+        ParameterKind::Special => near::index(value, sink),
+        ParameterKind::Composite => {}
     }
 }

@@ -1,7 +1,7 @@
 //! Conditions as SQL on one row `r` of `resource`.
 
 use super::{Bind, Sql};
-use crate::condition::{Condition, DateTest};
+use crate::condition::{Circle, Condition, DateTest, Extra};
 use crate::rows::{CONTINUED, DATE_MIN};
 
 /// The id of a row: stored when a client chose it, else its handle.
@@ -9,6 +9,12 @@ pub(super) const ID: &str = "coalesce(r.id, lpad(to_hex(r.handle), 16, '0'))";
 
 /// Upper end of the primary date: not stored when it is the second that begins at the lower end.
 const DATE_HIGH: &str = "coalesce(r.date_high, r.date + 999999)";
+
+/// Millimeters.
+const EARTH_DIAMETER: &str = "12742017543";
+
+/// Of an `extra` that holds two hashes.
+const LOWER_HALF: i64 = 0xffff_ffff;
 
 /// Whether the equality keys of a condition may be looked up in their GIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +85,7 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         }
         Condition::NumberEntry { .. }
         | Condition::QuantityEntry { .. }
+        | Condition::Near(..)
         | Condition::TextPrefix(..)
         | Condition::TextContains(..) => {
             sql.push("r.handle in (");
@@ -100,15 +107,13 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
             sql.push(" and (e.value < ").bind(Bind::Long(to.value));
             sql.push(" or e.extra <= ").bind(Bind::Long(to.rest)).push(")");
         }
-        Condition::QuantityEntry { key, min, max, units } => {
+        Condition::QuantityEntry { key, min, max, extra } => {
             sql.push("select e.handle from ordered_entry e where e.key = ").bind(Bind::Long(*key));
             sql.push(" and e.value >= ").bind(Bind::Long(*min));
             sql.push(" and e.value <= ").bind(Bind::Long(*max));
-            if !units.is_empty() {
-                sql.push(" and ");
-                one_of("e.extra", units, sql);
-            }
+            self::extra(extra, sql);
         }
+        Condition::Near(key, circle) => near(*key, circle, sql),
         Condition::TextPrefix(key, text) => {
             sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(*key));
             sql.push(" and e.value >= ").bind(Bind::Text(text.clone()));
@@ -126,6 +131,44 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
             push_driver(other, sql);
         }
     }
+}
+
+fn extra(extra: &Extra, sql: &mut Sql) {
+    match extra {
+        Extra::Any => {}
+        Extra::OneOf(these) => {
+            sql.push(" and ");
+            one_of("e.extra", these, sql);
+        }
+        Extra::Between(min, max) => {
+            sql.push(" and e.extra >= ").bind(Bind::Long(*min));
+            sql.push(" and e.extra <= ").bind(Bind::Long(*max));
+        }
+        Extra::LowerHalf(these) => {
+            let halves = these.iter().map(|n| n & LOWER_HALF).collect();
+            sql.push(" and (e.extra & ").bind(Bind::Long(LOWER_HALF));
+            sql.push(") = any(").bind(Bind::Longs(halves)).push(")");
+        }
+    }
+}
+
+/// A box that the index finds, and within it the distance along a great circle.
+fn near(key: i64, circle: &Circle, sql: &mut Sql) {
+    sql.push("select e.handle from ordered_entry e where e.key = ").bind(Bind::Long(key));
+    sql.push(" and e.value >= ").bind(Bind::Long(circle.latitudes.0));
+    sql.push(" and e.value <= ").bind(Bind::Long(circle.latitudes.1)).push(" and (");
+    for (i, (west, east)) in circle.longitudes.iter().enumerate() {
+        sql.push(if i == 0 { "" } else { " or " });
+        sql.push("(e.extra >= ").bind(Bind::Long(*west));
+        sql.push(" and e.extra <= ").bind(Bind::Long(*east)).push(")");
+    }
+    // Haversines. Half of ten-millionths of a degree: times 5e-8.
+    sql.push(") and ").push(EARTH_DIAMETER).push(" * asin(least(1, sqrt(power(sin(radians((e.value - ");
+    sql.bind(Bind::Long(circle.latitude));
+    sql.push(") * 5e-8::float8)), 2) + cos(radians(e.value * 1e-7::float8)) * cos(radians(");
+    sql.bind(Bind::Long(circle.latitude)).push(" * 1e-7::float8)) * power(sin(radians((e.extra - ");
+    sql.bind(Bind::Long(circle.longitude)).push(") * 5e-8::float8)), 2)))) <= ");
+    sql.bind(Bind::Long(circle.millimeters));
 }
 
 fn list(parts: &[Condition], between: &str, empty: &str, gin: Gin, sql: &mut Sql) {

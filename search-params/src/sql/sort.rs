@@ -69,7 +69,7 @@ fn by_param(param: &Param, keyer: &Keyer) -> By {
     }
     let under = |form| {
         let each = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, form, &[]));
-        each.collect()
+        each.collect::<Vec<i64>>()
     };
     if let [index] = param.indexes.as_slice()
         && index.truth
@@ -77,8 +77,10 @@ fn by_param(param: &Param, keyer: &Keyer) -> By {
         return By::Truth(keyer.key(param.type_number, &index.name, Form::Code, &["true"]));
     }
     match param.kind {
-        ParameterKind::Date | ParameterKind::Number | ParameterKind::Quantity => {
-            By::Ordered(under(Form::Ordered))
+        ParameterKind::Date => By::Ordered(under(Form::Ordered)),
+        // A range is sorted by its lower end.
+        ParameterKind::Number | ParameterKind::Quantity => {
+            By::Ordered([under(Form::Ordered), under(Form::Span)].concat())
         }
         ParameterKind::String => By::Strings(under(Form::Folded)),
         _ => By::Body(param.json_paths(), param.text_key(keyer)),

@@ -11,6 +11,10 @@ macro_rules! scenarios {
             search sorting_goes_by_the_values_of_the_parameter,
             search long_texts_are_sorted_by_their_beginning,
             search references_elsewhere_and_by_identifier,
+            values ranges_of_numbers,
+            values identifiers_by_type,
+            values versions_and_paths,
+            values places,
             write what_is_written_is_read,
             write numbers_keep_their_text,
             write versions_deletion_and_recreation,
@@ -36,6 +40,7 @@ mod feed;
 mod limits;
 mod partitioned;
 mod search;
+mod values;
 mod write;
 
 mod plain {
@@ -103,6 +108,11 @@ pub async fn put(store: &Store, type_name: &str, id: &str, body: &str) -> Key {
 
 /// A query as a client writes it, without percent encoding.
 pub fn query(store: &Arc<Store>, text: &str) -> Query {
+    parse(store, text).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+/// The same, which may be refused.
+pub fn parse(store: &Arc<Store>, text: &str) -> fhir_model::Result<Query> {
     let (type_name, rest) = text.split_once('?').unwrap_or((text, ""));
     let pairs: Vec<(String, String)> = rest
         .split('&')
@@ -118,7 +128,7 @@ pub fn query(store: &Arc<Store>, text: &str) -> Query {
         values_max: 1000,
         secret: store.secret(),
     };
-    Query::parse(store.registry(), type_name, &pairs, &cx).unwrap_or_else(|e| panic!("{text}: {e}"))
+    Query::parse(store.registry(), type_name, &pairs, &cx)
 }
 
 /// The ids a search finds, in order, joined by spaces.

@@ -7,7 +7,7 @@ use fhir_search::parameters::ParameterKind;
 use fhir_search::registry::{Param, Registry};
 
 use super::corpus::{Corpus, One};
-use super::matches::{folded, local, quantities, target_text, texts, tokens};
+use super::matches::{folded, local, numbers, quantities, target_text, texts, tokens};
 use super::random::Random;
 use super::when;
 
@@ -68,7 +68,10 @@ fn sort(random: &mut Random, params: &[Arc<Param>]) -> Option<String> {
     let code = match random.below(8) {
         0 => "_id",
         1 => "_lastUpdated",
-        _ => &random.pick(params)?.code,
+        _ => {
+            let param = random.pick(params)?;
+            (param.kind != ParameterKind::Special).then_some(&*param.code)?
+        }
     };
     Some(format!("{}{code}", if random.chance(50) { "-" } else { "" }))
 }
@@ -137,6 +140,9 @@ fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, Stri
     };
     let none = String::new();
     match param.kind {
+        ParameterKind::Token if kind == "Identifier" && random.chance(30) && node.get("type").is_some() => {
+            Some((":of-type".to_owned(), of_type(random, node)?))
+        }
         ParameterKind::Token => Some((random_not(random), token(random, kind, node)?)),
         ParameterKind::String => {
             let all = texts(kind, node);
@@ -144,7 +150,16 @@ fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, Stri
             let modifier = [":exact", ":contains", "", ""][random.below(4)];
             Some((modifier.to_owned(), string(random, text, modifier)))
         }
-        ParameterKind::Uri => Some((none, escaped(&changed(random, &node.str()?, 10)))),
+        ParameterKind::Uri => {
+            let text = node.str()?;
+            Some(match random.below(4) {
+                0 if !text.starts_with("urn:") => {
+                    let longer = format!("{text}{}", random.pick(&["", "/", "/x", "/_history/5", "x"])?);
+                    (":above".to_owned(), escaped(&longer))
+                }
+                _ => (none, escaped(&changed(random, &text, 10))),
+            })
+        }
         ParameterKind::Date => {
             let mut written = Vec::new();
             dates(node, &mut written);
@@ -152,7 +167,13 @@ fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, Stri
             Some((none, format!("{}{}", random.pick(PREFIXES)?, date(random, &text))))
         }
         ParameterKind::Number => {
-            Some((none, format!("{}{}", random.pick(PREFIXES)?, number(random, node.number()?))))
+            let number = match node.number() {
+                Some(text) => number(random, text),
+                None => {
+                    random.pick(&numbers(kind, node))?.0.as_ref().map_or("0".to_owned(), |n| n.to_string())
+                }
+            };
+            Some((none, format!("{}{number}", random.pick(PREFIXES)?)))
         }
         ParameterKind::Quantity => {
             let all = quantities(kind, node);
@@ -171,14 +192,42 @@ fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, Stri
             }
             // What is contained cannot be asked for.
             let text = target_text(node).filter(|text| !text.starts_with('#'))?;
+            let canonical = node.str().is_some();
             Some(match (local(&text), random.below(3)) {
+                _ if canonical && text.contains('|') && random.chance(60) => {
+                    let modifier = *random.pick(&[":above", ":below"])?;
+                    let (url, version) = text.split_once('|')?;
+                    let version = match random.below(3) {
+                        0 => version.split('.').next()?.to_owned(),
+                        1 => format!("{version}.1"),
+                        _ => version.to_owned(),
+                    };
+                    (modifier.to_owned(), format!("{}\\|{}", escaped(url), escaped(&version)))
+                }
                 (Some((_, id)), 0) => (none, changed(random, id, 10)),
                 (Some((kind, id)), 1) => (format!(":{kind}"), id.to_owned()),
                 _ => (none, escaped(&changed(random, &text, 10))),
             })
         }
-        ParameterKind::Composite | ParameterKind::Special => None,
+        ParameterKind::Special => {
+            let place = |name: &str| node.get(name)?.number().map(str::to_owned);
+            let distance = ["", "|0|m", "|1", "|10|km", "|100|[mi_i]", "|5000|km", "|15000|km"];
+            let (latitude, longitude) = match random.below(3) {
+                0 => (place("latitude")?, place("longitude")?),
+                1 => (place("latitude")?, format!("{}", random.below(360) as i64 - 180)),
+                _ => (format!("{}", random.below(180) as i64 - 90), place("longitude")?),
+            };
+            Some((none, format!("{latitude}|{longitude}{}", random.pick(&distance)?)))
+        }
+        ParameterKind::Composite => None,
     }
+}
+
+fn of_type(random: &mut Random, identifier: fhir_model::json::Ref<'_>) -> Option<String> {
+    let coding = identifier.get("type")?.get("coding")?.items().next()?;
+    let text = |node: fhir_model::json::Ref<'_>, name: &str| node.get_str(name).map(|t| escaped(&t));
+    let value = changed(random, &text(identifier, "value")?, 10);
+    Some(format!("{}|{}|{value}", text(coding, "system")?, text(coding, "code")?))
 }
 
 fn random_not(random: &mut Random) -> String {

@@ -10,7 +10,7 @@ use fhir_search::quantity::Unit;
 use fhir_search::query::{Filter, Modifier, Subject, Term};
 use fhir_search::registry::Param;
 use fhir_search::token::System;
-use fhir_search::{date, number, reference, token};
+use fhir_search::{date, near, number, reference, token};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -60,15 +60,20 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool
             }
             Term::Token(t) => token(t, kind, *node, param),
             Term::Reference(t) => reference(t, *node, param),
+            Term::OfType(t) => **kind == *"Identifier" && of_type(t, *node),
             Term::Text(text) if param.kind == ParameterKind::Uri => {
-                node.str().is_some_and(|t| t == text.as_str())
+                node.str().is_some_and(|t| uri(text, modifier, &t))
+            }
+            Term::Text(text) if param.kind == ParameterKind::Reference => {
+                node.str().is_some_and(|t| version(text, modifier, &t))
             }
             Term::Text(text) => texts(kind, *node).iter().any(|value| string(text, modifier, value)),
             Term::Date(t) => when::span(kind, *node).is_some_and(|(low, high)| date(t, low, high)),
-            Term::Number(t) => node.number().is_some_and(|n| number(t, n)),
+            Term::Number(t) => numbers(kind, *node).iter().any(|span| between(t, span)),
             Term::Quantity(t) => {
-                quantities(kind, *node).iter().any(|q| number(&t.number, &q.number) && unit(&t.unit, q))
+                quantities(kind, *node).iter().any(|q| between(&t.number, &q.span) && unit(&t.unit, q))
             }
+            Term::Near(t) => distance(t, *node).is_some_and(|meters| meters <= t.meters),
             Term::Id(_) | Term::Flag(_) => false,
         },
     })
@@ -87,7 +92,8 @@ fn has_value(value: &One, param: &Param) -> bool {
         }
         ParameterKind::String => !texts(kind, *node).is_empty(),
         ParameterKind::Date => when::span(kind, *node).is_some(),
-        ParameterKind::Number => node.number().is_some(),
+        ParameterKind::Number => !numbers(kind, *node).is_empty(),
+        ParameterKind::Special => node.get("latitude").is_some() && node.get("longitude").is_some(),
         ParameterKind::Quantity => !quantities(kind, *node).is_empty(),
         _ => node.str().is_some(),
     }
@@ -210,23 +216,38 @@ fn date(term: &date::Term, low: i64, high: i64) -> bool {
     }
 }
 
-fn number(term: &number::Term, value: &str) -> bool {
-    let value = Decimal::parse(value).unwrap();
-    let within = term.low <= value && value < term.high;
+/// The table of <https://hl7.org/fhir/R4/search.html#prefix>, on all numbers from one to another: mostly one. An end that
+/// is missing is open.
+fn between(term: &number::Term, (low, high): &Span) -> bool {
+    let (low, high) = (low.as_ref(), high.as_ref());
+    let within = low.is_some_and(|n| term.low <= *n) && high.is_some_and(|n| *n < term.high);
     match term.prefix {
         Prefix::Eq => within,
         Prefix::Ne => !within,
-        Prefix::Gt | Prefix::Sa => value > term.exact,
-        Prefix::Lt | Prefix::Eb => value < term.exact,
-        Prefix::Ge => value >= term.exact,
-        Prefix::Le => value <= term.exact,
-        Prefix::Ap => term.low <= value && value <= term.high,
+        Prefix::Gt => high.is_none_or(|n| *n > term.exact),
+        Prefix::Lt => low.is_none_or(|n| *n < term.exact),
+        Prefix::Ge => high.is_none_or(|n| *n >= term.exact),
+        Prefix::Le => low.is_none_or(|n| *n <= term.exact),
+        Prefix::Sa => low.is_some_and(|n| *n > term.exact),
+        Prefix::Eb => high.is_some_and(|n| *n < term.exact),
+        Prefix::Ap => low.is_none_or(|n| *n <= term.high) && high.is_none_or(|n| *n >= term.low),
     }
 }
 
-/// A number with its unit.
+/// From and to, both inclusive.
+pub(super) type Span = (Option<Decimal>, Option<Decimal>);
+
+pub(super) fn numbers(kind: &str, node: Ref<'_>) -> Vec<Span> {
+    if kind == "Range" {
+        return quantities(kind, node).into_iter().map(|q| q.span).collect();
+    }
+    node.number().and_then(Decimal::parse).map(|n| (Some(n.clone()), Some(n))).into_iter().collect()
+}
+
+/// Numbers from one to another with their unit.
 pub(super) struct Quantity {
-    pub(super) value: f64,
+    pub(super) span: Span,
+    /// A number that stands there.
     pub(super) number: String,
     pub(super) system: String,
     pub(super) code: String,
@@ -234,20 +255,112 @@ pub(super) struct Quantity {
 }
 
 pub(super) fn quantities(kind: &str, node: Ref<'_>) -> Vec<Quantity> {
-    let read = |node: Ref<'_>| {
-        let text = |name: &str| node.get_str(name).unwrap_or_default().into_owned();
-        let number = node.get("value")?.number()?.to_owned();
-        let (system, code) = match kind {
-            "Money" => ("urn:iso:std:iso:4217".to_owned(), text("currency")),
-            _ => (text("system"), text("code")),
-        };
-        Some(Quantity { value: number.parse().ok()?, number, system, code, unit: text("unit") })
+    let text = |node: Ref<'_>, name: &str| node.get_str(name).unwrap_or_default().into_owned();
+    let value = |node: Ref<'_>| node.get("value")?.number().map(str::to_owned);
+    let with_unit = |span: Span, number: String, of: Ref<'_>| Quantity {
+        span,
+        number,
+        system: text(of, "system"),
+        code: text(of, "code"),
+        unit: text(of, "unit"),
     };
     match kind {
-        "Range" => ["low", "high"].into_iter().filter_map(|end| node.get(end)).filter_map(read).collect(),
-        "SampledData" => Vec::new(),
-        _ => read(node).into_iter().collect(),
+        "Range" => {
+            let (low, high) = (node.get("low"), node.get("high"));
+            let parse = |end: Option<Ref<'_>>| end.and_then(value).and_then(|n| Decimal::parse(&n));
+            let has_unit = |end: &Ref<'_>| end.get("unit").is_some() || end.get("code").is_some();
+            // Both ends have the unit, or it is said once.
+            let of = high.filter(has_unit).or(low.filter(has_unit)).or(high).or(low);
+            let number = low.and_then(value).or(high.and_then(value));
+            let (Some(of), Some(number)) = (of, number) else { return Vec::new() };
+            vec![with_unit((parse(low), parse(high)), number, of)]
+        }
+        "SampledData" => {
+            let origin = node.get("origin").unwrap();
+            let factor =
+                node.get("factor").map_or(Decimal::from(1), |f| Decimal::parse(f.number().unwrap()).unwrap());
+            let Some(zero) = value(origin).and_then(|n| Decimal::parse(&n)) else { return Vec::new() };
+            let data = text(node, "data");
+            let points = data.split_whitespace().filter_map(Decimal::parse);
+            let all: Vec<Decimal> = points.map(|n| n.times(&factor).unwrap().plus(&zero).unwrap()).collect();
+            let (least, greatest) = (all.iter().min().cloned(), all.iter().max().cloned());
+            least
+                .map(|low| with_unit((Some(low.clone()), greatest), low.to_string(), origin))
+                .into_iter()
+                .collect()
+        }
+        _ => {
+            let Some(number) = value(node) else { return Vec::new() };
+            let n = Decimal::parse(&number).unwrap();
+            // So little that no number of the data is in between.
+            let little = Decimal::parse("1e-20").unwrap();
+            let span = match node.get_str("comparator").as_deref() {
+                Some("<") => (None, n.minus(&little)),
+                Some("<=") => (None, Some(n)),
+                Some(">") => (n.plus(&little), None),
+                Some(">=") => (Some(n), None),
+                _ => (Some(n.clone()), Some(n)),
+            };
+            let found = with_unit(span, number, node);
+            match kind {
+                "Money" => {
+                    let code = text(node, "currency");
+                    vec![Quantity { system: "urn:iso:std:iso:4217".to_owned(), code, ..found }]
+                }
+                _ => vec![found],
+            }
+        }
     }
+}
+
+fn of_type(term: &token::OfType, identifier: Ref<'_>) -> bool {
+    let is = |node: Ref<'_>, name: &str, text: &str| node.get_str(name).is_some_and(|t| t == text);
+    let codings = identifier.get("type").and_then(|t| t.get("coding"));
+    is(identifier, "value", &term.value)
+        && codings.is_some_and(|all| {
+            all.items().any(|c| is(c, "system", &term.system) && is(c, "code", &term.code))
+        })
+}
+
+fn uri(wanted: &str, modifier: &Modifier, value: &str) -> bool {
+    match modifier {
+        Modifier::Below => value.starts_with(wanted),
+        Modifier::Above => {
+            let rest = wanted.strip_prefix(value.trim_end_matches('/'));
+            let scheme = value.find("://").is_none_or(|at| at + 3 < value.len()) && !value.ends_with("//");
+            value == wanted || (scheme && value.contains("://") && rest.is_some_and(|r| r.starts_with('/')))
+        }
+        _ => value == wanted,
+    }
+}
+
+/// Versions of a canonical are above and below each other by their parts.
+fn version(wanted: &str, modifier: &Modifier, value: &str) -> bool {
+    let split = |text: &str| {
+        let (url, version) = text.split_once('|')?;
+        Some((url.to_owned(), version.split('.').map(str::to_owned).collect::<Vec<_>>()))
+    };
+    let (Some((wanted_url, wanted)), Some((url, version))) = (split(wanted), split(value)) else {
+        return false;
+    };
+    wanted_url == url
+        && match modifier {
+            Modifier::Below => version.starts_with(&wanted),
+            _ => wanted.starts_with(&version),
+        }
+}
+
+/// Meters between a position and the point asked for, by vectors.
+fn distance(term: &near::Term, position: Ref<'_>) -> Option<f64> {
+    let read = |name: &str| position.get(name)?.number()?.parse::<f64>().ok();
+    let vector = |latitude: f64, longitude: f64| {
+        let (a, b) = (latitude.to_radians(), longitude.to_radians());
+        [a.cos() * b.cos(), a.cos() * b.sin(), a.sin()]
+    };
+    let here = vector(term.latitude, term.longitude);
+    let there = vector(read("latitude")?, read("longitude")?);
+    let straight = here.iter().zip(there).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
+    Some(2.0 * 6_371_008.771_5 * (straight / 2.0).min(1.0).asin())
 }
 
 fn unit(term: &Unit, found: &Quantity) -> bool {

@@ -6,7 +6,7 @@ use fhir_search::parameters::ParameterKind;
 use fhir_search::query::{Sort, Subject};
 
 use super::corpus::{Corpus, One};
-use super::matches::{folded, quantities, target_text, texts, tokens};
+use super::matches::{Span, folded, numbers, quantities, target_text, texts, tokens};
 use super::when;
 
 /// A sort value. Missing ones are the least of their kind.
@@ -53,14 +53,11 @@ fn of_value(value: &One, kind: ParameterKind) -> Vec<Value> {
     };
     let cut = |text: String| Value::Text(text.chars().take(TEXT_CHARS_MAX).collect());
     let all = |texts: Vec<String>| texts.into_iter().map(cut).collect();
+    let low = |(low, _): Span| Value::Number(low.map_or(f64::NEG_INFINITY, |n| n.to_f64()));
     match kind {
         ParameterKind::Date => when::span(type_name, node).map(|s| Value::Micros(s.0)).into_iter().collect(),
-        ParameterKind::Number => {
-            node.number().map(|n| Value::Number(n.parse().unwrap())).into_iter().collect()
-        }
-        ParameterKind::Quantity => {
-            quantities(type_name, node).iter().map(|q| Value::Number(q.value)).collect()
-        }
+        ParameterKind::Number => numbers(type_name, node).into_iter().map(low).collect(),
+        ParameterKind::Quantity => quantities(type_name, node).into_iter().map(|q| low(q.span)).collect(),
         ParameterKind::String => all(texts(type_name, node).iter().map(|text| folded(text)).collect()),
         ParameterKind::Token => {
             all(tokens(type_name, node).into_iter().filter_map(|(_, code)| code).collect())

@@ -1,0 +1,187 @@
+//! What values and modifiers mean, type by type: tables of searches over a handful of resources.
+
+use super::*;
+
+async fn finds(store: &Arc<Store>, rows: &[(&str, &str)]) {
+    for (text, found) in rows {
+        let ordered = if text.contains("_sort=") { (*text).to_owned() } else { format!("{text}&_sort=_id") };
+        assert_eq!(search(store, &ordered).await, *found, "{text}");
+        let counted = store.count(&all(), &query(store, text)).await.unwrap().n;
+        assert_eq!(counted, found.split_whitespace().count() as u64, "count of {text}");
+    }
+}
+
+/// Comparators, Ranges and samples are all numbers between two.
+pub(crate) async fn ranges_of_numbers(store: &Arc<Store>) {
+    let mg = r#""unit":"mg","system":"http://unitsofmeasure.org","code":"mg""#;
+    for (id, value) in [
+        ("at", format!(r#""valueQuantity":{{"value":5,{mg}}}"#)),
+        ("below", format!(r#""valueQuantity":{{"comparator":"<","value":5,{mg}}}"#)),
+        ("from", format!(r#""valueQuantity":{{"comparator":">=","value":5,{mg}}}"#)),
+        (
+            "samples",
+            r#""valueSampledData":{"origin":{"value":10,"unit":"mV"},"period":1,"factor":0.5,"dimensions":1,
+                "data":"-4 E 2 U 0"}"#
+                .to_owned(),
+        ),
+    ] {
+        put(store, "Observation", id, &format!("{{{value}}}")).await;
+    }
+    put(
+        store,
+        "Condition",
+        "range",
+        r#"{"onsetRange":{"low":{"value":40,"unit":"a"},"high":{"value":50,"unit":"a"}}}"#,
+    )
+    .await;
+    put(store, "Condition", "open", r#"{"onsetRange":{"low":{"value":60,"unit":"a"}}}"#).await;
+    put(store, "RiskAssessment", "exact", r#"{"prediction":[{"probabilityDecimal":0.5}]}"#).await;
+    put(
+        store,
+        "RiskAssessment",
+        "range",
+        r#"{"prediction":[{"probabilityRange":{"low":{"value":0.2},"high":{"value":0.6}}}]}"#,
+    )
+    .await;
+    finds(
+        store,
+        &[
+            ("Observation?value-quantity=5||mg", "at"),
+            ("Observation?value-quantity=lt5||mg", "below"),
+            ("Observation?value-quantity=le5||mg", "at below from"),
+            ("Observation?value-quantity=lt4|http://unitsofmeasure.org|mg", "below"),
+            ("Observation?value-quantity=gt5||mg", "from"),
+            ("Observation?value-quantity=gt4.9||mg", "at below from"),
+            ("Observation?value-quantity=ge5||mg", "at from"),
+            ("Observation?value-quantity=sa4.9||mg", "at from"),
+            ("Observation?value-quantity=eb5||mg", "below"),
+            ("Observation?value-quantity=ne5||mg", "below from"),
+            ("Observation?value-quantity=ap4.6||mg", "at below from"),
+            // From 8 to 11.
+            ("Observation?value-quantity=sa7.9||mV", "samples"),
+            ("Observation?value-quantity=gt10.9||mV", "samples"),
+            ("Observation?value-quantity=gt11||mV", ""),
+            ("Observation?value-quantity=10||mV", ""),
+            ("Observation?value-quantity:missing=false", "at below from samples"),
+            ("Observation?value-quantity=ge0&_sort=value-quantity,_id", "below at from samples"),
+            ("Condition?onset-age=45||a", ""),
+            ("Condition?onset-age=gt45||a", "open range"),
+            ("Condition?onset-age=lt45||a", "range"),
+            ("Condition?onset-age=sa39", "open range"),
+            ("Condition?onset-age=eb51", "range"),
+            ("Condition?onset-age=ap47||a", "range"),
+            ("RiskAssessment?probability=0.5", "exact"),
+            ("RiskAssessment?probability=gt0.55", "range"),
+            ("RiskAssessment?probability=lt0.3", "range"),
+            ("RiskAssessment?probability=sa0.1", "exact range"),
+            ("RiskAssessment?probability=4e-1", ""),
+            ("RiskAssessment?probability:missing=false", "exact range"),
+        ],
+    )
+    .await;
+}
+
+pub(crate) async fn identifiers_by_type(store: &Arc<Store>) {
+    let identifier = |kind: &str, value: &str| {
+        format!(
+            r#"{{"identifier":[{{"type":{{"coding":[{{"system":"http://v2","code":"{kind}"}}]}},"system":"s",
+            "value":"{value}"}}]}}"#
+        )
+    };
+    put(store, "Patient", "a", &identifier("MR", "1")).await;
+    put(store, "Patient", "b", &identifier("SS", "1")).await;
+    put(store, "Patient", "c", &identifier("MR", "2")).await;
+    finds(
+        store,
+        &[
+            ("Patient?identifier:of-type=http://v2|MR|1", "a"),
+            ("Patient?identifier:of-type=http://v2|MR|1,http://v2|MR|2", "a c"),
+            ("Patient?identifier:of-type=http://v2|SS|2", ""),
+            ("Patient?identifier=1", "a b"),
+        ],
+    )
+    .await;
+    for bad in ["Patient?identifier:of-type=http://v2|MR", "Patient?identifier:of-type=|MR|1"] {
+        assert!(refused(store, bad), "{bad}");
+    }
+    assert!(refused(store, "Patient?gender:of-type=a|b|c"));
+}
+
+pub(crate) async fn versions_and_paths(store: &Arc<Store>) {
+    for (id, derived) in [
+        ("a", "http://x/q|1.2.3"),
+        ("b", "http://x/q|1.2"),
+        ("c", "http://x/q|1.20"),
+        ("d", "http://x/q"),
+        ("e", "Questionnaire/a|2"),
+    ] {
+        put(store, "QuestionnaireResponse", id, &format!(r#"{{"questionnaire":"{derived}"}}"#)).await;
+    }
+    put(store, "Questionnaire", "a", r#"{"url":"http://x/own/a"}"#).await;
+    put(store, "Questionnaire", "f", r#"{"url":"http://x/own"}"#).await;
+    put(store, "Questionnaire", "g", r#"{"url":"http://x/"}"#).await;
+    finds(
+        store,
+        &[
+            ("QuestionnaireResponse?questionnaire=http://x/q", "a b c d"),
+            ("QuestionnaireResponse?questionnaire=http://x/q|1.2", "b"),
+            ("QuestionnaireResponse?questionnaire:below=http://x/q|1.2", "a b"),
+            ("QuestionnaireResponse?questionnaire:below=http://x/q|1", "a b c"),
+            ("QuestionnaireResponse?questionnaire:below=http://x/q", "a b c d"),
+            ("QuestionnaireResponse?questionnaire:above=http://x/q|1.2.3", "a b"),
+            ("QuestionnaireResponse?questionnaire:above=http://x/q|1.2", "b"),
+            ("QuestionnaireResponse?questionnaire=Questionnaire/a", "e"),
+            ("QuestionnaireResponse?questionnaire=Questionnaire/a|2", "e"),
+            ("Questionnaire?url:above=http://x/own/a/_history/1", "a f g"),
+            ("Questionnaire?url:above=http://x/own", "f g"),
+        ],
+    )
+    .await;
+    assert!(refused(store, "Questionnaire?url:above=urn:oid:1.2"));
+    assert!(refused(store, "Questionnaire?title:above=x"));
+    assert!(refused(store, "Patient?organization:above=x"));
+}
+
+pub(crate) async fn places(store: &Arc<Store>) {
+    for (id, latitude, longitude) in [
+        ("equator", "0", "0"),
+        ("nairobi", "-1.286389", "36.817223"),
+        ("thika", "-1.03326", "37.06933"),
+        ("fiji-east", "-16.5", "179.9"),
+        ("fiji-west", "-16.5", "-179.9"),
+        ("pole", "89.99", "100"),
+    ] {
+        let body = format!(r#"{{"position":{{"latitude":{latitude},"longitude":{longitude}}}}}"#);
+        put(store, "Location", id, &body).await;
+    }
+    put(store, "Location", "nowhere", "{}").await;
+    // From Nairobi to Thika it is 39.7 km.
+    finds(
+        store,
+        &[
+            ("Location?near=-1.286389|36.817223|39.8|km", "nairobi thika"),
+            ("Location?near=-1.286389|36.817223|39.6|km", "nairobi"),
+            ("Location?near=-1.286389|36.817223|24.8|[mi_i]", "nairobi thika"),
+            ("Location?near=-1.286389|36.817223|24.5|mi", "nairobi"),
+            ("Location?near=-1.286389|36.817223|39800|m", "nairobi thika"),
+            ("Location?near=-1.286389|36.817223|0|m", "nairobi"),
+            ("Location?near=-1.286389|36.817223", "nairobi thika"),
+            ("Location?near=-16.5|180|20", "fiji-east fiji-west"),
+            ("Location?near=-16.5|-179.95|10", "fiji-west"),
+            ("Location?near=-16.5|-179.95|20", "fiji-east fiji-west"),
+            ("Location?near=89.99|-80|5", "pole"),
+            ("Location?near=0|0|1,-1|37|100", "equator nairobi thika"),
+            ("Location?near=0|0|20100", "equator fiji-east fiji-west nairobi pole thika"),
+            ("Location?near:missing=true", "nowhere"),
+        ],
+    )
+    .await;
+    for bad in ["near=1", "near=91|0", "near=0|0|1|kg", "_sort=near", "near:exact=0|0"] {
+        assert!(refused(store, &format!("Location?{bad}")), "{bad}");
+    }
+}
+
+/// True when the search is a client's mistake.
+fn refused(store: &Arc<Store>, text: &str) -> bool {
+    parse(store, text).is_err_and(|e| e.kind.status() == 400)
+}
