@@ -1,7 +1,8 @@
 //! history: current and superseded versions and deletions, newest first.
 //!
 //! For a type or the whole system, each type's two indexes are walked and merged, so that the cost is that of the
-//! page, not of what is stored.
+//! page, not of what is stored. With `_at` the walk passes over versions that were superseded before the instant; a
+//! page ends when it has passed over many, and its link goes on from there.
 
 use fhir_model::{Error, Key, Result};
 use tokio_postgres::Row;
@@ -24,11 +25,11 @@ pub enum HistoryOf {
 /// Which part of it.
 #[derive(Debug, Clone, Default)]
 pub struct HistoryPage {
-    /// Most versions.
+    /// Most versions; 0 for the total alone.
     pub count: usize,
     /// Only versions from this instant on (µs, inclusive).
     pub since: Option<i64>,
-    /// Only versions that were current at some time within (µs, both inclusive).
+    /// Only versions that were current at some time within (µs, both inclusive). A deletion counts as one.
     pub at: Option<(i64, i64)>,
     /// After this version in the listing.
     pub before: Option<(i64, i64, u32)>,
@@ -39,7 +40,7 @@ pub struct HistoryPage {
 pub struct History {
     /// Versions, newest first; deletions have no body.
     pub versions: Vec<Version>,
-    /// Number of all versions listed, when cheap: for an instance.
+    /// Number of all versions on all pages: for an instance, and where it alone is asked for.
     pub total: Option<u64>,
     /// Where the next page begins.
     pub next: Option<(i64, i64, u32)>,
@@ -56,90 +57,104 @@ const INSTANCE: &str = "select v.* from ( \
      and (v.updated_at, v.handle, v.version) < ($5::int8, $6::int8, $7::int4) \
      order by v.updated_at desc, v.handle desc, v.version desc limit $8::int8";
 
-const TYPES: &str = "select v.* from unnest($1::int4[]) as t(id) cross join lateral ( \
-     (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
-     where r.type_id = t.id and r.updated_at >= $2::int8 and r.updated_at <= $3::int8 \
-     and (r.updated_at, r.handle) <= ($4::int8, $5::int8) \
-     and (r.updated_at, r.handle, r.version) < ($4::int8, $5::int8, $6::int4) \
-     order by r.updated_at desc, r.handle desc limit $7::int8) \
-     union all \
-     (select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, h.packed, false from resource_history h \
-     where h.type_id = t.id and h.updated_at >= $2::int8 and h.updated_at <= $3::int8 \
-     and (h.updated_at, h.handle, h.version) < ($4::int8, $5::int8, $6::int4) \
-     order by h.updated_at desc, h.handle desc, h.version desc limit $7::int8)) v \
-     order by v.updated_at desc, v.handle desc, v.version desc limit $7::int8";
+/// True for a version in history that was current at the instant `$4`, or came after it: the next one came later. That
+/// has the same handle, so it lies beside this one however the tables are distributed. (As values, since the planner
+/// may answer `exists` by hashing the whole table.)
+macro_rules! current_after {
+    () => {
+        "(h.updated_at > $4::int8 or coalesce( \
+         (select n.updated_at from resource_history n where n.handle = h.handle and n.version = h.version + 1), \
+         (select n.updated_at from resource n where n.handle = h.handle), \
+         9223372036854775807) > $4::int8)"
+    };
+}
 
-/// The versions that were the last ones before an instant: what was current when the interval of `_at` began.
+/// The last column says whether the version belongs to the answer: those that do not are only passed over, and come
+/// without their bodies.
+const TYPES: &str = concat!(
+    "select v.* from unnest($1::int4[]) as t(id) cross join lateral ( \
+     (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as listed from resource r \
+     where r.type_id = t.id and r.updated_at >= $2::int8 and r.updated_at <= $3::int8 \
+     and (r.updated_at, r.handle) <= ($5::int8, $6::int8) \
+     and (r.updated_at, r.handle, r.version) < ($5::int8, $6::int8, $7::int4) \
+     order by r.updated_at desc, r.handle desc limit $8::int8) \
+     union all \
+     select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, case when h.listed then h.packed end, h.listed from ( \
+     select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, h.packed, ",
+    current_after!(),
+    " as listed from resource_history h \
+     where h.type_id = t.id and h.updated_at >= $2::int8 and h.updated_at <= $3::int8 \
+     and (h.updated_at, h.handle, h.version) < ($5::int8, $6::int8, $7::int4) \
+     order by h.updated_at desc, h.handle desc, h.version desc limit $8::int8) h) v \
+     order by v.updated_at desc, v.handle desc, v.version desc limit $8::int8"
+);
+
+const COUNT_TYPES: &str = concat!(
+    "select (select count(*) from resource r \
+     where r.type_id = any($1::int4[]) and r.updated_at >= $2::int8 and r.updated_at <= $3::int8) \
+     + (select count(*) from resource_history h \
+     where h.type_id = any($1::int4[]) and h.updated_at >= $2::int8 and h.updated_at <= $3::int8 and ",
+    current_after!(),
+    ")"
+);
+
+/// When the last version up to an instant came: what was current when the interval of `_at` began.
 const LAST_BEFORE: &str = "select coalesce(max(v.updated_at), $3::int8) from ( \
      select r.updated_at from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4 \
      union all select h.updated_at from resource_history h where h.handle = any($1::int8[]) and h.type_id = $2::int4) v \
      where v.updated_at <= $3::int8";
 
-const COUNT: &str = "select (select count(*) from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4) \
-     + (select count(*) from resource_history h where h.handle = any($1::int8[]) and h.type_id = $2::int4)";
+const COUNT: &str = "select (select count(*) from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4 \
+     and r.updated_at >= $3::int8 and r.updated_at <= $4::int8) \
+     + (select count(*) from resource_history h where h.handle = any($1::int8[]) and h.type_id = $2::int4 \
+     and h.updated_at >= $3::int8 and h.updated_at <= $4::int8)";
+
+/// Where [`TYPES`] says whether the version belongs to the answer.
+const LISTED: usize = 8;
+
+/// Most versions one statement walks over, and one page.
+const STEP: usize = 2_000;
+const WALK_MAX: usize = 20_000;
 
 impl Store {
     /// A page of history, newest first.
     pub async fn history(&self, scope: &Scope, of: &HistoryOf, page: &HistoryPage) -> Result<History> {
         let _ = scope;
-        let (at_handle, at_version, at_time) = match page.before {
-            Some((time, handle, version)) => (handle, i32::try_from(version).unwrap_or(i32::MAX), time),
-            None => (i64::MAX, i32::MAX, i64::MAX),
-        };
-        let mut low = page.since.unwrap_or(i64::MIN);
-        let mut high = i64::MAX;
-        let limit = i64::try_from(page.count + 1).unwrap_or(i64::MAX);
+        match of {
+            HistoryOf::Instance(key) => self.history_of(key, page).await,
+            HistoryOf::Type(name) => self.history_of_types(&[i32::from(self.type_number(name)?)], page).await,
+            HistoryOf::System => {
+                let types = self.registry.definitions().resource_types();
+                let types: Vec<i32> = types.filter_map(|t| self.registry.number(t)).map(i32::from).collect();
+                self.history_of_types(&types, page).await
+            }
+        }
+    }
+
+    async fn history_of(&self, key: &Key, page: &HistoryPage) -> Result<History> {
+        let handles = self.handles_with_history(key).await?;
+        let type_id = i32::from(self.type_number(&key.type_name)?);
         let client = self.connections.client().await?;
-        let mut total = None;
-        let rows = match of {
-            HistoryOf::Instance(key) => {
-                let handles = self.handles_with_history(key).await?;
-                let type_id = i32::from(self.type_number(&key.type_name)?);
-                if let Some((from, to)) = page.at {
-                    // The version that was current when the interval began is part of it.
-                    let statement = client.prepare_cached(LAST_BEFORE).await.map_err(failure::classify)?;
-                    let row = client.query_one(&statement, &[&handles, &type_id, &from]).await;
-                    low = low.max(row.map_err(failure::classify)?.try_get(0).map_err(Error::internal)?);
-                    high = to;
-                }
-                if page.since.is_none() && page.at.is_none() {
-                    let statement = client.prepare_cached(COUNT).await.map_err(failure::classify)?;
-                    let row = client
-                        .query_one(&statement, &[&handles, &type_id])
-                        .await
-                        .map_err(failure::classify)?;
-                    let n: i64 = row.try_get(0).map_err(Error::internal)?;
-                    total = u64::try_from(n).ok();
-                }
-                let statement = client.prepare_cached(INSTANCE).await.map_err(failure::classify)?;
-                client
-                    .query(
-                        &statement,
-                        &[&handles, &type_id, &low, &high, &at_time, &at_handle, &at_version, &limit],
-                    )
-                    .await
-            }
-            HistoryOf::Type(_) | HistoryOf::System => {
-                if let Some((from, to)) = page.at {
-                    (low, high) = (low.max(from), to);
-                }
-                let types: Vec<i32> = match of {
-                    HistoryOf::Type(name) => vec![i32::from(self.type_number(name)?)],
-                    _ => self
-                        .registry
-                        .definitions()
-                        .resource_types()
-                        .filter_map(|t| self.registry.number(t))
-                        .map(i32::from)
-                        .collect(),
-                };
-                let statement = client.prepare_cached(TYPES).await.map_err(failure::classify)?;
-                client
-                    .query(&statement, &[&types, &low, &high, &at_time, &at_handle, &at_version, &limit])
-                    .await
-            }
-        };
-        let rows = rows.map_err(failure::classify)?;
+        let (mut low, mut high) = (page.since.unwrap_or(i64::MIN), i64::MAX);
+        if let Some((from, to)) = page.at {
+            let statement = client.prepare_cached(LAST_BEFORE).await.map_err(failure::classify)?;
+            let row = client.query_one(&statement, &[&handles, &type_id, &from]).await;
+            low = low.max(row.map_err(failure::classify)?.try_get(0).map_err(Error::internal)?);
+            high = to;
+        }
+        let statement = client.prepare_cached(COUNT).await.map_err(failure::classify)?;
+        let row = client.query_one(&statement, &[&handles, &type_id, &low, &high]).await;
+        let total = Some(number(&row.map_err(failure::classify)?)?);
+        if page.count == 0 {
+            return Ok(History { total, ..History::default() });
+        }
+        let (time, handle, version) = columns(page.before);
+        let limit = i64::try_from(page.count + 1).unwrap_or(i64::MAX);
+        let statement = client.prepare_cached(INSTANCE).await.map_err(failure::classify)?;
+        let rows = client
+            .query(&statement, &[&handles, &type_id, &low, &high, &time, &handle, &version, &limit])
+            .await
+            .map_err(failure::classify)?;
         let mut versions = rows.iter().map(|row| self.version_of(row)).collect::<Result<Vec<_>>>()?;
         let mut next = None;
         if versions.len() > page.count {
@@ -147,6 +162,49 @@ impl Store {
             next = versions.last().map(|v| (v.updated_at, v.handle, v.version));
         }
         Ok(History { versions, total, next })
+    }
+
+    async fn history_of_types(&self, types: &[i32], page: &HistoryPage) -> Result<History> {
+        let client = self.connections.client().await?;
+        let low = page.since.unwrap_or(i64::MIN);
+        let (from, high) = page.at.unwrap_or((i64::MIN, i64::MAX));
+        if page.count == 0 {
+            let statement = client.prepare_cached(COUNT_TYPES).await.map_err(failure::classify)?;
+            let row = client.query_one(&statement, &[&types, &low, &high, &from]).await;
+            let total = Some(number(&row.map_err(failure::classify)?)?);
+            return Ok(History { total, ..History::default() });
+        }
+        let statement = client.prepare_cached(TYPES).await.map_err(failure::classify)?;
+        let (mut place, mut versions) = (page.before, Vec::new());
+        let (mut step, mut walked) = (page.count + 1, 0);
+        loop {
+            let (time, handle, version) = columns(place);
+            let limit = i64::try_from(step).unwrap_or(i64::MAX);
+            let rows = client
+                .query(&statement, &[&types, &low, &high, &from, &time, &handle, &version, &limit])
+                .await
+                .map_err(failure::classify)?;
+            for row in &rows {
+                let version = self.version_of(row)?;
+                let here = (version.updated_at, version.handle, version.version);
+                if row.try_get(LISTED).map_err(Error::internal)? {
+                    if versions.len() == page.count {
+                        return Ok(History { versions, total: None, next: place });
+                    }
+                    versions.push(version);
+                }
+                place = Some(here);
+            }
+            walked += rows.len();
+            if rows.len() < step {
+                return Ok(History { versions, total: None, next: None });
+            }
+            if walked >= WALK_MAX {
+                return Ok(History { versions, total: None, next: place });
+            }
+            // Few more at first: what is listed comes with its body.
+            step = (step * 4).min(STEP.max(page.count + 1));
+        }
     }
 
     /// The handle the resource has or had: of two possible ones only that whose rows carry the id.
@@ -165,3 +223,20 @@ impl Store {
         read::of_history(type_name, row)
     }
 }
+
+/// A place in the listing as the statements take it; without one, before everything.
+fn columns(place: Option<(i64, i64, u32)>) -> (i64, i64, i32) {
+    match place {
+        Some((time, handle, version)) => (time, handle, i32::try_from(version).unwrap_or(i32::MAX)),
+        None => (i64::MAX, i64::MAX, i32::MAX),
+    }
+}
+
+/// What a statement counted.
+fn number(row: &Row) -> Result<u64> {
+    let n: i64 = row.try_get(0).map_err(Error::internal)?;
+    u64::try_from(n).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests;
