@@ -112,6 +112,7 @@ pub(crate) struct Serving {
     database: Database,
     stop: Stop,
     answering: tokio::task::JoinHandle<()>,
+    following: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Serving {
@@ -133,10 +134,11 @@ impl Serving {
             }
         };
         let base = format!("http://{}{}", server.address()?, MOUNTS[0]);
+        let following = wiring::full_text(config, &cx);
         warn_of(config);
         tracing::info!("FHIR R4 at {base}");
         let answering = tokio::spawn(server.run());
-        Ok(Serving { cx, base, database, stop, answering })
+        Ok(Serving { cx, base, database, stop, answering, following })
     }
 
     /// Answers until SIGTERM or Ctrl-C, then ends in order.
@@ -148,6 +150,9 @@ impl Serving {
         tokio::select! {
             _ = self.answering => {}
             _ = told_to_stop() => tracing::warn!("stopping at once"),
+        }
+        if let Some(following) = self.following {
+            following.abort();
         }
         drop(self.cx);
         self.database.stop().await;

@@ -70,6 +70,8 @@ pub struct Gauges {
     pub pool_used: usize,
     /// Database connections there may be.
     pub pool_max: usize,
+    /// Seconds since the full text index had everything, when it ever had.
+    pub full_text_lag: Option<u64>,
 }
 
 impl Metrics {
@@ -110,6 +112,10 @@ impl Metrics {
             "Database connections allowed.",
             gauges.pool_max as u64,
         );
+        if let Some(seconds) = gauges.full_text_lag {
+            let help = "Seconds since the full text index had every change.";
+            one("fhir_full_text_lag_seconds", "gauge", help, seconds);
+        }
         if let Some(bytes) = resident_bytes() {
             one("process_resident_memory_bytes", "gauge", "Resident memory of the server process.", bytes);
         }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use fhir_access::{DenyAll, Open};
 use fhir_adapters::Adapter;
 use fhir_config::{Auth, Body, ConditionalDelete, Config};
+use fhir_fulltext::Index;
 use fhir_interactions::{Cx, Guard, Limits, Operations, Settings, Statements};
 use fhir_model::json;
 use fhir_postgres::{Download, Embedded, Search};
@@ -135,6 +136,24 @@ pub async fn cx(
         settings: settings(config),
         statements: Statements::default(),
     }))
+}
+
+/// Lets the full text index follow the store. A server without it answers all but `_text` and `_content`.
+pub fn full_text(config: &Config, cx: &Arc<Cx>) -> Option<tokio::task::JoinHandle<()>> {
+    if !config.full_text {
+        return None;
+    }
+    match Index::open(&config.data_dir.join("full-text"), cx.store.database_number()) {
+        Ok(index) => {
+            let index = Arc::new(index);
+            cx.store.set_full_text(index.clone());
+            Some(tokio::spawn(fhir_fulltext::follow(cx.store.clone(), index)))
+        }
+        Err(error) => {
+            tracing::error!("there is no full text search: {error}");
+            None
+        }
+    }
 }
 
 /// Who decides on access.

@@ -27,6 +27,7 @@ pub struct Config {
     pub redis: Redis,
     pub postgres: Postgres,
     pub storage: Storage,
+    pub full_text: bool,
     pub limits: Limits,
     pub concurrency: Concurrency,
     pub log: Log,
@@ -217,6 +218,7 @@ impl Config {
         };
         let bodies = [("jsonb", Body::Jsonb), ("packed", Body::Packed)];
         let storage = Storage { body: reader.word("storage.body", &bodies, Body::Jsonb) };
+        let full_text = reader.boolean("full_text");
         let limits = Limits::read(reader);
         let concurrency = Concurrency {
             requests_max: size(reader.number("concurrency.requests_max", 1..=65_536)),
@@ -251,6 +253,7 @@ impl Config {
             redis,
             postgres,
             storage,
+            full_text,
             limits,
             concurrency,
             log,

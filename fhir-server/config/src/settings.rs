@@ -54,7 +54,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "data_dir",
         ".data",
-        "Where the server keeps its own PostgreSQL; relative to the working directory. Not used with `database.url`.",
+        "Where the server keeps its own PostgreSQL (without `database.url`) and its full text index; relative to the working directory.",
     ),
     setting(
         "auth",
@@ -101,6 +101,11 @@ pub const SETTINGS: &[Setting] = &[
         "storage.body",
         "jsonb",
         "How current versions are stored: `jsonb`, readable by SQL, or `packed`, a quarter of the size.",
+    ),
+    setting(
+        "full_text",
+        "true",
+        "Whether `_text` and `_content` are answered. The index is kept in `data_dir` and made anew when it is lost.",
     ),
     setting("limits.body_bytes_max", "100MiB", "Largest request body."),
     setting(

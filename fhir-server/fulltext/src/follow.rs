@@ -52,6 +52,7 @@ async fn catch_up(store: &Arc<Store>, index: &Arc<Index>) -> Result<()> {
             apart(index, move |index| index.commit(place)).await?;
         }
         if done {
+            index.is_complete();
             return Ok(());
         }
     }

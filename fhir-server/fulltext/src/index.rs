@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use fhir_model::{Error, Kind, Result};
 use fhir_search::query::{TextAsk, TextOf};
@@ -12,7 +13,7 @@ use tantivy::query::{BooleanQuery, Occur, Query, TermQuery};
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
 
 use crate::ask::Ask;
 use crate::texts::Texts;
@@ -24,6 +25,8 @@ const FORMAT: &str = "1-tantivy-0.27";
 const WRITER_BYTES: usize = 15_000_000;
 /// Most resources that one search may name to the database.
 const FOUND_MAX: usize = 50_000;
+/// Processes that may share a folder.
+const PROCESSES_MAX: usize = 16;
 
 #[derive(Debug, Clone, Copy)]
 struct Fields {
@@ -40,6 +43,8 @@ pub struct Index {
     writer: Mutex<IndexWriter>,
     /// What the index has, up to here: as searches see it.
     place: Mutex<FeedPlace>,
+    /// When it last had everything.
+    complete_at: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Index {
@@ -49,33 +54,49 @@ impl std::fmt::Debug for Index {
 }
 
 impl Index {
-    /// Opens the index of a database below a folder; what cannot be opened, or is of another database or format, is
-    /// made anew.
+    /// Opens an index of a database below a folder. One that another process has open is left to it, one that cannot be
+    /// opened is made anew.
     pub fn open(folder: &Path, database: u64) -> Result<Index> {
-        let own = folder.join(format!("{FORMAT}-{database:016x}"));
-        remove_others(folder, &own);
-        Index::open_in(&own).or_else(|error| {
-            tracing::warn!("the full text index is made anew: {error}");
-            std::fs::remove_dir_all(&own).map_err(Error::internal)?;
-            Index::open_in(&own)
+        remove_old_formats(folder);
+        for n in 0..PROCESSES_MAX {
+            let own = folder.join(format!("{FORMAT}-{database:016x}-{n}"));
+            match Index::open_in(&own) {
+                Err(TantivyError::LockFailure(..)) => {}
+                Err(error) => {
+                    tracing::warn!("the full text index is made anew: {error}");
+                    std::fs::remove_dir_all(&own).map_err(Error::internal)?;
+                    return Index::open_in(&own).map_err(Error::internal);
+                }
+                Ok(index) => return Ok(index),
+            }
+        }
+        Err(Error::internal("too many processes keep their full text index in the same folder"))
+    }
+
+    fn open_in(folder: &Path) -> tantivy::Result<Index> {
+        std::fs::create_dir_all(folder)?;
+        let (schema, fields) = schema();
+        let index = tantivy::Index::open_or_create(MmapDirectory::open(folder)?, schema)?;
+        index.tokenizers().register(NAME, analyzer());
+        // The lock comes first: what it has reached is only sure when nobody else goes on.
+        let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
+        let place = match index.load_metas()?.payload {
+            None => FeedPlace::default(),
+            Some(text) => text.parse().map_err(|e: Error| TantivyError::InvalidArgument(e.text))?,
+        };
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        Ok(Index {
+            fields,
+            reader,
+            writer: Mutex::new(writer),
+            place: Mutex::new(place),
+            complete_at: Mutex::new(None),
         })
     }
 
-    fn open_in(folder: &Path) -> Result<Index> {
-        std::fs::create_dir_all(folder).map_err(Error::internal)?;
-        let (schema, fields) = schema();
-        let directory = MmapDirectory::open(folder).map_err(Error::internal)?;
-        let index = tantivy::Index::open_or_create(directory, schema).map_err(Error::internal)?;
-        index.tokenizers().register(NAME, analyzer());
-        let payload = index.load_metas().map_err(Error::internal)?.payload;
-        let place = match payload {
-            None => FeedPlace::default(),
-            Some(text) => text.parse()?,
-        };
-        let writer = index.writer_with_num_threads(1, WRITER_BYTES).map_err(Error::internal)?;
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual);
-        let reader = reader.try_into().map_err(Error::internal)?;
-        Ok(Index { fields, reader, writer: Mutex::new(writer), place: Mutex::new(place) })
+    /// Says that there was nothing more in the feed just now.
+    pub fn is_complete(&self) {
+        *self.complete_at.lock().unwrap_or_else(|e| e.into_inner()) = Some(Instant::now());
     }
 
     /// Takes changes in the order of the feed. They are seen after [`Index::commit`].
@@ -120,6 +141,10 @@ impl Index {
 impl FullText for Index {
     fn place(&self) -> FeedPlace {
         *self.place.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn lag(&self) -> Option<Duration> {
+        self.complete_at.lock().unwrap_or_else(|e| e.into_inner()).map(|at| at.elapsed())
     }
 
     fn find(&self, type_name: &str, ask: &TextAsk) -> Result<TextFound> {
@@ -175,12 +200,11 @@ fn schema() -> (Schema, Fields) {
     (builder.build(), fields)
 }
 
-/// Indexes of other formats and databases have no use any more.
-fn remove_others(folder: &Path, own: &Path) {
+/// Indexes of other formats have no use any more.
+fn remove_old_formats(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.path() != *own
-            && let Err(error) = std::fs::remove_dir_all(entry.path())
-        {
+        let of_this = entry.file_name().to_str().is_some_and(|name| name.starts_with(FORMAT));
+        if !of_this && let Err(error) = std::fs::remove_dir_all(entry.path()) {
             tracing::warn!("an old full text index could not be removed: {error}");
         }
     }

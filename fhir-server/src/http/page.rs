@@ -28,7 +28,9 @@ pub(crate) async fn at(app: &App, method: &Method, path: &str) -> Option<Answer>
         _ => {
             let (requests, waiting) = app.gate.usage();
             let (pool_used, pool_max) = app.cx.store.pool();
-            let text = app.metrics.text(Gauges { requests, waiting, pool_used, pool_max });
+            let full_text_lag = app.cx.store.full_text_lag().map(|lag| lag.as_secs());
+            let gauges = Gauges { requests, waiting, pool_used, pool_max, full_text_lag };
+            let text = app.metrics.text(gauges);
             reply::page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
         }
     })

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
 use fhir_search::query::TextAsk;
@@ -35,6 +36,9 @@ pub trait FullText: Send + Sync {
 
     /// The place in the change feed up to which it has everything.
     fn place(&self) -> FeedPlace;
+
+    /// How long ago it had everything; none: it never had.
+    fn lag(&self) -> Option<Duration>;
 }
 
 /// What a full text search found: exact, but for what the index is too far behind for.
@@ -56,10 +60,14 @@ impl Store {
         let _ = self.full_text.set(index);
     }
 
-    /// How long ago, in microseconds, the last change was made that the full text index has; none: there is no index.
-    pub fn full_text_lag(&self) -> Option<i64> {
-        let place = self.full_text.get()?.place();
-        Some(self.now().saturating_sub(place.updated_at()).max(0))
+    /// How long ago the full text index had everything; none: there is no index, or it is being made.
+    pub fn full_text_lag(&self) -> Option<Duration> {
+        self.full_text.get()?.lag()
+    }
+
+    /// A number of this database: what is derived from it can tell by it where it belongs.
+    pub fn database_number(&self) -> u64 {
+        self.keyer.key(0, "database", fhir_search::keyer::Form::Present, &[]).cast_unsigned()
     }
 
     /// The resources of a type that have these words.
