@@ -27,7 +27,7 @@ const FORMATTED: &[(&str, &str, &str)] = &[
     ("search-params/src/sql/sort.rs", ") j) x{i} on true", "numbers a join"),
     ("search-params/src/sql/plan.rs", " as s{i}", "numbers a column"),
     ("fhir-server/store/src/write/one.rs", "${}::{kind}", "numbers a placeholder"),
-    ("fhir-server/store/src/search.rs", "explain (format json) {}", "a statement as it was built"),
+    ("fhir-server/store/src/search/count.rs", "explain (format json) {}", "a statement as it was built"),
     ("fhir-server/store/src/migrate.rs", "insert into migration_lease", "seconds from a constant"),
 ];
 
