@@ -1,6 +1,7 @@
 //! history: <https://hl7.org/fhir/R4/http.html#history>
 
 use fhir_model::date::DateTime;
+use fhir_model::error::operation_outcome;
 use fhir_model::{Error, Result, url};
 use fhir_search::cursor::{Cursor, Place};
 use fhir_store::{HistoryOf, HistoryPage, Method, Version};
@@ -14,12 +15,6 @@ pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
     let path = path(&of);
     let asked = Asked::parse(ask, &path)?;
     let found = ask.cx.store.history(&ask.scope, &of, &asked.page).await?;
-    if let HistoryOf::Instance(key) = &of {
-        let narrowed = asked.page.since.is_some() || asked.page.at.is_some() || asked.page.before.is_some();
-        if found.versions.is_empty() && found.total.unwrap_or(0) == 0 && !narrowed {
-            return Err(Error::not_found(key));
-        }
-    }
     let subset = Subset::asked(ask, type_of(&of))?;
     let size = found.versions.iter().map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 400).sum();
     let mut bundle = BundleText::new("history", size);
@@ -31,12 +26,18 @@ pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
         Some(place) => bundle.link("self", &asked.link(ask, &path, *place)),
         None => bundle.link("self", &own),
     }
-    bundle.link("first", &own);
+    // As in a search, without a page there is no first one.
+    if asked.page.count > 0 {
+        bundle.link("first", &own);
+    }
     if let Some(place) = found.next {
         bundle.link("next", &asked.link(ask, &path, place));
     }
     for version in &found.versions {
         entry(ask, &mut bundle, version, subset.as_ref())?;
+    }
+    if !asked.repeated.is_empty() {
+        warning(&mut bundle, &own, &asked.repeated);
     }
     Ok(Reply::made(bundle.finish()))
 }
@@ -90,26 +91,53 @@ fn entry(ask: &Ask<'_>, bundle: &mut BundleText, version: &Version, subset: Opti
     Ok(())
 }
 
+/// What was passed over. Every entry of a history says what was asked and answered (bdl-3, bdl-4), so this one speaks of
+/// the history itself.
+fn warning(bundle: &mut BundleText, own: &str, repeated: &[String]) {
+    let names: Vec<String> = repeated.iter().map(|name| format!("`{name}`")).collect();
+    let text = format!("{} can be given once; the first value was taken", names.join(", "));
+    let outcome = operation_outcome("warning", "invalid", &text, &[]).to_string();
+    bundle.entry();
+    bundle.request("GET", own);
+    bundle.response(200, None, None, None, Some(outcome.as_bytes()));
+    bundle.end_entry();
+}
+
 /// What was asked for.
 struct Asked {
     page: HistoryPage,
     /// The parameters that count, for links.
     applied: Vec<(String, String)>,
+    /// Parameters of which only the first value counts.
+    repeated: Vec<String>,
 }
+
+/// Parameters with one value.
+const ONCE: &[&str] = &["_count", "_since", "_at"];
 
 impl Asked {
     fn parse(ask: &Ask<'_>, path: &str) -> Result<Asked> {
         let limits = &ask.cx.limits;
         let mut page = HistoryPage { count: limits.count_default, ..HistoryPage::default() };
-        let mut applied = Vec::new();
+        let (mut applied, mut repeated): (Vec<(String, String)>, _) = (Vec::new(), Vec::new());
         let mut cursor = None;
         for (name, value) in &ask.pairs {
             let bad =
                 |what: &str| Error::value(format!("`{name}` is {what}, not `{value}`")).at(name.as_str());
+            if ONCE.contains(&name.as_str()) && applied.iter().any(|(n, _)| n == name) {
+                if ask.strict() {
+                    let text = format!("`{name}` can be given once (strict handling)");
+                    return Err(Error::invalid(text).at(name.as_str()));
+                }
+                if !repeated.contains(name) {
+                    repeated.push(name.clone());
+                }
+                continue;
+            }
             match name.as_str() {
                 "_count" => {
                     let count: u64 = value.parse().map_err(|_| bad("a whole number"))?;
-                    page.count = usize::try_from(count).unwrap_or(usize::MAX).clamp(1, limits.count_max);
+                    page.count = usize::try_from(count).unwrap_or(usize::MAX).min(limits.count_max);
                 }
                 "_since" => {
                     let instant =
@@ -135,7 +163,7 @@ impl Asked {
             }
             applied.push((name.clone(), value.clone()));
         }
-        let mut asked = Asked { page, applied };
+        let mut asked = Asked { page, applied, repeated };
         if let Some(text) = cursor {
             let cursor = Cursor::open(text, ask.cx.store.secret(), &asked.identity(path))?;
             asked.page.before =

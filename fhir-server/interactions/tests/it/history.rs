@@ -89,3 +89,89 @@ async fn time_narrows_the_history() {
     assert_eq!(app.ask("GET Patient/_history?x=1").await.status, 200);
     assert_eq!(app.ask("GET Patient/_history?x=1 | Prefer: handling=strict").await.status, 400);
 }
+
+#[tokio::test]
+async fn at_gives_what_was_current_then() {
+    let app = App::new().await;
+    let mut times = Vec::new();
+    let observation = json!({"resourceType": "Observation", "status": "final", "code": {"text": "c"}});
+    times.push(app.send("POST Observation", &observation).await.last_modified.unwrap());
+    for (id, gender) in [("a", "male"), ("a", "female"), ("b", "male")] {
+        let patient = json!({"resourceType": "Patient", "id": id, "gender": gender});
+        times.push(app.send(&format!("PUT Patient/{id}"), &patient).await.last_modified.unwrap());
+    }
+    app.ask("DELETE Patient/a").await;
+    // Texts of instants have milliseconds; versions may lie closer together.
+    let instant = |micros: i64| {
+        let text = format_instant(micros);
+        format!("{}{:03}Z", text.strip_suffix('Z').unwrap(), micros.rem_euclid(1000))
+    };
+    let (post, first, second) = ("POST Observation 201", "PUT Patient/a 201", "PUT Patient/a 200");
+    let (other, gone) = ("PUT Patient/b 201", "DELETE Patient/a 204");
+    let this_year = &format_instant(times[0])[..4];
+    let rows = [
+        (instant(times[0] - 1), vec![]),
+        (instant(times[0]), vec![post]),
+        (instant(times[1]), vec![first, post]),
+        (instant(times[2] - 1), vec![first, post]),
+        (instant(times[2]), vec![second, post]),
+        (instant(times[3]), vec![other, second, post]),
+        ("2200".to_owned(), vec![gone, other, post]),
+        (this_year.to_owned(), vec![gone, other, second, first, post]),
+    ];
+    for (at, wanted) in rows {
+        let of = |types: &str| -> Vec<&str> {
+            wanted.iter().copied().filter(|line| line.contains(types)).collect()
+        };
+        for (path, wanted) in [("", of("")), ("Patient/", of("Patient")), ("Patient/a/", of("Patient/a"))] {
+            let answer = app.ask(&format!("GET {path}_history?_at={at}")).await;
+            // Before it is there, a resource has no history.
+            assert_eq!(lines(&answer.body), wanted, "{path} at {at}");
+            let count = app.ask(&format!("GET {path}_history?_at={at}&_count=0")).await.body;
+            assert_eq!(count["total"], wanted.len(), "{path} at {at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_count_of_zero_asks_for_the_total() {
+    let app = some().await;
+    for (path, total) in [("_history", 5), ("Patient/_history", 4), ("Patient/a/_history", 3)] {
+        let answer = app.ask(&format!("GET {path}?_count=0")).await.body;
+        assert_eq!((&answer["total"], &answer["type"]), (&json!(total), &json!("history")), "{path}");
+        assert!(answer["entry"].is_null(), "{answer}");
+        let relations: Vec<&Value> =
+            answer["link"].as_array().unwrap().iter().map(|l| &l["relation"]).collect();
+        assert_eq!(relations, ["self"]);
+        let none = app.ask(&format!("GET {path}?_count=0&_since=2200-01-01T00:00:00Z")).await.body;
+        assert_eq!(none["total"], 0, "{path}");
+    }
+    assert_eq!(app.ask("GET Patient/never/_history?_count=0").await.status, 404);
+}
+
+#[tokio::test]
+async fn what_has_one_value_is_given_once() {
+    let app = some().await;
+    let (old, new) = ("2000-01-01T00:00:00Z", "2200-01-01T00:00:00Z");
+    for (first, second) in [
+        ("_count=2".to_owned(), "_count=1".to_owned()),
+        (format!("_since={old}"), format!("_since={new}")),
+        ("_at=2200".to_owned(), "_at=2000".to_owned()),
+    ] {
+        let name = first.split('=').next().unwrap();
+        let url = format!("Patient/_history?{first}&{second}");
+        let strict = app.ask(&format!("GET {url} | Prefer: handling=strict")).await;
+        assert_eq!(strict.status, 400, "{url}");
+        assert_eq!(strict.body["issue"][0]["expression"], json!([name]));
+        let lenient = app.ask(&format!("GET {url}")).await.body;
+        let once = app.ask(&format!("GET Patient/_history?{first}")).await.body;
+        let mut entries = lenient["entry"].as_array().unwrap().clone();
+        let last = entries.pop().unwrap();
+        assert_eq!(json!(entries), once["entry"], "{url}");
+        let issue = &last["response"]["outcome"]["issue"][0];
+        assert_eq!(issue["severity"], "warning", "{last}");
+        assert!(issue["details"]["text"].as_str().unwrap().contains(name), "{last}");
+        assert_eq!(last["request"]["method"], "GET", "{last}");
+        assert_eq!(link(&lenient, "self"), link(&once, "self"), "{url}");
+    }
+}
