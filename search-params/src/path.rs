@@ -66,16 +66,18 @@ pub(crate) fn names(reference: &str, type_name: &str) -> bool {
     parts.any(|part| part == type_name)
 }
 
-/// The members that lead from a value of this type to the text it is sorted by.
-pub(crate) fn text_members(type_name: &str) -> &'static [&'static str] {
-    match type_name {
+/// The members that lead from a value of this type to the text it is sorted by; nothing for a type that has none, such
+/// as the Attachment where a reference could be.
+pub(crate) fn text_members(type_name: &str) -> Option<&'static [&'static str]> {
+    Some(match type_name {
         "CodeableConcept" => &["coding", "code"],
         "Coding" => &["code"],
         "Identifier" | "ContactPoint" => &["value"],
         "Reference" => &["reference"],
         "Resource" => &["id"],
-        _ => &[],
-    }
+        primitive if primitive.starts_with(|c: char| c.is_ascii_lowercase()) => &[],
+        _ => return None,
+    })
 }
 
 /// The resource type a Reference names: by its text, else by its `type`.
@@ -195,8 +197,9 @@ impl Trie {
 
     fn collect(&self, node: usize, path: &str, leaf: usize, found: &mut Vec<String>) {
         let Some(node) = self.nodes.get(node) else { return };
-        if node.leaves.contains(&leaf) {
-            let members = text_members(&node.type_name);
+        if node.leaves.contains(&leaf)
+            && let Some(members) = text_members(&node.type_name)
+        {
             let text: String = members.iter().map(|name| format!(".{name}")).collect();
             found.push(if text.is_empty() { format!("{path}[*]") } else { format!("{path}{text}") });
         }

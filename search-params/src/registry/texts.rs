@@ -3,7 +3,6 @@
 //!
 //! A body that is JSONB needs none of this: there the sort asks [`Param::json_paths`], which say the same.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use fhir_model::Result;
@@ -43,10 +42,11 @@ impl Registry {
         let this = self.of(type_name)?;
         let mut edges: BTreeMap<usize, (String, String)> = BTreeMap::new();
         let mut visit = |leaf: usize, value: Ref<'_>, value_type: &str| {
+            let Some(members) = text_members(value_type) else { return };
             let users = this.users.get(leaf).map(Vec::as_slice).unwrap_or_default();
             for at in users {
                 let Some(param) = this.params.get(*at).filter(|p| p.sorts_by_text()) else { continue };
-                each(value, text_members(value_type), &mut |text| {
+                each(value, members, &mut |text| {
                     if param.only_target.as_ref().is_some_and(|only| !names(text, only)) {
                         return;
                     }
@@ -79,11 +79,7 @@ fn each(value: Ref<'_>, members: &[&str], found: &mut dyn FnMut(&str)) {
         Some((name, rest)) => {
             value.get(name).into_iter().flat_map(Ref::items).for_each(|item| each(item, rest, found));
         }
-        None => {
-            let raw = || (!value.is_null()).then(|| Cow::Borrowed(value.raw()));
-            if let Some(text) = value.str().or_else(raw) {
-                found(&text);
-            }
-        }
+        // What is no text is a boolean or a number, as written.
+        None => found(&value.str().unwrap_or_else(|| value.raw().into())),
     }
 }

@@ -124,6 +124,10 @@ impl Key {
                 sql.push(&format!(
                     " left join lateral (select {edge}((j.v #>> '{{}}') collate \"C\") as v from ("
                 ));
+                if paths.is_empty() {
+                    // What the parameter finds are no texts: extensions themselves.
+                    sql.push("select null::jsonb as v");
+                }
                 for (n, path) in paths.iter().enumerate() {
                     sql.push(if n == 0 { "" } else { " union all " });
                     sql.push("select jsonb_path_query(r.json, (").bind(Bind::Text(path.clone()));

@@ -201,6 +201,10 @@ pub(crate) async fn sorting_goes_by_the_values_of_the_parameter(store: &Arc<Stor
     .await;
     put(store, "Observation", "g", r#"{"subject":{"reference":"Group/z"}}"#).await;
     put(store, "Observation", "p", r#"{"subject":{"reference":"Patient/a"}}"#).await;
+    put(store, "Consent", "k", r#"{"sourceAttachment":{"title":"no text to sort by"},"dateTime":"2020"}"#)
+        .await;
+    put(store, "Consent", "l", r#"{"sourceReference":{"reference":"Consent/k"},"dateTime":"2021"}"#).await;
+    put(store, "Consent", "m", r#"{"dateTime":"2019"}"#).await;
     put(store, "SearchParameter", "s", r#"{"target":["Account","Zoo"]}"#).await;
     put(store, "SearchParameter", "t", r#"{"target":["Basic","Yak"]}"#).await;
     let rows = [
@@ -211,6 +215,8 @@ pub(crate) async fn sorting_goes_by_the_values_of_the_parameter(store: &Arc<Stor
         ("Patient?_sort=deceased,_id", "a b c"),
         ("Patient?_sort=-deceased,_id", "c a b"),
         ("Observation?_sort=patient", "g p"),
+        ("Observation?_sort=gene-identifier,_id", "g p"),
+        ("Consent?_sort=source-reference,date", "m k l"),
         ("SearchParameter?_sort=target", "s t"),
         ("SearchParameter?_sort=-target", "s t"),
     ];
