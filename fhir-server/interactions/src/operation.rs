@@ -3,7 +3,7 @@
 //! The OperationDefinition beside the code is the single source: routes, the list in the CapabilityStatement and the
 //! checks of a call all come from it.
 
-mod parameters;
+pub(crate) mod parameters;
 
 use std::collections::BTreeMap;
 

@@ -1,16 +1,16 @@
 //! What an entry asks for: the same as a request over HTTP. <https://hl7.org/fhir/R4/bundle.html#Bundle.entry.request>
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use fhir_model::date::DateTime;
 use fhir_model::interaction::{Interaction, Method};
 use fhir_model::json::{Doc, Kind, Ref};
+use fhir_model::reference::Reference;
 use fhir_model::types::Types;
-use fhir_model::{Error, Result};
+use fhir_model::{Error, Result, error, url};
 
+use super::patches::{self, data};
 use crate::ask::Ask;
 use crate::conditions::Conditions;
+use crate::operation::parameters::simple;
 use crate::request::{Body, Request};
 
 /// Members of `request` that are texts.
@@ -54,6 +54,10 @@ impl<'d> Entry<'d> {
         if interaction == Interaction::Bundle {
             return Err(Error::invalid("a Bundle cannot be processed within a Bundle").at("request.url"));
         }
+        let full_url = entry.get_str("fullUrl").map(|t| t.into_owned());
+        if let Some(url) = &full_url {
+            check_full_url(url, &interaction)?;
+        }
         let text = |name: &str| request.get_str(name).map(|t| t.into_owned());
         let if_modified_since = match request.get_str("ifModifiedSince") {
             Some(instant) => {
@@ -66,7 +70,7 @@ impl<'d> Entry<'d> {
         };
         let (path, query) = (path.to_owned(), query.to_owned());
         Ok(Entry {
-            full_url: entry.get_str("fullUrl").map(|t| t.into_owned()),
+            full_url,
             method,
             path,
             query,
@@ -81,11 +85,19 @@ impl<'d> Entry<'d> {
         })
     }
 
+    fn is_search(&self) -> bool {
+        matches!(
+            self.interaction,
+            Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
+        )
+    }
+
     /// The entry as a request of its own.
     pub(super) fn request(&self, ask: &Ask<'_>) -> Result<Request> {
         let body = match (self.resource, self.method) {
             (None, _) => None,
-            (Some(resource), Method::Patch) => Some(patch_body(resource, ask)?),
+            (Some(resource), Method::Post) if self.is_search() => Some(search_body(resource)?),
+            (Some(resource), Method::Patch) => Some(patches::body(resource, ask)?),
             (Some(resource), _) => Some(Body::Resource(Doc::parse(resource.to_json(), ask.cx.limits.json)?)),
         };
         Ok(Request {
@@ -101,19 +113,40 @@ impl<'d> Entry<'d> {
     }
 }
 
-/// The patch in an entry: Parameters, or a Binary around a JSON Patch.
-pub(super) fn patch_body(resource: Ref<'_>, ask: &Ask<'_>) -> Result<Body> {
-    if resource.get_str("resourceType").as_deref() != Some("Binary") {
-        return Ok(Body::Resource(Doc::parse(resource.to_json(), ask.cx.limits.json)?));
+/// A full url names the resource, not one of its versions (bdl-8), and does not disagree with the id that the entry
+/// writes to: <https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl>
+fn check_full_url(url: &str, interaction: &Interaction) -> Result<()> {
+    if url.contains("/_history/") {
+        return Err(Error::invalid("`fullUrl` cannot be that of a version (bdl-8)").at("fullUrl"));
     }
-    if resource.get_str("contentType").as_deref() != Some("application/json-patch+json") {
-        let text = "a patch in a Binary is a JSON Patch: `contentType` is application/json-patch+json";
-        return Err(Error::invalid(text).at("resource.contentType"));
+    let (Interaction::Update(key) | Interaction::Patch(key) | Interaction::Delete(key)) = interaction else {
+        return Ok(());
+    };
+    match Reference::parse(url) {
+        Reference::Absolute(_, named) | Reference::Relative(named) if named != *key => {
+            let text = format!("`fullUrl` speaks of {named}, but `request.url` of {key}");
+            Err(Error::invalid(text).at("fullUrl"))
+        }
+        _ => Ok(()),
     }
-    let data = resource.get_str("data").unwrap_or_default();
-    let bytes =
-        STANDARD.decode(&*data).map_err(|_| Error::value("`data` is not base64").at("resource.data"))?;
-    Ok(Body::JsonPatch(Bytes::from(bytes)))
+}
+
+/// The parameters of a search by POST: a Binary around a form, as over HTTP, or Parameters.
+fn search_body(resource: Ref<'_>) -> Result<Body> {
+    let fits = |name: &str, value: &str| resource.get_str(name).as_deref() == Some(value);
+    if fits("resourceType", "Parameters") {
+        let pairs = simple(resource).map_err(|e| Error {
+            expression: e.expression.iter().map(|path| path.replacen("Parameters", "resource", 1)).collect(),
+            ..e
+        })?;
+        return Ok(Body::Form(url::query(&pairs)));
+    }
+    if fits("resourceType", "Binary") && fits("contentType", "application/x-www-form-urlencoded") {
+        let form = String::from_utf8(data(resource)?);
+        return form.map(Body::Form).map_err(|_| Error::value("the form is not UTF-8").at("resource.data"));
+    }
+    let text = "a search by POST takes Parameters, or a Binary that holds a form (application/x-www-form-urlencoded)";
+    Err(Error::new(error::Kind::UnsupportedMediaType, text).at("resource"))
 }
 
 /// Path and query of a url, relative to the base or below it.
@@ -131,7 +164,61 @@ fn below<'u>(url: &'u str, base: &str) -> Result<(&'u str, &'u str)> {
 
 #[cfg(test)]
 mod tests {
+    use fhir_profiles::Definitions;
+    use serde_json::json;
+
     use super::*;
+
+    /// Where `Entry::parse` finds a fault; nothing when it finds none.
+    fn fault(types: &Definitions, entry: &serde_json::Value) -> Option<String> {
+        let doc = Doc::parse(entry.to_string(), fhir_model::json::Limits::default()).unwrap();
+        let error = Entry::parse(doc.root(), "http://a.org/fhir", types).err()?;
+        assert_eq!(error.kind.status(), 400, "{entry}: {error}");
+        Some(error.expression.join(" "))
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_passed_over() {
+        let types = Definitions::load().unwrap();
+        let wrong = [json!(1), json!(true), json!(null), json!({}), json!(["W/\"1\""])];
+        for value in wrong {
+            for name in TEXTS {
+                let mut entry = json!({"request": {"method": "PUT", "url": "Patient/1"}});
+                entry["request"][name] = value.clone();
+                assert_eq!(fault(&types, &entry), Some(format!("request.{name}")), "{entry}");
+            }
+            let request = json!({"method": "PUT", "url": "Patient/1"});
+            let entry = json!({"fullUrl": value, "request": request});
+            assert_eq!(fault(&types, &entry).as_deref(), Some("fullUrl"), "{entry}");
+        }
+    }
+
+    #[test]
+    fn full_urls_do_not_disagree_with_what_is_written() {
+        let types = Definitions::load().unwrap();
+        let rows = [
+            ("PUT", "Patient/1", "http://b.org/Patient/1", true),
+            ("PUT", "Patient/1", "urn:uuid:2", true),
+            ("PUT", "Patient/1", "http://b.org/something", true),
+            ("PUT", "Patient/1", "http://b.org/Patient/2", false),
+            ("PUT", "Patient/1", "http://b.org/Group/1", false),
+            ("PUT", "Patient/1", "Patient/2", false),
+            ("PATCH", "Patient/1", "http://a.org/fhir/Patient/2", false),
+            ("DELETE", "Patient/1", "http://a.org/fhir/Patient/2", false),
+            // The server will choose another id, or has done so.
+            ("POST", "Patient", "http://b.org/Patient/2", true),
+            ("PUT", "Patient?identifier=1", "http://b.org/Patient/2", true),
+            // A version has no full url of its own.
+            ("PUT", "Patient/1", "http://b.org/Patient/1/_history/1", false),
+            ("POST", "Patient", "urn:uuid:2/_history/1", false),
+            ("GET", "Patient/1", "http://b.org/Patient/1/_history/1", false),
+        ];
+        for (method, url, full_url, fits) in rows {
+            let entry = json!({"fullUrl": full_url, "request": {"method": method, "url": url}});
+            let wanted = (!fits).then(|| "fullUrl".to_owned());
+            assert_eq!(fault(&types, &entry), wanted, "{entry}");
+        }
+    }
 
     #[test]
     fn urls_are_taken_relative_to_the_base() {

@@ -9,6 +9,7 @@ use fhir_store::{Claim, Found, Version};
 use super::in_entry;
 use super::lookups::Lookups;
 use super::planned::Planned;
+use super::references::Identity;
 use crate::ask::Ask;
 use crate::check::id_of;
 use crate::conditional::{Target, several, target};
@@ -148,15 +149,17 @@ pub(super) async fn read_before(ask: &Ask<'_>, entries: &[Planned<'_>], fates: &
     Ok(())
 }
 
-/// What an entry's resource is called.
-pub(super) fn identity(fates: &[Fate], at: usize) -> Option<Key> {
+/// What an entry's resource is called, and the version it has after the commit.
+pub(super) fn identity(fates: &[Fate], at: usize) -> Option<Identity> {
+    let written = |fate: &Fate| match fate {
+        Fate::Write { key, before, .. } => {
+            Some((key.clone(), before.as_ref().map_or(0, Found::last_version).saturating_add(1)))
+        }
+        _ => None,
+    };
     match fates.get(at)? {
-        Fate::Write { key, .. } => Some(key.clone()),
-        Fate::Existing(version) => Some(version.key.clone()),
-        Fate::Same(first) => match fates.get(*first)? {
-            Fate::Write { key, .. } => Some(key.clone()),
-            _ => None,
-        },
-        Fate::Delete(_) | Fate::Read => None,
+        Fate::Existing(version) => Some((version.key.clone(), version.version)),
+        Fate::Same(first) => written(fates.get(*first)?),
+        fate => written(fate),
     }
 }

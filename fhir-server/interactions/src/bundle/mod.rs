@@ -8,6 +8,8 @@ mod entries;
 mod fates;
 mod links;
 mod lookups;
+mod narrative;
+mod patches;
 mod planned;
 mod reads;
 mod references;

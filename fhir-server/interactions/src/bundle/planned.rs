@@ -1,18 +1,17 @@
 //! An entry of a transaction, checked: what is known of it before the database is asked.
 
 use fhir_model::interaction::Interaction;
-use fhir_model::json::Ref;
+use fhir_model::json::{Doc, Ref};
 use fhir_model::{Error, Result};
 
-use super::entries::{Entry, patch_body};
+use super::entries::Entry;
 use super::links::Links;
+use super::patches::{self, Sent};
 use super::reads;
 use super::references::{Site, sites};
 use crate::ask::{Ask, same_id};
-use crate::change::Patch;
 use crate::check::{check, id_of};
 use crate::conditional::Criteria;
-use crate::patch::interaction::of_body;
 
 /// One entry.
 pub(super) struct Planned<'d> {
@@ -20,13 +19,19 @@ pub(super) struct Planned<'d> {
     /// Of `ifNoneExist`, or of the url of a conditional update, patch or delete.
     pub(super) criteria: Option<Criteria>,
     /// What a patch does.
-    pub(super) patch: Option<Patch>,
-    /// What is to be replaced in the resource.
+    pub(super) patch: Option<Sent<'d>>,
+    /// What is to be replaced in the resource, or the patch.
     pub(super) sites: Vec<Site<'d>>,
 }
 
 impl<'d> Planned<'d> {
-    pub(super) fn new(ask: &Ask<'_>, entry: Entry<'d>, links: &Links) -> Result<Planned<'d>> {
+    /// `json_patch`: what the entry has in a Binary.
+    pub(super) fn new(
+        ask: &Ask<'_>,
+        entry: Entry<'d>,
+        json_patch: Option<&'d Doc>,
+        links: &Links,
+    ) -> Result<Planned<'d>> {
         let cx = ask.cx;
         // The scope of the whole is used for the commit; each entry must be allowed by itself all the same.
         cx.guard.scope(&ask.request.principal, &entry.interaction)?;
@@ -51,8 +56,7 @@ impl<'d> Planned<'d> {
                 criteria = Some(Criteria::of_pairs(ask, type_name, &pairs()?)?);
             }
             Interaction::Patch(_) | Interaction::ConditionalPatch(_) => {
-                let body = entry.resource.map(|r| patch_body(r, ask)).transpose()?;
-                patch = Some(of_body(body.as_ref())?);
+                patch = Some(Sent::new(ask, &entry, json_patch)?);
                 if let Interaction::ConditionalPatch(type_name) = &entry.interaction {
                     criteria = Some(Criteria::of_pairs(ask, type_name, &pairs()?)?);
                 }
@@ -66,10 +70,11 @@ impl<'d> Planned<'d> {
             }
             _ => reads::check(ask, &entry)?,
         }
-        let sites = match entry.interaction {
-            Interaction::Create(_) | Interaction::Update(_) | Interaction::ConditionalUpdate(_) => {
+        let sites = match (&entry.interaction, &patch) {
+            (Interaction::Create(_) | Interaction::Update(_) | Interaction::ConditionalUpdate(_), _) => {
                 sites(ask, &entry, links)?
             }
+            (_, Some(patch)) => patches::sites(ask, &entry, patch, links)?,
             _ => Vec::new(),
         };
         Ok(Planned { entry, criteria, patch, sites })

@@ -5,7 +5,7 @@
 //! sees: criteria do not find what the transaction deletes, and reads see what it writes ([`reads`]).
 
 use fhir_model::interaction::Interaction;
-use fhir_model::json::Ref;
+use fhir_model::json::{Doc, Ref};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Commit, Found};
 
@@ -15,9 +15,10 @@ use super::fates::{Fate, fates, identity, read_before, refuse_overlap};
 use super::in_entry;
 use super::links::Links;
 use super::lookups::{Lookups, deletes, lookups};
+use super::patches;
 use super::planned::Planned;
 use super::reads;
-use super::references::edits;
+use super::references::{Identity, edits};
 use super::text::BundleText;
 use crate::ask::{Ask, Attempts};
 use crate::change::{Change, What};
@@ -26,7 +27,8 @@ use crate::reply::Reply;
 use crate::request::Return;
 
 pub(super) async fn transaction(ask: &Ask<'_>, entries: &[Ref<'_>]) -> Result<Reply> {
-    let plan = Plan::new(ask, entries)?;
+    let patches: Vec<Option<Doc>> = entries.iter().map(|entry| patches::decoded(ask, *entry)).collect();
+    let plan = Plan::new(ask, entries, &patches)?;
     let mut attempts = Attempts::new(ask.cx);
     let mut answers = loop {
         attempts.next()?;
@@ -53,7 +55,7 @@ pub(super) type Answers = Vec<Option<Result<Reply>>>;
 
 impl<'d> Plan<'d> {
     /// Reads and checks all entries: what can be refused is refused before the database is asked.
-    fn new(ask: &Ask<'_>, refs: &[Ref<'d>]) -> Result<Plan<'d>> {
+    fn new(ask: &Ask<'_>, refs: &[Ref<'d>], patches: &'d [Option<Doc>]) -> Result<Plan<'d>> {
         let mut entries = Vec::with_capacity(refs.len());
         for (at, entry) in refs.iter().enumerate() {
             let entry =
@@ -61,10 +63,9 @@ impl<'d> Plan<'d> {
             entries.push(entry);
         }
         let links = Links::new(&entries)?;
-        let planned = entries
-            .into_iter()
-            .enumerate()
-            .map(|(at, entry)| Planned::new(ask, entry, &links).map_err(|e| in_entry(e, at)));
+        let planned = entries.into_iter().zip(patches).enumerate().map(|(at, (entry, patch))| {
+            Planned::new(ask, entry, patch.as_ref(), &links).map_err(|e| in_entry(e, at))
+        });
         let entries = planned.collect::<Result<Vec<_>>>()?;
         Ok(Plan { entries, links })
     }
@@ -77,7 +78,7 @@ impl<'d> Plan<'d> {
         let mut fates = fates(ask, &self.entries, deletes.found, &lookups)?;
         refuse_overlap(&fates)?;
         read_before(ask, &self.entries, &mut fates).await?;
-        let identities: Vec<Option<Key>> = (0..fates.len()).map(|at| identity(&fates, at)).collect();
+        let identities: Vec<Option<Identity>> = (0..fates.len()).map(|at| identity(&fates, at)).collect();
 
         let stamp = cx.store.stamp()?;
         let ret = ask.request.prefer.ret.unwrap_or(Return::Minimal);
@@ -107,7 +108,7 @@ impl<'d> Plan<'d> {
                     Some(Ok(Reply::gone(&text, ret)))
                 }
                 Fate::Write { key, before, claim } => {
-                    let what = self.what(planned, &identities, &lookups).map_err(|e| in_entry(e, at))?;
+                    let what = self.what(ask, planned, &identities, &lookups).map_err(|e| in_entry(e, at))?;
                     let before = before.unwrap_or(Found::Never);
                     let change = Change { key, before, what, claim };
                     let decided =
@@ -145,17 +146,18 @@ impl<'d> Plan<'d> {
     /// The change of an entry, with its references resolved.
     fn what<'p>(
         &self,
+        ask: &Ask<'_>,
         planned: &Planned<'p>,
-        identities: &[Option<Key>],
+        identities: &[Option<Identity>],
         lookups: &Lookups,
     ) -> Result<What<'p>> {
-        if let Some(patch) = &planned.patch {
-            return Ok(What::Patch(patch.clone()));
-        }
-        let Some(resource) = planned.entry.resource else { return Ok(What::Delete) };
         let identity = |at: usize| identities.get(at).cloned().flatten();
         let found = |criteria: &Criteria| self.referenced(criteria, identities, lookups);
         let edits = edits(&planned.entry, &planned.sites, &self.links, &identity, &found)?;
+        if let Some(patch) = &planned.patch {
+            return Ok(What::Patch(patch.resolved(&edits, ask.cx.limits.json)?));
+        }
+        let Some(resource) = planned.entry.resource else { return Ok(What::Delete) };
         Ok(match planned.entry.interaction {
             Interaction::Create(_) => What::Create(resource, edits),
             Interaction::Delete(_) => What::Delete,
@@ -164,7 +166,12 @@ impl<'d> Plan<'d> {
     }
 
     /// The one resource that a conditional reference means: there already, or created here under the same criteria.
-    fn referenced(&self, criteria: &Criteria, identities: &[Option<Key>], lookups: &Lookups) -> Result<Key> {
+    fn referenced(
+        &self,
+        criteria: &Criteria,
+        identities: &[Option<Identity>],
+        lookups: &Lookups,
+    ) -> Result<Key> {
         let found = lookups.get(&criteria.text).map(|(found, _)| found.as_slice()).unwrap_or_default();
         match found {
             [one] => Ok(one.key.clone()),
@@ -172,7 +179,8 @@ impl<'d> Plan<'d> {
             [] => {
                 let same = |p: &Planned<'_>| p.criteria.as_ref().is_some_and(|c| c.text == criteria.text);
                 let mut same = self.entries.iter().zip(identities).filter(|(planned, _)| same(planned));
-                same.find_map(|(_, identity)| identity.clone()).ok_or_else(|| {
+                let first = same.find_map(|(_, identity)| identity.as_ref());
+                first.map(|(key, _)| key.clone()).ok_or_else(|| {
                     Error::new(Kind::NotFound, format!("the reference {} finds no resource", criteria.text))
                 })
             }

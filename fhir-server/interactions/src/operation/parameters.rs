@@ -17,19 +17,24 @@ impl Call {
             Some(Body::Resource(doc))
                 if doc.root().get_str("resourceType").as_deref() == Some("Parameters") =>
             {
-                for (at, parameter) in
-                    doc.root().get("parameter").into_iter().flat_map(Ref::items).enumerate()
-                {
-                    let place = || format!("Parameters.parameter[{at}]");
-                    pairs.push(pair(parameter).ok_or_else(|| {
-                        Error::invalid("a parameter has a name and a simple value here").at(place())
-                    })?);
-                }
+                pairs.extend(simple(doc.root())?);
             }
             Some(_) => return Err(Error::invalid("the body of an operation is a Parameters resource")),
         }
         Ok(pairs)
     }
+}
+
+/// Names and values of the parameters of a Parameters resource, all of them simple.
+pub(crate) fn simple(parameters: Ref<'_>) -> Result<Vec<(String, String)>> {
+    let parameters = parameters.get("parameter").into_iter().flat_map(Ref::items).enumerate();
+    let pairs = parameters.map(|(at, parameter)| {
+        pair(parameter).ok_or_else(|| {
+            Error::invalid("a parameter has a name and a simple value here")
+                .at(format!("Parameters.parameter[{at}]"))
+        })
+    });
+    pairs.collect()
 }
 
 fn pair(parameter: Ref<'_>) -> Option<(String, String)> {

@@ -16,6 +16,7 @@ mod history;
 mod patch;
 mod races;
 mod read;
+mod references;
 mod search;
 mod synthea;
 mod transaction;

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::app::{App, ids};
 
-fn transaction(entries: Vec<Value>) -> Value {
+pub(crate) fn transaction(entries: Vec<Value>) -> Value {
     json!({"resourceType": "Bundle", "type": "transaction", "entry": entries})
 }
 
-fn entry(method: &str, url: &str, full_url: &str, resource: Value) -> Value {
+pub(crate) fn entry(method: &str, url: &str, full_url: &str, resource: Value) -> Value {
     let mut entry = json!({"request": {"method": method, "url": url}});
     if !full_url.is_empty() {
         entry["fullUrl"] = json!(full_url);
@@ -24,83 +24,16 @@ fn patient(id: &str) -> Value {
 }
 
 /// `201 Patient/x`: status and what is located, per entry.
-fn outcome(bundle: &Value) -> Vec<u16> {
+pub(crate) fn outcome(bundle: &Value) -> Vec<u16> {
     let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
     let status =
         |e: &Value| e["response"]["status"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
     entries.iter().map(status).collect()
 }
 
-fn located(bundle: &Value, at: usize) -> String {
+pub(crate) fn located(bundle: &Value, at: usize) -> String {
     let location = bundle["entry"][at]["response"]["location"].as_str().unwrap();
     location.split("/_history").next().unwrap().to_owned()
-}
-
-#[tokio::test]
-async fn references_are_resolved_wherever_they_stand() {
-    let app = App::new().await;
-    app.send(
-        "PUT Practitioner/known",
-        &json!({"resourceType": "Practitioner", "id": "known",
-        "identifier": [{"system": "http://npi", "value": "1"}]}),
-    )
-    .await;
-    let observation = json!({
-        "resourceType": "Observation", "status": "final", "code": {"text": "c"},
-        "subject": {"reference": "urn:uuid:p"},
-        "performer": [{"reference": "Practitioner?identifier=http://npi|1"}, {"reference": "Practitioner?identifier=http%3A%2F%2Fnpi%7C2"}],
-        "identifier": [{"system": "urn:ietf:rfc:3986", "value": "urn:uuid:p"}],
-        "instantiatesCanonical": null,
-        "extension": [
-            {"url": "http://x", "valueUri": "urn:uuid:p"},
-            {"url": "http://x", "extension": [{"url": "y", "valueReference": {"reference": "urn:oid:1.2.3"}}]},
-            {"url": "urn:uuid:p", "valueString": "urn:uuid:p"}
-        ],
-        "contained": [{"resourceType": "Provenance", "id": "c", "target": [{"reference": "urn:uuid:p"}], "recorded": "2020-01-01T00:00:00Z", "agent": [{"who": {"reference": "#x"}}]}],
-        "text": {"status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"urn:uuid:p\">urn:uuid:p</a></div>"},
-        "focus": [{"reference": "Group/g"}, {"reference": "urn:uuid:unknown"}]
-    });
-    let mut observation = observation;
-    observation.as_object_mut().unwrap().remove("instantiatesCanonical");
-    let mut practitioner = entry(
-        "POST",
-        "Practitioner",
-        "",
-        json!({"resourceType": "Practitioner",
-        "identifier": [{"system": "http://npi", "value": "2"}]}),
-    );
-    practitioner["request"]["ifNoneExist"] = json!("identifier=http://npi|2");
-    let bundle = transaction(vec![
-        entry("POST", "Observation", "http://old/fhir/Observation/7", observation),
-        entry("POST", "Patient", "urn:uuid:p", json!({"resourceType": "Patient"})),
-        entry("PUT", "Device/d", "urn:oid:1.2.3", json!({"resourceType": "Device", "id": "d"})),
-        entry(
-            "POST",
-            "Group",
-            "http://old/fhir/Group/g",
-            json!({"resourceType": "Group", "type": "person", "actual": true}),
-        ),
-        practitioner,
-    ]);
-    let answer = app.send("POST ", &bundle).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!(outcome(&answer.body), [201, 201, 201, 201, 201]);
-    let (p, g, n) = (located(&answer.body, 1), located(&answer.body, 3), located(&answer.body, 4));
-    let found = app.ask(&format!("GET {}", located(&answer.body, 0))).await.body;
-    assert_eq!(found["subject"]["reference"], p);
-    assert_eq!(found["performer"][0]["reference"], "Practitioner/known");
-    assert_eq!(found["performer"][1]["reference"], n);
-    assert_eq!(found["identifier"][0]["value"], "urn:uuid:p", "an identifier is not a link");
-    assert_eq!(found["extension"][0]["valueUri"], p);
-    assert_eq!(found["extension"][1]["extension"][0]["valueReference"]["reference"], "Device/d");
-    assert_eq!(found["extension"][2]["valueString"], "urn:uuid:p");
-    assert_eq!(found["contained"][0]["target"][0]["reference"], p);
-    let div = found["text"]["div"].as_str().unwrap();
-    assert!(div.contains(&format!("<a href=\"{p}\">urn:uuid:p</a>")), "{div}");
-    assert_eq!(found["focus"][0]["reference"], g);
-    assert_eq!(found["focus"][1]["reference"], "urn:uuid:unknown");
-    // They are indexed as resolved.
-    assert_eq!(app.found(&format!("Observation?subject={p}")).await, found["id"].as_str().unwrap());
 }
 
 #[tokio::test]

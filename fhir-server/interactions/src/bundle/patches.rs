@@ -1,0 +1,163 @@
+//! The patches of a transaction: what refers to an entry in them means the same as in a resource.
+//!
+//! A FHIRPath Patch stands in its entry as it is; a JSON Patch comes in a Binary, and is unpacked once.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use fhir_model::interaction::Interaction;
+use fhir_model::json::{Doc, Edits, Limits, Ref};
+use fhir_model::{Error, Result};
+
+use super::entries::Entry;
+use super::links::Links;
+use super::references::{Site, Walk};
+use crate::ask::Ask;
+use crate::change::Patch;
+use crate::patch::interaction::of_body;
+use crate::request::Body;
+
+/// A patch as it was sent.
+pub(super) struct Sent<'d> {
+    patch: Patch,
+    /// Its text as a tree, when it is JSON.
+    root: Option<Ref<'d>>,
+}
+
+impl<'d> Sent<'d> {
+    pub(super) fn new(ask: &Ask<'_>, entry: &Entry<'d>, json_patch: Option<&'d Doc>) -> Result<Sent<'d>> {
+        let body = entry.resource.map(|r| body(r, ask)).transpose()?;
+        let patch = of_body(body.as_ref())?;
+        let root = match patch {
+            Patch::Json(_) => json_patch.map(Doc::root),
+            Patch::FhirPath(_) => entry.resource,
+        };
+        Ok(Sent { patch, root })
+    }
+
+    /// The patch with its references resolved.
+    pub(super) fn resolved(&self, edits: &Edits, limits: Limits) -> Result<Patch> {
+        let Some(root) = self.root.filter(|_| !edits.is_empty()) else { return Ok(self.patch.clone()) };
+        let mut text = String::new();
+        root.write(edits, &mut text);
+        Ok(match self.patch {
+            Patch::Json(_) => Patch::Json(Bytes::from(text)),
+            Patch::FhirPath(_) => Patch::FhirPath(Doc::parse(text, limits)?),
+        })
+    }
+}
+
+/// The JSON Patch of an entry. What is wrong with it is said where it is applied.
+pub(super) fn decoded(ask: &Ask<'_>, entry: Ref<'_>) -> Option<Doc> {
+    if entry.get("request")?.get_str("method")? != "PATCH" {
+        return None;
+    }
+    match body(entry.get("resource")?, ask) {
+        Ok(Body::JsonPatch(bytes)) => {
+            let limits = ask.cx.limits.json.for_body(bytes.len());
+            Doc::parse(bytes, limits).ok()
+        }
+        _ => None,
+    }
+}
+
+/// The patch in an entry: Parameters, or a Binary around a JSON Patch.
+pub(super) fn body(resource: Ref<'_>, ask: &Ask<'_>) -> Result<Body> {
+    if resource.get_str("resourceType").as_deref() != Some("Binary") {
+        return Ok(Body::Resource(Doc::parse(resource.to_json(), ask.cx.limits.json)?));
+    }
+    if resource.get_str("contentType").as_deref() != Some("application/json-patch+json") {
+        let text = "a patch in a Binary is a JSON Patch: `contentType` is application/json-patch+json";
+        return Err(Error::invalid(text).at("resource.contentType"));
+    }
+    data(resource).map(|bytes| Body::JsonPatch(Bytes::from(bytes)))
+}
+
+/// What a Binary holds.
+pub(super) fn data(binary: Ref<'_>) -> Result<Vec<u8>> {
+    let data = binary.get_str("data").unwrap_or_default();
+    STANDARD.decode(&*data).map_err(|_| Error::value("`data` is not base64").at("resource.data"))
+}
+
+/// All values of a patch that are to be replaced.
+pub(super) fn sites<'d>(
+    ask: &Ask<'_>,
+    entry: &Entry<'d>,
+    sent: &Sent<'d>,
+    links: &Links,
+) -> Result<Vec<Site<'d>>> {
+    let Some(root) = sent.root else { return Ok(Vec::new()) };
+    let mut walk = Walk::new(ask, links, entry, root);
+    match (&sent.patch, &entry.interaction) {
+        (Patch::FhirPath(_), _) => {
+            for operation in root.get("parameter").into_iter().flat_map(Ref::items) {
+                parameter(ask, &mut walk, operation, &target(operation))?;
+            }
+        }
+        (Patch::Json(_), Interaction::Patch(key)) => operations(ask, &mut walk, root, &key.type_name)?,
+        (Patch::Json(_), Interaction::ConditionalPatch(type_name)) => {
+            operations(ask, &mut walk, root, type_name)?;
+        }
+        _ => {}
+    }
+    Ok(walk.sites)
+}
+
+/// The values of a JSON Patch, each of the type and under the name that its pointer says.
+fn operations<'d>(ask: &Ask<'_>, walk: &mut Walk<'_, 'd>, patch: Ref<'d>, type_name: &str) -> Result<()> {
+    let types = &*ask.cx.definitions;
+    for operation in patch.items() {
+        let (Some(pointer), Some(values)) = (operation.get_str("path"), operation.get("value")) else {
+            continue;
+        };
+        let is_index = |step: &str| step == "-" || step.bytes().all(|b| b.is_ascii_digit());
+        let (mut name, mut of) = ("", Some(type_name));
+        for step in pointer.split('/').skip(1).filter(|step| !is_index(step)) {
+            name = step;
+            of = of.and_then(|of| types.json_element(of, step)).map(|(_, of)| of);
+        }
+        walk.begin(of);
+        walk.values(name, values)?;
+    }
+    Ok(())
+}
+
+/// The name that the value of an operation of a FHIRPath Patch will have in the resource.
+fn target(operation: Ref<'_>) -> String {
+    let part = |name: &str| {
+        let mut parts = operation.get("part").into_iter().flat_map(Ref::items);
+        let part = parts.find(|part| part.get_str("name").as_deref() == Some(name))?;
+        part.get_str("valueString").map(|text| text.into_owned())
+    };
+    let last = |path: String| path.rsplit('.').next().unwrap_or_default().to_owned();
+    part("name").or_else(|| part("path").map(last)).unwrap_or_default()
+}
+
+/// The values of a parameter and its parts. `target`: what a part named `value` is the value of.
+fn parameter<'d>(ask: &Ask<'_>, walk: &mut Walk<'_, 'd>, parameter: Ref<'d>, target: &str) -> Result<()> {
+    let types = &*ask.cx.definitions;
+    let name = parameter.get_str("name").unwrap_or_default();
+    let name = if name == "value" { target } else { &*name };
+    for member in parameter.children() {
+        let key = member.key();
+        match &*key {
+            "part" => {
+                for part in member.items() {
+                    self::parameter(ask, walk, part, target)?;
+                }
+            }
+            "resource" => {
+                walk.begin(member.get_str("resourceType").as_deref());
+                walk.values(name, member)?;
+            }
+            key if key.starts_with("value") => {
+                // Parameters hold no `valueExtension` by their definition, but clients send it, and patches take it.
+                let of = types.json_element("Parameters.parameter", key).map(|(_, of)| of);
+                walk.begin(of.or(key.strip_prefix("value")));
+                walk.values(name, member)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
