@@ -43,6 +43,7 @@ async fn every_stated_parameter_can_be_searched() {
                 "number" | "quantity" => "5",
                 "date" => "2020-01-01",
                 "reference" => "Patient/1",
+                "special" if name == "near" => "42.3|-83.1",
                 _ => "x",
             };
             let line = format!("GET {type_name}?{name}={value}&_count=1 | Prefer: handling=strict");
