@@ -121,6 +121,7 @@ pub async fn cx(
         packed: config.storage.body == Body::Packed,
         bases: names.bases().clone(),
         include_max: config.limits.include_max,
+        ..fhir_store::Options::default()
     };
     let store = Store::open(database_url, options, registry.clone())
         .await

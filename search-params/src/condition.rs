@@ -26,6 +26,10 @@ pub enum Condition {
     Handles(Vec<i64>),
     /// The resource has these words. To be resolved: the index of words is none of the database's.
     Words(TextAsk),
+    /// A reference leads to a resource of which a condition holds. To be resolved: it is another row.
+    Chain(Chain),
+    /// A resource refers here of which a condition holds. To be resolved: it is another row.
+    Has(Box<Has>),
     /// The parameter with this bit has a value.
     Present(u8),
     /// The primary date passes.
@@ -90,6 +94,26 @@ pub struct Circle {
     pub longitudes: Vec<(i64, i64)>,
 }
 
+/// `subject:Patient.name=x`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// The reference parameter of the resource.
+    pub code: Box<str>,
+    /// The condition for each type it may lead to.
+    pub targets: Vec<(Box<str>, Condition)>,
+}
+
+/// `_has:Observation:patient:code=x`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Has {
+    /// The type that refers.
+    pub source: Box<str>,
+    /// Its reference parameter.
+    pub code: Box<str>,
+    /// What holds of it.
+    pub condition: Condition,
+}
+
 /// Bounds, all inclusive, on the lower and the upper end of a stored date range. An absent bound is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DateTest {
@@ -131,7 +155,7 @@ impl Condition {
         match self {
             Condition::All(parts) | Condition::Any(parts) => parts.iter().any(Condition::is_pending),
             Condition::Not(inner) => inner.is_pending(),
-            Condition::Words(_) => true,
+            Condition::Words(_) | Condition::Chain(_) | Condition::Has(_) => true,
             _ => false,
         }
     }

@@ -1,6 +1,6 @@
 //! From filters to conditions.
 
-use crate::condition::Condition;
+use crate::condition::{Chain, Condition, Has};
 use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::query::{Filter, Modifier, Query, Subject, Term, TextAsk};
@@ -9,14 +9,17 @@ use crate::{date, near, number, quantity, reference, string, token, uri};
 
 /// The condition of a whole query.
 pub fn condition(query: &Query, registry: &Registry, keyer: &Keyer) -> Condition {
-    let filters = query.filters.iter().map(|f| of(f, query, registry, keyer));
-    Condition::All(filters.collect()).simplify()
+    all(&query.filters, &query.type_name, registry, keyer)
 }
 
-fn of(filter: &Filter, query: &Query, registry: &Registry, keyer: &Keyer) -> Condition {
+fn all(filters: &[Filter], type_name: &str, registry: &Registry, keyer: &Keyer) -> Condition {
+    Condition::All(filters.iter().map(|f| of(f, type_name, registry, keyer)).collect()).simplify()
+}
+
+fn of(filter: &Filter, type_name: &str, registry: &Registry, keyer: &Keyer) -> Condition {
     let any = |each: &dyn Fn(&Term) -> Condition| Condition::Any(filter.terms.iter().map(each).collect());
     let found = match &filter.subject {
-        Subject::Id => ids(filter, registry.number(&query.type_name).unwrap_or(0), keyer),
+        Subject::Id => ids(filter, registry.number(type_name).unwrap_or(0), keyer),
         Subject::LastUpdated => any(&|term| match term {
             Term::Date(term) => date::updated(term),
             _ => Condition::never(),
@@ -25,6 +28,15 @@ fn of(filter: &Filter, query: &Query, registry: &Registry, keyer: &Keyer) -> Con
             Term::Text(text) => Condition::Words(TextAsk { of: *of, text: text.clone() }),
             _ => Condition::never(),
         }),
+        Subject::Chain { param, targets } => Condition::Chain(Chain {
+            code: param.code.clone(),
+            targets: targets.iter().map(|(t, filters)| (t.clone(), all(filters, t, registry, keyer))).collect(),
+        }),
+        Subject::Has { source, param, filters } => Condition::Has(Box::new(Has {
+            source: source.clone(),
+            code: param.code.clone(),
+            condition: all(filters, source, registry, keyer),
+        })),
         Subject::Param(param) => any(&|term| self::term(term, &filter.modifier, param, registry, keyer)),
         Subject::Compartment(params) => any(&|term| {
             Condition::Any(

@@ -4,6 +4,7 @@
 //! silence. A modifier, prefix or value that has no meaning is an error either way, as what would be answered is
 //! not what was asked. <https://hl7.org/fhir/R4/search.html>
 
+mod chain;
 mod filters;
 mod shape;
 
@@ -11,7 +12,7 @@ use fhir_model::{Error, Result};
 
 use crate::bases::Bases;
 use crate::cursor::{Cursor, Secret};
-use crate::query::{Query, Summary, TextOf, Total};
+use crate::query::{Query, Summary, TextOf};
 use crate::registry::{Registry, TypeSearch};
 
 /// What parsing needs to know besides the query.
@@ -58,19 +59,8 @@ impl Query {
             this: registry.of(type_name)?,
             cx,
             cursor: None,
-            query: Query {
-                type_name: type_name.into(),
-                filters: Vec::new(),
-                sort: Vec::new(),
-                includes: Vec::new(),
-                count: cx.count_default,
-                total: Total::None,
-                summary: Summary::False,
-                elements: Vec::new(),
-                cursor: None,
-                warnings: Vec::new(),
-                applied: Vec::new(),
-            },
+            depth: 0,
+            query: Query { count: cx.count_default, ..Query::of(type_name) },
         };
         for (name, value) in pairs {
             parser.pair(name, value)?;
@@ -84,6 +74,8 @@ struct Parser<'a> {
     this: &'a TypeSearch,
     cx: &'a ParseCx<'a>,
     cursor: Option<&'a str>,
+    /// Steps of a chain that led here.
+    depth: usize,
     query: Query,
 }
 
@@ -112,29 +104,40 @@ impl<'a> Parser<'a> {
                 Ok(include) => self.query.includes.push(include),
                 Err(why) => return self.ignore(format!("`{code}={value}`: {why}")),
             },
-            "_id" | "_lastUpdated" => self.column(code, modifier, value)?,
-            "_text" => self.words(TextOf::Narrative, modifier, value)?,
-            "_content" => self.words(TextOf::Content, modifier, value)?,
             _ if REFUSED.contains(&code) => {
                 return Err(Error::not_supported(format!(
                     "the parameter `{code}` is not supported by this server"
                 )));
             }
-            _ if name.contains('.') && self.this.param(code.split('.').next().unwrap_or("")).is_some() => {
-                return Err(Error::not_supported(format!(
-                    "chained search (`{name}`) is not supported by this server"
-                )));
-            }
-            _ => match self.this.param(code).cloned() {
-                Some(param) => self.filter(param, modifier, value)?,
-                None => {
+            _ => {
+                if !self.condition(name, value)? {
                     return self
                         .ignore(format!("`{code}` is not a search parameter of {}", self.this.type_name));
                 }
-            },
+            }
         }
         self.query.applied.push((name.to_owned(), value.to_owned()));
         Ok(())
+    }
+
+    /// A condition on the resource, or on what it is connected with; false when it is no parameter of the type.
+    fn condition(&mut self, name: &str, value: &'a str) -> Result<bool> {
+        let (code, modifier) = match name.split_once(':') {
+            Some((code, modifier)) => (code, Some(modifier)),
+            None => (name, None),
+        };
+        match code {
+            "_has" => self.has(name, value)?,
+            _ if name.contains('.') => return self.chain(name, value),
+            "_id" | "_lastUpdated" => self.column(code, modifier, value)?,
+            "_text" => self.words(TextOf::Narrative, modifier, value)?,
+            "_content" => self.words(TextOf::Content, modifier, value)?,
+            _ => match self.this.param(code).cloned() {
+                Some(param) => self.filter(param, modifier, value)?,
+                None => return Ok(false),
+            },
+        }
+        Ok(true)
     }
 
     fn ignore(&mut self, why: String) -> Result<()> {

@@ -36,6 +36,23 @@ pub struct Query {
 }
 
 impl Query {
+    /// All resources of a type, none of them on a page yet.
+    pub fn of(type_name: &str) -> Query {
+        Query {
+            type_name: type_name.into(),
+            filters: Vec::new(),
+            sort: Vec::new(),
+            includes: Vec::new(),
+            count: 0,
+            total: Total::None,
+            summary: Summary::False,
+            elements: Vec::new(),
+            cursor: None,
+            warnings: Vec::new(),
+            applied: Vec::new(),
+        }
+    }
+
     /// What page links of this search are bound to: everything that decides which resources match and their order.
     pub fn identity(&self) -> String {
         let mut text = self.type_name.to_string();
@@ -115,6 +132,22 @@ pub enum Subject {
     Param(Arc<Param>),
     /// `_text` or `_content`.
     Words(TextOf),
+    /// What the reference leads to: by type, all of these hold of it.
+    Chain {
+        /// The reference.
+        param: Arc<Param>,
+        /// By type it may lead to.
+        targets: Vec<(Box<str>, Vec<Filter>)>,
+    },
+    /// `_has`: something refers to the resource, and all of these hold of it.
+    Has {
+        /// The type that refers.
+        source: Box<str>,
+        /// By this reference.
+        param: Arc<Param>,
+        /// What holds of it.
+        filters: Vec<Filter>,
+    },
     /// Membership in a compartment: any of these reference parameters.
     Compartment(Vec<Arc<Param>>),
 }

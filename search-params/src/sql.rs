@@ -1,11 +1,12 @@
 //! The one builder of search SQL: text from fixed fragments, every value bound.
 
+pub mod chain;
 pub mod everything;
 mod plan;
 mod residual;
 mod sort;
 
-pub use plan::{Plan, Step, count, include, matching, page};
+pub use plan::{Plan, Step, count, include, matching, page, places};
 pub use sort::sorted_part;
 
 /// A value bound to a statement.

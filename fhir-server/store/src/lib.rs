@@ -57,6 +57,8 @@ pub struct Options {
     pub bases: Bases,
     /// Most resources that includes add to a page.
     pub include_max: usize,
+    /// Other ends of a chain up to which it is rare: an ordinary condition from the start.
+    pub chain_rare: usize,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             packed: false,
             bases: Bases::default(),
             include_max: 1000,
+            chain_rare: 200,
         }
     }
 }

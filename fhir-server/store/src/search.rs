@@ -1,20 +1,22 @@
 //! search: pages of matches, includes, counts. The statements come from `fhir-search`; here they are run.
 
+mod chain;
 mod count;
 mod include;
+mod late;
 mod resolve;
 mod run;
 
 use std::collections::HashMap;
 
 use fhir_model::{Error, Result};
-use fhir_search::condition::Condition;
 use fhir_search::cursor::{Cursor, Place};
 use fhir_search::query::{Query, Total};
 use fhir_search::sql::{self, Plan};
 use tokio_postgres::Row;
 
 pub use self::count::Count;
+use self::resolve::Resolved;
 use crate::scope::Scope;
 use crate::version::Version;
 use crate::{Store, read};
@@ -41,35 +43,54 @@ pub struct Page {
 impl Store {
     /// A page of matches with their includes.
     pub async fn search(&self, scope: &Scope, query: &Query) -> Result<Page> {
-        let resolved = self.resolve(scope, query).await?;
-        let mut page = Page { scores: resolved.scores, warnings: resolved.warnings, ..Page::default() };
+        let mut resolved = self.resolve(scope, query).await?;
+        let mut page = Page::default();
         if query.count > 0 {
-            self.matches_of_page(query, &resolved.condition, &mut page).await?;
+            self.matches_of_page(query, &mut resolved, &mut page).await?;
             self.include(scope, query, &mut page).await?;
         }
         let whole = query.count > 0 && query.cursor.is_none() && page.next.is_none();
+        let counted = query.total != Total::None || query.count == 0;
+        if counted && !whole {
+            self.settled(query, &mut resolved).await?;
+        }
         page.total = match query.total {
             _ if whole => Some(Count { n: page.matches.len() as u64, exact: true }),
             Total::None if query.count > 0 => None,
             Total::Estimate => Some(self.estimate(query, &resolved.condition).await?),
             Total::None | Total::Accurate => Some(self.count_exactly(query, &resolved.condition).await?),
         };
+        page.scores = resolved.scores;
+        page.warnings.extend(resolved.warnings);
         Ok(page)
     }
 
     /// At most `limit` matches, in no particular order.
     pub async fn matches(&self, scope: &Scope, query: &Query, limit: usize) -> Result<Vec<Version>> {
-        let resolved = self.resolve(scope, query).await?;
+        let mut resolved = self.resolve(scope, query).await?;
+        self.settled(query, &mut resolved).await?;
         let plan = sql::matching(query, resolved.condition, &self.registry, &self.keyer, limit);
         let rows = self.run_plan(&plan, limit).await?;
         rows.iter().map(|row| read::version(&query.type_name, row)).collect()
     }
 
-    async fn matches_of_page(&self, query: &Query, condition: &Condition, page: &mut Page) -> Result<()> {
+    async fn matches_of_page(&self, query: &Query, resolved: &mut Resolved, page: &mut Page) -> Result<()> {
         // One more than the page tells whether there is a next one.
         let limit = query.count + 1;
-        let plan = sql::page(query, condition.clone(), &self.registry, &self.keyer, limit);
-        let mut rows = self.run_plan(&plan, limit).await?;
+        let late = match resolved.late.is_empty() {
+            true => None,
+            false => self.late_page(query, &resolved.condition, &resolved.late, limit).await?,
+        };
+        let (plan, mut rows) = match late {
+            Some(found) => found,
+            None => {
+                self.settled(query, resolved).await?;
+                let condition = resolved.condition.clone();
+                let plan = sql::page(query, condition, &self.registry, &self.keyer, limit);
+                let rows = self.run_plan(&plan, limit).await?;
+                (plan, rows)
+            }
+        };
         let more = rows.len() > query.count;
         rows.truncate(query.count);
         let backwards = query.cursor.as_ref().is_some_and(|c| c.backwards);

@@ -5,7 +5,7 @@
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
 use super::residual::{handles, push, push_driver};
-use super::sort::{Key, is_by_date, is_one_column, keys, push_after, push_order};
+use super::sort::{By, Key, is_by_date, is_one_column, keys, push_after, push_order};
 use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::cursor::Cursor;
@@ -15,6 +15,8 @@ use crate::registry::Registry;
 
 /// Rows that are read at once with their bodies.
 const HANDLES_FEW: usize = 500;
+/// Patients whose dates are walked one by one before the type as a whole is.
+const PATIENTS_FEW: usize = 500;
 /// Rows walked along the sort order before the GIN is asked.
 const WALK_BUDGET: i64 = 2000;
 
@@ -49,6 +51,7 @@ pub fn page(query: &Query, condition: Condition, registry: &Registry, keyer: &Ke
     let places = keys.iter().map(|k| !k.is_number()).collect();
     let shape = Shape {
         type_id: i32::from(number),
+        columns: COLUMNS,
         parts: match condition {
             Condition::All(parts) => parts,
             one => vec![one],
@@ -58,6 +61,19 @@ pub fn page(query: &Query, condition: Condition, registry: &Registry, keyer: &Ke
         limit: i64::try_from(limit).unwrap_or(i64::MAX),
     };
     Plan { steps: shape.steps(), places }
+}
+
+/// Where resources of a type are that meet a condition, at most `limit`, in no particular order: handle, id, patient.
+pub fn places(type_number: u16, condition: Condition, limit: usize) -> Plan {
+    let parts = match condition {
+        Condition::All(parts) => parts,
+        one => vec![one],
+    };
+    let keys = vec![Key { descending: true, by: By::Date }];
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let columns = "r.handle, r.id, r.patient";
+    let shape = Shape { type_id: type_number.into(), columns, parts, keys, cursor: None, limit };
+    Plan { steps: shape.steps(), places: vec![false] }
 }
 
 /// All matches, at most `limit`, in no particular order: conditional interactions.
@@ -122,6 +138,7 @@ fn push_and(parts: &[Condition], sql: &mut Sql) {
 
 struct Shape<'q> {
     type_id: i32,
+    columns: &'static str,
     parts: Vec<Condition>,
     keys: Vec<Key>,
     cursor: Option<&'q Cursor>,
@@ -165,6 +182,7 @@ impl Shape<'_> {
             (0, _) => vec![self.driven("id", driver, &rest, true)],
             (1, _) => vec![self.patient()],
             (2, _) => vec![self.driven("gin", driver, &rest, true)],
+            (3, Condition::Patient(patients)) => self.patients(patients, &rest, by_date),
             (3 | 5, _) => vec![self.strings(driver, &rest)],
             (4, Condition::Codes(codes)) => vec![self.code(codes.first().copied().unwrap_or(0), &rest)],
             // A common token: along the order first, when there is an index to walk.
@@ -176,7 +194,7 @@ impl Shape<'_> {
     }
 
     fn select(&self, sql: &mut Sql) {
-        sql.push("select ").push(COLUMNS);
+        sql.push("select ").push(self.columns);
         for (i, key) in self.keys.iter().enumerate() {
             sql.push(", ");
             key.push(i, sql);
@@ -239,6 +257,32 @@ impl Shape<'_> {
             return self.gathered(&self.parts);
         }
         Step { shape: "patient", ..self.walk(None) }
+    }
+
+    /// Of several patients: along the dates of each. Very many of them are everywhere, so the type is walked first.
+    fn patients(&self, patients: &[i64], rest: &[Condition], by_date: bool) -> Vec<Step> {
+        let each = Condition::Patient(patients.to_vec());
+        let all = match by_date {
+            true => self.of_each_patient(patients, rest),
+            false => self.driven("patients", &each, rest, false),
+        };
+        match patients.len() > PATIENTS_FEW && is_one_column(&self.keys) {
+            true => vec![self.walk(Some(WALK_BUDGET)), all],
+            false => vec![all],
+        }
+    }
+
+    fn of_each_patient(&self, patients: &[i64], rest: &[Condition]) -> Step {
+        let mut sql = Sql::default();
+        self.select(&mut sql);
+        sql.push(" from (select of.* from unnest(").bind(Bind::Longs(patients.to_vec()));
+        sql.push(") as p(handle) cross join lateral (select r.* from resource r where r.patient = p.handle");
+        sql.push(" and r.type_id = ").bind(Bind::Int(self.type_id));
+        push_and(rest, &mut sql);
+        self.tail(&mut sql);
+        sql.push(") of) r");
+        self.order(&mut sql);
+        Self::done("patients", sql)
     }
 
     /// Driven by one condition on columns of the row. `few`: its matches are few enough to carry their bodies.

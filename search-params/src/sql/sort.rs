@@ -57,9 +57,10 @@ pub(super) fn keys(query: &Query, keyer: &Keyer) -> Vec<Key> {
 
 fn by(sort: &Sort, keyer: &Keyer) -> By {
     match &sort.by {
-        Subject::Id | Subject::Compartment(_) | Subject::Words(_) => By::Id,
         Subject::LastUpdated => By::Updated,
         Subject::Param(param) => by_param(param, keyer),
+        // The id; nothing else is sorted by.
+        _ => By::Id,
     }
 }
 

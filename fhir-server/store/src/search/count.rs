@@ -24,7 +24,8 @@ const ESTIMATE_COUNTS_MAX: i64 = 10_000;
 impl Store {
     /// The exact number of matches.
     pub async fn count(&self, scope: &Scope, query: &Query) -> Result<Count> {
-        let resolved = self.resolve(scope, query).await?;
+        let mut resolved = self.resolve(scope, query).await?;
+        self.settled(query, &mut resolved).await?;
         self.count_exactly(query, &resolved.condition).await
     }
 

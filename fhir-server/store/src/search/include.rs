@@ -84,7 +84,7 @@ impl Store {
     }
 }
 
-fn parse(version: &Version) -> Result<Doc> {
+pub(super) fn parse(version: &Version) -> Result<Doc> {
     let body = version.body.as_deref().unwrap_or_default();
     Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)
 }

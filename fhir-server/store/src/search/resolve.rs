@@ -9,13 +9,20 @@ use fhir_search::condition::Condition;
 use fhir_search::filter;
 use fhir_search::query::Query;
 
+use super::chain::Far;
+use super::late::can_be_late;
 use crate::Store;
 use crate::scope::Scope;
+
+/// Most other ends of a chain.
+const ENDS_MAX: usize = 200_000;
 
 /// A query's condition with nothing left to resolve, and what came to light on the way.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
     pub(super) condition: Condition,
+    /// Chains and `_has` whose other end is common: they hold too, but each match is asked.
+    pub(super) late: Vec<Condition>,
     /// By handle, how well words match: from 0 to 1.
     pub(super) scores: HashMap<i64, f32>,
     /// What the client should know.
@@ -28,11 +35,66 @@ impl Store {
         let _ = scope;
         let condition = filter::condition(query, &self.registry, &self.keyer);
         let mut resolved = Resolved::default();
-        resolved.condition = match condition.is_pending() {
-            true => self.resolve_one(&query.type_name, condition, &mut resolved).await?.simplify(),
-            false => condition,
+        if !condition.is_pending() {
+            return Ok(Resolved { condition, ..resolved });
+        }
+        let parts = match condition {
+            Condition::All(parts) => parts,
+            one => vec![one],
         };
+        let rare = Far::Rare(self.options.chain_rare);
+        let mut all = Vec::with_capacity(parts.len());
+        for part in parts {
+            match self.with_ends(part, &mut resolved).await? {
+                Condition::Chain(chain) => match self.chain(&query.type_name, &chain, rare).await? {
+                    Some(plain) => all.push(plain),
+                    None => resolved.late.push(Condition::Chain(chain)),
+                },
+                Condition::Has(has) => {
+                    let param = self.reference(&has.source, &has.code)?;
+                    match self.has(&query.type_name, &has, rare).await? {
+                        Some(plain) => all.push(plain),
+                        None if can_be_late(&query.type_name, &param) => resolved.late.push(Condition::Has(has)),
+                        None => all.extend(self.has(&query.type_name, &has, Far::All(ENDS_MAX)).await?),
+                    }
+                }
+                other => all.push(self.resolve_one(&query.type_name, other, &mut resolved).await?),
+            }
+        }
+        resolved.condition = Condition::All(all).simplify();
         Ok(resolved)
+    }
+
+    /// The condition with what was late in it, too: every other end is looked for.
+    pub(super) async fn settled(&self, query: &Query, resolved: &mut Resolved) -> Result<()> {
+        let late = std::mem::take(&mut resolved.late);
+        if late.is_empty() {
+            return Ok(());
+        }
+        let mut all = vec![std::mem::take(&mut resolved.condition)];
+        for condition in late {
+            all.push(self.resolve_one(&query.type_name, condition, resolved).await?);
+        }
+        resolved.condition = Condition::All(all).simplify();
+        Ok(())
+    }
+
+    /// A chain or `_has` with the conditions at its other end resolved; anything else as it is.
+    async fn with_ends(&self, condition: Condition, resolved: &mut Resolved) -> Result<Condition> {
+        Ok(match condition {
+            Condition::Chain(mut chain) => {
+                for (target, end) in &mut chain.targets {
+                    *end = self.resolve_one(target, std::mem::take(end), resolved).await?.simplify();
+                }
+                Condition::Chain(chain)
+            }
+            Condition::Has(mut has) => {
+                let end = std::mem::take(&mut has.condition);
+                has.condition = self.resolve_one(&has.source, end, resolved).await?.simplify();
+                Condition::Has(has)
+            }
+            other => other,
+        })
     }
 
     /// A condition on resources of a type, resolved from the inside out.
@@ -62,6 +124,14 @@ impl Store {
                     handles.sort_unstable();
                     resolved.scores.extend(words.scores.into_iter().map(|(h, score)| (h, score / best)));
                     Condition::Handles(handles)
+                }
+                chain @ (Condition::Chain(_) | Condition::Has(_)) => {
+                    let found = match self.with_ends(chain, resolved).await? {
+                        Condition::Chain(chain) => self.chain(type_name, &chain, Far::All(ENDS_MAX)).await?,
+                        Condition::Has(has) => self.has(type_name, &has, Far::All(ENDS_MAX)).await?,
+                        other => Some(other),
+                    };
+                    found.unwrap_or_else(Condition::never)
                 }
                 plain => plain,
             })

@@ -4,6 +4,7 @@
 //! `CARI_BRUTE_QUERIES` says how many; `CARI_SEED` repeats the questions of a run that failed.
 
 mod ask;
+mod chain;
 mod corpus;
 mod matches;
 mod order;
@@ -30,7 +31,9 @@ const SHOWN_MAX: usize = 15;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_finds_what_brute_force_finds() {
-    let store = fhir_store::testing::fresh().await.unwrap();
+    // So that some chains are walked and some are not, among few resources.
+    let options = fhir_store::Options { chain_rare: 3, ..fhir_store::Options::default() };
+    let store = fhir_store::testing::fresh_with(options).await.unwrap();
     let Some(corpus) = Corpus::load(&store).await else { return };
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let queries = number("CARI_BRUTE_QUERIES").map_or(QUERIES, |n| n as usize);

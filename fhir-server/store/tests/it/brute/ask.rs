@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fhir_search::parameters::ParameterKind;
 use fhir_search::registry::{Param, Registry};
 
+use super::chain;
 use super::corpus::{Corpus, One};
 use super::matches::{folded, local, numbers, quantities, target_text, texts, tokens};
 use super::random::Random;
@@ -49,7 +50,10 @@ pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry
     let same = random.chance(70).then(|| random.below(corpus.of(type_name).len()));
     let mut pairs = Vec::new();
     for _ in 0..[0, 1, 1, 1, 2, 2, 3][random.below(7)] {
-        pairs.extend(pair(random, corpus, type_name, params, same));
+        pairs.extend(match random.chance(15) {
+            true => chain::ask(random, corpus, registry, type_name),
+            false => pair(random, corpus, type_name, params, same),
+        });
     }
     if random.chance(50) {
         let sorts: Vec<String> = (0..1 + random.below(3)).filter_map(|_| sort(random, params)).collect();
@@ -76,7 +80,7 @@ fn sort(random: &mut Random, params: &[Arc<Param>]) -> Option<String> {
     Some(format!("{}{code}", if random.chance(50) { "-" } else { "" }))
 }
 
-fn pair(
+pub(super) fn pair(
     random: &mut Random,
     corpus: &Corpus,
     type_name: &str,

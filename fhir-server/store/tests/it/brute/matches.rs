@@ -14,6 +14,7 @@ use fhir_search::{date, near, number, reference, token};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use super::chain::{chain, has};
 use super::corpus::{Corpus, One};
 use super::when;
 
@@ -37,6 +38,8 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<
             values.iter().map(|v| holds(v) != (filter.modifier == Modifier::Not)).collect()
         }
         Subject::Words(_) => panic!("an index of words is compared by its own tests"),
+        Subject::Chain { param, targets } => chain(param, targets, type_name, corpus),
+        Subject::Has { source, param, filters } => has(source, param, filters, type_name, corpus),
         Subject::Compartment(params) => {
             let each: Vec<_> = params.iter().map(|p| (p, corpus.values(type_name, p, false))).collect();
             let holds = |i: usize, t: &Term| each.iter().any(|(p, v)| term(t, &Modifier::None, p, &v[i]));

@@ -1,0 +1,148 @@
+//! Chains and `_has`: <https://hl7.org/fhir/R4/search.html#chaining>
+//!
+//! The other end is looked for first. When it is rare (few patients are called so), what it leads to is an ordinary
+//! condition. When it is common (most patients have such an observation), the search is walked in its own order and each
+//! batch is asked whether the other end holds; see `late.rs`.
+
+use std::collections::HashSet;
+
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_search::condition::{Chain, Condition, Has};
+use fhir_search::filter::refers_to;
+use fhir_search::keyer::id_of;
+use fhir_search::registry::{Param, Role};
+use fhir_search::sql;
+
+use crate::version::Version;
+use crate::{Store, read};
+
+/// Most resources at the other end that are looked at one by one.
+const BODIES_MAX: usize = 20_000;
+
+/// How far a chain is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Far {
+    /// To so many resources; more is common.
+    Rare(usize),
+    /// To all; more than the bound is refused.
+    All(usize),
+}
+
+impl Far {
+    fn limit(self) -> usize {
+        match self {
+            Far::Rare(n) | Far::All(n) => n,
+        }
+    }
+
+    /// None: it is common. An error when there is no other way to answer.
+    fn too_many<T>(self, code: &str) -> Result<Option<T>> {
+        match self {
+            Far::Rare(_) => Ok(None),
+            Far::All(n) => {
+                let text = format!("`{code}` leads to more than {n} resources; narrow what is asked of them");
+                Err(Error::new(Kind::TooCostly, text).at(code))
+            }
+        }
+    }
+}
+
+impl Store {
+    /// What a chain means for resources of a type, its ends resolved before; none: the other end is common.
+    pub(super) async fn chain(&self, type_name: &str, chain: &Chain, far: Far) -> Result<Option<Condition>> {
+        let param = self.reference(type_name, &chain.code)?;
+        let mut any = Vec::with_capacity(chain.targets.len());
+        for (target, condition) in &chain.targets {
+            let limit = far.limit();
+            let plan = sql::places(self.type_number(target)?, condition.clone(), limit + 1);
+            let rows = self.run_plan(&plan, limit + 1).await?;
+            if rows.len() > limit {
+                return far.too_many(&chain.code);
+            }
+            let mut keys = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let handle: i64 = row.try_get(0).map_err(Error::internal)?;
+                let id: Option<&str> = row.try_get(1).map_err(Error::internal)?;
+                keys.push(Key::new(&**target, id.map_or_else(|| id_of(handle), str::to_owned)));
+            }
+            any.push(refers_to(&param, &keys, &self.registry, &self.keyer));
+        }
+        Ok(Some(Condition::Any(any).simplify()))
+    }
+
+    /// What `_has` means for resources of a type, its condition resolved before; none: the other end is common.
+    pub(super) async fn has(&self, type_name: &str, has: &Has, far: Far) -> Result<Option<Condition>> {
+        let param = self.reference(&has.source, &has.code)?;
+        let number = self.type_number(&has.source)?;
+        if is_by_patient(type_name, &param) {
+            let limit = far.limit();
+            let rows = match far {
+                Far::Rare(_) => {
+                    let plan = sql::places(number, has.condition.clone(), limit + 1);
+                    self.run_plan(&plan, limit + 1).await?
+                }
+                Far::All(_) => self.run(&sql::chain::patients(number, &has.condition, limit + 1)).await?,
+            };
+            if rows.len() > limit {
+                return far.too_many(&has.code);
+            }
+            let at = if matches!(far, Far::Rare(_)) { 2 } else { 0 };
+            let mut patients = Vec::with_capacity(rows.len());
+            for row in &rows {
+                patients.extend(row.try_get::<_, Option<i64>>(at).map_err(Error::internal)?);
+            }
+            return Ok(Some(self.patients(patients)));
+        }
+        let limit = far.limit().min(BODIES_MAX);
+        let far = if let Far::All(_) = far { Far::All(limit) } else { far };
+        let query = fhir_search::Query::of(&has.source);
+        let plan = sql::matching(&query, has.condition.clone(), &self.registry, &self.keyer, limit + 1);
+        let rows = self.run_plan(&plan, limit + 1).await?;
+        if rows.len() > limit {
+            return far.too_many(&has.code);
+        }
+        let mut found = HashSet::new();
+        for row in &rows {
+            let version = read::version(&has.source, row)?;
+            found.extend(self.led_to(&version, &has.code, |t| t == type_name)?);
+        }
+        let handles = found.iter().map(|key| self.handles(key)).collect::<Result<Vec<_>>>()?;
+        let ids = found.iter().map(|key| key.id.to_string()).collect();
+        Ok(Some(Condition::Ids(handles.into_iter().flatten().collect(), ids)))
+    }
+
+    /// The rows of patients, by the handles that references to them have. A reference cannot tell whether the id it names
+    /// was given by the server or chosen by a client.
+    fn patients(&self, mut handles: Vec<i64>) -> Condition {
+        let number = self.registry.number("Patient").unwrap_or(0);
+        handles.sort_unstable();
+        handles.dedup();
+        let given: Vec<i64> = handles.iter().copied().filter(|handle| *handle >= 0).collect();
+        handles.extend(given.into_iter().map(|handle| self.keyer.foreign_handle(number, &id_of(handle))));
+        Condition::Handles(handles)
+    }
+
+    /// The resources of the wanted types that a version refers to by a parameter.
+    pub(super) fn led_to(
+        &self,
+        version: &Version,
+        code: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Key>> {
+        let doc = super::include::parse(version)?;
+        let mut keys =
+            self.registry.references(&version.key.type_name, Some(code), doc.root(), &self.options.bases)?;
+        keys.retain(|key| wanted(&key.type_name));
+        Ok(keys)
+    }
+
+    pub(super) fn reference(&self, type_name: &str, code: &str) -> Result<std::sync::Arc<Param>> {
+        let param = self.registry.of(type_name)?.param(code).cloned();
+        param.ok_or_else(|| Error::internal(format!("{type_name} has no parameter {code}")))
+    }
+}
+
+/// True when references to a resource of the type are in the patient column, all of them.
+pub(super) fn is_by_patient(type_name: &str, param: &Param) -> bool {
+    type_name == "Patient" && matches!(param.indexes.as_slice(), [index] if index.role == Role::Patient)
+}

@@ -1,0 +1,135 @@
+//! Conditions on other resources that hold so often that it is cheaper to ask each match than to look for all ends.
+
+use std::collections::{HashMap, HashSet};
+
+use fhir_model::{Error, Key, Result};
+use fhir_search::condition::{Chain, Condition, Has};
+use fhir_search::filter::refers_to;
+use fhir_search::query::Query;
+use fhir_search::registry::{Param, Role};
+use fhir_search::sql::{self, Plan, chain::By};
+use tokio_postgres::Row;
+
+use super::chain::is_by_patient;
+use super::cursor;
+use crate::{Store, read};
+
+/// Matches of the rest that are asked, batch by batch. When these do not fill the page, all ends are looked for after all.
+const BATCHES: [usize; 2] = [64, 192];
+
+impl Store {
+    /// A page of matches of `rest` of which all the late conditions hold too, at most `limit`; none when the batches were
+    /// used up before the page was full.
+    pub(super) async fn late_page(
+        &self,
+        query: &Query,
+        rest: &Condition,
+        late: &[Condition],
+        limit: usize,
+    ) -> Result<Option<(Plan, Vec<Row>)>> {
+        let mut query = query.clone();
+        let mut found = Vec::new();
+        for batch in BATCHES {
+            let plan = sql::page(&query, rest.clone(), &self.registry, &self.keyer, batch);
+            let rows = self.run_plan(&plan, batch).await?;
+            let last = rows.len() < batch;
+            if let (false, Some(row)) = (last, rows.last()) {
+                let backwards = query.cursor.as_ref().is_some_and(|c| c.backwards);
+                query.cursor = Some(cursor(row, &plan, backwards)?);
+            }
+            found.extend(self.of_which_hold(&query.type_name, rows, late).await?);
+            if last || found.len() >= limit {
+                found.truncate(limit);
+                return Ok(Some((plan, found)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn of_which_hold(
+        &self,
+        type_name: &str,
+        mut rows: Vec<Row>,
+        late: &[Condition],
+    ) -> Result<Vec<Row>> {
+        for condition in late {
+            let keys = rows.iter().map(|row| Ok(read::version(type_name, row)?.key));
+            let keys = keys.collect::<Result<Vec<Key>>>()?;
+            let holds = match condition {
+                Condition::Chain(chain) => self.chain_holds(type_name, &rows, chain).await?,
+                Condition::Has(has) => self.has_holds(&keys, has).await?,
+                _ => return Err(Error::internal("only chains are late")),
+            };
+            let mut each = keys.iter();
+            rows.retain(|_| each.next().is_some_and(|key| holds.contains(key)));
+        }
+        Ok(rows)
+    }
+
+    /// The resources whose reference leads to one that meets its condition.
+    async fn chain_holds(&self, type_name: &str, rows: &[Row], chain: &Chain) -> Result<HashSet<Key>> {
+        let mut leading: HashMap<Key, Vec<Key>> = HashMap::new();
+        for row in rows {
+            let version = read::version(type_name, row)?;
+            let wanted = |t: &str| chain.targets.iter().any(|(target, _)| **target == *t);
+            for end in self.led_to(&version, &chain.code, wanted)? {
+                leading.entry(end).or_default().push(version.key.clone());
+            }
+        }
+        let mut holds = HashSet::new();
+        for (target, condition) in &chain.targets {
+            let ends: Vec<&Key> = leading.keys().filter(|end| end.type_name == *target).collect();
+            let mut handles = Vec::with_capacity(ends.len());
+            for end in &ends {
+                handles.extend(self.handles(end)?);
+            }
+            let ids = ends.iter().map(|end| end.id.to_string()).collect();
+            let both = Condition::All(vec![Condition::Ids(handles, ids), condition.clone()]).simplify();
+            let plan = sql::matching(&Query::of(target), both, &self.registry, &self.keyer, ends.len());
+            for row in self.run_plan(&plan, ends.len()).await? {
+                let end = read::version(target, &row)?.key;
+                holds.extend(leading.get(&end).into_iter().flatten().cloned());
+            }
+        }
+        Ok(holds)
+    }
+
+    /// The resources that something refers to of which the condition holds.
+    async fn has_holds(&self, keys: &[Key], has: &Has) -> Result<HashSet<Key>> {
+        let param = self.reference(&has.source, &has.code)?;
+        let number = self.type_number(&has.source)?;
+        let mut marked: HashMap<i64, Vec<&Key>> = HashMap::new();
+        let mut by = By::Keys;
+        for key in keys {
+            for mark in self.marks(key, &param, &mut by) {
+                marked.entry(mark).or_default().push(key);
+            }
+        }
+        let marks = marked.keys().copied().collect();
+        let rows = self.run(&sql::chain::held(by, marks, number, &has.condition)).await?;
+        let mut holds = HashSet::new();
+        for row in rows {
+            let mark: i64 = row.try_get(0).map_err(Error::internal)?;
+            holds.extend(marked.get(&mark).into_iter().flatten().map(|key| (*key).clone()));
+        }
+        Ok(holds)
+    }
+
+    /// What a reference to a resource leaves in the row that refers.
+    fn marks(&self, key: &Key, param: &Param, by: &mut By) -> Vec<i64> {
+        let marks = refers_to(param, std::slice::from_ref(key), &self.registry, &self.keyer);
+        match marks {
+            Condition::Patient(handles) => {
+                *by = By::Patient;
+                handles
+            }
+            Condition::Keys(keys) => keys,
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// True when each match can be asked for what refers to it: all references are in one place of the row.
+pub(super) fn can_be_late(type_name: &str, param: &Param) -> bool {
+    is_by_patient(type_name, param) || param.indexes.iter().all(|index| index.role != Role::Patient)
+}

@@ -1,0 +1,125 @@
+//! Chains and reverse chains: <https://hl7.org/fhir/R4/search.html#chaining>
+//!
+//! `subject:Patient.organization.name=x` asks of what a reference leads to; `_has:Observation:patient:code=x` asks of what
+//! refers to the resource. Both end in an ordinary condition of another type, which may be one of them again.
+
+use std::sync::Arc;
+
+use fhir_model::{Error, Kind, Result};
+
+use super::Parser;
+use crate::parameters::ParameterKind;
+use crate::query::{Filter, Modifier, Query, Subject};
+use crate::registry::Param;
+
+/// Steps of one chain.
+pub(super) const DEPTH_MAX: usize = 8;
+/// Types that one step of a chain without a type may lead to.
+const TYPES_MAX: usize = 12;
+
+impl<'a> Parser<'a> {
+    /// `_has:Type:reference:rest`
+    pub(super) fn has(&mut self, name: &str, value: &'a str) -> Result<()> {
+        let malformed = || {
+            Error::invalid(format!("`{name}`: the form is _has:Type:reference:parameter")).at("_has")
+        };
+        let mut parts = name.splitn(4, ':').skip(1);
+        let (Some(source), Some(code), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(malformed());
+        };
+        let of = self.registry.of(source).map_err(|_| {
+            Error::invalid(format!("`{name}`: `{source}` is not a resource type")).at("_has")
+        })?;
+        let reference = |p: &&Arc<Param>| p.kind == ParameterKind::Reference && leads_to(p, &self.this.type_name);
+        let Some(param) = of.param(code).filter(reference).cloned() else {
+            let text = format!("`{name}`: `{code}` of {source} does not refer to a {}", self.this.type_name);
+            return Err(Error::invalid(text).at("_has"));
+        };
+        let Some(filters) = self.beyond(source, rest, value)? else {
+            return Err(Error::invalid(format!("`{name}`: {source} has no search parameter `{rest}`")).at("_has"));
+        };
+        self.push_chain(Subject::Has { source: source.into(), param, filters });
+        Ok(())
+    }
+
+    /// `reference.rest` or `reference:Type.rest`; false when there is no such reference parameter.
+    pub(super) fn chain(&mut self, name: &str, value: &'a str) -> Result<bool> {
+        let Some((head, rest)) = name.split_once('.') else { return Ok(false) };
+        let (code, only) = match head.split_once(':') {
+            Some((code, only)) => (code, Some(only)),
+            None => (head, None),
+        };
+        let Some(param) = self.this.param(code).cloned() else { return Ok(false) };
+        if param.kind != ParameterKind::Reference {
+            return Err(Error::invalid(format!("`{name}`: `{code}` is no reference, so nothing can follow it")));
+        }
+        let types = self.types_beyond(name, &param, only)?;
+        let (mut targets, mut first_error) = (Vec::new(), None);
+        for type_name in types {
+            match self.beyond(&type_name, rest, value) {
+                Ok(Some(filters)) => targets.push((type_name, filters)),
+                Ok(None) => {}
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        if targets.is_empty() {
+            return Err(first_error.unwrap_or_else(|| {
+                Error::invalid(format!("`{name}`: nothing that `{head}` refers to has the search parameter `{rest}`"))
+            }));
+        }
+        if targets.len() > TYPES_MAX {
+            let text = format!("`{name}` can lead to {} types; say which: `{code}:Type.{rest}`", targets.len());
+            return Err(Error::new(Kind::TooCostly, text));
+        }
+        self.push_chain(Subject::Chain { param, targets });
+        Ok(true)
+    }
+
+    fn types_beyond(&self, name: &str, param: &Param, only: Option<&str>) -> Result<Vec<Box<str>>> {
+        if let Some(only) = only {
+            if self.registry.of(only).is_err() {
+                return Err(Error::invalid(format!("`{name}`: `{only}` is not a resource type")));
+            }
+            if !leads_to(param, only) {
+                return Err(Error::invalid(format!("`{}` never refers to a {only}", param.code)));
+            }
+            return Ok(vec![only.into()]);
+        }
+        Ok(match &param.only_target {
+            Some(only) => vec![only.clone()],
+            None if param.targets.is_empty() || param.targets.iter().any(|t| &**t == "Resource") => {
+                self.registry.definitions().resource_types().map(Box::from).collect()
+            }
+            None => param.targets.clone(),
+        })
+    }
+
+    /// The conditions on a resource of another type; none when it has no such parameter.
+    fn beyond(&self, type_name: &str, name: &str, value: &'a str) -> Result<Option<Vec<Filter>>> {
+        if self.depth + 1 > DEPTH_MAX {
+            return Err(Error::new(Kind::TooCostly, format!("a chain has {DEPTH_MAX} steps at most")));
+        }
+        let mut parser = Parser {
+            registry: self.registry,
+            this: self.registry.of(type_name)?,
+            cx: self.cx,
+            cursor: None,
+            depth: self.depth + 1,
+            query: Query::of(type_name),
+        };
+        Ok(parser.condition(name, value)?.then_some(parser.query.filters))
+    }
+
+    fn push_chain(&mut self, subject: Subject) {
+        self.query.filters.push(Filter { subject, modifier: Modifier::None, terms: Vec::new() });
+    }
+}
+
+fn leads_to(param: &Param, type_name: &str) -> bool {
+    match &param.only_target {
+        Some(only) => **only == *type_name,
+        None => {
+            param.targets.is_empty() || param.targets.iter().any(|t| **t == *type_name || &**t == "Resource")
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Steps of chains and reverse chains. No statement joins one resource to another: what one step found is bound to the next.
+
+use super::residual::{push, push_driver};
+use super::{Bind, Sql};
+use crate::condition::Condition;
+
+/// The patients of all resources of a type that meet a condition, each once, at most `limit`.
+pub fn patients(type_number: u16, condition: &Condition, limit: usize) -> Sql {
+    let mut sql = Sql::default();
+    sql.push("select distinct r.patient from resource r where r.type_id = ").bind(Bind::Int(type_number.into()));
+    sql.push(" and r.patient is not null and ");
+    push_driver(condition, &mut sql);
+    sql.push(" limit ").bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));
+    sql
+}
+
+/// How a resource is referred to: by the patient column, or by equality keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// `r.patient`
+    Patient,
+    /// `r.keys`
+    Keys,
+}
+
+/// Which of these (handles of patients, or keys) a resource of a type refers to that meets a condition. For each it stops
+/// at the first one.
+pub fn held(by: By, marks: Vec<i64>, type_number: u16, condition: &Condition) -> Sql {
+    let mut sql = Sql::default();
+    sql.push("select t.mark from unnest(").bind(Bind::Longs(marks));
+    sql.push(") as t(mark) cross join lateral (select 1 from resource r where ");
+    sql.push(match by {
+        By::Patient => "r.patient = t.mark",
+        By::Keys => "r.keys @> array[t.mark]",
+    });
+    sql.push(" and r.type_id = ").bind(Bind::Int(type_number.into())).push(" and ");
+    push(condition, &mut sql);
+    sql.push(" limit 1) one");
+    sql
+}
