@@ -38,7 +38,7 @@ pub struct ParseCx<'a> {
 const OUTSIDE: &[&str] = &["_format", "_pretty"];
 /// Parameters of the specification that this server does not do: asking for them is an error, as leaving them out
 /// would answer another question.
-const REFUSED: &[&str] = &["_has", "_list", "_filter", "_query", "_contained", "_containedType"];
+const REFUSED: &[&str] = &["_list", "_filter", "_query", "_contained", "_containedType"];
 /// Most parameters of one search.
 const PARAMETERS_MAX: usize = 100;
 

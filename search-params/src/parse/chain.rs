@@ -20,23 +20,26 @@ const TYPES_MAX: usize = 12;
 impl<'a> Parser<'a> {
     /// `_has:Type:reference:rest`
     pub(super) fn has(&mut self, name: &str, value: &'a str) -> Result<()> {
-        let malformed = || {
-            Error::invalid(format!("`{name}`: the form is _has:Type:reference:parameter")).at("_has")
-        };
+        let malformed =
+            || Error::invalid(format!("`{name}`: the form is _has:Type:reference:parameter")).at("_has");
         let mut parts = name.splitn(4, ':').skip(1);
         let (Some(source), Some(code), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(malformed());
         };
-        let of = self.registry.of(source).map_err(|_| {
-            Error::invalid(format!("`{name}`: `{source}` is not a resource type")).at("_has")
-        })?;
-        let reference = |p: &&Arc<Param>| p.kind == ParameterKind::Reference && leads_to(p, &self.this.type_name);
+        let of = self
+            .registry
+            .of(source)
+            .map_err(|_| Error::invalid(format!("`{name}`: `{source}` is not a resource type")).at("_has"))?;
+        let reference =
+            |p: &&Arc<Param>| p.kind == ParameterKind::Reference && leads_to(p, &self.this.type_name);
         let Some(param) = of.param(code).filter(reference).cloned() else {
             let text = format!("`{name}`: `{code}` of {source} does not refer to a {}", self.this.type_name);
             return Err(Error::invalid(text).at("_has"));
         };
         let Some(filters) = self.beyond(source, rest, value)? else {
-            return Err(Error::invalid(format!("`{name}`: {source} has no search parameter `{rest}`")).at("_has"));
+            return Err(
+                Error::invalid(format!("`{name}`: {source} has no search parameter `{rest}`")).at("_has")
+            );
         };
         self.push_chain(Subject::Has { source: source.into(), param, filters });
         Ok(())
@@ -51,7 +54,9 @@ impl<'a> Parser<'a> {
         };
         let Some(param) = self.this.param(code).cloned() else { return Ok(false) };
         if param.kind != ParameterKind::Reference {
-            return Err(Error::invalid(format!("`{name}`: `{code}` is no reference, so nothing can follow it")));
+            return Err(Error::invalid(format!(
+                "`{name}`: `{code}` is no reference, so nothing can follow it"
+            )));
         }
         let types = self.types_beyond(name, &param, only)?;
         let (mut targets, mut first_error) = (Vec::new(), None);
@@ -64,11 +69,14 @@ impl<'a> Parser<'a> {
         }
         if targets.is_empty() {
             return Err(first_error.unwrap_or_else(|| {
-                Error::invalid(format!("`{name}`: nothing that `{head}` refers to has the search parameter `{rest}`"))
+                Error::invalid(format!(
+                    "`{name}`: nothing that `{head}` refers to has the search parameter `{rest}`"
+                ))
             }));
         }
         if targets.len() > TYPES_MAX {
-            let text = format!("`{name}` can lead to {} types; say which: `{code}:Type.{rest}`", targets.len());
+            let text =
+                format!("`{name}` can lead to {} types; say which: `{code}:Type.{rest}`", targets.len());
             return Err(Error::new(Kind::TooCostly, text));
         }
         self.push_chain(Subject::Chain { param, targets });

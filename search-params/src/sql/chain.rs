@@ -7,7 +7,8 @@ use crate::condition::Condition;
 /// The patients of all resources of a type that meet a condition, each once, at most `limit`.
 pub fn patients(type_number: u16, condition: &Condition, limit: usize) -> Sql {
     let mut sql = Sql::default();
-    sql.push("select distinct r.patient from resource r where r.type_id = ").bind(Bind::Int(type_number.into()));
+    sql.push("select distinct r.patient from resource r where r.type_id = ")
+        .bind(Bind::Int(type_number.into()));
     sql.push(" and r.patient is not null and ");
     push_driver(condition, &mut sql);
     sql.push(" limit ").bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));

@@ -54,7 +54,9 @@ impl Store {
                     let param = self.reference(&has.source, &has.code)?;
                     match self.has(&query.type_name, &has, rare).await? {
                         Some(plain) => all.push(plain),
-                        None if can_be_late(&query.type_name, &param) => resolved.late.push(Condition::Has(has)),
+                        None if can_be_late(&query.type_name, &param) => {
+                            resolved.late.push(Condition::Has(has))
+                        }
                         None => all.extend(self.has(&query.type_name, &has, Far::All(ENDS_MAX)).await?),
                     }
                 }

@@ -43,7 +43,9 @@ pub(super) fn has(
         let values = corpus.values(source, param, false);
         for (resource, each) in corpus.of(source).iter().zip(values.iter()) {
             if holding.contains(&(source, &*resource.key.id)) {
-                ends.extend(each.iter().filter_map(target).filter(|(kind, _)| kind == type_name).map(|t| t.1));
+                ends.extend(
+                    each.iter().filter_map(target).filter(|(kind, _)| kind == type_name).map(|t| t.1),
+                );
             }
         }
     }
@@ -75,7 +77,11 @@ pub(super) fn ask(
     registry: &Registry,
     type_name: &str,
 ) -> Option<(String, String)> {
-    if random.chance(50) { ask_chain(random, corpus, registry, type_name) } else { ask_has(random, corpus, registry, type_name) }
+    if random.chance(50) {
+        ask_chain(random, corpus, registry, type_name)
+    } else {
+        ask_has(random, corpus, registry, type_name)
+    }
 }
 
 fn references(registry: &Registry, type_name: &str) -> Vec<Arc<Param>> {
@@ -83,7 +89,12 @@ fn references(registry: &Registry, type_name: &str) -> Vec<Arc<Param>> {
     all.filter(|p| p.kind == ParameterKind::Reference).cloned().collect()
 }
 
-fn ask_chain(random: &mut Random, corpus: &Corpus, registry: &Registry, type_name: &str) -> Option<(String, String)> {
+fn ask_chain(
+    random: &mut Random,
+    corpus: &Corpus,
+    registry: &Registry,
+    type_name: &str,
+) -> Option<(String, String)> {
     let params = references(registry, type_name);
     for _ in 0..20 {
         let param = random.pick(&params)?;
@@ -106,7 +117,12 @@ fn ask_chain(random: &mut Random, corpus: &Corpus, registry: &Registry, type_nam
     None
 }
 
-fn ask_has(random: &mut Random, corpus: &Corpus, registry: &Registry, type_name: &str) -> Option<(String, String)> {
+fn ask_has(
+    random: &mut Random,
+    corpus: &Corpus,
+    registry: &Registry,
+    type_name: &str,
+) -> Option<(String, String)> {
     for _ in 0..60 {
         let types = corpus.types();
         let source = *random.pick(&types)?;

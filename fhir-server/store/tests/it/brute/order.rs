@@ -24,9 +24,7 @@ const TEXT_CHARS_MAX: usize = 256;
 pub(super) fn values(sort: &Sort, type_name: &str, corpus: &Corpus) -> Vec<Value> {
     let resources = corpus.of(type_name);
     match &sort.by {
-        Subject::Id => {
-            resources.iter().map(|r| Value::Text(r.key.id.to_string())).collect()
-        }
+        Subject::Id => resources.iter().map(|r| Value::Text(r.key.id.to_string())).collect(),
         Subject::LastUpdated => resources.iter().map(|r| Value::Micros(r.updated_at)).collect(),
         Subject::Param(param) => {
             let missing = match param.kind {
@@ -43,6 +41,7 @@ pub(super) fn values(sort: &Sort, type_name: &str, corpus: &Corpus) -> Vec<Value
             };
             corpus.values(type_name, param, false).iter().map(edge).collect()
         }
+        other => panic!("{other:?} cannot be sorted by"),
     }
 }
 
