@@ -14,6 +14,9 @@ pub struct Compiled {
     pub truth: bool,
 }
 
+/// Root of a branch that begins at `%resource`.
+pub const RESOURCE: &str = "%resource";
+
 /// One branch: the type it starts at, and its steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {
@@ -65,6 +68,8 @@ fn branch(expr: &Expr) -> Result<Branch> {
 fn walk(expr: &Expr, steps: &mut Vec<Step>) -> Result<Option<Box<str>>> {
     let beyond = || Error::not_supported("the expression is beyond what search parameters may use");
     match expr {
+        // From the resource, wherever one is.
+        Expr::Variable { name, .. } if **name == *"resource" => Ok(Some(RESOURCE.into())),
         Expr::Member { on: None, name, .. } => {
             if name.starts_with(|c: char| c.is_ascii_uppercase()) {
                 return Ok(Some(name.clone()));
@@ -79,7 +84,7 @@ fn walk(expr: &Expr, steps: &mut Vec<Step>) -> Result<Option<Box<str>>> {
         }
         Expr::Type { on: Some(on), op: TypeOp::As | TypeOp::OfType, name, .. } => {
             let root = walk(on, steps)?;
-            steps.push(Step::OfType(name.name.clone()));
+            steps.push(Step::OfType(type_name(&name.name)));
             Ok(root)
         }
         Expr::Indexer { of, index, .. } if **index == Expr::Literal(Literal::Integer(0)) => {
@@ -104,6 +109,11 @@ fn walk(expr: &Expr, steps: &mut Vec<Step>) -> Result<Option<Box<str>>> {
         }
         _ => Err(beyond()),
     }
+}
+
+/// R4 writes `DateTime` for `dateTime` in one place.
+fn type_name(name: &str) -> Box<str> {
+    if name == "DateTime" { "dateTime".into() } else { name.into() }
 }
 
 fn test(expr: &Expr) -> Option<Test> {

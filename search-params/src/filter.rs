@@ -5,7 +5,7 @@ use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::query::{Filter, Modifier, Query, Subject, Term, TextAsk};
 use crate::registry::{Param, Registry, Role};
-use crate::{date, near, number, quantity, reference, string, token, uri};
+use crate::{composite, date, near, number, quantity, reference, string, token, uri};
 
 /// The condition of a whole query.
 pub fn condition(query: &Query, registry: &Registry, keyer: &Keyer) -> Condition {
@@ -65,13 +65,17 @@ fn ids(filter: &Filter, number: u16, keyer: &Keyer) -> Condition {
     Condition::Ids(handles, ids)
 }
 
-fn term(term: &Term, modifier: &Modifier, param: &Param, registry: &Registry, keyer: &Keyer) -> Condition {
+/// The condition of one value of a parameter.
+pub(crate) fn term(
+    term: &Term,
+    modifier: &Modifier,
+    param: &Param,
+    registry: &Registry,
+    keyer: &Keyer,
+) -> Condition {
     match term {
         Term::Flag(missing) => {
-            let present = match param.bit {
-                Some(bit) => Condition::Present(bit),
-                None => Condition::Keys(vec![keyer.key(param.type_number, &param.code, Form::Present, &[])]),
-            };
+            let present = present(param, keyer);
             if *missing { Condition::Not(Box::new(present)) } else { present }
         }
         Term::Token(token) if *modifier == Modifier::Identifier => {
@@ -90,8 +94,27 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, registry: &Registry, ke
         Term::Number(term) => number::condition(term, param, keyer),
         Term::Quantity(term) => quantity::condition(term, param, keyer),
         Term::OfType(term) => term.condition(param, keyer),
+        Term::Composite(terms) => match &param.composite {
+            Some(composite) => composite::condition(terms, param, composite, registry, keyer),
+            None => Condition::never(),
+        },
         Term::Near(term) => near::condition(term, param, keyer),
         Term::Id(_) => Condition::never(),
+    }
+}
+
+/// The parameter has a value. A composite of a whole resource has one when all its parts have.
+fn present(param: &Param, keyer: &Keyer) -> Condition {
+    let own = match param.bit {
+        Some(bit) => Condition::Present(bit),
+        None => Condition::Keys(vec![keyer.key(param.type_number, &param.code, Form::Present, &[])]),
+    };
+    match param.composite.as_ref().and_then(|composite| composite.whole.as_ref()) {
+        None => own,
+        Some(parts) => {
+            let parts = parts.iter().map(|part| present(part, keyer)).collect();
+            Condition::Any(vec![own, Condition::All(parts)])
+        }
     }
 }
 

@@ -87,6 +87,13 @@ impl Keyer {
         hasher.finish() as i64
     }
 
+    /// The key of an entry that is made of several.
+    pub fn combined(&self, keys: impl Iterator<Item = i64>) -> i64 {
+        let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
+        keys.for_each(|key| hasher.write_i64(key));
+        hasher.finish() as i64
+    }
+
     /// The handle an id stands for when nothing else says otherwise: the number within a server-given id, a
     /// negative hash of type and id for any other. It is a pure function of the id's text, so that references can
     /// be indexed without looking at what they point to.

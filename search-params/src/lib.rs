@@ -7,6 +7,7 @@
 pub mod bases;
 pub mod compartments;
 pub mod compile;
+pub mod composite;
 pub mod condition;
 pub mod cursor;
 pub mod date;

@@ -216,6 +216,8 @@ pub enum Term {
     Quantity(crate::quantity::Term),
     /// An identifier with its type.
     OfType(crate::token::OfType),
+    /// The parts of a composite.
+    Composite(Vec<Term>),
     /// A place.
     Near(crate::near::Term),
 }

@@ -1,7 +1,8 @@
 //! All search parameters of all types, compiled.
 
 mod compile;
-mod extract;
+mod composites;
+pub(crate) mod extract;
 mod texts;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use fhir_model::{Error, Result};
 use fhir_profiles::Definitions;
 
 use crate::compartments::Compartments;
+use crate::composite::{Composite, Element};
 use crate::parameters::{Parameter, ParameterKind, Parameters};
 use crate::path::{Step, Test, Trie};
 
@@ -50,6 +52,10 @@ pub struct Index {
     pub paths: Vec<String>,
     /// True when the value is whether there is one: `deceased`.
     pub truth: bool,
+    /// The parts of a composite, where it is one of elements.
+    pub element: Option<Element>,
+    /// Whether `system|` may be asked for, whatever the code.
+    pub systems: bool,
     steps: Vec<Step>,
 }
 
@@ -68,6 +74,8 @@ pub struct Param {
     pub bit: Option<u8>,
     /// Only references to this type count (`patient` over `subject`).
     pub only_target: Option<Box<str>>,
+    /// How it is put together, when it is a composite.
+    pub composite: Option<Composite>,
     /// Types it may point at.
     pub targets: Vec<Box<str>>,
     /// Its definition.

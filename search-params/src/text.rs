@@ -5,6 +5,11 @@ pub(crate) fn split_comma(text: &str) -> Vec<&str> {
     split(text, b',')
 }
 
+/// Splits at dollar signs that are not escaped. The parts keep their escapes.
+pub(crate) fn split_dollar(text: &str) -> Vec<&str> {
+    split(text, b'$')
+}
+
 /// Splits at bars that are not escaped, and takes the escapes out of the parts.
 pub(crate) fn split_bar(text: &str) -> Vec<String> {
     split(text, b'|').into_iter().map(unescape).collect()

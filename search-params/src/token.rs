@@ -130,7 +130,7 @@ fn coding(system: Option<&str>, code: Option<&str>, sink: &mut Sink<'_>) {
             primary(sink.key(Form::SystemCode, &[system.unwrap_or(""), code]), sink);
         }
     }
-    if let Some(system) = system {
+    if let Some(system) = system.filter(|_| sink.index.systems) {
         sink.equality(Form::System, &[system]);
     }
 }

@@ -119,7 +119,8 @@ fn compare(
         walked.entry(name.unwrap()).or_default().push(value);
     });
     let mut count = 0;
-    for param in this.params() {
+    // What composites are about, they share with others.
+    for param in this.params().iter().filter(|p| p.composite.is_none()) {
         let branches = &expressions[&(Box::from(&*type_name), param.code.clone())];
         let values =
             param.indexes.iter().flat_map(|index| walked.get(&*index.name).cloned().unwrap_or_default());

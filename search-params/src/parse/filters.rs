@@ -9,7 +9,7 @@ use super::Parser;
 use crate::parameters::ParameterKind;
 use crate::query::{Filter, Modifier, Subject, Term, TextOf};
 use crate::registry::Param;
-use crate::text::{split_comma, unescape};
+use crate::text::{split_comma, split_dollar, unescape};
 use crate::{date, near, number, quantity, reference, string, token, uri};
 
 impl<'a> Parser<'a> {
@@ -113,13 +113,28 @@ impl<'a> Parser<'a> {
             (ParameterKind::Number, _) => Term::Number(number::Term::parse(&unescape(value))?),
             (ParameterKind::Quantity, _) => Term::Quantity(quantity::Term::parse(value)?),
             (ParameterKind::Special, _) => Term::Near(near::Term::parse(value)?),
-            (ParameterKind::Composite, _) => {
-                return Err(Error::not_supported(format!(
-                    "`{}` is not supported by this server",
-                    param.code
-                )));
-            }
+            (ParameterKind::Composite, _) => Term::Composite(self.parts(param, value)?),
         })
+    }
+
+    /// `a$b`: a value for each part of a composite.
+    fn parts(&self, param: &Param, value: &str) -> Result<Vec<Term>> {
+        let parts = param.composite.as_ref().map_or(&[][..], |composite| &composite.parts);
+        let values = split_dollar(value);
+        if values.len() != parts.len() {
+            let text = format!("`{}` takes {} values with a $ between them", param.code, parts.len());
+            return Err(Error::value(text));
+        }
+        let term = |(part, value): (&Arc<Param>, &&str)| {
+            let term = self.term(part, &Modifier::None, value)?;
+            match &term {
+                Term::Token(token) if token.code.is_none() && part.indexes.iter().any(|i| !i.systems) => {
+                    Err(Error::not_supported(format!("in `{}` a system goes with a code", param.code)))
+                }
+                _ => Ok(term),
+            }
+        };
+        parts.iter().zip(&values).map(term).collect()
     }
 
     fn values(&self, code: &str, value: &'a str) -> Result<Vec<&'a str>> {

@@ -8,6 +8,7 @@ use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 use fhir_profiles::Definitions;
 
+use super::composites::{Part, Shared, parts};
 use super::{Index, Param, Role, TypeSearch};
 use crate::compile::compile;
 use crate::near;
@@ -59,10 +60,11 @@ impl TypeSearch {
                 trie: Trie::new(type_name),
             },
             by_path: HashMap::new(),
+            by_element: HashMap::new(),
             drafts: Vec::new(),
         };
         for definition in parameters.for_type(type_name) {
-            build.draft(definition)?;
+            build.draft(definition, parameters)?;
         }
         Ok(build.finish())
     }
@@ -74,22 +76,23 @@ struct Draft {
     branches: Vec<Vec<Step>>,
     only_target: Option<Box<str>>,
     truth: bool,
+    /// Of a composite.
+    parts: Vec<Part>,
+    /// A composite of the whole resource (too).
+    whole: bool,
 }
 
-struct Build<'a> {
-    definitions: &'a Definitions,
-    this: TypeSearch,
-    by_path: HashMap<(ParameterKind, Vec<Step>), usize>,
+pub(super) struct Build<'a> {
+    pub(super) definitions: &'a Definitions,
+    pub(super) this: TypeSearch,
+    pub(super) by_path: HashMap<(ParameterKind, Vec<Step>), usize>,
+    pub(super) by_element: HashMap<Shared, usize>,
     drafts: Vec<Draft>,
 }
 
 impl Build<'_> {
-    fn draft(&mut self, definition: &Arc<Parameter>) -> Result<()> {
-        let searchable = match definition.kind {
-            ParameterKind::Composite => false,
-            ParameterKind::Special => *definition.url == *near::URL,
-            _ => true,
-        };
+    fn draft(&mut self, definition: &Arc<Parameter>, parameters: &Parameters) -> Result<()> {
+        let searchable = definition.kind != ParameterKind::Special || *definition.url == *near::URL;
         // `_id` and `_lastUpdated` are columns.
         if !searchable || matches!(&*definition.code, "_id" | "_lastUpdated") {
             return Ok(());
@@ -113,11 +116,19 @@ impl Build<'_> {
                 branches.push(branch.steps);
             }
         }
+        let (mut composed, mut whole) = (Vec::new(), false);
+        if definition.kind == ParameterKind::Composite {
+            composed = parts(definition, parameters)?;
+            whole = branches.iter().any(Vec::is_empty);
+            branches.retain(|steps| !steps.is_empty());
+        }
         self.drafts.push(Draft {
             definition: definition.clone(),
             branches,
             only_target,
             truth: compiled.truth,
+            parts: composed,
+            whole,
         });
         Ok(())
     }
@@ -127,47 +138,62 @@ impl Build<'_> {
         let mut order: Vec<usize> = (0..self.drafts.len()).collect();
         let size = |d: &Draft| (d.branches.len(), d.only_target.is_some(), d.definition.code.clone());
         order.sort_by_key(|i| self.drafts.get(*i).map(size));
+        let parts: Vec<Vec<Part>> = self.drafts.iter_mut().map(|d| std::mem::take(&mut d.parts)).collect();
         let mut shares: Vec<Vec<usize>> = vec![Vec::new(); self.drafts.len()];
         for at in order {
             let Some(draft) = self.drafts.get(at) else { continue };
             let (kind, code, truth) = (draft.definition.kind, draft.definition.code.clone(), draft.truth);
             for (i, steps) in draft.branches.clone().into_iter().enumerate() {
                 let known = self.by_path.get(&(kind, steps.clone())).copied();
-                let index = known.or_else(|| {
-                    let name = if i == 0 { code.clone() } else { format!("{code}#{i}").into() };
-                    self.index(kind, name, steps, truth)
-                });
+                let name = if i == 0 { code.clone() } else { format!("{code}#{i}").into() };
+                let index = match (known, parts.get(at)) {
+                    (Some(known), _) => Some(known),
+                    (None, Some(parts)) if !parts.is_empty() => self.element(name, &steps, parts),
+                    (None, _) => self.index(kind, name, steps, truth),
+                };
                 if let (Some(index), Some(share)) = (index, shares.get_mut(at)) {
                     share.push(index);
                 }
             }
         }
         self.roles(&shares);
-        let Build { mut this, drafts, .. } = self;
-        let indexes: Vec<Arc<Index>> = std::mem::take(&mut this.indexes);
-        this.users = vec![Vec::new(); indexes.len()];
-        let mut drafts: Vec<(Draft, Vec<usize>)> = drafts.into_iter().zip(shares).collect();
+        self.params(shares, parts);
+        self.this
+    }
+
+    /// The parameters over the indexes that they share. Composites come last: they are made of others.
+    fn params(&mut self, shares: Vec<Vec<usize>>, parts: Vec<Vec<Part>>) {
+        self.this.users = vec![Vec::new(); self.this.indexes.len()];
+        let drafts = std::mem::take(&mut self.drafts);
+        let mut drafts: Vec<_> = drafts.into_iter().zip(shares.into_iter().zip(parts)).collect();
         drafts.sort_by(|a, b| a.0.definition.code.cmp(&b.0.definition.code));
         drafts.dedup_by(|a, b| a.0.definition.code == b.0.definition.code);
-        for (at, (draft, share)) in drafts.into_iter().enumerate() {
+        let mut params: Vec<Arc<Param>> = Vec::new();
+        let (composites, others): (Vec<_>, Vec<_>) =
+            drafts.into_iter().enumerate().partition(|(_, (_, (_, parts)))| !parts.is_empty());
+        for (at, (draft, (share, parts))) in others.into_iter().chain(composites) {
             for index in &share {
-                if let Some(users) = this.users.get_mut(*index) {
+                if let Some(users) = self.this.users.get_mut(*index) {
                     users.push(at);
                 }
             }
-            this.params.push(Arc::new(Param {
+            let indexes: Vec<Arc<Index>> =
+                share.iter().filter_map(|i| self.this.indexes.get(*i).cloned()).collect();
+            let composite = self.composite(&parts, draft.whole, &indexes, &params);
+            params.push(Arc::new(Param {
                 code: draft.definition.code.clone(),
                 kind: draft.definition.kind,
-                type_number: this.number,
-                indexes: share.iter().filter_map(|i| indexes.get(*i).cloned()).collect(),
+                type_number: self.this.number,
+                indexes,
                 bit: u8::try_from(at).ok().filter(|b| usize::from(*b) < BITS),
                 only_target: draft.only_target,
+                composite,
                 targets: draft.definition.target.clone(),
                 definition: draft.definition,
             }));
         }
-        this.indexes = indexes;
-        this
+        params.sort_by(|a, b| a.code.cmp(&b.code));
+        self.this.params = params;
     }
 
     fn index(&mut self, kind: ParameterKind, name: Box<str>, steps: Vec<Step>, truth: bool) -> Option<usize> {
@@ -197,6 +223,8 @@ impl Build<'_> {
             steps,
             paths,
             truth,
+            element: None,
+            systems: true,
         };
         self.this.indexes.push(Arc::new(index));
         Some(at)

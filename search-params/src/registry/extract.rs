@@ -9,7 +9,7 @@ use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::rows::{DATE_MIN, Ordered, Rows};
 use crate::sink::{Found, Sink};
-use crate::{date, near, number, quantity, reference, string, token, uri};
+use crate::{composite, date, near, number, quantity, reference, string, token, uri};
 
 impl Registry {
     /// All index entries of a resource, in one walk. `bases` are the server's own urls.
@@ -17,6 +17,7 @@ impl Registry {
         let this = self.of(type_name)?;
         let mut rows = Rows::default();
         let numbers = |name: &str| self.number(name);
+        let mut failed = None;
         let mut truths = vec![false; this.indexes.len()];
         let mut visit = |leaf: usize, value: Ref<'_>, value_type: &str| {
             let (Some(index), Some(users)) = (this.indexes.get(leaf), this.users.get(leaf)) else { return };
@@ -35,11 +36,20 @@ impl Registry {
                 }
                 return;
             }
-            index_value(value, value_type, &mut sink);
+            match index.kind {
+                ParameterKind::Composite => match composite::index(value, resource, &mut sink) {
+                    Ok(()) => {}
+                    Err(e) => failed = Some(e),
+                },
+                _ => index_value(value, value_type, &mut sink),
+            }
             let found = sink.found;
             this.mark_present(users, &found, keyer, &mut rows);
         };
         this.trie.walk(resource, &mut visit);
+        if let Some(e) = failed {
+            return Err(e);
+        }
         for (leaf, index) in this.indexes.iter().enumerate().filter(|(_, i)| i.truth) {
             let text = if truths.get(leaf) == Some(&true) { "true" } else { "false" };
             rows.keys.push(keyer.key(this.number, &index.name, Form::Code, &[text]));
@@ -112,7 +122,8 @@ impl TypeSearch {
     }
 }
 
-fn index_value(value: Ref<'_>, value_type: &str, sink: &mut Sink<'_>) {
+/// The entries of one value.
+pub(crate) fn index_value(value: Ref<'_>, value_type: &str, sink: &mut Sink<'_>) {
     match sink.index.kind {
         ParameterKind::Token => token::index(value, value_type, sink),
         ParameterKind::String => string::index(value, value_type, sink),
@@ -122,6 +133,7 @@ fn index_value(value: Ref<'_>, value_type: &str, sink: &mut Sink<'_>) {
         ParameterKind::Quantity => quantity::index(value, value_type, sink),
         ParameterKind::Uri => uri::index(value, sink),
         ParameterKind::Special => near::index(value, sink),
+        // Made of parts, each of which has come here.
         ParameterKind::Composite => {}
     }
 }

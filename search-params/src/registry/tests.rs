@@ -41,13 +41,44 @@ fn every_parameter_has_an_index_or_a_reason() {
     let mut without = Vec::new();
     for type_name in registry.definitions().resource_types() {
         for param in registry.of(type_name).unwrap().params() {
-            if param.indexes.is_empty() {
+            let whole = param.composite.as_ref().is_some_and(|c| c.whole.is_some());
+            if param.indexes.is_empty() && !whole {
                 without.push(format!("{type_name}.{}", param.code));
             }
         }
     }
     // Extensions whose definitions are not part of R4 itself have values nonetheless; nothing else is without.
     assert_eq!(without, Vec::<String>::new());
+}
+
+#[test]
+fn composites_are_made_of_their_parts() {
+    let registry = registry();
+    let rows = [
+        // type, parameter, its parts within elements, those of the whole resource
+        ("Observation", "code-value-quantity", "", "code value-quantity"),
+        ("Observation", "code-value-date", "", "code value-date"),
+        ("Observation", "component-code-value-quantity", "token quantity", ""),
+        ("Observation", "combo-code-value-quantity", "token quantity", "code value-quantity"),
+        ("Observation", "combo-code-value-concept", "token token", "code value-concept"),
+        ("Group", "characteristic-value", "token token", ""),
+        ("ValueSet", "context-type-quantity", "token quantity", ""),
+        ("DocumentReference", "relationship", "reference token", ""),
+        ("MolecularSequence", "chromosome-variant-coordinate", "token number number", ""),
+    ];
+    for (type_name, code, elements, whole) in rows {
+        let param = registry.of(type_name).unwrap().param(code).unwrap();
+        let composite = param.composite.as_ref().unwrap();
+        let element = param.indexes.first().and_then(|i| i.element.as_ref());
+        let kinds: Vec<_> =
+            element.iter().flat_map(|e| &e.parts).map(|p| format!("{:?}", p.kind).to_lowercase()).collect();
+        let codes: Vec<_> = composite.whole.iter().flatten().map(|p| &*p.code).collect();
+        assert_eq!((kinds.join(" "), codes.join(" ")), (elements.into(), whole.into()), "{type_name}.{code}");
+    }
+    let all: Vec<_> = registry.definitions().resource_types().map(|t| registry.of(t).unwrap()).collect();
+    let composites = all.iter().flat_map(|t| t.params()).filter(|p| p.kind == ParameterKind::Composite);
+    assert!(composites.clone().count() > 60);
+    assert!(composites.clone().all(|p| p.composite.is_some()));
 }
 
 #[test]

@@ -15,6 +15,7 @@ macro_rules! scenarios {
             values identifiers_by_type,
             values versions_and_paths,
             values places,
+            values values_of_one_element,
             write what_is_written_is_read,
             write numbers_keep_their_text,
             write versions_deletion_and_recreation,

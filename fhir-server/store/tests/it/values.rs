@@ -181,6 +181,101 @@ pub(crate) async fn places(store: &Arc<Store>) {
     }
 }
 
+pub(crate) async fn values_of_one_element(store: &Arc<Store>) {
+    let component = |code: &str, value: u32| {
+        format!(
+            r#"{{"code":{{"coding":[{{"system":"http://l","code":"{code}"}}]}},"valueQuantity":{{"value":{value},
+            "unit":"mmHg","system":"http://unitsofmeasure.org","code":"mm[Hg]"}}}}"#
+        )
+    };
+    let concept = r#"{"code":{"coding":[{"system":"http://l","code":"c"}]},
+        "valueCodeableConcept":{"coding":[{"system":"http://s","code":"x"},{"code":"y"}]}}"#;
+    for (id, components) in [
+        ("a", [component("sys", 140), component("dia", 90)].join(",")),
+        ("b", [component("sys", 90), component("dia", 140)].join(",")),
+        ("c", concept.to_owned()),
+    ] {
+        put(store, "Observation", id, &format!(r#"{{"component":[{components}]}}"#)).await;
+    }
+    let own = component("sys", 140).replacen('{', r#"{"effectiveDateTime":"2020","#, 1);
+    put(store, "Observation", "d", &own).await;
+    put(
+        store,
+        "Observation",
+        "e",
+        r#"{"code":{"coding":[{"system":"http://l","code":"s"}]},"valueString":"Höher"}"#,
+    )
+    .await;
+    put(
+        store,
+        "DocumentReference",
+        "r",
+        r#"{"relatesTo":[{"code":"replaces","target":{"reference":"DocumentReference/1"}},
+        {"code":"signs","target":{"reference":"DocumentReference/2"}}]}"#,
+    )
+    .await;
+    put(
+        store,
+        "MolecularSequence",
+        "m",
+        r#"{"referenceSeq":{"chromosome":{"coding":[{"code":"7"}]},"windowStart":10,"windowEnd":20},
+        "variant":[{"start":11,"end":12},{"start":15,"end":18}]}"#,
+    )
+    .await;
+    put(
+        store,
+        "Group",
+        "g",
+        r#"{"characteristic":[{"code":{"coding":[{"code":"smoker"}]},"valueBoolean":false},
+        {"code":{"coding":[{"code":"gender"}]},"valueCodeableConcept":{"coding":[{"code":"mixed"}]}}]}"#,
+    )
+    .await;
+    finds(
+        store,
+        &[
+            ("Observation?component-code-value-quantity=http://l|sys$gt120", "a"),
+            ("Observation?component-code-value-quantity=sys$gt120", "a"),
+            ("Observation?component-code-value-quantity=sys$gt120||mm[Hg]", "a"),
+            ("Observation?component-code-value-quantity=sys$gt120||mmHg", "a"),
+            ("Observation?component-code-value-quantity=sys$gt120|http://unitsofmeasure.org|kPa", ""),
+            ("Observation?component-code-value-quantity=dia$140,sys$140", "a b"),
+            ("Observation?component-code-value-quantity=|sys$140", ""),
+            ("Observation?component-code=sys&component-value-quantity=gt120", "a b"),
+            ("Observation?component-code-value-concept=http://l|c$http://s|x", "c"),
+            ("Observation?component-code-value-concept=c$y", "c"),
+            ("Observation?component-code-value-concept=http://l|$http://s|", "c"),
+            ("Observation?component-code-value-concept=c$z", ""),
+            ("Observation?component-code-value-concept:missing=false", "c"),
+            ("Observation?code-value-quantity=sys$140", "d"),
+            ("Observation?combo-code-value-quantity=sys$140", "a d"),
+            ("Observation?combo-code-value-quantity:missing=false", "a b d"),
+            ("Observation?code-value-string=s$hoh", "e"),
+            ("Observation?code-value-string=s$x", ""),
+            ("DocumentReference?relationship=DocumentReference/1$replaces", "r"),
+            ("DocumentReference?relationship=DocumentReference/2$replaces", ""),
+            ("MolecularSequence?chromosome-window-coordinate=7$10$20", "m"),
+            ("MolecularSequence?chromosome-window-coordinate=7$lt12$ge20", "m"),
+            ("MolecularSequence?chromosome-window-coordinate=8$10$20", ""),
+            ("MolecularSequence?chromosome-variant-coordinate=7$11$18", ""),
+            ("MolecularSequence?chromosome-variant-coordinate=7$11$12", "m"),
+            ("Group?characteristic-value=smoker$false", "g"),
+            ("Group?characteristic-value=gender$mixed", "g"),
+            ("Group?characteristic-value=smoker$mixed", ""),
+        ],
+    )
+    .await;
+    for bad in [
+        "component-code-value-quantity=sys",
+        "component-code-value-quantity=sys$1$2",
+        "component-code-value-quantity=sys$much",
+        "component-code-value-quantity=http://l|$1",
+        "component-code-value-quantity:exact=sys$1",
+        "_sort=component-code-value-quantity",
+    ] {
+        assert!(refused(store, &format!("Observation?{bad}")), "{bad}");
+    }
+}
+
 /// True when the search is a client's mistake.
 fn refused(store: &Arc<Store>, text: &str) -> bool {
     parse(store, text).is_err_and(|e| e.kind.status() == 400)

@@ -74,7 +74,8 @@ fn sort(random: &mut Random, params: &[Arc<Param>]) -> Option<String> {
         1 => "_lastUpdated",
         _ => {
             let param = random.pick(params)?;
-            (param.kind != ParameterKind::Special).then_some(&*param.code)?
+            (!matches!(param.kind, ParameterKind::Special | ParameterKind::Composite))
+                .then_some(&*param.code)?
         }
     };
     Some(format!("{}{code}", if random.chance(50) { "-" } else { "" }))
@@ -114,6 +115,15 @@ pub(super) fn pair(
     if random.chance(8) {
         return Some((format!("{}:missing", param.code), random.chance(50).to_string()));
     }
+    if param.kind == ParameterKind::Composite {
+        let all = corpus.together(type_name, param);
+        let mut terms = Vec::new();
+        for _ in 0..1 + random.below(2) {
+            let values = random_element(random, &all, same)?;
+            terms.extend(together(random, param, values));
+        }
+        return (!terms.is_empty()).then(|| (param.code.to_string(), terms.join(",")));
+    }
     let all = corpus.values(type_name, param, true);
     let having: Vec<&Vec<One>> = all.iter().filter(|values| !values.is_empty()).collect();
     let mut modifier = String::new();
@@ -134,6 +144,40 @@ pub(super) fn pair(
         terms.push(term);
     }
     Some((format!("{}{modifier}", param.code), terms.join(",")))
+}
+
+/// The values of the parts of one element, of the same resource if it has one.
+fn random_element<'c>(
+    random: &mut Random,
+    all: &'c [Vec<Vec<Vec<One>>>],
+    same: Option<usize>,
+) -> Option<&'c Vec<Vec<One>>> {
+    let whole =
+        |elements: &&Vec<Vec<Vec<One>>>| elements.iter().any(|parts| parts.iter().all(|p| !p.is_empty()));
+    let having: Vec<_> = all.iter().filter(whole).collect();
+    let own = same.map(|s| &all[s]).filter(|elements| whole(elements));
+    let elements = match own {
+        Some(elements) => elements,
+        None => *random.pick(&having)?,
+    };
+    random.pick(elements)
+}
+
+/// `a$b` of the values of one element, or of one that never was.
+fn together(random: &mut Random, param: &Param, values: &[Vec<One>]) -> Option<String> {
+    let parts = &param.composite.as_ref()?.parts;
+    let mut texts = Vec::new();
+    for (part, values) in parts.iter().zip(values) {
+        let value = random.pick(values)?;
+        let (modifier, text) = term(random, part, value)?;
+        // No modifier can be said of a part; nor a system alone where there is an order.
+        let alone = text.ends_with('|') && parts.iter().any(|p| p.kind != ParameterKind::Token);
+        if !modifier.is_empty() || alone {
+            return None;
+        }
+        texts.push(text);
+    }
+    Some(texts.join("$"))
 }
 
 /// A modifier (with its colon) and a value, escaped.

@@ -51,7 +51,11 @@ pub(super) struct Corpus {
     definitions: &'static Definitions,
     types: BTreeMap<Box<str>, Vec<Resource>>,
     values: RefCell<HashMap<Asked, Values>>,
+    together: RefCell<HashMap<Asked, Together>>,
 }
+
+/// By resource, by element: the values of each part of a composite.
+pub(super) type Together = Rc<Vec<Vec<Vec<Vec<One>>>>>;
 
 impl Corpus {
     /// Writes the examples to the store; none when the package is not here.
@@ -60,7 +64,12 @@ impl Corpus {
         // The tree is looked at until the process ends.
         let definitions: &'static Arc<Definitions> =
             Box::leak(Box::new(store.registry().definitions().clone()));
-        let mut corpus = Corpus { definitions, types: BTreeMap::new(), values: RefCell::default() };
+        let mut corpus = Corpus {
+            definitions,
+            types: BTreeMap::new(),
+            values: RefCell::default(),
+            together: RefCell::default(),
+        };
         for batch in chosen.chunks(BATCH) {
             let twins = batch
                 .iter()
@@ -109,17 +118,53 @@ impl Corpus {
             let root = resource.doc.root();
             let cx = Context::new(self.definitions, root).as_filters();
             let items = evaluate(&expr, Item::resource(root), &cx).unwrap_or_else(|e| panic!("{text}: {e}"));
-            let found = items.iter().filter_map(|item| match item {
-                Item::Node(node) => Some(One::Node(node.json()?, item.type_name().into())),
-                Item::Value(Value::Boolean(truth)) => Some(One::Truth(*truth)),
-                Item::Value(_) => None,
-            });
-            found.collect()
+            ones(&items)
         };
         let found: Values = Rc::new(self.of(type_name).iter().map(find).collect());
         self.values.borrow_mut().insert(key, found.clone());
         found
     }
+
+    /// The values of the parts of a composite, in all resources of a type.
+    pub(super) fn together(&self, type_name: &str, param: &Param) -> Together {
+        let key = (Box::from(type_name), param.code.clone(), true);
+        if let Some(known) = self.together.borrow().get(&key) {
+            return known.clone();
+        }
+        let base = parse(&param.definition.expression_for(type_name).unwrap()).unwrap();
+        let mut texts: Vec<String> = param
+            .definition
+            .components
+            .iter()
+            .map(|c| c.expression.replace("DateTime", "dateTime"))
+            .collect();
+        if *param.code == *"relationship" {
+            // The specification has them the wrong way round.
+            texts.reverse();
+        }
+        let parts: Vec<_> = texts.iter().map(|text| parse(text).unwrap()).collect();
+        let find = |resource: &Resource| {
+            let root = resource.doc.root();
+            let cx = Context::new(self.definitions, root).as_filters();
+            let bases = evaluate(&base, Item::resource(root), &cx).unwrap();
+            let of = |item: &Item<'static>| {
+                parts.iter().map(|part| ones(&evaluate(part, item.clone(), &cx).unwrap())).collect()
+            };
+            bases.iter().map(of).collect()
+        };
+        let found: Together = Rc::new(self.of(type_name).iter().map(find).collect());
+        self.together.borrow_mut().insert(key, found.clone());
+        found
+    }
+}
+
+fn ones(items: &[Item<'static>]) -> Vec<One> {
+    let found = items.iter().filter_map(|item| match item {
+        Item::Node(node) => Some(One::Node(node.json()?, item.type_name().into())),
+        Item::Value(Value::Boolean(truth)) => Some(One::Truth(*truth)),
+        Item::Value(_) => None,
+    });
+    found.collect()
 }
 
 /// Keys and texts, each key once, in an order that mixes the types.

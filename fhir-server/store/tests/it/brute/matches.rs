@@ -30,6 +30,14 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<
             let is = |at: i64| filter.terms.iter().any(|t| matches!(t, Term::Date(t) if date(t, at, at)));
             resources.iter().map(|r| is(r.updated_at)).collect()
         }
+        Subject::Param(param) if param.kind == ParameterKind::Composite => {
+            let holds = |elements: &Vec<Vec<Vec<One>>>, t: &Term| {
+                let found = elements.iter().any(|parts| together(t, param, parts));
+                if let Term::Flag(missing) = t { found != *missing } else { found }
+            };
+            let all = corpus.together(type_name, param);
+            all.iter().map(|elements| filter.terms.iter().any(|t| holds(elements, t))).collect()
+        }
         Subject::Param(param) => {
             let any_target = filter.modifier == Modifier::Identifier;
             let values = corpus.values(type_name, param, any_target);
@@ -46,6 +54,16 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<
             (0..resources.len()).map(|i| filter.terms.iter().any(|t| holds(i, t))).collect()
         }
     }
+}
+
+/// Whether the values within one element are those asked for, or are any at all.
+fn together(asked: &Term, param: &Param, values: &[Vec<One>]) -> bool {
+    let parts = &param.composite.as_ref().unwrap().parts;
+    let mut each = parts.iter().zip(values).enumerate();
+    each.all(|(i, (part, values))| match asked {
+        Term::Composite(terms) => term(&terms[i], &Modifier::None, part, values),
+        _ => values.iter().any(|value| has_value(value, part)),
+    })
 }
 
 fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool {
@@ -77,7 +95,7 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool
                 quantities(kind, *node).iter().any(|q| between(&t.number, &q.span) && unit(&t.unit, q))
             }
             Term::Near(t) => distance(t, *node).is_some_and(|meters| meters <= t.meters),
-            Term::Id(_) | Term::Flag(_) => false,
+            Term::Id(_) | Term::Flag(_) | Term::Composite(_) => false,
         },
     })
 }

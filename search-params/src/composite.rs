@@ -1,0 +1,214 @@
+//! `composite` parameters: <https://hl7.org/fhir/R4/search.html#composite>
+//!
+//! `code$value`: both in the same element. Of a whole resource (`code-value-quantity`) that is what its parts say
+//! together, and needs no index. Of an element (`component-code-value-quantity`) each combination of the parts' own
+//! entries is an entry: its key is made of theirs. What is asked is combined in the same way, so that everything the
+//! parts can do, the composite can.
+
+use std::sync::Arc;
+
+use fhir_model::json::Ref;
+use fhir_model::{Error, Kind, Result};
+
+use crate::condition::{Condition, Extra};
+use crate::filter;
+use crate::keyer::Keyer;
+use crate::number::Place;
+use crate::parameters::ParameterKind;
+use crate::path::Trie;
+use crate::query::{Modifier, Term};
+use crate::registry::extract::index_value;
+use crate::registry::{Param, Registry};
+use crate::rows::{CONTINUED, Ordered, Rows, Text};
+use crate::sink::{Found, Sink};
+
+/// Most combinations of the values of one element.
+const COMBINATIONS_MAX: usize = 10_000;
+
+/// How a composite parameter is put together.
+#[derive(Debug)]
+pub struct Composite {
+    /// Its parts, for reading what is asked: alike wherever they stand.
+    pub parts: Vec<Arc<Param>>,
+    /// The parameters that say the same of a whole resource, where that is one of the composite's places.
+    pub whole: Option<Vec<Arc<Param>>>,
+}
+
+/// The parts of a composite within one element.
+#[derive(Debug)]
+pub struct Element {
+    /// The parts, each with one index, whose entries are only combined.
+    pub parts: Vec<Arc<Param>>,
+    /// Values seen from the element; leaves are the numbers of parts.
+    pub(crate) here: Trie,
+    /// Values seen from the resource (`%resource.referenceSeq`).
+    pub(crate) of_resource: Trie,
+}
+
+/// What a part leaves, before it is combined.
+enum Entry<'r> {
+    Key(i64),
+    Ordered(&'r Ordered),
+    Text(&'r Text),
+}
+
+impl Entry<'_> {
+    fn key(&self) -> i64 {
+        match self {
+            Entry::Key(key) => *key,
+            Entry::Ordered(entry) => entry.key,
+            Entry::Text(entry) => entry.key,
+        }
+    }
+}
+
+pub(crate) fn index(element: Ref<'_>, resource: Ref<'_>, sink: &mut Sink<'_>) -> Result<()> {
+    let index = sink.index;
+    let Some(composite) = &index.element else { return Ok(()) };
+    let mut found: Vec<Rows> = composite.parts.iter().map(|_| Rows::default()).collect();
+    let mut visit = |part: usize, value: Ref<'_>, value_type: &str| {
+        let (Some(param), Some(rows)) = (composite.parts.get(part), found.get_mut(part)) else { return };
+        let Some(index) = param.indexes.first() else { return };
+        let (keyer, type_number, bases, numbers) = (sink.keyer, sink.type_number, sink.bases, sink.numbers);
+        let found = Found::default();
+        let mut inner = Sink { keyer, type_number, index, bases, numbers, rows, found };
+        index_value(value, value_type, &mut inner);
+    };
+    composite.here.walk(element, &mut visit);
+    composite.of_resource.walk(resource, &mut visit);
+    let entries: Vec<Vec<Entry<'_>>> =
+        composite.parts.iter().zip(&found).map(|(param, rows)| entries(param, rows)).collect();
+    let combinations = entries.iter().map(Vec::len).try_fold(1usize, |n, many| n.checked_mul(many));
+    if combinations.is_none_or(|n| n > COMBINATIONS_MAX) {
+        let text = format!("the values for `{}` have more than {COMBINATIONS_MAX} combinations", index.name);
+        return Err(Error::new(Kind::TooCostly, text));
+    }
+    let mut chosen = Vec::with_capacity(entries.len());
+    combine(&entries, &mut chosen, sink);
+    Ok(())
+}
+
+/// What of a part's rows is combined: its texts, its ordered entries, or its keys.
+fn entries<'r>(param: &Param, rows: &'r Rows) -> Vec<Entry<'r>> {
+    match param.kind {
+        ParameterKind::String => {
+            rows.strings.iter().filter(|t| t.rank & CONTINUED == 0).map(Entry::Text).collect()
+        }
+        ParameterKind::Date | ParameterKind::Number | ParameterKind::Quantity => {
+            rows.ordered.iter().map(Entry::Ordered).collect()
+        }
+        _ => rows.keys.iter().copied().map(Entry::Key).collect(),
+    }
+}
+
+/// Adds an entry for each choice of one entry of each part.
+fn combine<'r>(parts: &'r [Vec<Entry<'r>>], chosen: &mut Vec<&'r Entry<'r>>, sink: &mut Sink<'_>) {
+    if let Some((first, rest)) = parts.split_first() {
+        for entry in first {
+            chosen.push(entry);
+            combine(rest, chosen, sink);
+            chosen.pop();
+        }
+        return;
+    }
+    let key = sink.keyer.combined(chosen.iter().map(|entry| entry.key()));
+    sink.found.any = true;
+    let mut ordered = chosen.iter().filter_map(|entry| match entry {
+        Entry::Ordered(entry) => Some(*entry),
+        _ => None,
+    });
+    let text = chosen.iter().find_map(|entry| match entry {
+        Entry::Text(entry) => Some(*entry),
+        _ => None,
+    });
+    match (ordered.next(), ordered.next(), text) {
+        (Some(one), None, _) => sink.ordered(key, one.value, one.extra),
+        // Two numbers, such as the start and the end of a window: what floats leave of them does not count.
+        (Some(one), Some(two), _) => sink.ordered(key, one.value, two.value),
+        (None, _, Some(text)) => sink.rows.strings.push(Text { key, value: text.value.clone(), rank: 0 }),
+        (None, _, None) => sink.rows.keys.push(key),
+    }
+}
+
+/// The condition of `a$b`.
+pub(crate) fn condition(
+    terms: &[Term],
+    param: &Param,
+    composite: &Composite,
+    registry: &Registry,
+    keyer: &Keyer,
+) -> Condition {
+    let each = |params: &[Arc<Param>]| -> Vec<Condition> {
+        let each = params.iter().zip(terms);
+        each.map(|(param, term)| filter::term(term, &Modifier::None, param, registry, keyer)).collect()
+    };
+    let mut any = Vec::new();
+    if let Some(params) = &composite.whole {
+        any.push(Condition::All(each(params)));
+    }
+    for element in param.indexes.iter().filter_map(|index| index.element.as_ref()) {
+        let mut alternatives = vec![Vec::new()];
+        for condition in each(&element.parts) {
+            let mut flat = Vec::new();
+            flatten(condition, &mut flat);
+            alternatives = alternatives
+                .iter()
+                .flat_map(|before| {
+                    flat.iter().map(move |next| [before.as_slice(), std::slice::from_ref(next)].concat())
+                })
+                .collect();
+        }
+        any.extend(alternatives.iter().map(|parts| combined(parts, keyer)));
+    }
+    Condition::Any(any)
+}
+
+/// Every way in which a part can be met, as one entry.
+fn flatten(condition: Condition, flat: &mut Vec<Condition>) {
+    match condition {
+        Condition::Any(parts) => parts.into_iter().for_each(|part| flatten(part, flat)),
+        Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => {
+            flat.extend(keys.into_iter().map(|key| Condition::Tokens(vec![key])));
+        }
+        one => flat.push(one),
+    }
+}
+
+/// The entry that holds all of these together.
+fn combined(parts: &[Condition], keyer: &Keyer) -> Condition {
+    let key = keyer.combined(parts.iter().filter_map(|part| match part {
+        Condition::Tokens(keys) => keys.first().copied(),
+        Condition::DateEntry(key, _)
+        | Condition::NumberEntry { key, .. }
+        | Condition::QuantityEntry { key, .. }
+        | Condition::TextPrefix(key, _) => Some(*key),
+        _ => None,
+    }));
+    let mut beyond = parts.iter().filter(|part| !matches!(part, Condition::Tokens(_)));
+    match (beyond.next(), beyond.next()) {
+        (None, _) => Condition::Tokens(vec![key]),
+        (Some(one), None) => match one.clone() {
+            Condition::DateEntry(_, test) => Condition::DateEntry(key, test),
+            Condition::NumberEntry { from, to, .. } => Condition::NumberEntry { key, from, to },
+            Condition::QuantityEntry { min, max, extra, .. } => {
+                Condition::QuantityEntry { key, min, max, extra }
+            }
+            Condition::TextPrefix(_, text) => Condition::TextPrefix(key, text),
+            _ => Condition::never(),
+        },
+        (
+            Some(Condition::NumberEntry { from, to, .. }),
+            Some(Condition::NumberEntry { from: least, to: most, .. }),
+        ) => {
+            let (low, high) = whole(*least, *most);
+            let (min, max) = whole(*from, *to);
+            Condition::QuantityEntry { key, min, max, extra: Extra::Between(low, high) }
+        }
+        _ => Condition::never(),
+    }
+}
+
+/// Bounds on floats alone: what they leave says whether the bound itself counts.
+fn whole(from: Place, to: Place) -> (i64, i64) {
+    (from.value + i64::from(from.rest > 0), to.value - i64::from(to.rest < 0))
+}
