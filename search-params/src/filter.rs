@@ -75,7 +75,10 @@ pub(crate) fn term(
 ) -> Condition {
     match term {
         Term::Flag(missing) => {
-            let present = present(param, keyer);
+            let present = match param.bit {
+                Some(bit) => Condition::Present(bit),
+                None => Condition::Keys(vec![keyer.key(param.type_number, &param.code, Form::Present, &[])]),
+            };
             if *missing { Condition::Not(Box::new(present)) } else { present }
         }
         Term::Token(token) if *modifier == Modifier::Identifier => {
@@ -100,21 +103,6 @@ pub(crate) fn term(
         },
         Term::Near(term) => near::condition(term, param, keyer),
         Term::Id(_) => Condition::never(),
-    }
-}
-
-/// The parameter has a value. A composite of a whole resource has one when all its parts have.
-fn present(param: &Param, keyer: &Keyer) -> Condition {
-    let own = match param.bit {
-        Some(bit) => Condition::Present(bit),
-        None => Condition::Keys(vec![keyer.key(param.type_number, &param.code, Form::Present, &[])]),
-    };
-    match param.composite.as_ref().and_then(|composite| composite.whole.as_ref()) {
-        None => own,
-        Some(parts) => {
-            let parts = parts.iter().map(|part| present(part, keyer)).collect();
-            Condition::Any(vec![own, Condition::All(parts)])
-        }
     }
 }
 

@@ -119,6 +119,8 @@ pub struct TypeSearch {
     indexes: Vec<Arc<Index>>,
     /// Per index: the parameters over it.
     users: Vec<Vec<usize>>,
+    /// Composites of the whole resource, by parameter: the indexes of each part.
+    wholes: Vec<(usize, Vec<Vec<usize>>)>,
     trie: Trie,
 }
 

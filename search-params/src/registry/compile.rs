@@ -57,6 +57,7 @@ impl TypeSearch {
                 params: Vec::new(),
                 indexes: Vec::new(),
                 users: Vec::new(),
+                wholes: Vec::new(),
                 trie: Trie::new(type_name),
             },
             by_path: HashMap::new(),
@@ -180,6 +181,10 @@ impl Build<'_> {
             let indexes: Vec<Arc<Index>> =
                 share.iter().filter_map(|i| self.this.indexes.get(*i).cloned()).collect();
             let composite = self.composite(&parts, draft.whole, &indexes, &params);
+            if let Some(whole) = composite.as_ref().and_then(|c| c.whole.as_ref()) {
+                let leaves = whole.iter().map(|part| self.leaves(part)).collect();
+                self.this.wholes.push((at, leaves));
+            }
             params.push(Arc::new(Param {
                 code: draft.definition.code.clone(),
                 kind: draft.definition.kind,
@@ -194,6 +199,11 @@ impl Build<'_> {
         }
         params.sort_by(|a, b| a.code.cmp(&b.code));
         self.this.params = params;
+    }
+
+    fn leaves(&self, param: &Param) -> Vec<usize> {
+        let all = self.this.indexes.iter().enumerate();
+        all.filter(|(_, i)| param.indexes.iter().any(|own| Arc::ptr_eq(own, i))).map(|(at, _)| at).collect()
     }
 
     fn index(&mut self, kind: ParameterKind, name: Box<str>, steps: Vec<Step>, truth: bool) -> Option<usize> {

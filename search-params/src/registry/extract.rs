@@ -18,6 +18,7 @@ impl Registry {
         let mut rows = Rows::default();
         let numbers = |name: &str| self.number(name);
         let mut failed = None;
+        let mut held = vec![false; this.indexes.len()];
         let mut truths = vec![false; this.indexes.len()];
         let mut visit = |leaf: usize, value: Ref<'_>, value_type: &str| {
             let (Some(index), Some(users)) = (this.indexes.get(leaf), this.users.get(leaf)) else { return };
@@ -44,11 +45,20 @@ impl Registry {
                 _ => index_value(value, value_type, &mut sink),
             }
             let found = sink.found;
+            if let Some(held) = held.get_mut(leaf) {
+                *held |= found.any;
+            }
             this.mark_present(users, &found, keyer, &mut rows);
         };
         this.trie.walk(resource, &mut visit);
         if let Some(e) = failed {
             return Err(e);
+        }
+        // A composite of the whole resource has a value when all its parts have.
+        for (param, parts) in &this.wholes {
+            let any = |leaves: &Vec<usize>| leaves.iter().any(|leaf| held.get(*leaf) == Some(&true));
+            let found = Found { any: parts.iter().all(any), targets: Vec::new() };
+            this.mark_present(&[*param], &found, keyer, &mut rows);
         }
         for (leaf, index) in this.indexes.iter().enumerate().filter(|(_, i)| i.truth) {
             let text = if truths.get(leaf) == Some(&true) { "true" } else { "false" };
