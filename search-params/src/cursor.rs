@@ -4,6 +4,8 @@
 //! and over what the link belongs to (type and conditions), so that it can neither be forged nor be moved to
 //! another search. Nothing is kept on the server: a link works on every process and after every restart.
 
+use std::cmp::Ordering;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -12,7 +14,7 @@ use sha2::Sha256;
 use fhir_model::{Error, Kind, Result};
 
 /// One sort value of a keyset.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// Dates, numbers, instants, handles.
     Number(i64),
@@ -29,6 +31,8 @@ pub struct Cursor {
     pub handle: i64,
     /// True for a `previous` link: the page ends before the row.
     pub backwards: bool,
+    /// Within what the row, a match, includes, when that is more than a page holds: after the resource of this handle.
+    pub within: Option<i64>,
 }
 
 /// The key of the HMAC: a secret of the database.
@@ -44,11 +48,38 @@ impl std::fmt::Debug for Secret {
 /// Bytes of the HMAC that are kept.
 const MAC_BYTES: usize = 16;
 
+// What the first byte says.
+const BACKWARDS: u8 = 1;
+const WITHIN: u8 = 2;
+
 impl Cursor {
+    /// Where the last page ends: after all rows, seen backwards. It has no place.
+    pub fn end() -> Cursor {
+        Cursor { places: Vec::new(), handle: i64::MAX, backwards: true, within: None }
+    }
+
+    /// True for [`Cursor::end`].
+    pub fn is_end(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Which place comes first: `directions` says of each sort value, and of the handle, whether it descends.
+    pub fn compare(&self, other: &Cursor, directions: &[bool]) -> Ordering {
+        let turned = |order: Ordering, at: usize| match directions.get(at) {
+            Some(true) => order.reverse(),
+            _ => order,
+        };
+        let places = self.places.iter().zip(&other.places).enumerate();
+        let order = places.map(|(at, (a, b))| turned(a.cmp(b), at)).find(|order| order.is_ne());
+        order.unwrap_or_else(|| turned(self.handle.cmp(&other.handle), self.places.len()))
+    }
+
     /// The text that goes into the link.
     pub fn seal(&self, secret: &Secret, bound_to: &str) -> String {
-        let mut bytes = vec![u8::from(self.backwards)];
+        let within = if self.within.is_some() { WITHIN } else { 0 };
+        let mut bytes = vec![if self.backwards { BACKWARDS } else { 0 } | within];
         bytes.extend(self.handle.to_be_bytes());
+        bytes.extend(self.within.map(i64::to_be_bytes).into_iter().flatten());
         for place in &self.places {
             match place {
                 Place::Number(n) => {
@@ -94,6 +125,12 @@ fn mac(secret: &Secret, bound_to: &str, bytes: &[u8]) -> Vec<u8> {
 fn decode(body: &[u8]) -> Option<Cursor> {
     let (head, rest) = body.split_first()?;
     let (handle, mut rest) = rest.split_first_chunk::<8>()?;
+    let mut within = None;
+    if head & WITHIN != 0 {
+        let (after, further) = rest.split_first_chunk::<8>()?;
+        within = Some(i64::from_be_bytes(*after));
+        rest = further;
+    }
     let mut places = Vec::new();
     while let Some((kind, after)) = rest.split_first() {
         if *kind == 0 {
@@ -107,7 +144,8 @@ fn decode(body: &[u8]) -> Option<Cursor> {
             rest = after;
         }
     }
-    Some(Cursor { places, handle: i64::from_be_bytes(*handle), backwards: *head == 1 })
+    let handle = i64::from_be_bytes(*handle);
+    Some(Cursor { places, handle, backwards: head & BACKWARDS != 0, within })
 }
 
 #[cfg(test)]
@@ -121,7 +159,11 @@ mod tests {
             places: vec![Place::Number(-5), Place::Text("müller".into())],
             handle: i64::MIN + 1,
             backwards: true,
+            within: None,
         };
+        for other in [Cursor { within: Some(-7), ..cursor.clone() }, Cursor::end()] {
+            assert_eq!(Cursor::open(&other.seal(&secret, ""), &secret, "").unwrap(), other);
+        }
         let text = cursor.seal(&secret, "Patient?name=a");
         assert_eq!(Cursor::open(&text, &secret, "Patient?name=a").unwrap(), cursor);
         assert!(Cursor::open(&text, &secret, "Patient?name=b").is_err());

@@ -30,7 +30,10 @@ fn of(filter: &Filter, type_name: &str, registry: &Registry, keyer: &Keyer) -> C
         }),
         Subject::Chain { param, targets } => Condition::Chain(Chain {
             code: param.code.clone(),
-            targets: targets.iter().map(|(t, filters)| (t.clone(), all(filters, t, registry, keyer))).collect(),
+            targets: targets
+                .iter()
+                .map(|(t, filters)| (t.clone(), all(filters, t, registry, keyer)))
+                .collect(),
         }),
         Subject::Has { source, param, filters } => Condition::Has(Box::new(Has {
             source: source.clone(),

@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod date;
 pub mod filter;
 pub mod fold;
+pub mod include;
 pub mod keyer;
 pub mod near;
 pub mod number;

@@ -6,14 +6,19 @@
 
 mod chain;
 mod filters;
+mod include;
 mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 
 use fhir_model::{Error, Result};
 
 use crate::bases::Bases;
 use crate::cursor::{Cursor, Secret};
-use crate::query::{Query, Summary, TextOf};
-use crate::registry::{Registry, TypeSearch};
+use crate::query::{Query, Summary, TextOf, identity};
+use crate::registry::{Param, Registry, TypeSearch};
 
 /// What parsing needs to know besides the query.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +37,19 @@ pub struct ParseCx<'a> {
     pub values_max: usize,
     /// Opens page links.
     pub secret: &'a Secret,
+    /// What page links are bound to besides the search: who asks, and where.
+    pub bound_to: &'a str,
 }
 
 /// Parameters that shape the answer and are dealt with before or after the search.
 const OUTSIDE: &[&str] = &["_format", "_pretty"];
 /// Parameters of the specification that this server does not do: asking for them is an error, as leaving them out
 /// would answer another question.
-const REFUSED: &[&str] = &["_list", "_filter", "_query", "_contained", "_containedType"];
+const REFUSED: &[&str] = &["_list", "_filter", "_query"];
+/// Parameters with one value: a second one would say something else.
+const ONCE: &[&str] = &["_count", "_total", "_summary", "_contained", "_containedType"];
+/// Where a page begins.
+const CURSOR: &str = "_cursor";
 /// Most parameters of one search.
 const PARAMETERS_MAX: usize = 100;
 
@@ -50,30 +61,46 @@ impl Query {
         pairs: &[(String, String)],
         cx: &ParseCx<'_>,
     ) -> Result<Query> {
+        let mut queries = Query::parse_types(registry, &[type_name], pairs, cx)?;
+        queries.pop().ok_or_else(|| Error::internal("a search of no type"))
+    }
+
+    /// Parses a search of several types, as one query for each. Only parameters that all of them have take effect.
+    pub fn parse_types(
+        registry: &Registry,
+        types: &[&str],
+        pairs: &[(String, String)],
+        cx: &ParseCx<'_>,
+    ) -> Result<Vec<Query>> {
         if pairs.len() > PARAMETERS_MAX {
             let text = format!("a search has at most {PARAMETERS_MAX} parameters here, not {}", pairs.len());
             return Err(Error::new(fhir_model::Kind::TooCostly, text));
         }
-        let mut parser = Parser {
-            registry,
-            this: registry.of(type_name)?,
-            cx,
-            cursor: None,
-            depth: 0,
-            query: Query { count: cx.count_default, ..Query::of(type_name) },
-        };
-        for (name, value) in pairs {
-            parser.pair(name, value)?;
+        let all = types.iter().map(|type_name| registry.of(type_name)).collect::<Result<Vec<_>>>()?;
+        let mut queries = Vec::with_capacity(all.len());
+        for this in &all {
+            let query = Query { count: cx.count_default, ..Query::of(&this.type_name) };
+            let mut parser = Parser { registry, this, all: &all, cx, depth: 0, query };
+            for (name, value) in pairs {
+                parser.pair(name, value)?;
+            }
+            queries.push(parser.finish()?);
         }
-        parser.finish()
+        // It belongs to the whole search, wherever it stands in it.
+        if let Some((_, text)) = pairs.iter().rfind(|(name, _)| name == CURSOR) {
+            let cursor = Cursor::open(text, cx.secret, &identity(&queries, cx.bound_to))?;
+            queries.iter_mut().for_each(|query| query.cursor = Some(cursor.clone()));
+        }
+        Ok(queries)
     }
 }
 
 struct Parser<'a> {
     registry: &'a Registry,
     this: &'a TypeSearch,
+    /// All types that are searched.
+    all: &'a [&'a TypeSearch],
     cx: &'a ParseCx<'a>,
-    cursor: Option<&'a str>,
     /// Steps of a chain that led here.
     depth: usize,
     query: Query,
@@ -81,7 +108,11 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn pair(&mut self, name: &str, value: &'a str) -> Result<()> {
-        if value.is_empty() && name != "_cursor" {
+        // Neither is a condition of the search, nor part of its self link.
+        if name == CURSOR || OUTSIDE.contains(&name) {
+            return Ok(());
+        }
+        if value.is_empty() {
             return self.ignore(format!("`{name}` has no value"));
         }
         let (code, modifier) = match name.split_once(':') {
@@ -89,13 +120,22 @@ impl<'a> Parser<'a> {
             None => (name, None),
         };
         match code {
-            _ if OUTSIDE.contains(&code) => return Ok(()),
-            "_cursor" => {
-                // Opened at the end: it belongs to the whole search. Not part of the self link's conditions.
-                self.cursor = Some(value);
+            _ if ONCE.contains(&name) && self.query.applied.iter().any(|(before, _)| before == name) => {
+                return self.ignore(format!("`{name}` is there more than once: the first one counts"));
+            }
+            "_count" | "_total" | "_summary" | "_elements" | "_sort" | "_contained" | "_containedType"
+                if modifier.is_some() =>
+            {
+                let text = format!("`{code}` does not take the modifier `:{}`", modifier.unwrap_or_default());
+                return Err(Error::invalid(text).at(code));
+            }
+            "_count" => {
+                self.query.count = self.count(value)?;
+                // What is said is what is done, when that is less than was asked.
+                self.query.applied.push((name.to_owned(), self.query.count.to_string()));
                 return Ok(());
             }
-            "_count" => self.query.count = self.count(value)?,
+            "_contained" | "_containedType" => shape::contained(code, value)?,
             "_total" => self.query.total = shape::total(value)?,
             "_summary" => self.query.summary = shape::summary(value)?,
             "_elements" => self.query.elements.extend(value.split(',').map(|e| Box::from(e.trim()))),
@@ -111,8 +151,9 @@ impl<'a> Parser<'a> {
             }
             _ => {
                 if !self.condition(name, value)? {
-                    return self
-                        .ignore(format!("`{code}` is not a search parameter of {}", self.this.type_name));
+                    let code = code.split('.').next().unwrap_or(code);
+                    let of = &self.without(code).unwrap_or(self.this).type_name;
+                    return self.ignore(format!("`{code}` is not a search parameter of {of}"));
                 }
             }
         }
@@ -120,7 +161,8 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// A condition on the resource, or on what it is connected with; false when it is no parameter of the type.
+    /// A condition on the resource, or on what it is connected with; false when it is no parameter of the type, or not
+    /// of all types that are searched.
     fn condition(&mut self, name: &str, value: &'a str) -> Result<bool> {
         let (code, modifier) = match name.split_once(':') {
             Some((code, modifier)) => (code, Some(modifier)),
@@ -132,12 +174,22 @@ impl<'a> Parser<'a> {
             "_id" | "_lastUpdated" => self.column(code, modifier, value)?,
             "_text" => self.words(TextOf::Narrative, modifier, value)?,
             "_content" => self.words(TextOf::Content, modifier, value)?,
-            _ => match self.this.param(code).cloned() {
+            _ => match self.param(code) {
                 Some(param) => self.filter(param, modifier, value)?,
                 None => return Ok(false),
             },
         }
         Ok(true)
+    }
+
+    /// The parameter of a code, when all types that are searched have it.
+    fn param(&self, code: &str) -> Option<Arc<Param>> {
+        self.this.param(code).filter(|_| self.without(code).is_none()).cloned()
+    }
+
+    /// A type that is searched and does not have the parameter.
+    fn without(&self, code: &str) -> Option<&'a TypeSearch> {
+        self.all.iter().find(|of| of.param(code).is_none()).copied()
     }
 
     fn ignore(&mut self, why: String) -> Result<()> {
@@ -159,49 +211,6 @@ impl<'a> Parser<'a> {
         if query.summary == Summary::Text && query.includes.iter().any(|_| true) {
             return Err(Error::invalid("`_summary=text` cannot be asked for together with includes"));
         }
-        if let Some(text) = self.cursor {
-            query.cursor = Some(Cursor::open(text, self.cx.secret, &query.identity())?);
-        }
         Ok(query)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::shape::SORTS_MAX;
-    use super::*;
-
-    #[test]
-    fn limits_hold_at_the_limit_and_past_it() {
-        let registry = Registry::load(Arc::new(fhir_profiles::Definitions::load().unwrap())).unwrap();
-        let secret = Secret([0; 16]);
-        let cx = ParseCx {
-            strict: true,
-            bases: &Bases::default(),
-            now: 0,
-            count_default: 10,
-            count_max: 50,
-            values_max: 3,
-            secret: &secret,
-        };
-        let parse = |pairs: &[(&str, &str)]| {
-            let pairs: Vec<_> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            Query::parse(&registry, "Patient", &pairs, &cx).map_err(|e| e.kind)
-        };
-        assert_eq!(parse(&vec![("gender", "male"); PARAMETERS_MAX]).unwrap().filters.len(), PARAMETERS_MAX);
-        let too_costly = fhir_model::Kind::TooCostly;
-        assert_eq!(parse(&vec![("gender", "male"); PARAMETERS_MAX + 1]).unwrap_err(), too_costly);
-        assert!(parse(&[("gender", "male,female,other")]).is_ok());
-        assert_eq!(parse(&[("gender", "male,female,other,unknown")]).unwrap_err(), too_costly);
-        assert_eq!(parse(&[("_count", "50")]).unwrap().count, 50);
-        assert_eq!(parse(&[("_count", "51")]).unwrap().count, 50);
-        assert_eq!(parse(&[("_count", "99999999999999999999")]).unwrap_err(), fhir_model::Kind::Value);
-        assert!(parse(&[("_sort", &["gender"; SORTS_MAX].join(","))]).is_ok());
-        assert!(parse(&[("_sort", &["gender"; SORTS_MAX + 1].join(","))]).is_err());
-        let text = |bytes: usize| "x".repeat(bytes);
-        assert!(parse(&[("name:contains", &text(crate::fold::CONTAINS_BYTES_MAX))]).is_ok());
-        assert!(parse(&[("name:contains", &text(crate::fold::CONTAINS_BYTES_MAX + 1))]).is_err());
     }
 }

@@ -9,7 +9,7 @@ use crate::reference;
 use crate::registry::{Param, Registry};
 
 /// A parsed search of one type.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Query {
     /// The type that is searched.
     pub type_name: Box<str>,
@@ -35,49 +35,38 @@ pub struct Query {
     pub applied: Vec<(String, String)>,
 }
 
+/// What page links of a search are bound to: everything that decides which resources match and their order, and who
+/// asks. The queries are those of its types.
+pub fn identity(queries: &[Query], bound_to: &str) -> String {
+    let mut text = format!("{}:{bound_to}", bound_to.len());
+    for query in queries {
+        text.push_str(&format!("&{}", query.type_name));
+    }
+    for (name, value) in queries.first().map_or(&[][..], |query| &query.applied) {
+        let shapes_only = matches!(
+            name.split(':').next().unwrap_or(""),
+            "_count"
+                | "_summary"
+                | "_elements"
+                | "_total"
+                | "_include"
+                | "_revinclude"
+                | "_format"
+                | "_pretty"
+                | "_contained"
+                | "_containedType"
+        );
+        if !shapes_only {
+            text.push_str(&format!("&{}:{name}={}:{value}", name.len(), value.len()));
+        }
+    }
+    text
+}
+
 impl Query {
     /// All resources of a type, none of them on a page yet.
     pub fn of(type_name: &str) -> Query {
-        Query {
-            type_name: type_name.into(),
-            filters: Vec::new(),
-            sort: Vec::new(),
-            includes: Vec::new(),
-            count: 0,
-            total: Total::None,
-            summary: Summary::False,
-            elements: Vec::new(),
-            cursor: None,
-            warnings: Vec::new(),
-            applied: Vec::new(),
-        }
-    }
-
-    /// What page links of this search are bound to: everything that decides which resources match and their order.
-    pub fn identity(&self) -> String {
-        let mut text = self.type_name.to_string();
-        for (name, value) in &self.applied {
-            let shapes_only = matches!(
-                name.split(':').next().unwrap_or(""),
-                "_count"
-                    | "_summary"
-                    | "_elements"
-                    | "_total"
-                    | "_include"
-                    | "_revinclude"
-                    | "_format"
-                    | "_pretty"
-            );
-            if !shapes_only {
-                text.push_str(&format!("&{}:{name}={}:{value}", name.len(), value.len()));
-            }
-        }
-        for filter in &self.filters {
-            if let Subject::Compartment(_) = filter.subject {
-                text.push_str(&format!("&{:?}", filter.terms));
-            }
-        }
-        text
+        Query { type_name: type_name.into(), ..Query::default() }
     }
 
     /// Adds the condition of a compartment: `Patient/1/Observation` is what refers to `Patient/1` by one of the
@@ -232,31 +221,47 @@ pub struct Sort {
 }
 
 /// `_include=Observation:subject:Patient` or `_revinclude=Condition:subject`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Include {
     /// True for `_revinclude`.
     pub reverse: bool,
-    /// The type that holds the reference.
-    pub source: Box<str>,
+    /// True for `:iterate`: what is included is followed, too.
+    pub iterate: bool,
+    /// The type that holds the reference; none: any (`*`).
+    pub source: Option<Box<str>>,
     /// The reference parameter; none: every one (`*`).
     pub code: Option<Box<str>>,
     /// Only targets of this type.
     pub target: Option<Box<str>>,
 }
 
+impl Include {
+    /// True when resources of the type are looked at for references to follow.
+    pub fn is_from(&self, type_name: &str) -> bool {
+        self.source.as_deref().is_none_or(|source| source == type_name)
+    }
+
+    /// True when resources of the type are taken as targets.
+    pub fn is_to(&self, type_name: &str) -> bool {
+        self.target.as_deref().is_none_or(|target| target == type_name)
+    }
+}
+
 /// `_total`: <https://hl7.org/fhir/R4/search.html#total>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the specification's own words")]
 pub enum Total {
+    #[default]
     None,
     Estimate,
     Accurate,
 }
 
 /// `_summary`: <https://hl7.org/fhir/R4/search.html#summary>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the specification's own words")]
 pub enum Summary {
+    #[default]
     False,
     True,
     Text,

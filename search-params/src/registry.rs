@@ -90,6 +90,17 @@ impl Index {
 }
 
 impl Param {
+    /// True when it may refer to resources of the type.
+    pub fn leads_to(&self, type_name: &str) -> bool {
+        match &self.only_target {
+            Some(only) => **only == *type_name,
+            None => {
+                self.targets.is_empty()
+                    || self.targets.iter().any(|t| **t == *type_name || &**t == "Resource")
+            }
+        }
+    }
+
     /// True when some of its values are of one of these types.
     pub fn has_type(&self, names: &[&str]) -> bool {
         self.indexes.iter().any(|i| i.has_type(names))
@@ -190,6 +201,22 @@ impl TypeSearch {
     /// All indexes.
     pub fn indexes(&self) -> &[Arc<Index>] {
         &self.indexes
+    }
+
+    /// Visits every value of every index of a resource of the type, with the parameters over it, in one walk.
+    pub(crate) fn walk_with_users<'d>(
+        &self,
+        resource: Ref<'d>,
+        visit: &mut dyn FnMut(&mut dyn Iterator<Item = &Param>, Ref<'d>, &str),
+    ) {
+        self.trie.walk(resource, &mut |leaf, value, value_type| {
+            let users = self.users.get(leaf).into_iter().flatten();
+            visit(
+                &mut users.filter_map(|user| self.params.get(*user)).map(|param| &**param),
+                value,
+                value_type,
+            );
+        });
     }
 
     /// Visits every value of every index of a resource of the type, with the value's type, in one walk.

@@ -2,11 +2,13 @@
 
 pub mod chain;
 pub mod everything;
+mod include;
 mod plan;
 mod residual;
 mod sort;
 
-pub use plan::{Plan, Step, count, include, matching, page, places};
+pub use include::{located, present, referring, referring_rows};
+pub use plan::{Plan, Step, count, matching, page, places};
 pub use sort::sorted_part;
 
 /// A value bound to a statement.

@@ -114,6 +114,7 @@ pub struct Limits {
     pub count_default: usize,
     pub count_max: usize,
     pub include_max: usize,
+    pub total_timeout: Duration,
     pub statement_timeout: Duration,
 }
 
@@ -274,7 +275,8 @@ impl Limits {
             // A page is never longer than the longest allowed.
             count_default: count_default.min(count_max),
             count_max,
-            include_max: size(reader.number("limits.include_max", 0..=100_000)),
+            include_max: size(reader.number("limits.include_max", 1..=100_000)),
+            total_timeout: millis(reader, "limits.total_timeout_ms", 1),
             statement_timeout: millis(reader, "limits.statement_timeout_ms", 1),
         }
     }

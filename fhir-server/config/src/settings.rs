@@ -119,7 +119,16 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.url_bytes_max", "16KiB", "Longest URL with its query."),
     setting("limits.count_default", "20", "Entries on a page when `_count` is not given."),
     setting("limits.count_max", "1000", "Most entries on a page, whatever `_count` asks for."),
-    setting("limits.include_max", "1000", "Most included resources on a page."),
+    setting(
+        "limits.include_max",
+        "1000",
+        "Most included resources on a page. What does not fit comes with further pages.",
+    ),
+    setting(
+        "limits.total_timeout_ms",
+        "2000",
+        "Longest time matches are counted for an accurate `_total`; then it is an estimate, which the answer says.",
+    ),
     setting("limits.statement_timeout_ms", "30000", "Longest time a statement may take in the database."),
     setting("concurrency.requests_max", "256", "Requests served at the same time."),
     setting("concurrency.queue_max", "1024", "Further requests that may wait; beyond, 503 at once."),

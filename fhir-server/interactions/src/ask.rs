@@ -78,6 +78,7 @@ impl<'a> Ask<'a> {
             count_max: limits.count_max,
             values_max: limits.values_max,
             secret: self.cx.store.secret(),
+            bound_to: self.request.principal.name(),
         }
     }
 

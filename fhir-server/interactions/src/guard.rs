@@ -13,6 +13,15 @@ pub enum Principal {
     Anonymous,
 }
 
+impl Principal {
+    /// A name that no other principal has: what is given out to one, a page link, is bound to it.
+    pub fn name(&self) -> &str {
+        match self {
+            Principal::Anonymous => "",
+        }
+    }
+}
+
 /// Decides on access: the only one who does. The store takes no call without the scope that comes from here.
 pub trait Guard: Send + Sync {
     /// What `principal` may see and change by `interaction`; an error when that is nothing.

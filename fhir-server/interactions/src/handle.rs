@@ -8,7 +8,7 @@ use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::{bundle, capabilities, compartment, create, delete, history, read, search, update, vread};
+use crate::{bundle, capabilities, create, delete, history, read, search, update, vread};
 
 /// Answers one request.
 pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
@@ -46,7 +46,7 @@ pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
         Interaction::SearchType(type_name) => search::search_type(&ask, type_name).await,
         Interaction::SearchSystem => search::search_system(&ask).await,
         Interaction::SearchCompartment(key, type_name) => {
-            compartment::search_compartment(&ask, key, type_name).await
+            search::search_compartment(&ask, key, type_name).await
         }
         Interaction::Operation(level, code) => cx.operations.call(&ask, level, code).await,
         // A Bundle's entries come back here, so the future would hold itself if it were not boxed.

@@ -165,7 +165,7 @@ impl Asked {
         }
         let mut asked = Asked { page, applied, repeated };
         if let Some(text) = cursor {
-            let cursor = Cursor::open(text, ask.cx.store.secret(), &asked.identity(path))?;
+            let cursor = Cursor::open(text, ask.cx.store.secret(), &asked.identity(ask, path))?;
             asked.page.before =
                 Some(place(&cursor).ok_or_else(|| Error::invalid("the page link is not of a history"))?);
         }
@@ -173,9 +173,10 @@ impl Asked {
     }
 
     /// What page links are bound to.
-    fn identity(&self, path: &str) -> String {
+    fn identity(&self, ask: &Ask<'_>, path: &str) -> String {
         let HistoryPage { since, at, .. } = &self.page;
-        format!("{path} {since:?} {at:?}")
+        let who = ask.request.principal.name();
+        format!("{}:{who} {path} {since:?} {at:?}", who.len())
     }
 
     fn own(&self, ask: &Ask<'_>, path: &str) -> String {
@@ -187,10 +188,10 @@ impl Asked {
 
     fn link(&self, ask: &Ask<'_>, path: &str, (time, handle, version): (i64, i64, u32)) -> String {
         let places = vec![Place::Number(time), Place::Number(i64::from(version))];
-        let cursor = Cursor { places, handle, backwards: false };
+        let cursor = Cursor { places, handle, backwards: false, within: None };
         let own = self.own(ask, path);
         let separator = if own.contains('?') { '&' } else { '?' };
-        format!("{own}{separator}_cursor={}", cursor.seal(ask.cx.store.secret(), &self.identity(path)))
+        format!("{own}{separator}_cursor={}", cursor.seal(ask.cx.store.secret(), &self.identity(ask, path)))
     }
 }
 

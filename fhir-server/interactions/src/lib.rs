@@ -11,7 +11,6 @@ mod bundle;
 mod capabilities;
 mod change;
 mod check;
-mod compartment;
 mod conditional;
 mod conditions;
 mod create;

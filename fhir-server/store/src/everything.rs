@@ -83,9 +83,13 @@ impl Store {
     }
 
     /// A version from the columns of a match and its type.
-    fn of_any_type(&self, row: &Row) -> Result<Version> {
-        let type_id: i32 = row.try_get(COLUMNS).map_err(Error::internal)?;
+    pub(crate) fn of_any_type(&self, row: &Row) -> Result<Version> {
+        read::version(self.type_of(row.try_get(COLUMNS).map_err(Error::internal)?)?, row)
+    }
+
+    /// The type of a number.
+    pub(crate) fn type_of(&self, type_id: i32) -> Result<&str> {
         let type_name = u16::try_from(type_id).ok().and_then(|n| self.registry.definitions().type_name(n));
-        read::version(type_name.ok_or_else(|| Error::internal("a row of an unknown type"))?, row)
+        type_name.ok_or_else(|| Error::internal("a row of an unknown type"))
     }
 }

@@ -57,6 +57,8 @@ pub struct Options {
     pub bases: Bases,
     /// Most resources that includes add to a page.
     pub include_max: usize,
+    /// How long an exact total is counted before an estimate has to do.
+    pub total_timeout: Duration,
     /// Other ends of a chain up to which it is rare: an ordinary condition from the start.
     pub chain_rare: usize,
 }
@@ -69,6 +71,7 @@ impl Default for Options {
             packed: false,
             bases: Bases::default(),
             include_max: 1000,
+            total_timeout: Duration::from_secs(2),
             chain_rare: 200,
         }
     }

@@ -4,14 +4,18 @@ mod chain;
 mod count;
 mod include;
 mod late;
+mod page;
 mod resolve;
 mod run;
+mod spill;
+mod types;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use fhir_model::{Error, Result};
 use fhir_search::cursor::{Cursor, Place};
-use fhir_search::query::{Query, Total};
+use fhir_search::query::Query;
 use fhir_search::sql::{self, Plan};
 use tokio_postgres::Row;
 
@@ -40,28 +44,48 @@ pub struct Page {
     pub scores: HashMap<i64, f32>,
 }
 
+/// The part of a search that is about one type.
+struct Part<'q> {
+    query: Cow<'q, Query>,
+    resolved: Resolved,
+}
+
+/// The rows that a part of a search finds, in order.
+struct Found {
+    plan: Plan,
+    rows: Vec<Row>,
+}
+
 impl Store {
     /// A page of matches with their includes.
     pub async fn search(&self, scope: &Scope, query: &Query) -> Result<Page> {
-        let mut resolved = self.resolve(scope, query).await?;
+        self.search_types(scope, std::slice::from_ref(query)).await
+    }
+
+    /// A page of a search of several types: one query for each, alike but for the type.
+    pub async fn search_types(&self, scope: &Scope, queries: &[Query]) -> Result<Page> {
         let mut page = Page::default();
-        if query.count > 0 {
-            self.matches_of_page(query, &mut resolved, &mut page).await?;
-            self.include(scope, query, &mut page).await?;
+        let mut parts = Vec::with_capacity(queries.len());
+        for query in queries {
+            parts.push(Part { query: Cow::Borrowed(query), resolved: self.resolve(scope, query).await? });
         }
-        let whole = query.count > 0 && query.cursor.is_none() && page.next.is_none();
-        let counted = query.total != Total::None || query.count == 0;
-        if counted && !whole {
-            self.settled(query, &mut resolved).await?;
-        }
-        page.total = match query.total {
-            _ if whole => Some(Count { n: page.matches.len() as u64, exact: true }),
-            Total::None if query.count > 0 => None,
-            Total::Estimate => Some(self.estimate(query, &resolved.condition).await?),
-            Total::None | Total::Accurate => Some(self.count_exactly(query, &resolved.condition).await?),
+        let Some(first) = queries.first() else {
+            page.total = Some(Count { n: 0, exact: true });
+            return Ok(page);
         };
-        page.scores = resolved.scores;
-        page.warnings.extend(resolved.warnings);
+        if first.count > 0 {
+            self.fill(scope, &mut parts, &mut page).await?;
+        }
+        let whole = first.count > 0 && first.cursor.is_none() && page.next.is_none();
+        page.total = match whole {
+            true => Some(Count { n: page.matches.len() as u64, exact: true }),
+            false => self.total(&mut parts, &mut page.warnings).await?,
+        };
+        for part in parts {
+            page.scores.extend(part.resolved.scores);
+            page.warnings.extend(part.resolved.warnings);
+        }
+        page.warnings.dedup();
         Ok(page)
     }
 
@@ -74,39 +98,18 @@ impl Store {
         rows.iter().map(|row| read::version(&query.type_name, row)).collect()
     }
 
-    async fn matches_of_page(&self, query: &Query, resolved: &mut Resolved, page: &mut Page) -> Result<()> {
-        // One more than the page tells whether there is a next one.
-        let limit = query.count + 1;
-        let late = match resolved.late.is_empty() {
-            true => None,
-            false => self.late_page(query, &resolved.condition, &resolved.late, limit).await?,
-        };
-        let (plan, mut rows) = match late {
-            Some(found) => found,
-            None => {
-                self.settled(query, resolved).await?;
-                let condition = resolved.condition.clone();
-                let plan = sql::page(query, condition, &self.registry, &self.keyer, limit);
-                let rows = self.run_plan(&plan, limit).await?;
-                (plan, rows)
+    /// At most `limit` rows of a part, from where the query's cursor stands.
+    async fn find(&self, query: &Query, resolved: &mut Resolved, limit: usize) -> Result<Found> {
+        if !resolved.late.is_empty() {
+            let late = self.late_page(query, &resolved.condition, &resolved.late, limit).await?;
+            if let Some((plan, rows)) = late {
+                return Ok(Found { plan, rows });
             }
-        };
-        let more = rows.len() > query.count;
-        rows.truncate(query.count);
-        let backwards = query.cursor.as_ref().is_some_and(|c| c.backwards);
-        if backwards {
-            rows.reverse();
+            self.settled(query, resolved).await?;
         }
-        let place =
-            |row: Option<&Row>, backwards: bool| row.map(|row| cursor(row, &plan, backwards)).transpose();
-        if more || backwards {
-            page.next = place(rows.last(), false)?;
-        }
-        if (more && backwards) || (query.cursor.is_some() && !backwards) {
-            page.previous = place(rows.first(), true)?;
-        }
-        page.matches = rows.iter().map(|row| read::version(&query.type_name, row)).collect::<Result<_>>()?;
-        Ok(())
+        let plan = sql::page(query, resolved.condition.clone(), &self.registry, &self.keyer, limit);
+        let rows = self.run_plan(&plan, limit).await?;
+        Ok(Found { plan, rows })
     }
 }
 
@@ -121,5 +124,5 @@ fn cursor(row: &Row, plan: &Plan, backwards: bool) -> Result<Cursor> {
             false => Place::Number(row.try_get(at).map_err(Error::internal)?),
         });
     }
-    Ok(Cursor { places, handle: row.try_get(0).map_err(Error::internal)?, backwards })
+    Ok(Cursor { places, handle: row.try_get(0).map_err(Error::internal)?, backwards, within: None })
 }

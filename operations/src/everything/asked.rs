@@ -63,7 +63,8 @@ impl Asked {
         if start.is_some() || end.is_some() {
             asked.wanted.care = Some((start.unwrap_or(i64::MIN), end.unwrap_or(i64::MAX)));
         }
-        asked.identity = format!("{}?{}", call.request.path, url::query(&asked.applied));
+        let who = call.request.principal.name();
+        asked.identity = format!("{}:{who}{}?{}", who.len(), call.request.path, url::query(&asked.applied));
         if let Some(text) = cursor {
             asked.after = Some(Place::of(Cursor::open(&text, cx.store.secret(), &asked.identity)?)?);
         }

@@ -40,7 +40,7 @@ impl Place {
                 (places, *handle)
             }
         };
-        Cursor { places, handle, backwards: false }
+        Cursor { places, handle, backwards: false, within: None }
     }
 
     /// From a cursor that was sealed here.

@@ -94,6 +94,7 @@ async fn patients(cx: &Cx, scope: &Scope, last: Option<&Patient>) -> Result<Vec<
         count_max: PATIENTS,
         values_max: 1,
         secret: cx.store.secret(),
+        bound_to: "",
     };
     let sort = [("_sort".to_owned(), "_lastUpdated".to_owned())];
     let mut query = Query::parse(&cx.registry, "Patient", &sort, &parse)?;
@@ -101,6 +102,7 @@ async fn patients(cx: &Cx, scope: &Scope, last: Option<&Patient>) -> Result<Vec<
         places: vec![cursor::Place::Number(patient.updated_at)],
         handle: patient.handle,
         backwards: false,
+        within: None,
     });
     Ok(cx.store.search(scope, &query).await?.matches)
 }

@@ -31,7 +31,7 @@ impl<'a> Parser<'a> {
             .of(source)
             .map_err(|_| Error::invalid(format!("`{name}`: `{source}` is not a resource type")).at("_has"))?;
         let reference =
-            |p: &&Arc<Param>| p.kind == ParameterKind::Reference && leads_to(p, &self.this.type_name);
+            |p: &&Arc<Param>| p.kind == ParameterKind::Reference && p.leads_to(&self.this.type_name);
         let Some(param) = of.param(code).filter(reference).cloned() else {
             let text = format!("`{name}`: `{code}` of {source} does not refer to a {}", self.this.type_name);
             return Err(Error::invalid(text).at("_has"));
@@ -52,7 +52,7 @@ impl<'a> Parser<'a> {
             Some((code, only)) => (code, Some(only)),
             None => (head, None),
         };
-        let Some(param) = self.this.param(code).cloned() else { return Ok(false) };
+        let Some(param) = self.param(code) else { return Ok(false) };
         if param.kind != ParameterKind::Reference {
             return Err(Error::invalid(format!(
                 "`{name}`: `{code}` is no reference, so nothing can follow it"
@@ -88,7 +88,7 @@ impl<'a> Parser<'a> {
             if self.registry.of(only).is_err() {
                 return Err(Error::invalid(format!("`{name}`: `{only}` is not a resource type")));
             }
-            if !leads_to(param, only) {
+            if !param.leads_to(only) {
                 return Err(Error::invalid(format!("`{}` never refers to a {only}", param.code)));
             }
             return Ok(vec![only.into()]);
@@ -107,11 +107,12 @@ impl<'a> Parser<'a> {
         if self.depth + 1 > DEPTH_MAX {
             return Err(Error::new(Kind::TooCostly, format!("a chain has {DEPTH_MAX} steps at most")));
         }
+        let this = self.registry.of(type_name)?;
         let mut parser = Parser {
             registry: self.registry,
-            this: self.registry.of(type_name)?,
+            this,
+            all: &[this],
             cx: self.cx,
-            cursor: None,
             depth: self.depth + 1,
             query: Query::of(type_name),
         };
@@ -120,14 +121,5 @@ impl<'a> Parser<'a> {
 
     fn push_chain(&mut self, subject: Subject) {
         self.query.filters.push(Filter { subject, modifier: Modifier::None, terms: Vec::new() });
-    }
-}
-
-fn leads_to(param: &Param, type_name: &str) -> bool {
-    match &param.only_target {
-        Some(only) => **only == *type_name,
-        None => {
-            param.targets.is_empty() || param.targets.iter().any(|t| **t == *type_name || &**t == "Resource")
-        }
     }
 }

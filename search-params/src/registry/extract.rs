@@ -1,4 +1,4 @@
-//! One walk over a resource: the values of its indexes as rows, its references as includes follow them.
+//! One walk over a resource: the values of its indexes as rows.
 
 use fhir_model::Result;
 use fhir_model::json::Ref;
@@ -76,39 +76,6 @@ impl Registry {
         rows.ordered.extend(further.into_iter().map(|key| Ordered { key, value: date, extra: 0, rank: 0 }));
         rows.finish();
         Ok(rows)
-    }
-
-    /// The references of a resource under a parameter (none: under every one), as `_include` follows them.
-    pub fn references(
-        &self,
-        type_name: &str,
-        code: Option<&str>,
-        resource: Ref<'_>,
-        bases: &Bases,
-    ) -> Result<Vec<fhir_model::Key>> {
-        let this = self.of(type_name)?;
-        let mut found = Vec::new();
-        let mut visit = |leaf: usize, value: Ref<'_>, value_type: &str| {
-            let Some(users) = this.users.get(leaf) else { return };
-            if value_type == "Resource" {
-                return;
-            }
-            let text = if value_type == "Reference" { value.get_str("reference") } else { value.str() };
-            let Some(reference::Target::Local(key)) = text.and_then(|t| reference::Target::parse(&t, bases))
-            else {
-                return;
-            };
-            let wanted = users.iter().filter_map(|u| this.params.get(*u)).any(|param| {
-                param.kind == ParameterKind::Reference
-                    && code.is_none_or(|c| *param.code == *c)
-                    && param.only_target.as_ref().is_none_or(|only| *only == key.type_name)
-            });
-            if wanted && !found.contains(&key) {
-                found.push(key);
-            }
-        };
-        this.trie.walk(resource, &mut visit);
-        Ok(found)
     }
 }
 

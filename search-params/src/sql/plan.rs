@@ -5,7 +5,7 @@
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
 use super::residual::{handles, push, push_driver};
-use super::sort::{By, Key, is_by_date, is_one_column, keys, push_after, push_order};
+use super::sort::{By, Key, directions, is_by_date, is_one_column, keys, push_after, push_order};
 use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::cursor::Cursor;
@@ -31,6 +31,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Sort values each row carries after its columns: true where it is a text, false where a number.
     pub places: Vec<bool>,
+    /// How rows follow one another: descending or not, for each sort value and for the handle at the end.
+    pub directions: Vec<bool>,
 }
 
 /// One statement.
@@ -49,6 +51,7 @@ pub fn page(query: &Query, condition: Condition, registry: &Registry, keyer: &Ke
     let number = registry.number(&query.type_name).unwrap_or(0);
     let keys = keys(query, keyer);
     let places = keys.iter().map(|k| !k.is_number()).collect();
+    let directions = directions(&keys, query.cursor.as_ref());
     let shape = Shape {
         type_id: i32::from(number),
         columns: COLUMNS,
@@ -60,7 +63,7 @@ pub fn page(query: &Query, condition: Condition, registry: &Registry, keyer: &Ke
         cursor: query.cursor.as_ref(),
         limit: i64::try_from(limit).unwrap_or(i64::MAX),
     };
-    Plan { steps: shape.steps(), places }
+    Plan { steps: shape.steps(), places, directions }
 }
 
 /// Where resources of a type are that meet a condition, at most `limit`, in no particular order: handle, id, patient.
@@ -73,7 +76,7 @@ pub fn places(type_number: u16, condition: Condition, limit: usize) -> Plan {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let columns = "r.handle, r.id, r.patient";
     let shape = Shape { type_id: type_number.into(), columns, parts, keys, cursor: None, limit };
-    Plan { steps: shape.steps(), places: vec![false] }
+    Plan { steps: shape.steps(), places: vec![false], directions: vec![true, true] }
 }
 
 /// All matches, at most `limit`, in no particular order: conditional interactions.
@@ -114,16 +117,6 @@ pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: O
         sql.push(" limit ").bind(Bind::Long(limit));
     }
     sql.push(") found");
-    sql
-}
-
-/// Resources of a type that meet a condition, at most `limit`: reverse includes.
-pub fn include(type_number: u16, condition: Condition, limit: usize) -> Sql {
-    let mut sql = Sql::default();
-    sql.push("select ").push(COLUMNS).push(" from resource r where r.type_id = ");
-    sql.bind(Bind::Int(type_number.into())).push(" and ");
-    push_driver(&condition.simplify(), &mut sql);
-    sql.push(" limit ").bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));
     sql
 }
 

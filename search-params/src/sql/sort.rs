@@ -173,9 +173,16 @@ fn handle_descending(keys: &[Key], cursor: Option<&Cursor>) -> bool {
     keys.first().is_some_and(|k| descending(k, cursor))
 }
 
+/// How rows follow one another: descending or not, by each key and then by the handle.
+pub(super) fn directions(keys: &[Key], cursor: Option<&Cursor>) -> Vec<bool> {
+    let mut all: Vec<bool> = keys.iter().map(|key| descending(key, cursor)).collect();
+    all.push(handle_descending(keys, cursor));
+    all
+}
+
 /// ` and <the row comes after the cursor>`.
 pub(super) fn push_after(keys: &[Key], cursor: Option<&Cursor>, sql: &mut Sql) {
-    let Some(at) = cursor else { return };
+    let Some(at) = cursor.filter(|cursor| !cursor.is_end()) else { return };
     let down = handle_descending(keys, cursor);
     let place = |place: &Place| match place {
         Place::Number(n) => Bind::Long(*n),

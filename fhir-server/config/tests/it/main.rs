@@ -183,6 +183,7 @@ fn the_defaults() {
         (100, 1000, 1000, 20)
     );
     assert_eq!(limits.statement_timeout, Duration::from_secs(30));
+    assert_eq!(limits.total_timeout, Duration::from_secs(2));
     let busy = config.concurrency;
     assert_eq!((busy.requests_max, busy.queue_max, busy.queue_wait), (256, 1024, Duration::from_secs(5)));
 }

@@ -17,20 +17,21 @@ use super::transaction::Answers;
 use super::{in_entry, placed};
 use crate::ask::Ask;
 use crate::handle::handle;
+use crate::history;
 use crate::read::give;
 use crate::reply::Reply;
 use crate::request::Return;
-use crate::{compartment, history, search};
+use crate::search::Asked;
 
 /// Refuses a question that makes no sense, whatever is there.
 pub(super) fn check(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<()> {
     let request = entry.request(ask)?;
     let ask = Ask::new(ask.cx, &request, ask.scope.clone())?;
     match &entry.interaction {
-        Interaction::SearchType(type_name) => search::of_type(&ask, type_name).map(|_| ()),
-        Interaction::SearchSystem => search::of_system(&ask).map(|_| ()),
+        Interaction::SearchType(type_name) => Asked::of_type(&ask, type_name).map(|_| ()),
+        Interaction::SearchSystem => Asked::of_system(&ask).map(|_| ()),
         Interaction::SearchCompartment(key, type_name) => {
-            compartment::of_compartment(&ask, key, type_name).map(|_| ())
+            Asked::of_compartment(&ask, key, type_name).map(|_| ())
         }
         Interaction::HistoryInstance(key) => history::check(&ask, &HistoryOf::Instance(key.clone())),
         Interaction::HistoryType(type_name) => history::check(&ask, &HistoryOf::Type(type_name.clone())),

@@ -60,6 +60,9 @@ async fn includes_that_add_nothing_are_said() {
         "_include=Patient:organization:Nothing",
         "_revinclude=Nothing:subject",
         "_revinclude=Observation:nonsense",
+        "_revinclude=Observation:encounter",
+        "_revinclude=Observation:subject:Group",
+        "_include=Patient:organization:Group",
     ] {
         let found = app.ask(&format!("GET Patient?family=bea&{include}")).await;
         assert_eq!(found.status, 200, "{include}: {}", found.body);
@@ -73,8 +76,7 @@ async fn includes_that_add_nothing_are_said() {
         assert_eq!(strict.status, 400, "{include}");
     }
     // What cannot be read at all, or asks for more than is done here, is refused either way.
-    for include in ["_include=Patient", "_include=a:b:c:d", "_revinclude=*", "_include:iterate=Patient:link"]
-    {
+    for include in ["_include=Patient", "_include=a:b:c:d", "_revinclude=*:subject", "_include:nonsense=*"] {
         assert_eq!(app.ask(&format!("GET Patient?{include}")).await.status, 400, "{include}");
     }
 }
@@ -124,9 +126,10 @@ async fn other_ways_to_search() {
     assert_eq!(app.found("Patient/b/Observation").await, "");
     assert_eq!(app.found("?_type=Patient&family=bea").await, "b");
     for (line, status) in [
-        ("GET ?family=bea", 400),
-        ("GET ?_type=Patient,Observation", 400),
-        ("GET Patient/a/*", 400),
+        ("GET ?family=bea | Prefer: handling=strict", 400),
+        ("GET ?_type=Patient,Nonsense", 400),
+        ("GET ?_type=Patient&_type=Observation", 400),
+        ("GET Patient/a/*?_type=Location", 400),
         ("GET Patient/a/Location", 404),
         ("GET Patient?family=%FF", 400),
         ("GET Patient?birthdate=half", 400),
@@ -192,5 +195,162 @@ async fn pages_of_a_search_that_no_url_can_hold_are_reached_by_post() {
         assert_eq!(link(&found, "next").is_some(), fits, "{bytes}");
         assert_eq!(cursor(&found, "next").is_none(), fits, "{bytes}");
         assert!(link(&found, "first").is_some(), "{bytes}");
+    }
+}
+
+/// Follows `next` to the end.
+async fn walk(app: &App, start: &str) -> Vec<String> {
+    let (mut url, mut pages) = (start.to_owned(), Vec::new());
+    loop {
+        let page = app.ask(&format!("GET {url}")).await;
+        assert_eq!(page.status, 200, "{url}: {}", page.body);
+        pages.push(ids(&page.body));
+        match link(&page.body, "next") {
+            Some(next) => url = next.to_owned(),
+            None => return pages,
+        }
+    }
+}
+
+#[tokio::test]
+async fn several_types_are_one_search() {
+    let app = some().await;
+    for (query, found) in [
+        ("?_type=Patient,Observation&_sort=_id", "a b c d e x"),
+        ("?_type=Observation,Organization&_sort=-_id", "x o"),
+        ("?_sort=_id", "a b c d e o x"),
+        ("?_sort=_lastUpdated", "a b c d e o x"),
+        ("?_sort=-_lastUpdated&_count=2", "x o"),
+        ("?_id=a,o,x,zz&_sort=_id", "a o x"),
+        ("?_type=Patient,Organization&name=ada,o&_sort=_id", "a d e o"),
+        ("?_type=Observation,Condition&patient=a", "x"),
+        ("?_type=Location,Condition", ""),
+        ("?_id=nobody", ""),
+        ("?_type=Observation,Organization&_include=Observation:subject&_sort=_id", "o x +a"),
+        ("?_type=Patient,Organization&_id=a,o&_sort=_id&_revinclude=Observation:subject", "a o +x"),
+    ] {
+        assert_eq!(app.found(query).await, found, "{query}");
+    }
+    // Pages partition them, forwards and back.
+    for sort in ["_id", "-_id", "_lastUpdated", "-_lastUpdated,_id"] {
+        let url = format!("?_sort={sort}&_count=2");
+        let pages = walk(&app, &url).await;
+        assert_eq!(pages.len(), 4, "{url}: {pages:?}");
+        let whole = app.found(&format!("?_sort={sort}")).await;
+        assert_eq!(pages.join(" "), whole, "{url}");
+        let (mut back, mut found) =
+            (link(&app.ask(&format!("GET {url}")).await.body, "last").map(str::to_owned), Vec::new());
+        while let Some(url) = back {
+            let page = app.ask(&format!("GET {url}")).await.body;
+            found.insert(0, ids(&page));
+            back = link(&page, "previous").map(str::to_owned);
+        }
+        assert_eq!(found.join(" "), whole, "{url}, backwards");
+    }
+    let posted =
+        app.run(request("POST _search?_type=Patient", Some(Body::Form("family=bea".to_owned())))).await.body;
+    assert_eq!(ids(&posted), "b");
+    assert_eq!(app.ask("GET ?_type=Patient,Organization&_summary=count").await.body["total"], 6);
+    // Links say what was searched, and belong to it.
+    let page = app.ask("GET ?_type=Patient,Observation&_count=1").await.body;
+    assert_eq!(link(&page, "self"), Some("?_type=Patient,Observation&_count=1"));
+    let moved = link(&page, "next").unwrap().replace("Observation", "Organization");
+    assert_eq!(app.ask(&format!("GET {moved}")).await.status, 400);
+    // What one of the types lacks is passed over, and said.
+    let page = app.ask("GET ?_type=Patient,Observation&family=bea&_sort=_id").await.body;
+    assert_eq!(ids(&page), "a b c d e x");
+    let outcome = page["entry"].as_array().unwrap().last().unwrap();
+    assert!(outcome["resource"]["issue"][0]["details"]["text"].as_str().unwrap().contains("family"));
+    assert_eq!(link(&page, "self"), Some("?_type=Patient,Observation&_sort=_id"));
+}
+
+#[tokio::test]
+async fn compartments_are_searched_whole() {
+    let app = some().await;
+    let encounter = json!({"resourceType": "Encounter", "id": "v", "status": "finished", "class": {"code": "AMB"},
+        "subject": {"reference": "Patient/a"}});
+    app.send("PUT Encounter/v", &encounter).await;
+    let condition = json!({"resourceType": "Condition", "id": "k", "subject": {"reference": "Patient/b"},
+        "encounter": {"reference": "Encounter/v"}});
+    app.send("PUT Condition/k", &condition).await;
+    for (query, found) in [
+        ("Patient/a/*?_sort=_id", "v x"),
+        ("Patient/b/*", "k"),
+        ("Patient/a/*?_type=Observation,Encounter&_sort=-_id", "x v"),
+        ("Patient/a/*?_type=Condition", ""),
+        ("Patient/c/*", ""),
+        ("Encounter/v/*?_sort=_id", "k v"),
+        ("Encounter/v/Encounter", "v"),
+    ] {
+        assert_eq!(app.found(query).await, found, "{query}");
+    }
+    let posted = request("POST Patient/a/*/_search?_sort=_id", Some(Body::Form("_count=1".to_owned())));
+    let page = app.run(posted).await.body;
+    assert_eq!(ids(&page), "v");
+    let next = link(&page, "next").unwrap().to_owned();
+    assert_eq!(app.found(&next).await, "x");
+    assert_eq!(app.ask(&format!("GET {}", next.replace("Patient/a", "Patient/b"))).await.status, 400);
+}
+
+#[tokio::test]
+async fn links_say_what_was_done() {
+    let app = some().await;
+    // asked, self link
+    for (asked, own) in [
+        ("Patient?_count=5000", "Patient?_count=1000"),
+        ("Patient?_count=2&_count=3", "Patient?_count=2"),
+        ("Patient?gender=&family=bea", "Patient?family=bea"),
+        ("Patient?_contained=false", "Patient?_contained=false"),
+    ] {
+        assert_eq!(link(&app.ask(&format!("GET {asked}")).await.body, "self"), Some(own), "{asked}");
+    }
+    let page = app.ask("GET Patient?_count=2&_sort=_id").await.body;
+    let relations: Vec<_> =
+        page["link"].as_array().unwrap().iter().map(|l| l["relation"].as_str().unwrap()).collect();
+    assert_eq!(relations, ["self", "first", "next", "last"]);
+    assert_eq!(app.found(link(&page, "last").unwrap()).await, "d e");
+}
+
+#[tokio::test]
+async fn strict_handling_names_what_is_not_understood() {
+    let app = some().await;
+    for (query, name) in [
+        ("nonsense=1", "nonsense"),
+        ("gender=", "gender"),
+        ("_count=2&_count=3", "_count"),
+        ("_include=Patient:nonsense", "nonsense"),
+        ("_elements=nonsense", "nonsense"),
+        ("subject:nonsense=1", "subject"),
+    ] {
+        let strict = app.ask(&format!("GET Patient?{query} | Prefer: handling=strict")).await;
+        assert_eq!(strict.status, 400, "{query}");
+        assert!(strict.body.to_string().contains(name), "{query}: {}", strict.body);
+        let lenient = app.ask(&format!("GET Patient?{query}")).await;
+        assert_eq!(lenient.status, 200, "{query}: {}", lenient.body);
+        assert!(
+            lenient.body["entry"].as_array().unwrap().last().unwrap().to_string().contains(name),
+            "{query}"
+        );
+    }
+    // What would answer another question is refused either way.
+    for query in [
+        "gender:nonsense=x",
+        "birthdate:exact=2000",
+        "birthdate=xx2000",
+        "_count=x",
+        "_count:exact=1",
+        "_total=some",
+        "_summary=most",
+        "_sort=nonsense",
+        "_include:nonsense=Patient:link",
+        "_contained=true",
+        "_contained=both",
+        "_contained=some",
+        "_containedType=some",
+        "_query=x",
+    ] {
+        for prefer in ["", " | Prefer: handling=strict"] {
+            assert_eq!(app.ask(&format!("GET Patient?{query}{prefer}")).await.status, 400, "{query}{prefer}");
+        }
     }
 }

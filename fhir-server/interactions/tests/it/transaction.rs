@@ -74,7 +74,7 @@ async fn reads_answer_or_fail_the_whole() {
         // It is deleted here.
         ("Patient/b", 410, ""),
         ("Patient?birthdate=half", 400, ".request.url"),
-        ("?_type=Patient,Group", 400, ".request.url"),
+        ("?_type=Patient,Nonsense", 400, ".request.url"),
         ("Patient/a/Location", 404, ""),
         ("_history?_since=half", 400, ".request.url"),
         ("Patient/_history?_count=x", 400, ".request.url"),

@@ -9,7 +9,9 @@ use std::collections::HashSet;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::condition::{Chain, Condition, Has};
 use fhir_search::filter::refers_to;
+use fhir_search::include::Targets;
 use fhir_search::keyer::id_of;
+use fhir_search::query::Include;
 use fhir_search::registry::{Param, Role};
 use fhir_search::sql;
 
@@ -130,10 +132,11 @@ impl Store {
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<Key>> {
         let doc = super::include::parse(version)?;
-        let mut keys =
-            self.registry.references(&version.key.type_name, Some(code), doc.root(), &self.options.bases)?;
-        keys.retain(|key| wanted(&key.type_name));
-        Ok(keys)
+        let by = Include { code: Some(code.into()), ..Include::default() };
+        let mut found = Targets::new();
+        let (type_name, bases) = (&version.key.type_name, &self.options.bases);
+        self.registry.follow(type_name, &[&by], doc.root(), bases, &mut found)?;
+        Ok(found.into_keys().filter(|key| wanted(&key.type_name)).collect())
     }
 
     pub(super) fn reference(&self, type_name: &str, code: &str) -> Result<std::sync::Arc<Param>> {

@@ -1,11 +1,16 @@
 //! `_total`: <https://hl7.org/fhir/R4/search.html#total>
+//!
+//! An exact number costs as much as there is to count, so it has a time; after that an estimate has to do, and the answer
+//! says so.
 
 use fhir_model::{Error, Result};
 use fhir_search::condition::Condition;
-use fhir_search::query::Query;
+use fhir_search::query::{Query, Total};
 use fhir_search::sql;
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
+use super::Part;
 use crate::Store;
 use crate::scope::Scope;
 
@@ -29,18 +34,71 @@ impl Store {
         self.count_exactly(query, &resolved.condition).await
     }
 
-    pub(super) async fn count_exactly(&self, query: &Query, condition: &Condition) -> Result<Count> {
+    /// The number of matches of all parts, as the search asks for it.
+    pub(super) async fn total(
+        &self,
+        parts: &mut [Part<'_>],
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Count>> {
+        let until = Instant::now() + self.options.total_timeout;
+        let mut all = Count { n: 0, exact: true };
+        let mut late = false;
+        for Part { query, resolved } in parts {
+            if query.total == Total::None && query.count > 0 {
+                return Ok(None);
+            }
+            self.settled(query, resolved).await?;
+            let condition = &resolved.condition;
+            let count = match query.total {
+                Total::Estimate => self.estimate(query, condition, until).await?,
+                Total::None | Total::Accurate => match self.count_until(query, condition, until).await? {
+                    Some(count) => count,
+                    None => {
+                        late = true;
+                        self.planned(query, condition, 0).await?
+                    }
+                },
+            };
+            all = Count { n: all.n + count.n, exact: all.exact && count.exact };
+        }
+        if late {
+            let seconds = self.options.total_timeout.as_secs_f32();
+            warnings.push(format!("the total is an estimate: it could not be counted within {seconds} s"));
+        }
+        Ok(Some(all))
+    }
+
+    async fn count_exactly(&self, query: &Query, condition: &Condition) -> Result<Count> {
         let rows = self.run(&sql::count(query, condition, &self.registry, None)).await?;
         Ok(Count { n: number(&rows)?, exact: true })
     }
 
-    pub(super) async fn estimate(&self, query: &Query, condition: &Condition) -> Result<Count> {
+    /// The exact number of matches; none when it is not there in time.
+    async fn count_until(
+        &self,
+        query: &Query,
+        condition: &Condition,
+        until: Instant,
+    ) -> Result<Option<Count>> {
+        let sql = sql::count(query, condition, &self.registry, None);
+        let Some(rows) = self.run_until(&sql, until).await? else { return Ok(None) };
+        Ok(Some(Count { n: number(&rows)?, exact: true }))
+    }
+
+    async fn estimate(&self, query: &Query, condition: &Condition, until: Instant) -> Result<Count> {
         let bounded = sql::count(query, condition, &self.registry, Some(ESTIMATE_COUNTS_MAX + 1));
-        let n = number(&self.run(&bounded).await?)?;
-        if n <= ESTIMATE_COUNTS_MAX as u64 {
-            return Ok(Count { n, exact: true });
+        let n = match self.run_until(&bounded, until).await? {
+            Some(rows) => number(&rows)?,
+            None => return self.planned(query, condition, 0).await,
+        };
+        match n <= ESTIMATE_COUNTS_MAX as u64 {
+            true => Ok(Count { n, exact: true }),
+            false => self.planned(query, condition, n).await,
         }
-        // More than is worth counting: what the planner's statistics say, but never less than was seen.
+    }
+
+    /// What the planner's statistics say, but never less than was seen.
+    async fn planned(&self, query: &Query, condition: &Condition, seen: u64) -> Result<Count> {
         let all = sql::count(query, condition, &self.registry, Some(i64::MAX));
         let rows = self.run_text(&format!("explain (format json) {}", all.text()), all.binds()).await?;
         let plan: serde_json::Value = match rows.first() {
@@ -49,7 +107,7 @@ impl Store {
         };
         let planned =
             plan.pointer("/0/Plan/Plans/0/Plan Rows").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
-        Ok(Count { n: (planned as u64).max(n), exact: false })
+        Ok(Count { n: (planned as u64).max(seen), exact: false })
     }
 }
 

@@ -205,6 +205,7 @@ fn parse(question: &Question, store: &Arc<Store>) -> fhir_model::Result<Query> {
         count_max: 1000,
         values_max: 100,
         secret: store.secret(),
+        bound_to: "",
     };
     let query = Query::parse(store.registry(), &question.type_name, &question.pairs, &cx)?;
     match &question.compartment {

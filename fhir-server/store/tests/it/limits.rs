@@ -39,18 +39,30 @@ async fn a_statement_that_takes_too_long_is_stopped_and_said_so() {
 }
 
 #[tokio::test]
-async fn includes_stop_at_the_limit_and_say_so() {
-    let options = Options { connections_max: 4, include_max: 3, ..Options::default() };
-    let store = testing::fresh_with(options).await.unwrap();
-    put(&store, "Patient", "p", "{}").await;
-    for (i, cut) in [(0, false), (1, false), (2, false), (3, true)] {
-        let id = format!("o{i}");
-        put(&store, "Observation", &id, r#"{"subject":{"reference":"Patient/p"}}"#).await;
-        let asked = query(&store, "Patient?_revinclude=Observation:subject");
-        let page = store.search(&all(), &asked).await.unwrap();
-        assert_eq!(page.included.len(), (i + 1).min(3));
-        assert_eq!(!page.warnings.is_empty(), cut, "{i}");
+async fn a_total_that_takes_too_long_is_an_estimate_and_said_so() {
+    let options =
+        Options { connections_max: 4, total_timeout: Duration::from_millis(100), ..Options::default() };
+    let url = testing::database().await.unwrap();
+    let store = Store::open(&url, options, testing::registry().await.unwrap()).await.unwrap();
+    for id in ["a", "b", "c"] {
+        put(&store, "Patient", id, r#"{"gender":"male"}"#).await;
     }
+    let (mut other, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    // Whatever is to be counted has to wait, and the estimate, which reads no row, as well: until the lock is let go.
+    let lock = other.transaction().await.unwrap();
+    lock.execute("lock table resource in access exclusive mode", &[]).await.unwrap();
+    let asked = query(&store, "Patient?gender=male&_summary=count");
+    let counting = async { store.search(&all(), &asked).await.unwrap() };
+    let letting_go = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        lock.rollback().await.unwrap();
+    };
+    let (page, ()) = tokio::join!(counting, letting_go);
+    assert!(!page.total.unwrap().exact);
+    assert!(page.warnings[0].contains("estimate"), "{:?}", page.warnings);
+    let page = store.search(&all(), &asked).await.unwrap();
+    assert_eq!((page.total.unwrap().n, page.total.unwrap().exact, page.warnings.len()), (3, true, 0));
 }
 
 #[tokio::test]

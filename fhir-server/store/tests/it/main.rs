@@ -38,6 +38,7 @@ mod brute;
 mod deny_list;
 mod explain;
 mod feed;
+mod include;
 mod limits;
 mod partitioned;
 mod search;
@@ -128,6 +129,7 @@ pub fn parse(store: &Arc<Store>, text: &str) -> fhir_model::Result<Query> {
         count_max: 1000,
         values_max: 1000,
         secret: store.secret(),
+        bound_to: "",
     };
     Query::parse(store.registry(), type_name, &pairs, &cx)
 }

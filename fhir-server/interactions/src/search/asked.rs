@@ -1,0 +1,111 @@
+//! What a search asks for, at whatever path: a type, the whole server, a compartment.
+
+use fhir_model::types::Types;
+use fhir_model::{Error, Key, Result, url};
+use fhir_search::{ParseCx, Query, query};
+
+use super::links::Links;
+use crate::ask::Ask;
+use crate::request::Body;
+
+/// A search, read: a query for each type, alike but for the type.
+pub(crate) struct Asked {
+    pub(super) queries: Vec<Query>,
+    pub(super) links: Links,
+    /// Types were not named, so that only those that have resources are searched.
+    pub(super) any_type: bool,
+}
+
+impl Asked {
+    /// `GET Patient?..`, `POST Patient/_search`
+    pub(crate) fn of_type(ask: &Ask<'_>, type_name: &str) -> Result<Asked> {
+        let pairs = pairs(ask)?;
+        let cx = ask.parse_cx(ask.strict());
+        let queries = Query::parse_types(&ask.cx.registry, &[type_name], &pairs, &cx)?;
+        let applied = queries.first().map_or(&[][..], |query| &query.applied);
+        let links = Links::of(ask, type_name, applied, query::identity(&queries, cx.bound_to));
+        Ok(Asked { queries, links, any_type: false })
+    }
+
+    /// `GET ?_type=Patient,Observation&..`, `POST _search`
+    pub(crate) fn of_system(ask: &Ask<'_>) -> Result<Asked> {
+        let (named, pairs) = types_and_pairs(ask)?;
+        let types: Vec<&str> = match &named {
+            Some(types) => types.iter().map(|name| &**name).collect(),
+            None => ask.cx.definitions.resource_types().collect(),
+        };
+        let cx = ask.parse_cx(ask.strict());
+        let queries = Query::parse_types(&ask.cx.registry, &types, &pairs, &cx)?;
+        let identity = query::identity(&queries, cx.bound_to);
+        let links = Links::of(ask, "", &with_types(named.as_deref(), &queries), identity);
+        Ok(Asked { queries, links, any_type: named.is_none() })
+    }
+
+    /// `GET Patient/1/Observation?..`, `POST Patient/1/Observation/_search`, both with `*` for all types.
+    pub(crate) fn of_compartment(ask: &Ask<'_>, compartment: &Key, type_name: &str) -> Result<Asked> {
+        let registry = &ask.cx.registry;
+        let unknown = || Error::not_found(format!("a compartment of {}", compartment.type_name));
+        let (named, pairs, types) = match type_name {
+            "*" => {
+                let (named, pairs) = types_and_pairs(ask)?;
+                let all = registry.compartments().get(&compartment.type_name).ok_or_else(unknown)?;
+                let wanted =
+                    |name: &&str| named.as_ref().is_none_or(|types| types.iter().any(|t| **t == **name));
+                let types: Vec<&str> = all.resource_types().into_iter().filter(wanted).collect();
+                if types.is_empty() {
+                    let text =
+                        format!("none of these types is in the compartment of a {}", compartment.type_name);
+                    return Err(Error::value(text).at("_type"));
+                }
+                (named, pairs, types)
+            }
+            type_name => (None, pairs(ask)?, vec![type_name]),
+        };
+        let any_type = type_name == "*";
+        let cx = ask.parse_cx(ask.strict());
+        let bound_to = format!("{compartment} {}", cx.bound_to);
+        let queries = Query::parse_types(registry, &types, &pairs, &ParseCx { bound_to: &bound_to, ..cx })?;
+        let path = format!("{compartment}/{type_name}");
+        let identity = query::identity(&queries, &bound_to);
+        let links = Links::of(ask, &path, &with_types(named.as_deref(), &queries), identity);
+        let queries = queries.into_iter().map(|query| query.in_compartment(registry, compartment));
+        Ok(Asked { queries: queries.collect::<Result<_>>()?, links, any_type })
+    }
+}
+
+/// The parameters that took effect, and the types they were asked of.
+fn with_types(named: Option<&[Box<str>]>, queries: &[Query]) -> Vec<(String, String)> {
+    let types = named.map(|types| ("_type".to_owned(), types.join(",")));
+    types.into_iter().chain(queries.iter().take(1).flat_map(|query| query.applied.clone())).collect()
+}
+
+/// The types that `_type` names, if it is there, and the other parameters.
+type Named = (Option<Vec<Box<str>>>, Vec<(String, String)>);
+
+fn types_and_pairs(ask: &Ask<'_>) -> Result<Named> {
+    let (types, pairs): (Vec<_>, Vec<_>) = pairs(ask)?.into_iter().partition(|(name, _)| name == "_type");
+    let Some(((_, list), more)) = types.split_first() else { return Ok((None, pairs)) };
+    if !more.is_empty() {
+        let text = "`_type` is there more than once: nothing is of two types; name them in one list";
+        return Err(Error::invalid(text).at("_type"));
+    }
+    let mut named: Vec<Box<str>> = Vec::new();
+    for name in list.split(',') {
+        if !ask.cx.definitions.is_resource(name) {
+            return Err(Error::value(format!("`{name}` is not a resource type")).at("_type"));
+        }
+        if !named.iter().any(|before| **before == *name) {
+            named.push(name.into());
+        }
+    }
+    Ok((Some(named), pairs))
+}
+
+/// The pairs of the query, and of the form of a `POST _search` after them.
+fn pairs(ask: &Ask<'_>) -> Result<Vec<(String, String)>> {
+    let mut pairs = ask.pairs.clone();
+    if let Some(Body::Form(form)) = &ask.request.body {
+        pairs.extend(url::pairs(form)?);
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,111 @@
+//! A page: matches in order, what they include, where the next one begins.
+//!
+//! When the includes of a page are more than fit, the page takes fewer matches, and the next one goes on from there. When
+//! those of a single match are, they have pages of their own. Nothing is left out.
+
+use fhir_model::{Error, Result};
+use fhir_search::cursor::Cursor;
+use fhir_search::sql::everything::current;
+
+use super::types::Hit;
+use super::{Page, Part, cursor};
+use crate::Store;
+use crate::scope::Scope;
+use crate::version::Version;
+
+impl Store {
+    pub(super) async fn fill(&self, scope: &Scope, parts: &mut [Part<'_>], page: &mut Page) -> Result<()> {
+        let Some(first) = parts.first().map(|part| part.query.clone()) else { return Ok(()) };
+        if let Some(at) = first.cursor.as_ref()
+            && let Some(after) = at.within
+        {
+            return self.fill_within(scope, parts, at, after, page).await;
+        }
+        // One more than the page tells whether there is a next one.
+        let mut hits = self.hits(parts, first.count + 1).await?;
+        let mut more = hits.rows.len() > first.count;
+        hits.rows.truncate(first.count);
+        let backwards = first.cursor.as_ref().is_some_and(|c| c.backwards);
+        let mut matches = hits.rows.iter().map(|hit| hit.version(parts)).collect::<Result<Vec<_>>>()?;
+        let mut within = None;
+        if !first.includes.is_empty() && !matches.is_empty() {
+            let max = self.options.include_max.max(1);
+            loop {
+                if let Some(included) = self.included(scope, &first.includes, &matches, max).await? {
+                    page.included = included;
+                    break;
+                }
+                if let [one] = matches.as_slice() {
+                    let (included, rest) = self.spilled(scope, &first.includes, one, i64::MIN, max).await?;
+                    within = included.last().filter(|_| rest).map(|last| last.handle);
+                    page.included = included;
+                    break;
+                }
+                // Those nearest to where the page begins.
+                matches.truncate(matches.len() / 2);
+                more = true;
+            }
+            hits.rows.truncate(matches.len());
+        }
+        let place = |hit: Option<&Hit>, backwards: bool| {
+            hit.map(|hit| cursor(&hit.row, hits.plan_of(hit)?, backwards)).transpose()
+        };
+        let (mut from, mut to) = (hits.rows.first(), hits.rows.last());
+        if backwards {
+            matches.reverse();
+            std::mem::swap(&mut from, &mut to);
+        }
+        let end = first.cursor.as_ref().is_some_and(Cursor::is_end);
+        if within.is_some() || if backwards { !end } else { more } {
+            page.next = place(to, false)?.map(|cursor| Cursor { within, ..cursor });
+        }
+        if if backwards { more } else { first.cursor.is_some() } {
+            page.previous = place(from, true)?;
+        }
+        page.matches = matches;
+        Ok(())
+    }
+
+    /// A page of what the match at the cursor includes.
+    async fn fill_within(
+        &self,
+        scope: &Scope,
+        parts: &mut [Part<'_>],
+        at: &Cursor,
+        after: i64,
+        page: &mut Page,
+    ) -> Result<()> {
+        let Some(first) = parts.first().map(|part| part.query.clone()) else { return Ok(()) };
+        let max = self.options.include_max.max(1);
+        let mut more = false;
+        // It may be gone by now; then the search goes on after it.
+        if let Some(one) = self.at_row(at.handle).await? {
+            (page.included, more) = self.spilled(scope, &first.includes, &one, after, max).await?;
+        }
+        if more {
+            page.next = page.included.last().map(|last| Cursor { within: Some(last.handle), ..at.clone() });
+            return Ok(());
+        }
+        let then = Cursor { within: None, ..at.clone() };
+        parts.iter_mut().for_each(|part| part.query.to_mut().cursor = Some(then.clone()));
+        if page.included.is_empty() {
+            return Box::pin(self.fill(scope, parts, page)).await;
+        }
+        page.next = Some(then);
+        if self.hits(parts, 1).await?.rows.is_empty() {
+            page.next = None;
+        }
+        Ok(())
+    }
+
+    async fn at_row(&self, handle: i64) -> Result<Option<Version>> {
+        self.run(&current(vec![handle])).await?.first().map(|row| self.of_any_type(row)).transpose()
+    }
+}
+
+impl Hit {
+    fn version(&self, parts: &[Part<'_>]) -> Result<Version> {
+        let part = parts.get(self.of).ok_or_else(|| Error::internal("a row of no query"))?;
+        crate::read::version(&part.query.type_name, &self.row)
+    }
+}

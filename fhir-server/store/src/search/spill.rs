@@ -1,0 +1,162 @@
+//! What one match includes when that is more than a page holds: page by page, in the order of its rows.
+//!
+//! Rows are in an order that nothing changes, so that a page link says all there is to know, and what is included all the
+//! time comes exactly once. Without `:iterate` a page is read from the indexes. With it, what belongs to the match is
+//! known only when all of it is, so that it is gathered for each page: places alone, and no more than a bound.
+
+use std::collections::BTreeSet;
+
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_search::include::Referring;
+use fhir_search::keyer::{id_of, server_id};
+use fhir_search::query::Include;
+use fhir_search::sql::{self, everything::current};
+use tokio_postgres::Row;
+
+use super::include::of_round;
+use crate::Store;
+use crate::scope::Scope;
+use crate::version::Version;
+
+/// Pages of includes that one match may have when includes are followed.
+const PAGES_MAX: usize = 100;
+/// Bodies read at once to see what they refer to.
+const BODIES: usize = 500;
+
+impl Store {
+    /// At most `limit` of what the match includes, after a row; and whether there is more.
+    pub(super) async fn spilled(
+        &self,
+        scope: &Scope,
+        includes: &[Include],
+        one: &Version,
+        after: i64,
+        limit: usize,
+    ) -> Result<(Vec<Version>, bool)> {
+        let rows = match includes.iter().any(|include| include.iterate) {
+            true => self.all_rows(scope, includes, one, limit.saturating_mul(PAGES_MAX)).await?,
+            false => self.next_rows(includes, one, after, limit).await?,
+        };
+        let mut rows: Vec<i64> = rows.into_iter().filter(|row| *row > after).take(limit + 1).collect();
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        if rows.is_empty() {
+            return Ok((Vec::new(), false));
+        }
+        let found = self.run(&current(rows)).await?;
+        let mut found = found.iter().map(|row| self.of_any_type(row)).collect::<Result<Vec<_>>>()?;
+        found.sort_unstable_by_key(|version| version.handle);
+        Ok((found, more))
+    }
+
+    /// The next rows that a match includes itself.
+    async fn next_rows(
+        &self,
+        includes: &[Include],
+        one: &Version,
+        after: i64,
+        limit: usize,
+    ) -> Result<BTreeSet<i64>> {
+        let includes: Vec<&Include> = includes.iter().collect();
+        let mut rows = self.referred_rows(&includes, std::slice::from_ref(one)).await?;
+        let to = Referring::to(&[&one.key], &includes, &self.registry, &self.keyer);
+        if !to.is_empty() {
+            // One for the next page, one that may be the match itself.
+            rows.extend(self.places(&sql::referring_rows(&to, after, limit + 2)).await?);
+        }
+        Ok(rows.into_iter().map(|(row, _)| row).filter(|row| *row != one.handle).collect())
+    }
+
+    /// All rows that a match includes, itself and by what it includes.
+    async fn all_rows(
+        &self,
+        scope: &Scope,
+        includes: &[Include],
+        one: &Version,
+        max: usize,
+    ) -> Result<BTreeSet<i64>> {
+        let mut all = BTreeSet::from([one.handle]);
+        let mut layer = vec![(one.handle, one.key.clone())];
+        for round in 0.. {
+            let of_round: Vec<&Include> = of_round(includes, round).collect();
+            let mut next = Vec::new();
+            for part in layer.chunks(BODIES) {
+                for place in self.around(scope, &of_round, part, max).await? {
+                    if all.insert(place.0) {
+                        next.push(place);
+                    }
+                }
+                if all.len() > max + 1 {
+                    let text = format!(
+                        "{} includes more than {max} resources; ask with less of `:iterate`, or for them by \
+                         searches of their own",
+                        one.key
+                    );
+                    return Err(Error::new(Kind::TooCostly, text).at("_include"));
+                }
+            }
+            if next.is_empty() {
+                break;
+            }
+            layer = next;
+        }
+        all.remove(&one.handle);
+        Ok(all)
+    }
+
+    /// The places that resources refer to, and those that refer to them.
+    async fn around(
+        &self,
+        scope: &Scope,
+        includes: &[&Include],
+        part: &[(i64, Key)],
+        max: usize,
+    ) -> Result<Vec<(i64, Key)>> {
+        let mut places = Vec::new();
+        let bodies: Vec<Key> = part
+            .iter()
+            .filter(|(_, key)| includes.iter().any(|i| !i.reverse && i.is_from(&key.type_name)))
+            .map(|(_, key)| key.clone())
+            .collect();
+        if !bodies.is_empty() {
+            places.extend(self.referred_rows(includes, &self.current(scope, &bodies).await?).await?);
+        }
+        let targets: Vec<&Key> = part.iter().map(|(_, key)| key).collect();
+        let to = Referring::to(&targets, includes, &self.registry, &self.keyer);
+        if !to.is_empty() {
+            places.extend(self.places(&sql::referring_rows(&to, i64::MIN, max + 2)).await?);
+        }
+        Ok(places)
+    }
+
+    /// The places of what resources refer to.
+    async fn referred_rows(&self, includes: &[&Include], layer: &[Version]) -> Result<Vec<(i64, Key)>> {
+        let targets = self.targets(includes, layer)?;
+        let mut handles = Vec::with_capacity(targets.len() + 8);
+        for key in targets.keys() {
+            let Some(number) = self.registry.number(&key.type_name) else { continue };
+            handles.extend(server_id(&key.id));
+            handles.push(self.keyer.foreign_handle(number, &key.id));
+        }
+        if handles.is_empty() {
+            return Ok(Vec::new());
+        }
+        handles.sort_unstable();
+        handles.dedup();
+        let mut places = self.places(&sql::located(handles)).await?;
+        places.retain(|(_, key)| targets.contains_key(key));
+        Ok(places)
+    }
+
+    async fn places(&self, sql: &sql::Sql) -> Result<Vec<(i64, Key)>> {
+        self.run(sql).await?.iter().map(|row| self.place(row)).collect()
+    }
+
+    /// Handle, type, id.
+    fn place(&self, row: &Row) -> Result<(i64, Key)> {
+        let handle: i64 = row.try_get(0).map_err(Error::internal)?;
+        let id: Option<&str> = row.try_get(2).map_err(Error::internal)?;
+        let type_name = self.type_of(row.try_get(1).map_err(Error::internal)?)?;
+        Ok((handle, Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned))))
+    }
+}
