@@ -66,7 +66,10 @@ fn branch(expr: &Expr) -> Result<Branch> {
 
 /// Appends the steps of an expression; gives the type it starts at.
 fn walk(expr: &Expr, steps: &mut Vec<Step>) -> Result<Option<Box<str>>> {
-    let beyond = || Error::not_supported("the expression is beyond what search parameters may use");
+    let beyond = || {
+        let place = place(expr).map(|at| format!(" at byte {at}")).unwrap_or_default();
+        Error::not_supported(format!("the expression is beyond what search parameters may use{place}"))
+    };
     match expr {
         // From the resource, wherever one is.
         Expr::Variable { name, .. } if **name == *"resource" => Ok(Some(RESOURCE.into())),
@@ -114,6 +117,19 @@ fn walk(expr: &Expr, steps: &mut Vec<Step>) -> Result<Option<Box<str>>> {
 /// R4 writes `DateTime` for `dateTime` in one place.
 fn type_name(name: &str) -> Box<str> {
     if name == "DateTime" { "dateTime".into() } else { name.into() }
+}
+
+/// Where an expression stands in the text, as far as that is known.
+fn place(expr: &Expr) -> Option<u32> {
+    match expr {
+        Expr::Member { at, .. }
+        | Expr::Call { at, .. }
+        | Expr::Type { at, .. }
+        | Expr::Indexer { at, .. }
+        | Expr::Sign { at, .. }
+        | Expr::Binary { at, .. } => Some(*at),
+        _ => None,
+    }
 }
 
 fn test(expr: &Expr) -> Option<Test> {
@@ -187,6 +203,7 @@ mod tests {
         for (expression, wanted) in rows {
             assert_eq!(steps(expression), wanted, "{expression}");
         }
-        assert!(compile("Patient.name.count()").is_err());
+        let beyond = compile("Patient.name.count()").unwrap_err();
+        assert!(beyond.text.ends_with("at byte 13"), "{beyond}");
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn term(
         Term::Flag(missing) => {
             let present = match param.bit {
                 Some(bit) => Condition::Present(bit),
-                None => Condition::Keys(vec![keyer.key(param.type_number, &param.code, Form::Present, &[])]),
+                None => Condition::Keys(vec![keyer.key(param.type_number, &param.name, Form::Present, &[])]),
             };
             if *missing { Condition::Not(Box::new(present)) } else { present }
         }

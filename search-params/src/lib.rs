@@ -10,6 +10,7 @@ pub mod compile;
 pub mod composite;
 pub mod condition;
 pub mod cursor;
+pub mod custom;
 pub mod date;
 pub mod filter;
 pub mod fold;

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fhir_model::{Error, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Made by `cargo xtask definitions`.
 const DATA: &[u8] = include_bytes!("../data/parameters.ndjson.zst");
 
 /// One search parameter.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parameter {
     /// Canonical URL.
@@ -53,7 +53,7 @@ pub struct Parameter {
 }
 
 /// The types of search parameters: <https://hl7.org/fhir/R4/search.html#ptypes>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the specification's own words")]
 pub enum ParameterKind {
@@ -86,7 +86,7 @@ impl ParameterKind {
 }
 
 /// A part of a composite parameter.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
     /// Canonical URL of the parameter that says how the part is compared.
     pub definition: Box<str>,

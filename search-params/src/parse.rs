@@ -13,10 +13,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use fhir_model::{Error, Result};
+use fhir_model::{Error, Kind, Result};
 
 use crate::bases::Bases;
 use crate::cursor::{Cursor, Secret};
+use crate::custom::Progress;
 use crate::query::{Query, Summary, TextOf, identity};
 use crate::registry::{Param, Registry, TypeSearch};
 
@@ -74,7 +75,7 @@ impl Query {
     ) -> Result<Vec<Query>> {
         if pairs.len() > PARAMETERS_MAX {
             let text = format!("a search has at most {PARAMETERS_MAX} parameters here, not {}", pairs.len());
-            return Err(Error::new(fhir_model::Kind::TooCostly, text));
+            return Err(Error::new(Kind::TooCostly, text));
         }
         let all = types.iter().map(|type_name| registry.of(type_name)).collect::<Result<Vec<_>>>()?;
         let mut queries = Vec::with_capacity(all.len());
@@ -99,7 +100,7 @@ struct Parser<'a> {
     registry: &'a Registry,
     this: &'a TypeSearch,
     /// All types that are searched.
-    all: &'a [&'a TypeSearch],
+    all: &'a [Arc<TypeSearch>],
     cx: &'a ParseCx<'a>,
     /// Steps of a chain that led here.
     depth: usize,
@@ -189,7 +190,24 @@ impl<'a> Parser<'a> {
 
     /// A type that is searched and does not have the parameter.
     fn without(&self, code: &str) -> Option<&'a TypeSearch> {
-        self.all.iter().find(|of| of.param(code).is_none()).copied()
+        self.all.iter().find(|of| of.param(code).is_none()).map(|of| &**of)
+    }
+
+    /// A parameter decides what is found or in which order: not all may be found while old resources are not all
+    /// indexed by it. That is said, or under strict handling refused, as a write may depend on it.
+    fn uses(&mut self, code: &str, building: Option<&Arc<Progress>>) -> Result<()> {
+        let Some(progress) = building else { return Ok(()) };
+        let text = format!(
+            "`{code}` is being indexed: {} % of the resources that were there before can be found by it",
+            progress.percent()
+        );
+        if self.cx.strict {
+            return Err(Error::new(Kind::Unavailable, format!("{text}; try again")).at(code));
+        }
+        if !self.query.warnings.contains(&text) {
+            self.query.warnings.push(text);
+        }
+        Ok(())
     }
 
     fn ignore(&mut self, why: String) -> Result<()> {

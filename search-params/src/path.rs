@@ -95,6 +95,7 @@ fn target_type(reference: Ref<'_>) -> Option<String> {
 #[derive(Debug, Default)]
 pub struct Trie {
     nodes: Vec<Node>,
+    places_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -109,12 +110,22 @@ struct Node {
 impl Trie {
     /// An empty trie of a resource type.
     pub fn new(type_name: &str) -> Trie {
-        Trie { nodes: vec![Node { type_name: type_name.into(), ..Node::default() }] }
+        Trie::within(type_name, usize::MAX)
+    }
+
+    /// One that grows no further once it knows so many places; [`Trie::places`] tells when it would.
+    pub(crate) fn within(type_name: &str, places_max: usize) -> Trie {
+        Trie { nodes: vec![Node { type_name: type_name.into(), ..Node::default() }], places_max }
     }
 
     /// Adds a path that feeds `leaf`; false when the path leads nowhere in this type.
     pub fn add(&mut self, types: &dyn Types, steps: &[Step], leaf: usize) -> bool {
         self.grow(types, 0, steps, leaf)
+    }
+
+    /// How many places it knows.
+    pub(crate) fn places(&self) -> usize {
+        self.nodes.len()
     }
 
     #[expect(clippy::indexing_slicing, reason = "node numbers are made here")]
@@ -135,6 +146,9 @@ impl Trie {
                 let (choice, kinds) = (element.choice, element.types.clone());
                 let mut found = false;
                 for kind in kinds {
+                    if self.nodes.len() > self.places_max {
+                        return false;
+                    }
                     let key = if choice { choice_key(name, &kind) } else { name.clone() };
                     if !reaches(types, &kind, rest) {
                         continue;

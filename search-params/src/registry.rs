@@ -1,19 +1,23 @@
 //! All search parameters of all types, compiled.
 
-mod compile;
+pub(crate) mod compile;
 mod composites;
 pub(crate) mod extract;
+mod live;
 mod texts;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
+use fhir_model::Result;
 use fhir_model::json::Ref;
-use fhir_model::{Error, Result};
 use fhir_profiles::Definitions;
 
+use self::live::Live;
+pub use self::live::Set;
 use crate::compartments::Compartments;
 use crate::composite::{Composite, Element};
+use crate::custom::Progress;
 use crate::parameters::{Parameter, ParameterKind, Parameters};
 use crate::path::{Step, Test, Trie};
 
@@ -64,6 +68,8 @@ pub struct Index {
 pub struct Param {
     /// `code`, `birthdate` ...
     pub code: Box<str>,
+    /// Part of its own keys: the code, and for a parameter that was added at runtime what tells it from an earlier one.
+    pub name: Box<str>,
     /// Its type.
     pub kind: ParameterKind,
     /// Number of the resource type.
@@ -80,6 +86,8 @@ pub struct Param {
     pub targets: Vec<Box<str>>,
     /// Its definition.
     pub definition: Arc<Parameter>,
+    /// While old resources are not all indexed by it: how far that is.
+    pub building: Option<Arc<Progress>>,
 }
 
 impl Index {
@@ -135,17 +143,23 @@ pub struct TypeSearch {
     trie: Trie,
 }
 
-/// Every type's parameters.
+/// Every type's parameters: those of R4, and those that were added to it at runtime.
 pub struct Registry {
+    base: Arc<Base>,
+    live: RwLock<Arc<Live>>,
+}
+
+/// What never changes while the server runs.
+struct Base {
     definitions: Arc<Definitions>,
     parameters: Parameters,
     compartments: Compartments,
-    types: HashMap<Box<str>, TypeSearch>,
+    types: HashMap<Box<str>, Arc<TypeSearch>>,
 }
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Registry({} types)", self.types.len())
+        write!(f, "Registry({} types)", self.base.types.len())
     }
 }
 
@@ -156,34 +170,36 @@ impl Registry {
         let compartments = Compartments::load()?;
         let mut types = HashMap::new();
         for type_name in definitions.resource_types() {
-            types.insert(Box::from(type_name), TypeSearch::compile(type_name, &definitions, &parameters)?);
+            let this = TypeSearch::compile(type_name, &definitions, &parameters, &[])?;
+            types.insert(Box::from(type_name), Arc::new(this));
         }
-        Ok(Registry { definitions, parameters, compartments, types })
+        let base = Arc::new(Base { definitions, parameters, compartments, types });
+        Ok(Registry { base, live: RwLock::default() })
     }
 
     /// The definitions it was compiled with.
     pub fn definitions(&self) -> &Arc<Definitions> {
-        &self.definitions
+        &self.base.definitions
     }
 
-    /// The parameters as data.
+    /// The parameters of R4 as data.
     pub fn parameters(&self) -> &Parameters {
-        &self.parameters
+        &self.base.parameters
     }
 
     /// The compartments.
     pub fn compartments(&self) -> &Compartments {
-        &self.compartments
+        &self.base.compartments
     }
 
-    /// The parameters of a type.
-    pub fn of(&self, type_name: &str) -> Result<&TypeSearch> {
-        self.types.get(type_name).ok_or_else(|| Error::not_found(format!("the resource type `{type_name}`")))
+    /// The parameters of a type, as searches know them.
+    pub fn of(&self, type_name: &str) -> Result<Arc<TypeSearch>> {
+        self.of_set(type_name, Set::Searched)
     }
 
     /// The number of a type.
     pub fn number(&self, type_name: &str) -> Option<u16> {
-        self.types.get(type_name).map(|t| t.number)
+        self.base.types.get(type_name).map(|t| t.number)
     }
 }
 

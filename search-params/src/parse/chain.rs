@@ -36,6 +36,7 @@ impl<'a> Parser<'a> {
             let text = format!("`{name}`: `{code}` of {source} does not refer to a {}", self.this.type_name);
             return Err(Error::invalid(text).at("_has"));
         };
+        self.uses(&param.code, param.building.as_ref())?;
         let Some(filters) = self.beyond(source, rest, value)? else {
             return Err(
                 Error::invalid(format!("`{name}`: {source} has no search parameter `{rest}`")).at("_has")
@@ -58,12 +59,15 @@ impl<'a> Parser<'a> {
                 "`{name}`: `{code}` is no reference, so nothing can follow it"
             )));
         }
+        self.uses(&param.code, param.building.as_ref())?;
         let types = self.types_beyond(name, &param, only)?;
         let (mut targets, mut first_error) = (Vec::new(), None);
         for type_name in types {
             match self.beyond(&type_name, rest, value) {
                 Ok(Some(filters)) => targets.push((type_name, filters)),
                 Ok(None) => {}
+                // Another type would do, but this one cannot be left out.
+                Err(error) if error.kind == Kind::Unavailable => return Err(error),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
@@ -103,20 +107,22 @@ impl<'a> Parser<'a> {
     }
 
     /// The conditions on a resource of another type; none when it has no such parameter.
-    fn beyond(&self, type_name: &str, name: &str, value: &'a str) -> Result<Option<Vec<Filter>>> {
+    fn beyond(&mut self, type_name: &str, name: &str, value: &'a str) -> Result<Option<Vec<Filter>>> {
         if self.depth + 1 > DEPTH_MAX {
             return Err(Error::new(Kind::TooCostly, format!("a chain has {DEPTH_MAX} steps at most")));
         }
         let this = self.registry.of(type_name)?;
         let mut parser = Parser {
             registry: self.registry,
-            this,
-            all: &[this],
+            this: &this,
+            all: std::slice::from_ref(&this),
             cx: self.cx,
             depth: self.depth + 1,
             query: Query::of(type_name),
         };
-        Ok(parser.condition(name, value)?.then_some(parser.query.filters))
+        let known = parser.condition(name, value)?;
+        self.query.warnings.extend(parser.query.warnings);
+        Ok(known.then_some(parser.query.filters))
     }
 
     fn push_chain(&mut self, subject: Subject) {

@@ -43,6 +43,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn filter(&mut self, param: Arc<Param>, modifier: Option<&str>, value: &'a str) -> Result<()> {
+        self.uses(&param.code, param.building.as_ref())?;
         let modifier = self.modifier(&param, modifier)?;
         let values = self.values(&param.code, value)?;
         let terms = values.into_iter().map(|v| self.term(&param, &modifier, v)).collect::<Result<Vec<_>>>();

@@ -6,7 +6,6 @@ use fhir_model::{Error, Result};
 use super::Parser;
 use crate::parameters::ParameterKind;
 use crate::query::Include;
-use crate::registry::TypeSearch;
 
 /// Most includes of one search.
 pub(super) const INCLUDES_MAX: usize = 50;
@@ -15,7 +14,7 @@ impl Parser<'_> {
     /// What to include; `Err` for what would add nothing: a type or parameter that is not known, references of another
     /// type than those that are searched.
     pub(super) fn include(
-        &self,
+        &mut self,
         reverse: bool,
         modifier: Option<&str>,
         value: &str,
@@ -47,6 +46,9 @@ impl Parser<'_> {
             code: None,
             target: target.map(Box::from),
         };
+        if reverse {
+            self.uses_all(source, code)?;
+        }
         let Some(source) = source else { return Ok(Ok(include)) };
         let Ok(of) = self.registry.of(source) else {
             return Ok(Err(format!("`{source}` is not a resource type")));
@@ -80,8 +82,22 @@ impl Parser<'_> {
         Ok(Ok(include))
     }
 
+    /// What is referred to stands in what was found; what refers to it is found by these parameters.
+    fn uses_all(&mut self, source: Option<&str>, code: Option<&str>) -> Result<()> {
+        for custom in self.registry.customs() {
+            let definition = &custom.definition;
+            let meant = definition.kind == ParameterKind::Reference
+                && source.is_none_or(|source| custom.types.iter().any(|t| **t == *source))
+                && code.is_none_or(|code| *definition.code == *code);
+            if meant {
+                self.uses(&definition.code, custom.building().as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
     fn types(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().map(|of: &&TypeSearch| &*of.type_name)
+        self.all.iter().map(|of| &*of.type_name)
     }
 
     fn searches(&self, type_name: &str) -> bool {

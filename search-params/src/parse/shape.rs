@@ -33,7 +33,10 @@ impl Parser<'_> {
                 "_id" => Subject::Id,
                 "_lastUpdated" => Subject::LastUpdated,
                 _ => match self.param(code) {
-                    Some(param) if is_ordered(&param) => Subject::Param(param),
+                    Some(param) if is_ordered(&param) => {
+                        self.uses(&param.code, param.building.as_ref())?;
+                        Subject::Param(param)
+                    }
                     Some(_) => {
                         return Err(Error::invalid(format!("`{code}` cannot be sorted by")).at("_sort"));
                     }

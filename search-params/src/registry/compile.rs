@@ -11,6 +11,7 @@ use fhir_profiles::Definitions;
 use super::composites::{Part, Shared, parts};
 use super::{Index, Param, Role, TypeSearch};
 use crate::compile::compile;
+use crate::custom::{Custom, Progress};
 use crate::near;
 use crate::parameters::{Parameter, ParameterKind, Parameters};
 use crate::path::{Step, Test, Trie};
@@ -45,6 +46,7 @@ impl TypeSearch {
         type_name: &str,
         definitions: &Definitions,
         parameters: &Parameters,
+        customs: &[&Custom],
     ) -> Result<TypeSearch> {
         let number = definitions
             .type_number(type_name)
@@ -65,9 +67,38 @@ impl TypeSearch {
             drafts: Vec::new(),
         };
         for definition in parameters.for_type(type_name) {
-            build.draft(definition, parameters)?;
+            build.draft(definition, None, parameters)?;
+        }
+        for custom in customs {
+            build.draft(&custom.definition, Some(custom), parameters)?;
         }
         Ok(build.finish())
+    }
+}
+
+/// The branches of a definition for one type.
+pub(crate) struct Branches {
+    pub(crate) steps: Vec<Vec<Step>>,
+    pub(crate) truth: bool,
+}
+
+impl Branches {
+    /// None when the expression has nothing for the type.
+    pub(crate) fn of(
+        definition: &Parameter,
+        type_name: &str,
+        definitions: &Definitions,
+    ) -> Result<Option<Branches>> {
+        let Some(expression) = definition.expression_for(type_name) else { return Ok(None) };
+        let compiled = compile(&expression)?;
+        let here = |root: Option<&str>| root.is_none_or(|r| definitions.is_a(type_name, r));
+        let mut steps = Vec::new();
+        for branch in compiled.branches.into_iter().filter(|b| here(b.root.as_deref())) {
+            if !steps.contains(&branch.steps) {
+                steps.push(branch.steps);
+            }
+        }
+        Ok(Some(Branches { steps, truth: compiled.truth }))
     }
 }
 
@@ -81,6 +112,17 @@ struct Draft {
     parts: Vec<Part>,
     /// A composite of the whole resource (too).
     whole: bool,
+    /// What an added parameter is told from others by.
+    custom: Option<i64>,
+    building: Option<Arc<Progress>>,
+}
+
+impl Draft {
+    /// What its keys are made of. No code has an `@` in it.
+    fn name(&self) -> Box<str> {
+        let code = &self.definition.code;
+        self.custom.map_or_else(|| code.clone(), |number| format!("{code}@{number}").into())
+    }
 }
 
 pub(super) struct Build<'a> {
@@ -92,30 +134,28 @@ pub(super) struct Build<'a> {
 }
 
 impl Build<'_> {
-    fn draft(&mut self, definition: &Arc<Parameter>, parameters: &Parameters) -> Result<()> {
+    fn draft(
+        &mut self,
+        definition: &Arc<Parameter>,
+        custom: Option<&Custom>,
+        parameters: &Parameters,
+    ) -> Result<()> {
         let searchable = definition.kind != ParameterKind::Special || *definition.url == *near::URL;
         // `_id` and `_lastUpdated` are columns.
         if !searchable || matches!(&*definition.code, "_id" | "_lastUpdated") {
             return Ok(());
         }
-        let Some(expression) = definition.expression_for(&self.this.type_name) else { return Ok(()) };
-        let compiled =
-            compile(&expression).map_err(|e| Error::internal(format!("{}: {e}", definition.url)))?;
+        let found = Branches::of(definition, &self.this.type_name, self.definitions)
+            .map_err(|e| Error::internal(format!("{}: {e}", definition.url)))?;
+        let Some(Branches { steps: mut branches, truth }) = found else { return Ok(()) };
         let mut only_target = None;
-        let mut branches = Vec::new();
-        for mut branch in compiled.branches {
-            let here = branch.root.as_deref().is_none_or(|r| self.definitions.is_a(&self.this.type_name, r));
-            if !here {
-                continue;
-            }
+        // Of a union of several, each branch tests for itself; R4 has none such.
+        if let [only] = branches.as_mut_slice()
+            && let Some(Step::Where(Test::Resolves(target))) = only.last()
+        {
             // `subject.where(resolve() is Patient)` shares the entries of `subject`.
-            if let Some(Step::Where(Test::Resolves(target))) = branch.steps.last() {
-                only_target = Some(target.clone());
-                branch.steps.pop();
-            }
-            if !branches.contains(&branch.steps) {
-                branches.push(branch.steps);
-            }
+            only_target = Some(target.clone());
+            only.pop();
         }
         let (mut composed, mut whole) = (Vec::new(), false);
         if definition.kind == ParameterKind::Composite {
@@ -127,30 +167,37 @@ impl Build<'_> {
             definition: definition.clone(),
             branches,
             only_target,
-            truth: compiled.truth,
+            truth,
             parts: composed,
             whole,
+            custom: custom.map(|c| c.number),
+            building: custom.and_then(|c| c.building()),
         });
         Ok(())
     }
 
     fn finish(mut self) -> TypeSearch {
-        // Parameters of one branch first, so that indexes are named after them and unions share them.
+        // Those that were added come last, so that they change nothing for the others. Otherwise parameters of one branch
+        // first, so that indexes are named after them and unions share them.
         let mut order: Vec<usize> = (0..self.drafts.len()).collect();
-        let size = |d: &Draft| (d.branches.len(), d.only_target.is_some(), d.definition.code.clone());
+        let size =
+            |d: &Draft| (d.custom, d.branches.len(), d.only_target.is_some(), d.definition.code.clone());
         order.sort_by_key(|i| self.drafts.get(*i).map(size));
         let parts: Vec<Vec<Part>> = self.drafts.iter_mut().map(|d| std::mem::take(&mut d.parts)).collect();
         let mut shares: Vec<Vec<usize>> = vec![Vec::new(); self.drafts.len()];
         for at in order {
             let Some(draft) = self.drafts.get(at) else { continue };
-            let (kind, code, truth) = (draft.definition.kind, draft.definition.code.clone(), draft.truth);
+            let (kind, name, truth) = (draft.definition.kind, draft.name(), draft.truth);
+            let added = draft.custom.is_some();
             for (i, steps) in draft.branches.clone().into_iter().enumerate() {
                 let known = self.by_path.get(&(kind, steps.clone())).copied();
-                let name = if i == 0 { code.clone() } else { format!("{code}#{i}").into() };
-                let index = match (known, parts.get(at)) {
+                let name = if i == 0 { name.clone() } else { format!("{name}#{i}").into() };
+                // An added parameter may use what R4's leave, never what another added one does, which may go away.
+                let same = |i: &usize| !added || self.this.indexes.get(*i).is_some_and(|x| x.truth == truth);
+                let index = match (known.filter(same), parts.get(at)) {
                     (Some(known), _) => Some(known),
                     (None, Some(parts)) if !parts.is_empty() => self.element(name, &steps, parts),
-                    (None, _) => self.index(kind, name, steps, truth),
+                    (None, _) => self.index(kind, name, steps, truth, added),
                 };
                 if let (Some(index), Some(share)) = (index, shares.get_mut(at)) {
                     share.push(index);
@@ -168,7 +215,11 @@ impl Build<'_> {
         let drafts = std::mem::take(&mut self.drafts);
         let mut drafts: Vec<_> = drafts.into_iter().zip(shares.into_iter().zip(parts)).collect();
         drafts.sort_by(|a, b| a.0.definition.code.cmp(&b.0.definition.code));
-        drafts.dedup_by(|a, b| a.0.definition.code == b.0.definition.code);
+        // One that goes may stand beside one that takes its place: then all of both is extracted, and nothing searched.
+        drafts.dedup_by(|a, b| a.0.definition.code == b.0.definition.code && a.0.custom == b.0.custom);
+        let mut free = 0..BITS as u8;
+        let bits: Vec<Option<u8>> =
+            drafts.iter().map(|(draft, _)| if draft.custom.is_none() { free.next() } else { None }).collect();
         let mut params: Vec<Arc<Param>> = Vec::new();
         let (composites, others): (Vec<_>, Vec<_>) =
             drafts.into_iter().enumerate().partition(|(_, (_, (_, parts)))| !parts.is_empty());
@@ -187,14 +238,16 @@ impl Build<'_> {
             }
             params.push(Arc::new(Param {
                 code: draft.definition.code.clone(),
+                name: draft.name(),
                 kind: draft.definition.kind,
                 type_number: self.this.number,
                 indexes,
-                bit: u8::try_from(at).ok().filter(|b| usize::from(*b) < BITS),
+                bit: bits.get(at).copied().flatten(),
                 only_target: draft.only_target,
                 composite,
                 targets: draft.definition.target.clone(),
                 definition: draft.definition,
+                building: draft.building,
             }));
         }
         params.sort_by(|a, b| a.code.cmp(&b.code));
@@ -206,7 +259,14 @@ impl Build<'_> {
         all.filter(|(_, i)| param.indexes.iter().any(|own| Arc::ptr_eq(own, i))).map(|(at, _)| at).collect()
     }
 
-    fn index(&mut self, kind: ParameterKind, name: Box<str>, steps: Vec<Step>, truth: bool) -> Option<usize> {
+    fn index(
+        &mut self,
+        kind: ParameterKind,
+        name: Box<str>,
+        steps: Vec<Step>,
+        truth: bool,
+        added: bool,
+    ) -> Option<usize> {
         let at = self.this.indexes.len();
         if !self.this.trie.add(self.definitions, &steps, at) {
             return None;
@@ -221,7 +281,9 @@ impl Build<'_> {
         };
         let identifies = types.iter().all(|t| matches!(&**t, "Identifier" | "ContactPoint"));
         let paths = self.this.trie.json_paths(at);
-        self.by_path.insert((kind, steps.clone()), at);
+        if !added {
+            self.by_path.insert((kind, steps.clone()), at);
+        }
         let index = Index {
             name,
             kind,
@@ -276,7 +338,7 @@ impl Build<'_> {
     /// Gives the columns of the row to the indexes that are to have them.
     fn roles(&mut self, shares: &[Vec<usize>]) {
         let share_of = |code: &str| {
-            let at = self.drafts.iter().position(|d| *d.definition.code == *code)?;
+            let at = self.drafts.iter().position(|d| *d.definition.code == *code && d.custom.is_none())?;
             shares.get(at).filter(|s| s.len() == 1).and_then(|s| s.first().copied())
         };
         let kind_of = |i: usize| self.this.indexes.get(i).map(|x| x.kind);

@@ -129,6 +129,7 @@ impl Build<'_> {
             };
             Arc::new(Param {
                 code: index.name.clone(),
+                name: index.name.clone(),
                 kind: index.kind,
                 type_number: self.this.number,
                 indexes: vec![Arc::new(index)],
@@ -137,6 +138,7 @@ impl Build<'_> {
                 composite: None,
                 targets: part.definition.target.clone(),
                 definition: part.definition.clone(),
+                building: None,
             })
         };
         Element { parts: parts.iter().enumerate().map(param).collect(), here, of_resource }
@@ -171,7 +173,8 @@ impl Build<'_> {
         let indexes = indexes?;
         let has_all = |param: &&Arc<Param>| {
             let has = |index: &Arc<Index>| param.indexes.iter().any(|i| Arc::ptr_eq(i, index));
-            param.only_target.is_none() && indexes.iter().all(has)
+            // One that was added can go away.
+            param.name == param.code && param.only_target.is_none() && indexes.iter().all(has)
         };
         let least = params.iter().filter(has_all).min_by_key(|param| param.indexes.len())?;
         if least.indexes.len() == indexes.len() {
@@ -179,6 +182,7 @@ impl Build<'_> {
         }
         Some(Arc::new(Param {
             code: least.code.clone(),
+            name: least.name.clone(),
             kind: least.kind,
             type_number: least.type_number,
             indexes,
@@ -187,6 +191,7 @@ impl Build<'_> {
             composite: None,
             targets: least.targets.clone(),
             definition: least.definition.clone(),
+            building: None,
         }))
     }
 }

@@ -3,7 +3,7 @@
 use fhir_model::Result;
 use fhir_model::json::Ref;
 
-use super::{Registry, TypeSearch};
+use super::{Registry, Set, TypeSearch};
 use crate::bases::Bases;
 use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
@@ -12,9 +12,21 @@ use crate::sink::{Found, Sink};
 use crate::{composite, date, near, number, quantity, reference, string, token, uri};
 
 impl Registry {
-    /// All index entries of a resource, in one walk. `bases` are the server's own urls.
+    /// All index entries that a version which is written now has, in one walk. `bases` are the server's own urls.
     pub fn extract(&self, keyer: &Keyer, type_name: &str, resource: Ref<'_>, bases: &Bases) -> Result<Rows> {
-        let this = self.of(type_name)?;
+        self.extract_by(Set::Written, keyer, type_name, resource, bases)
+    }
+
+    /// The same by a set of the type's parameters.
+    pub fn extract_by(
+        &self,
+        set: Set,
+        keyer: &Keyer,
+        type_name: &str,
+        resource: Ref<'_>,
+        bases: &Bases,
+    ) -> Result<Rows> {
+        let this = self.of_set(type_name, set)?;
         let mut rows = Rows::default();
         let numbers = |name: &str| self.number(name);
         let mut failed = None;
@@ -92,7 +104,7 @@ impl TypeSearch {
             if counts {
                 match param.bit {
                     Some(bit) => rows.present |= 1 << bit,
-                    None => rows.keys.push(keyer.key(self.number, &param.code, Form::Present, &[])),
+                    None => rows.keys.push(keyer.key(self.number, &param.name, Form::Present, &[])),
                 }
             }
         }

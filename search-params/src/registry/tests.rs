@@ -28,7 +28,8 @@ fn columns_and_shared_indexes() {
         ("Patient", "_tag", "_tag:Plain"),
     ];
     for (type_name, code, wanted) in rows {
-        let param = registry.of(type_name).unwrap().param(code).unwrap();
+        let this = registry.of(type_name).unwrap();
+        let param = this.param(code).unwrap();
         let mut found: Vec<_> = param.indexes.iter().map(|i| format!("{}:{:?}", i.name, i.role)).collect();
         found.sort();
         assert_eq!(found.join(" "), wanted, "{type_name}.{code}");
@@ -67,7 +68,8 @@ fn composites_are_made_of_their_parts() {
         ("MolecularSequence", "chromosome-variant-coordinate", "token number number", ""),
     ];
     for (type_name, code, elements, whole) in rows {
-        let param = registry.of(type_name).unwrap().param(code).unwrap();
+        let this = registry.of(type_name).unwrap();
+        let param = this.param(code).unwrap();
         let composite = param.composite.as_ref().unwrap();
         let element = param.indexes.first().and_then(|i| i.element.as_ref());
         let kinds: Vec<_> =

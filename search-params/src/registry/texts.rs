@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use fhir_model::Result;
 use fhir_model::json::Ref;
 
-use super::{Param, Registry};
+use super::{Param, Registry, Set};
 use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::path::{names, text_members};
@@ -25,21 +25,22 @@ impl Param {
 
     /// The key of its entries for a body that is not JSONB.
     pub(crate) fn text_key(&self, keyer: &Keyer) -> i64 {
-        keyer.key(self.type_number, &self.code, Form::Sorted, &[])
+        keyer.key(self.type_number, &self.name, Form::Sorted, &[])
     }
 }
 
 impl Registry {
-    /// Adds the entries that stand for a body which is stored packed. What [`Registry::extract`] gives is enough for one
+    /// Adds the entries that stand for a body which is stored packed. What [`Registry::extract_by`] gives is enough for one
     /// that is stored as JSONB alone.
     pub fn add_sorted(
         &self,
+        set: Set,
         keyer: &Keyer,
         type_name: &str,
         resource: Ref<'_>,
         rows: &mut Rows,
     ) -> Result<()> {
-        let this = self.of(type_name)?;
+        let this = self.of_set(type_name, set)?;
         let mut edges: BTreeMap<usize, (String, String)> = BTreeMap::new();
         let mut visit = |leaf: usize, value: Ref<'_>, value_type: &str| {
             let Some(members) = text_members(value_type) else { return };

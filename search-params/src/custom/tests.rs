@@ -1,0 +1,206 @@
+use std::sync::Arc;
+
+use fhir_model::json::{Doc, Limits};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::bases::Bases;
+use crate::keyer::{Form, Keyer};
+use crate::registry::Set;
+
+fn registry() -> Registry {
+    Registry::load(Arc::new(Definitions::load().unwrap())).unwrap()
+}
+
+/// An active parameter of Patient.
+fn parameter(changes: Value) -> String {
+    let mut parameter = json!({
+        "resourceType": "SearchParameter", "url": "http://e/p", "name": "p", "status": "active", "description": "d",
+        "code": "nick", "base": ["Patient"], "type": "string", "expression": "Patient.name.given",
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        parameter[name] = value.clone();
+    }
+    parameter.to_string()
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    let registry = registry();
+    let deep = format!("Patient.extension{}.value", ".value.extension".repeat(4));
+    let long = "x".repeat(CODE_BYTES_MAX + 1);
+    let rows = [
+        // changes, where, a part of the sentence
+        (json!({ "expression": "Patient.name.given +" }), "expression", "at byte"),
+        (json!({ "expression": "Patient.name..given" }), "expression", "at byte 13"),
+        (json!({ "expression": "Patient.name.count()" }), "expression", "at byte 13"),
+        (json!({ "expression": "Patient.name.given.first()" }), "expression", "at byte 19"),
+        (json!({ "expression": "Patient.nickname" }), "expression", "leads nowhere in Patient"),
+        (json!({ "expression": "Observation.code" }), "expression", "leads nowhere in Patient"),
+        (json!({ "base": ["Patient", "Group"] }), "expression", "leads nowhere in Group"),
+        (json!({ "type": "date" }), "expression", "cannot look at string"),
+        (
+            json!({ "type": "quantity", "expression": "Patient.birthDate" }),
+            "expression",
+            "cannot look at date",
+        ),
+        (json!({ "expression": null }), "expression", "has an expression"),
+        (json!({ "expression": deep }), "expression", "more than 2000 places"),
+        (json!({ "expression": "Patient.name.where(`a b` = 'c').given" }), "expression", "tests for"),
+        (json!({ "expression": "Patient.name.where(use = '\\u0000').given" }), "expression", "tests for"),
+        (json!({ "type": "composite" }), "type", "composite"),
+        (json!({ "type": "special" }), "type", "special"),
+        (json!({ "base": ["Nonsense"] }), "base", "`Nonsense`"),
+        (json!({ "base": [] }), "base", "which types"),
+        (json!({ "code": "family" }), "code", "individual-family"),
+        (json!({ "code": "_nick" }), "code", "`_`"),
+        (json!({ "code": "_id" }), "code", "already"),
+        (json!({ "code": "nick.name" }), "code", "`nick.name`"),
+        (json!({ "code": "nick:exact" }), "code", "`nick:exact`"),
+        (json!({ "code": "" }), "code", "64"),
+        (json!({ "code": long }), "code", "64"),
+        (json!({ "code": null }), "SearchParameter", "complete"),
+        (json!({ "type": "nonsense" }), "SearchParameter", "complete"),
+        (json!({ "url": "http://hl7.org/fhir/SearchParameter/individual-family" }), "url", "R4"),
+    ];
+    for (changes, place, sentence) in rows {
+        let error = read(&parameter(changes.clone()), &registry).unwrap_err();
+        let at =
+            if place == "SearchParameter" { place.to_owned() } else { format!("SearchParameter.{place}") };
+        assert_eq!(error.kind.status(), 422, "{changes}: {error}");
+        assert_eq!(error.expression, [at], "{changes}: {error}");
+        assert!(error.text.contains(sentence), "{changes}: {error}");
+    }
+}
+
+#[test]
+fn what_is_understood() {
+    let registry = registry();
+    let rows = [
+        (json!({}), "Patient"),
+        (json!({ "code": "x".repeat(CODE_BYTES_MAX) }), "Patient"),
+        (
+            json!({ "base": ["Patient", "Person"], "expression": "Patient.name.given | Person.name.given" }),
+            "Patient Person",
+        ),
+        (json!({ "type": "token", "expression": "Patient.extension('http://e').value" }), "Patient"),
+        (
+            json!({ "type": "date", "expression": "Patient.extension.where(url = 'http://e').value" }),
+            "Patient",
+        ),
+        (json!({ "code": "family", "base": ["Group"], "expression": "Group.name" }), "Group"),
+        // Not in force, whatever it says.
+        (json!({ "status": "draft", "expression": "(" }), ""),
+        (json!({ "status": "retired", "code": "family" }), ""),
+    ];
+    for (changes, types) in rows {
+        let found = read(&parameter(changes.clone()), &registry).unwrap();
+        assert_eq!(found.map(|d| d.types.join(" ")).unwrap_or_default(), types, "{changes}");
+    }
+    let all = read(
+        &parameter(json!({ "base": ["Resource"], "type": "token", "expression": "Resource.id" })),
+        &registry,
+    );
+    assert_eq!(all.unwrap().unwrap().types.len(), registry.definitions().resource_types().count());
+}
+
+#[test]
+fn what_r4_says_changes_nothing() {
+    let registry = registry();
+    let family = registry.parameters().get("Patient", "family").unwrap();
+    let mut again = serde_json::to_value(&**family).unwrap();
+    again["status"] = json!("active");
+    assert_eq!(read(&again.to_string(), &registry).unwrap(), None);
+}
+
+/// Adds parameters at a stage, under the numbers 1, 2 ...
+fn add(registry: &Registry, version: i64, list: &[(&Value, Stage)]) {
+    let custom = |(at, (changes, stage)): (usize, &(&Value, Stage))| {
+        let defined = read(&parameter((*changes).clone()), registry).unwrap().unwrap();
+        let number = i64::try_from(at).unwrap() + 1;
+        let definition = Arc::new(defined.parameter);
+        Arc::new(Custom {
+            number,
+            definition,
+            types: defined.types,
+            stage: *stage,
+            since: 1,
+            progress: Arc::default(),
+        })
+    };
+    registry.set_customs(version, list.iter().enumerate().map(custom).collect()).unwrap();
+}
+
+#[test]
+fn stages_decide_what_is_extracted_and_searched() {
+    let base = registry();
+    let registry = base.fork();
+    let doc = r#"{"resourceType": "Patient", "id": "1", "name": [{"given": ["Ann"]}], "gender": "male"}"#;
+    let doc = Doc::parse(doc, Limits::default()).unwrap();
+    let keyer = Keyer::new([1; 16]);
+    let number = registry.number("Patient").unwrap();
+    let present = keyer.key(number, "nick@1", Form::Present, &[]);
+    let has = |set| {
+        let rows = registry.extract_by(set, &keyer, "Patient", doc.root(), &Bases::default()).unwrap();
+        rows.keys.contains(&present)
+    };
+    let plain = registry.extract(&keyer, "Patient", doc.root(), &Bases::default()).unwrap();
+    for (stage, searched, written, replaced) in [
+        (Stage::Known, true, false, true),
+        (Stage::Building, true, true, true),
+        (Stage::Ready, true, true, true),
+        (Stage::Retiring, false, false, true),
+    ] {
+        add(&registry, 7, &[(&json!({}), stage)]);
+        assert_eq!(registry.of("Patient").unwrap().param("nick").is_some(), searched, "{stage:?}");
+        assert_eq!((has(Set::Written), has(Set::Replaced)), (written, replaced), "{stage:?}");
+        assert_eq!(registry.is_building("Patient"), stage == Stage::Building);
+        let param = registry.of("Patient").unwrap().param("nick").cloned();
+        let building = matches!(stage, Stage::Known | Stage::Building);
+        assert_eq!(param.is_some_and(|p| p.building.is_some()), building, "{stage:?}");
+    }
+    assert_eq!(registry.version(), 7);
+    assert!(base.of("Patient").unwrap().param("nick").is_none(), "another database has its own");
+    registry.set_customs(8, Vec::new()).unwrap();
+    let after = registry.extract_by(Set::Replaced, &keyer, "Patient", doc.root(), &Bases::default()).unwrap();
+    assert_eq!(after, plain);
+}
+
+#[test]
+fn what_is_added_changes_nothing_for_the_rest() {
+    let base = registry();
+    let registry = base.fork();
+    // A code that gets a column where R4 has it, one that stands before others, one that looks where R4's look.
+    let date = json!({ "code": "date", "type": "date", "expression": "Patient.birthDate" });
+    let first = json!({ "code": "a", "type": "token", "expression": "Patient.maritalStatus" });
+    let same = json!({ "code": "sex", "type": "token", "expression": "Patient.gender" });
+    let stages = [(&date, Stage::Ready), (&first, Stage::Ready), (&same, Stage::Ready)];
+    add(&registry, 1, &stages);
+    let (old, new) = (base.of("Patient").unwrap(), registry.of("Patient").unwrap());
+    for param in old.params() {
+        let now = new.param(&param.code).unwrap();
+        let what = |p: &crate::registry::Param| {
+            let indexes = p.indexes.iter().map(|i| (i.name.clone(), i.role)).collect::<Vec<_>>();
+            (p.bit, p.name.clone(), indexes)
+        };
+        assert_eq!(what(param), what(now), "{}", param.code);
+    }
+    let names =
+        |code: &str| new.param(code).unwrap().indexes.iter().map(|i| i.name.to_string()).collect::<Vec<_>>();
+    assert_eq!((names("sex"), names("a")), (vec!["gender".to_owned()], vec!["a@2".to_owned()]));
+    // One that goes and one that takes its place under the same code.
+    let other = json!({ "expression": "Patient.name.family" });
+    add(&registry, 2, &[(&json!({}), Stage::Retiring), (&other, Stage::Known)]);
+    assert_eq!(&*registry.of("Patient").unwrap().param("nick").unwrap().name, "nick@2");
+}
+
+#[test]
+fn progress_is_below_a_hundred() {
+    let progress = Progress::default();
+    for (done, all, percent) in
+        [(0, 0, 0), (0, 10, 0), (1, 3, 33), (10, 10, 99), (20, 10, 99), (i64::MAX, 7, 99)]
+    {
+        progress.set(done, all);
+        assert_eq!(progress.percent(), percent, "{done} of {all}");
+    }
+}

@@ -1,0 +1,119 @@
+//! Parameters that come and go while the server runs.
+//!
+//! Several processes write at the same time, and none of them learns of a change at the same moment. So a parameter
+//! comes in steps ([`Stage`]), as in an online change of a schema: first everybody takes away what it leaves in the
+//! index (of a version that is replaced), then everybody writes it, then old resources get it, then it is ready. It
+//! goes the same way back. As neighbouring steps agree with each other, no resource ever keeps an entry that its
+//! current version does not have.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
+
+use fhir_model::{Error, Result};
+
+use super::{Registry, TypeSearch};
+use crate::custom::{Custom, Stage};
+
+/// Which of a type's parameters: they differ only while some come or go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    /// Those that can be asked for.
+    Searched,
+    /// Those that a version which is written now has entries of.
+    Written,
+    /// Those that a version which is replaced may have entries of.
+    Replaced,
+}
+
+/// What was added to R4, at some version.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    version: i64,
+    customs: Vec<Arc<Custom>>,
+    types: HashMap<Box<str>, Sets>,
+}
+
+#[derive(Debug)]
+struct Sets {
+    searched: Arc<TypeSearch>,
+    written: Arc<TypeSearch>,
+    replaced: Arc<TypeSearch>,
+    building: bool,
+}
+
+impl Registry {
+    /// A registry of its own with what R4 has, for another database.
+    pub fn fork(&self) -> Registry {
+        Registry { base: self.base.clone(), live: Default::default() }
+    }
+
+    /// Takes the place of all that was added before. On an error everything stays as it was.
+    pub fn set_customs(&self, version: i64, customs: Vec<Arc<Custom>>) -> Result<()> {
+        let names: BTreeSet<&Box<str>> = customs.iter().flat_map(|c| &c.types).collect();
+        let mut types = HashMap::new();
+        for name in names {
+            let base = self.base.types.get(name);
+            let base = base.ok_or_else(|| Error::internal(format!("{name} is not a resource type")))?;
+            types.insert(name.clone(), self.sets(base, &customs)?);
+        }
+        let live = Arc::new(Live { version, customs, types });
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+        Ok(())
+    }
+
+    fn sets(&self, base: &Arc<TypeSearch>, customs: &[Arc<Custom>]) -> Result<Sets> {
+        let of_type: Vec<&Custom> =
+            customs.iter().map(|c| &**c).filter(|c| c.types.contains(&base.type_name)).collect();
+        let mut made: Vec<(Vec<i64>, Arc<TypeSearch>)> = vec![(Vec::new(), base.clone())];
+        let mut set = |has: fn(Stage) -> bool| -> Result<Arc<TypeSearch>> {
+            let wanted: Vec<&Custom> = of_type.iter().copied().filter(|c| has(c.stage)).collect();
+            let numbers: Vec<i64> = wanted.iter().map(|c| c.number).collect();
+            if let Some((_, known)) = made.iter().find(|(these, _)| *these == numbers) {
+                return Ok(known.clone());
+            }
+            let Registry { base: b, .. } = self;
+            let new = TypeSearch::compile(&base.type_name, &b.definitions, &b.parameters, &wanted)?;
+            let new = Arc::new(new);
+            made.push((numbers, new.clone()));
+            Ok(new)
+        };
+        Ok(Sets {
+            searched: set(|stage| stage != Stage::Retiring)?,
+            written: set(|stage| matches!(stage, Stage::Building | Stage::Ready))?,
+            replaced: set(|_| true)?,
+            building: of_type.iter().any(|c| c.stage == Stage::Building),
+        })
+    }
+
+    /// The parameters of a type.
+    pub(crate) fn of_set(&self, type_name: &str, set: Set) -> Result<Arc<TypeSearch>> {
+        if let Some(sets) = self.live().types.get(type_name) {
+            return Ok(match set {
+                Set::Searched => sets.searched.clone(),
+                Set::Written => sets.written.clone(),
+                Set::Replaced => sets.replaced.clone(),
+            });
+        }
+        let known = self.base.types.get(type_name).cloned();
+        known.ok_or_else(|| Error::not_found(format!("the resource type `{type_name}`")))
+    }
+
+    /// The version of what was added: it grows with every change of it.
+    pub fn version(&self) -> i64 {
+        self.live().version
+    }
+
+    /// What was added.
+    pub fn customs(&self) -> Vec<Arc<Custom>> {
+        self.live().customs.clone()
+    }
+
+    /// True when the current versions of a type need not have all entries yet that their successors will have.
+    pub fn is_building(&self, type_name: &str) -> bool {
+        self.live().types.get(type_name).is_some_and(|sets| sets.building)
+    }
+
+    fn live(&self) -> Arc<Live> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
