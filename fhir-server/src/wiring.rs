@@ -124,10 +124,10 @@ pub async fn cx(
         total_timeout: config.limits.total_timeout,
         ..fhir_store::Options::default()
     };
-    let store = Store::open(database_url, options, registry.clone())
-        .await
-        .context("the database could not be used")?;
+    let store =
+        Store::open(database_url, options, registry).await.context("the database could not be used")?;
     let operations = Operations::new(fhir_operations::all()).context("the operations do not fit together")?;
+    let registry = store.registry().clone();
     Ok(Arc::new(Cx {
         store,
         definitions,

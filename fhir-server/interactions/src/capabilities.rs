@@ -41,6 +41,8 @@ pub struct Statements {
 struct Made {
     base: String,
     mode: Mode,
+    /// The version of the search parameters that it names.
+    version: i64,
     text: Bytes,
     packed: Bytes,
 }
@@ -67,18 +69,20 @@ impl Statements {
     /// The statement of a server at `base`, as JSON, and packed for those who take that: it is the same for all clients,
     /// so no answer has to make anything.
     fn get(&self, cx: &Cx, base: &str, mode: Mode) -> Result<Reply> {
+        let version = cx.registry.version();
         // A thread that panicked while holding the lock left a whole list behind.
         let lock = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = lock().iter().find(|made| made.mode == mode && made.base == base) {
+        if let Some(made) = lock().iter().find(|made| made.is(base, mode, version)) {
             return Ok(made.reply());
         }
         let statement = match mode {
             Mode::Terminology => statement::terminology(cx, base),
             Mode::Brief | Mode::Full | Mode::Normative => statement::statement(cx, base, mode),
         };
-        let made = Made::new(base, mode, &statement)?;
+        let made = Made::new(base, mode, version, &statement)?;
         let reply = made.reply();
         let mut all = lock();
+        all.retain(|made| made.version == version);
         if all.len() >= KEPT_MAX {
             all.clear();
         }
@@ -88,12 +92,16 @@ impl Statements {
 }
 
 impl Made {
-    fn new(base: &str, mode: Mode, statement: &Value) -> Result<Made> {
+    fn new(base: &str, mode: Mode, version: i64, statement: &Value) -> Result<Made> {
         let text = Bytes::from(statement.to_string());
         let mut packed = GzEncoder::new(Vec::new(), Compression::best());
         packed.write_all(&text).map_err(Error::internal)?;
         let packed = Bytes::from(packed.finish().map_err(Error::internal)?);
-        Ok(Made { base: base.to_owned(), mode, text, packed })
+        Ok(Made { base: base.to_owned(), mode, version, text, packed })
+    }
+
+    fn is(&self, base: &str, mode: Mode, version: i64) -> bool {
+        self.mode == mode && self.base == base && self.version == version
     }
 
     fn reply(&self) -> Reply {

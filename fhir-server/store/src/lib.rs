@@ -103,7 +103,8 @@ impl Store {
         let clock = stamp::Clock::new(secrets::random_id());
         let store = Arc::new(Store {
             connections,
-            registry,
+            // What is added to R4 at runtime is this database's own.
+            registry: Arc::new(registry.fork()),
             keyer: Keyer::new(secrets.keys),
             secret: Secret(secrets.cursors),
             options,

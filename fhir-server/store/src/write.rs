@@ -12,6 +12,7 @@ use std::time::Duration;
 use fhir_model::json::{Doc, Limits};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::keyer::server_id;
+use fhir_search::registry::Set;
 use fhir_search::rows::{DATE_MIN, Rows};
 
 use crate::body::AsJsonb;
@@ -154,7 +155,7 @@ impl Store {
         let (old_rows, old_packed) = match &write.before {
             Found::Current(Version { body: Some(body), packed, .. }) => {
                 let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
-                (self.rows(&write.key, &doc, *packed)?, Some(codec::pack(body)?))
+                (self.rows(Set::Replaced, &write.key, &doc, *packed)?, Some(codec::pack(body)?))
             }
             _ => (Rows::default(), None),
         };
@@ -166,7 +167,7 @@ impl Store {
             _ => None,
         };
         let rows = match &write.doc {
-            Some(doc) => self.rows(&write.key, doc, packed.is_some())?,
+            Some(doc) => self.rows(Set::Written, &write.key, doc, packed.is_some())?,
             None => Rows::default(),
         };
         let has_json = !self.options.packed && shape != AsJsonb::Impossible;
@@ -192,11 +193,11 @@ impl Store {
     }
 
     /// The index rows of a body, as it is stored.
-    fn rows(&self, key: &Key, doc: &Doc, packed: bool) -> Result<Rows> {
-        let bases = &self.options.bases;
-        let mut rows = self.registry.extract(&self.keyer, &key.type_name, doc.root(), bases)?;
+    pub(crate) fn rows(&self, set: Set, key: &Key, doc: &Doc, packed: bool) -> Result<Rows> {
+        let (bases, name) = (&self.options.bases, &key.type_name);
+        let mut rows = self.registry.extract_by(set, &self.keyer, name, doc.root(), bases)?;
         if packed {
-            self.registry.add_sorted(&self.keyer, &key.type_name, doc.root(), &mut rows)?;
+            self.registry.add_sorted(set, &self.keyer, name, doc.root(), &mut rows)?;
         }
         Ok(rows)
     }

@@ -86,7 +86,8 @@ pub(super) fn terminology(cx: &Cx, base: &str) -> Value {
 }
 
 fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Value {
-    let params = cx.registry.of(type_name).map(|t| t.params()).unwrap_or_default();
+    let of_type = cx.registry.of(type_name).ok();
+    let params = of_type.as_ref().map(|t| t.params()).unwrap_or_default();
     let own = params.iter().filter(|p| !is_everywhere(p));
     let mut resource = json!({
         "type": type_name,
@@ -127,7 +128,8 @@ fn is_everywhere(param: &Param) -> bool {
 fn everywhere(cx: &Cx, mode: Mode) -> Vec<Value> {
     let definitions = cx.registry.parameters();
     let columns = ["_id", "_lastUpdated"].iter().filter_map(|code| definitions.get("Patient", code));
-    let params = cx.registry.of("Patient").map(|t| t.params()).unwrap_or_default();
+    let of_patient = cx.registry.of("Patient").ok();
+    let params = of_patient.as_ref().map(|t| t.params()).unwrap_or_default();
     let params = params.iter().filter(|p| is_everywhere(p)).map(|p| &p.definition);
     columns.chain(params).map(|definition| parameter(definition, "Resource", mode)).collect()
 }
@@ -173,7 +175,8 @@ impl References {
     fn of(cx: &Cx) -> References {
         let mut references = References::default();
         for type_name in cx.definitions.resource_types() {
-            let params = cx.registry.of(type_name).map(|t| t.params()).unwrap_or_default();
+            let of_type = cx.registry.of(type_name).ok();
+            let params = of_type.as_ref().map(|t| t.params()).unwrap_or_default();
             for param in params.iter().filter(|p| p.kind == ParameterKind::Reference) {
                 let path = format!("{type_name}:{}", param.code);
                 if param.targets.len() > TARGETS_MAX {

@@ -45,7 +45,8 @@ pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry
             .nth(random.below(12))
             .unwrap_or(type_name);
     }
-    let params = registry.of(type_name).unwrap().params();
+    let of_type = registry.of(type_name).unwrap();
+    let params = of_type.params();
     // Filters that ask for values of the same resource find something together.
     let same = random.chance(70).then(|| random.below(corpus.of(type_name).len()));
     let mut pairs = Vec::new();

@@ -85,7 +85,8 @@ pub(super) fn ask(
 }
 
 fn references(registry: &Registry, type_name: &str) -> Vec<Arc<Param>> {
-    let all = registry.of(type_name).unwrap().params().iter();
+    let of_type = registry.of(type_name).unwrap();
+    let all = of_type.params().iter();
     all.filter(|p| p.kind == ParameterKind::Reference).cloned().collect()
 }
 
@@ -105,7 +106,8 @@ fn ask_chain(
             continue;
         }
         let same = corpus.of(end).iter().position(|r| *r.key.id == **id);
-        let further = registry.of(end).unwrap().params();
+        let of_type = registry.of(end).unwrap();
+        let further = of_type.params();
         let (name, value) = match random.chance(20) {
             true => ask(random, corpus, registry, end)?,
             false => pair(random, corpus, end, further, same)?,
@@ -131,7 +133,8 @@ fn ask_has(
         let values = corpus.values(source, param, false);
         let refers = |each: &Vec<One>| each.iter().filter_map(target).any(|(kind, _)| kind == type_name);
         let Some(same) = values.iter().position(refers) else { continue };
-        let further = registry.of(source).unwrap().params();
+        let of_type = registry.of(source).unwrap();
+        let further = of_type.params();
         let (name, value) = match random.chance(20) {
             true => ask(random, corpus, registry, source)?,
             false => pair(random, corpus, source, further, Some(same))?,
