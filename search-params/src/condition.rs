@@ -26,6 +26,8 @@ pub enum Condition {
     Handles(Vec<i64>),
     /// The resource has these words. To be resolved: the index of words is none of the database's.
     Words(TextAsk),
+    /// An entry of the List with this id. To be resolved: it is another row.
+    List(String),
     /// A reference leads to a resource of which a condition holds. To be resolved: it is another row.
     Chain(Chain),
     /// A resource refers here of which a condition holds. To be resolved: it is another row.
@@ -155,7 +157,7 @@ impl Condition {
         match self {
             Condition::All(parts) | Condition::Any(parts) => parts.iter().any(Condition::is_pending),
             Condition::Not(inner) => inner.is_pending(),
-            Condition::Words(_) | Condition::Chain(_) | Condition::Has(_) => true,
+            Condition::Words(_) | Condition::List(_) | Condition::Chain(_) | Condition::Has(_) => true,
             _ => false,
         }
     }

@@ -28,6 +28,10 @@ fn of(filter: &Filter, type_name: &str, registry: &Registry, keyer: &Keyer) -> C
             Term::Text(text) => Condition::Words(TextAsk { of: *of, text: text.clone() }),
             _ => Condition::never(),
         }),
+        Subject::List => any(&|term| match term {
+            Term::Id(id) => Condition::List(id.clone()),
+            _ => Condition::never(),
+        }),
         Subject::Chain { param, targets } => Condition::Chain(Chain {
             code: param.code.clone(),
             targets: targets

@@ -46,7 +46,7 @@ pub struct ParseCx<'a> {
 const OUTSIDE: &[&str] = &["_format", "_pretty"];
 /// Parameters of the specification that this server does not do: asking for them is an error, as leaving them out
 /// would answer another question.
-const REFUSED: &[&str] = &["_list", "_filter", "_query"];
+const REFUSED: &[&str] = &["_filter", "_query"];
 /// Parameters with one value: a second one would say something else.
 const ONCE: &[&str] = &["_count", "_total", "_summary", "_contained", "_containedType"];
 /// Where a page begins.
@@ -173,6 +173,7 @@ impl<'a> Parser<'a> {
             "_has" => self.has(name, value)?,
             _ if name.contains('.') => return self.chain(name, value),
             "_id" | "_lastUpdated" => self.column(code, modifier, value)?,
+            "_list" => self.list(modifier, value)?,
             "_text" => self.words(TextOf::Narrative, modifier, value)?,
             "_content" => self.words(TextOf::Content, modifier, value)?,
             _ => match self.param(code) {

@@ -121,6 +121,8 @@ pub enum Subject {
     Param(Arc<Param>),
     /// `_text` or `_content`.
     Words(TextOf),
+    /// `_list`: entries of one of these Lists.
+    List,
     /// What the reference leads to: by type, all of these hold of it.
     Chain {
         /// The reference.

@@ -8,7 +8,7 @@ use fhir_fulltext::{Index, follow};
 use fhir_model::Key;
 use fhir_model::json::{Doc, Limits};
 use fhir_search::query::{TextAsk, TextOf};
-use fhir_store::{Commit, Found, FullText, Method, Scope, Store, Write, testing};
+use fhir_store::{Commit, FullText, Method, Scope, Store, Write, testing};
 
 /// Long enough for a machine that does other things, too.
 const PATIENCE: Duration = Duration::from_secs(60);

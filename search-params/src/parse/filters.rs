@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fhir_model::types::Types;
-use fhir_model::{Error, Result};
+use fhir_model::{Error, Key, Result};
 
 use super::Parser;
 use crate::parameters::ParameterKind;
@@ -27,6 +27,26 @@ impl<'a> Parser<'a> {
         let terms = terms.collect::<Result<Vec<_>>>().map_err(|e| e.at(code))?;
         let subject = if id { Subject::Id } else { Subject::LastUpdated };
         self.query.filters.push(Filter { subject, modifier: Modifier::None, terms });
+        Ok(())
+    }
+
+    /// `_list=id`. The lists that a server keeps for a patient (`$current-problems`) are not kept.
+    pub(super) fn list(&mut self, modifier: Option<&str>, value: &'a str) -> Result<()> {
+        if let Some(modifier) = modifier {
+            return Err(Error::invalid(format!("`_list` does not take the modifier `:{modifier}`")));
+        }
+        let terms = self.values("_list", value)?.into_iter().map(|id| {
+            let id = unescape(id);
+            match (Key::is_id(&id), id.starts_with('$')) {
+                (true, _) => Ok(Term::Id(id)),
+                (_, true) => {
+                    Err(Error::not_supported(format!("this server keeps no list `{id}`")).at("_list"))
+                }
+                _ => Err(Error::value(format!("`{id}` is not the id of a List")).at("_list")),
+            }
+        });
+        let terms = terms.collect::<Result<Vec<_>>>()?;
+        self.query.filters.push(Filter { subject: Subject::List, modifier: Modifier::None, terms });
         Ok(())
     }
 

@@ -68,7 +68,7 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         }
         Condition::Handles(handles) => one_of("r.handle", handles, sql),
         // The store resolves these first; were one left, it would find nothing rather than too much.
-        Condition::Words(_) | Condition::Chain(_) | Condition::Has(_) => {
+        Condition::Words(_) | Condition::List(_) | Condition::Chain(_) | Condition::Has(_) => {
             sql.push("false");
         }
         Condition::Present(bit) => {

@@ -25,6 +25,9 @@ const NORMATIVE: &[&str] = &[
     "ValueSet",
 ];
 
+/// Where R4's own search parameters are defined.
+const DEFINITIONS: &str = "http://hl7.org/fhir/SearchParameter/";
+
 const INTERACTIONS: &[&str] = &[
     "read",
     "vread",
@@ -135,9 +138,14 @@ fn everywhere(cx: &Cx, mode: Mode) -> Vec<Value> {
 }
 
 fn parameter(definition: &Parameter, type_name: &str, mode: Mode) -> Value {
-    let mut parameter =
-        json!({ "name": definition.code, "definition": definition.url, "type": definition.kind.as_str() });
-    if let (Mode::Full, Some(members)) = (mode, parameter.as_object_mut()) {
+    let mut parameter = json!({ "name": definition.code, "type": definition.kind.as_str() });
+    let Some(members) = parameter.as_object_mut() else { return parameter };
+    // A third of the statement would be urls that follow from type and name.
+    let regular = *definition.url == *format!("{DEFINITIONS}{type_name}-{}", definition.code);
+    if mode == Mode::Full || !regular {
+        members.insert("definition".to_owned(), json!(definition.url));
+    }
+    if mode == Mode::Full {
         members.insert("documentation".to_owned(), json!(definition.description_for(type_name)));
     }
     parameter
@@ -150,7 +158,10 @@ fn documentation(references: &References, mode: Mode) -> String {
         references.to_any.join(", ")
     );
     if mode == Mode::Brief {
-        text.push_str(" What each search parameter means is said with `mode=full`.");
+        text.push_str(&format!(
+            " A search parameter without `definition` has {DEFINITIONS}[type]-[name]; all definitions, and what each parameter \
+             means, are said with `mode=full`."
+        ));
     }
     text
 }

@@ -6,15 +6,18 @@
 
 use std::collections::HashSet;
 
+use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::condition::{Chain, Condition, Has};
 use fhir_search::filter::refers_to;
 use fhir_search::include::Targets;
 use fhir_search::keyer::id_of;
 use fhir_search::query::Include;
+use fhir_search::reference::Target;
 use fhir_search::registry::{Param, Role};
 use fhir_search::sql;
 
+use crate::scope::Scope;
 use crate::version::Version;
 use crate::{Store, read};
 
@@ -111,6 +114,28 @@ impl Store {
         let handles = found.iter().map(|key| self.handles(key)).collect::<Result<Vec<_>>>()?;
         let ids = found.iter().map(|key| key.id.to_string()).collect();
         Ok(Some(Condition::Ids(handles.into_iter().flatten().collect(), ids)))
+    }
+
+    /// The entries of a List that are of a type, but for those that are marked as deleted.
+    pub(super) async fn entries_of_list(&self, type_name: &str, id: &str) -> Result<Condition> {
+        let list = Key::new("List", id);
+        let Some(version) = self.current(&Scope::everything(), &[list]).await?.pop() else {
+            return Ok(Condition::never());
+        };
+        let doc = super::include::parse(&version)?;
+        let (mut handles, mut ids) = (Vec::new(), Vec::new());
+        for entry in doc.root().get("entry").into_iter().flat_map(Ref::items) {
+            let text = entry.get("item").and_then(|item| item.get_str("reference"));
+            let target = text.and_then(|text| Target::parse(&text, &self.options.bases));
+            let deleted = entry.get("deleted").and_then(Ref::bool) == Some(true);
+            if let (Some(Target::Local(key)), false) = (target, deleted)
+                && *key.type_name == *type_name
+            {
+                handles.extend(self.handles(&key)?);
+                ids.push(key.id.to_string());
+            }
+        }
+        Ok(Condition::Ids(handles, ids))
     }
 
     /// The rows of patients, by the handles that references to them have. A reference cannot tell whether the id it names

@@ -127,6 +127,7 @@ impl Store {
                     resolved.scores.extend(words.scores.into_iter().map(|(h, score)| (h, score / best)));
                     Condition::Handles(handles)
                 }
+                Condition::List(id) => self.entries_of_list(type_name, &id).await?,
                 chain @ (Condition::Chain(_) | Condition::Has(_)) => {
                     let found = match self.with_ends(chain, resolved).await? {
                         Condition::Chain(chain) => self.chain(type_name, &chain, Far::All(ENDS_MAX)).await?,
