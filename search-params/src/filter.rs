@@ -3,7 +3,7 @@
 use crate::condition::{Chain, Condition, Has};
 use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
-use crate::query::{Filter, Modifier, Query, Subject, Term, TextAsk};
+use crate::query::{Expression, Filter, Modifier, Query, Subject, Term, TextAsk};
 use crate::registry::{Param, Registry, Role};
 use crate::{composite, date, near, number, quantity, reference, string, token, uri};
 
@@ -28,6 +28,7 @@ fn of(filter: &Filter, type_name: &str, registry: &Registry, keyer: &Keyer) -> C
             Term::Text(text) => Condition::Words(TextAsk { of: *of, text: text.clone() }),
             _ => Condition::never(),
         }),
+        Subject::Expression(expression) => self::expression(expression, type_name, registry, keyer),
         Subject::List => any(&|term| match term {
             Term::Id(id) => Condition::List(id.clone()),
             _ => Condition::never(),
@@ -55,6 +56,20 @@ fn of(filter: &Filter, type_name: &str, registry: &Registry, keyer: &Keyer) -> C
         // `:not` finds what lacks the element, too.
         Modifier::Not => Condition::Not(Box::new(found)),
         _ => found,
+    }
+}
+
+fn expression(expression: &Expression, type_name: &str, registry: &Registry, keyer: &Keyer) -> Condition {
+    let each = |list: &[Expression]| {
+        list.iter().map(|one| self::expression(one, type_name, registry, keyer)).collect::<Vec<_>>()
+    };
+    match expression {
+        Expression::One(filters) => all(filters, type_name, registry, keyer),
+        Expression::All(list) => Condition::All(each(list)),
+        Expression::Any(list) => Condition::Any(each(list)),
+        Expression::Not(inner) => {
+            Condition::Not(Box::new(self::expression(inner, type_name, registry, keyer)))
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! not what was asked. <https://hl7.org/fhir/R4/search.html>
 
 mod chain;
+mod filter_expression;
 mod filters;
 mod include;
 mod shape;
@@ -46,7 +47,7 @@ pub struct ParseCx<'a> {
 const OUTSIDE: &[&str] = &["_format", "_pretty"];
 /// Parameters of the specification that this server does not do: asking for them is an error, as leaving them out
 /// would answer another question.
-const REFUSED: &[&str] = &["_filter", "_query"];
+const REFUSED: &[&str] = &["_query"];
 /// Parameters with one value: a second one would say something else.
 const ONCE: &[&str] = &["_count", "_total", "_summary", "_contained", "_containedType"];
 /// Where a page begins.
@@ -108,7 +109,7 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn pair(&mut self, name: &str, value: &'a str) -> Result<()> {
+    fn pair(&mut self, name: &str, value: &str) -> Result<()> {
         // Neither is a condition of the search, nor part of its self link.
         if name == CURSOR || OUTSIDE.contains(&name) {
             return Ok(());
@@ -164,7 +165,7 @@ impl<'a> Parser<'a> {
 
     /// A condition on the resource, or on what it is connected with; false when it is no parameter of the type, or not
     /// of all types that are searched.
-    fn condition(&mut self, name: &str, value: &'a str) -> Result<bool> {
+    fn condition(&mut self, name: &str, value: &str) -> Result<bool> {
         let (code, modifier) = match name.split_once(':') {
             Some((code, modifier)) => (code, Some(modifier)),
             None => (name, None),
@@ -174,6 +175,7 @@ impl<'a> Parser<'a> {
             _ if name.contains('.') => return self.chain(name, value),
             "_id" | "_lastUpdated" => self.column(code, modifier, value)?,
             "_list" => self.list(modifier, value)?,
+            "_filter" => self.filter_expression(modifier, value)?,
             "_text" => self.words(TextOf::Narrative, modifier, value)?,
             "_content" => self.words(TextOf::Content, modifier, value)?,
             _ => match self.param(code) {

@@ -121,6 +121,8 @@ pub enum Subject {
     Param(Arc<Param>),
     /// `_text` or `_content`.
     Words(TextOf),
+    /// `_filter`
+    Expression(Expression),
     /// `_list`: entries of one of these Lists.
     List,
     /// What the reference leads to: by type, all of these hold of it.
@@ -141,6 +143,19 @@ pub enum Subject {
     },
     /// Membership in a compartment: any of these reference parameters.
     Compartment(Vec<Arc<Param>>),
+}
+
+/// An expression of `_filter`: <https://hl7.org/fhir/R4/search_filter.html>
+#[derive(Debug, Clone)]
+pub enum Expression {
+    /// All of these hold.
+    One(Vec<Filter>),
+    /// All of them.
+    All(Vec<Expression>),
+    /// Any of them.
+    Any(Vec<Expression>),
+    /// It does not hold.
+    Not(Box<Expression>),
 }
 
 /// Which text is searched for words: <https://hl7.org/fhir/R4/search.html#content>

@@ -19,7 +19,7 @@ const TYPES_MAX: usize = 12;
 
 impl<'a> Parser<'a> {
     /// `_has:Type:reference:rest`
-    pub(super) fn has(&mut self, name: &str, value: &'a str) -> Result<()> {
+    pub(super) fn has(&mut self, name: &str, value: &str) -> Result<()> {
         let malformed =
             || Error::invalid(format!("`{name}`: the form is _has:Type:reference:parameter")).at("_has");
         let mut parts = name.splitn(4, ':').skip(1);
@@ -47,7 +47,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `reference.rest` or `reference:Type.rest`; false when there is no such reference parameter.
-    pub(super) fn chain(&mut self, name: &str, value: &'a str) -> Result<bool> {
+    pub(super) fn chain(&mut self, name: &str, value: &str) -> Result<bool> {
         let Some((head, rest)) = name.split_once('.') else { return Ok(false) };
         let (code, only) = match head.split_once(':') {
             Some((code, only)) => (code, Some(only)),
@@ -107,7 +107,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The conditions on a resource of another type; none when it has no such parameter.
-    fn beyond(&mut self, type_name: &str, name: &str, value: &'a str) -> Result<Option<Vec<Filter>>> {
+    fn beyond(&mut self, type_name: &str, name: &str, value: &str) -> Result<Option<Vec<Filter>>> {
         if self.depth + 1 > DEPTH_MAX {
             return Err(Error::new(Kind::TooCostly, format!("a chain has {DEPTH_MAX} steps at most")));
         }

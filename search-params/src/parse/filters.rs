@@ -12,9 +12,9 @@ use crate::registry::Param;
 use crate::text::{split_comma, split_dollar, unescape};
 use crate::{date, near, number, quantity, reference, string, token, uri};
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     /// `_id` and `_lastUpdated`.
-    pub(super) fn column(&mut self, code: &str, modifier: Option<&str>, value: &'a str) -> Result<()> {
+    pub(super) fn column(&mut self, code: &str, modifier: Option<&str>, value: &str) -> Result<()> {
         if let Some(modifier) = modifier {
             return Err(Error::invalid(format!("`{code}` does not take the modifier `:{modifier}`")));
         }
@@ -31,7 +31,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `_list=id`. The lists that a server keeps for a patient (`$current-problems`) are not kept.
-    pub(super) fn list(&mut self, modifier: Option<&str>, value: &'a str) -> Result<()> {
+    pub(super) fn list(&mut self, modifier: Option<&str>, value: &str) -> Result<()> {
         if let Some(modifier) = modifier {
             return Err(Error::invalid(format!("`_list` does not take the modifier `:{modifier}`")));
         }
@@ -62,7 +62,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    pub(super) fn filter(&mut self, param: Arc<Param>, modifier: Option<&str>, value: &'a str) -> Result<()> {
+    pub(super) fn filter(&mut self, param: Arc<Param>, modifier: Option<&str>, value: &str) -> Result<()> {
         self.uses(&param.code, param.building.as_ref())?;
         let modifier = self.modifier(&param, modifier)?;
         let values = self.values(&param.code, value)?;
@@ -158,7 +158,7 @@ impl<'a> Parser<'a> {
         parts.iter().zip(&values).map(term).collect()
     }
 
-    fn values(&self, code: &str, value: &'a str) -> Result<Vec<&'a str>> {
+    fn values<'v>(&self, code: &str, value: &'v str) -> Result<Vec<&'v str>> {
         let values = split_comma(value);
         if values.len() > self.cx.values_max {
             let text = format!("`{code}` has {} values; {} are allowed", values.len(), self.cx.values_max);
