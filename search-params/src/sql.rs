@@ -28,8 +28,9 @@ pub enum Bind {
     Texts(Vec<String>),
 }
 
-/// A statement in the making. Its text depends on the shape of the search alone, never on its values, so that
-/// prepared statements are shared.
+/// A statement in the making. Its text depends on the shape of the search alone, never on its values, so that prepared
+/// statements are shared. The database makes one plan for each (see the store's connections): a shape is written so
+/// that its plan is right whatever the values are.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sql {
     text: String,
@@ -55,6 +56,13 @@ impl Sql {
         };
         self.binds.push(value);
         self.text.push_str(&format!("${}::{kind}", self.binds.len()));
+        self
+    }
+
+    /// Appends a limit on rows. It is the one number that stands in the text: a plan that is made for all values has to
+    /// know it, as one that stops early is another than one that sorts everything.
+    pub fn limit(&mut self, rows: usize) -> &mut Sql {
+        self.text.push_str(&format!(" limit {rows}"));
         self
     }
 

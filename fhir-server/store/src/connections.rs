@@ -42,8 +42,13 @@ impl Connections {
         config.application_name("cari");
         config.connect_timeout(std::time::Duration::from_secs(5));
         let timeout = options.statement_timeout.as_millis();
+        // One plan for a statement, whatever its values: planned anew for each array parameter, as PostgreSQL would by
+        // itself, most searches and reads by key cost more to plan than to run, and the plans hang on estimates that
+        // are off by orders of magnitude. The statements are written so that the one plan is right, and a table is
+        // only read from end to end when no index could serve.
         let settings = format!(
-            "-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed"
+            "-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed \
+             -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
         );
         config.options(&settings);
         let manager = Manager::from_config(
@@ -58,9 +63,6 @@ impl Connections {
             .build()
             .map_err(Error::internal)?;
         let lanes = (0..LANES).map(|_| Mutex::new(None)).collect();
-        // Reads by key have one plan. Left to itself PostgreSQL makes it anew for each array parameter, which costs
-        // more than the read.
-        config.options(format!("{settings} -c plan_cache_mode=force_generic_plan"));
         Ok(Connections { pool, config, lanes, next: AtomicUsize::new(0) })
     }
 

@@ -11,7 +11,7 @@ pub fn patients(type_number: u16, condition: &Condition, limit: usize) -> Sql {
         .bind(Bind::Int(type_number.into()));
     sql.push(" and r.patient is not null and ");
     push_driver(condition, &mut sql);
-    sql.push(" limit ").bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));
+    sql.limit(limit);
     sql
 }
 

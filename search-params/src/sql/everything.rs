@@ -127,6 +127,5 @@ fn narrow(of: &Compartment, part: &Part, limit: usize, sql: &mut Sql) {
 }
 
 fn order(limit: usize, sql: &mut Sql) {
-    sql.push(" order by r.type_id, r.date, r.handle limit ");
-    sql.bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));
+    sql.push(" order by r.type_id, r.date, r.handle").limit(limit);
 }

@@ -15,7 +15,7 @@ pub fn referring(to: &Referring, limit: usize) -> Sql {
             sql.push("select ").push(COLUMNS).push(", r.type_id");
         },
         &|sql| {
-            sql.push(" limit ").bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));
+            sql.limit(limit);
         },
     );
     sql
@@ -32,8 +32,7 @@ pub fn referring_rows(to: &Referring, after: i64, limit: usize) -> Sql {
             sql.push("select r.handle, r.type_id, r.id");
         },
         &|sql| {
-            sql.push(" and r.handle > ").bind(Bind::Long(after)).push(" order by r.handle limit ");
-            sql.bind(Bind::Long(i64::try_from(limit).unwrap_or(i64::MAX)));
+            sql.push(" and r.handle > ").bind(Bind::Long(after)).push(" order by r.handle").limit(limit);
         },
     );
     sql

@@ -5,7 +5,7 @@
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
 use super::residual::{handles, push, push_driver};
-use super::sort::{By, Key, directions, is_by_date, is_one_column, keys, push_after, push_order};
+use super::sort::{By, Key, directions, is_by_date, is_one_column, keys, push_after, push_entry_order, push_order};
 use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::cursor::Cursor;
@@ -18,7 +18,7 @@ const HANDLES_FEW: usize = 500;
 /// Patients whose dates are walked one by one before the type as a whole is.
 const PATIENTS_FEW: usize = 500;
 /// Rows walked along the sort order before the GIN is asked.
-const WALK_BUDGET: i64 = 2000;
+const WALK_BUDGET: usize = 2000;
 
 /// The columns of a match, as the store reads them.
 pub(super) const COLUMNS: &str =
@@ -61,7 +61,7 @@ pub fn page(query: &Query, condition: Condition, registry: &Registry, keyer: &Ke
         },
         keys,
         cursor: query.cursor.as_ref(),
-        limit: i64::try_from(limit).unwrap_or(i64::MAX),
+        limit,
     };
     Plan { steps: shape.steps(), places, directions }
 }
@@ -73,7 +73,6 @@ pub fn places(type_number: u16, condition: Condition, limit: usize) -> Plan {
         one => vec![one],
     };
     let keys = vec![Key { descending: true, by: By::Date }];
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let columns = "r.handle, r.id, r.patient";
     let shape = Shape { type_id: type_number.into(), columns, parts, keys, cursor: None, limit };
     Plan { steps: shape.steps(), places: vec![false], directions: vec![true, true] }
@@ -94,7 +93,7 @@ pub fn matching(
 }
 
 /// The number of matches; at most `limit` are counted when there is one.
-pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: Option<i64>) -> Sql {
+pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: Option<usize>) -> Sql {
     let number = registry.number(&query.type_name).unwrap_or(0);
     let mut sql = Sql::default();
     if let (Condition::Codes(codes), None) = (condition, limit)
@@ -114,7 +113,7 @@ pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: O
         push_driver(condition, &mut sql);
     }
     if let Some(limit) = limit {
-        sql.push(" limit ").bind(Bind::Long(limit));
+        sql.limit(limit);
     }
     sql.push(") found");
     sql
@@ -135,7 +134,7 @@ struct Shape<'q> {
     parts: Vec<Condition>,
     keys: Vec<Key>,
     cursor: Option<&'q Cursor>,
-    limit: i64,
+    limit: usize,
 }
 
 /// How well a condition drives a search: lower is better.
@@ -209,7 +208,7 @@ impl Shape<'_> {
 
     fn order(&self, sql: &mut Sql) {
         push_order(&self.keys, self.cursor, sql);
-        sql.push(" limit ").bind(Bind::Long(self.limit));
+        sql.limit(self.limit);
     }
 
     fn done(shape: &'static str, sql: Sql) -> Step {
@@ -217,7 +216,7 @@ impl Shape<'_> {
     }
 
     /// Along the order of an index of the type, filtering; within a budget when there is one.
-    fn walk(&self, budget: Option<i64>) -> Step {
+    fn walk(&self, budget: Option<usize>) -> Step {
         let mut sql = Sql::default();
         if !self.keys.iter().all(Key::is_column) {
             return self.gathered(&self.parts);
@@ -235,7 +234,7 @@ impl Shape<'_> {
                     .bind(Bind::Int(self.type_id));
                 push_after(&self.keys, self.cursor, &mut sql);
                 push_order(&self.keys, self.cursor, &mut sql);
-                sql.push(" limit ").bind(Bind::Long(budget)).push(") r where true");
+                sql.limit(budget).push(") r where true");
                 push_and(&self.parts, &mut sql);
                 self.order(&mut sql);
                 Step { shape: "budgeted walk", sql, complete: false }
@@ -294,7 +293,8 @@ impl Shape<'_> {
         }
         sql.push("with m as materialized (select r.handle from resource r where ");
         push_driver(driver, &mut sql);
-        sql.push(" and r.type_id = ").bind(Bind::Int(self.type_id));
+        // A test of truth is not looked up: the whole type's index would be read for what the driver says already.
+        sql.push(" and (r.type_id = ").bind(Bind::Int(self.type_id)).push(") is true");
         push_and(rest, &mut sql);
         sql.push(") ");
         self.over_matches(sql, shape)
@@ -349,10 +349,12 @@ impl Shape<'_> {
         sql.push(" from ((select r.* from resource r where r.primary_code = ").bind(Bind::Long(code));
         push_and(rest, &mut sql);
         self.tail(&mut sql);
+        // An entry holds the date and the handle of its row, so that its index is in the order of the dates, too.
         sql.push(") union all (select r.* from ordered_entry e join resource r on r.handle = e.handle where e.key = ");
         sql.bind(Bind::Long(code));
         push_and(rest, &mut sql);
-        self.tail(&mut sql);
+        push_entry_order(&self.keys, self.cursor, &mut sql);
+        sql.limit(self.limit);
         sql.push(")) r");
         self.order(&mut sql);
         Self::done("code", sql)

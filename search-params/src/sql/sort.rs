@@ -233,6 +233,19 @@ pub(super) fn push_order(keys: &[Key], cursor: Option<&Cursor>, sql: &mut Sql) {
     sql.push(if handle_descending(keys, cursor) { "r.handle desc" } else { "r.handle" });
 }
 
+/// ` and <the entry comes after the cursor> order by ..` where the order is by primary date alone, which the entries `e`
+/// of further codings hold as their value.
+pub(super) fn push_entry_order(keys: &[Key], cursor: Option<&Cursor>, sql: &mut Sql) {
+    let down = handle_descending(keys, cursor);
+    if let Some(at) = cursor
+        && let Some(Place::Number(date)) = at.places.first()
+    {
+        sql.push(if down { " and (e.value, e.handle) < (" } else { " and (e.value, e.handle) > (" });
+        sql.bind(Bind::Long(*date)).push(", ").bind(Bind::Long(at.handle)).push(")");
+    }
+    sql.push(if down { " order by e.value desc, e.handle desc" } else { " order by e.value, e.handle" });
+}
+
 impl Key {
     /// True when the key's values are numbers, false when they are texts.
     pub(super) fn is_number(&self) -> bool {

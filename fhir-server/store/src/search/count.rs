@@ -24,7 +24,7 @@ pub struct Count {
 }
 
 /// Matches up to which an estimate counts instead.
-const ESTIMATE_COUNTS_MAX: i64 = 10_000;
+const ESTIMATE_COUNTS_MAX: usize = 10_000;
 
 impl Store {
     /// The exact number of matches.
@@ -99,7 +99,7 @@ impl Store {
 
     /// What the planner's statistics say, but never less than was seen.
     async fn planned(&self, query: &Query, condition: &Condition, seen: u64) -> Result<Count> {
-        let all = sql::count(query, condition, &self.registry, Some(i64::MAX));
+        let all = sql::count(query, condition, &self.registry, Some(i32::MAX as usize));
         let rows = self.run_text(&format!("explain (format json) {}", all.text()), all.binds()).await?;
         let plan: serde_json::Value = match rows.first() {
             Some(row) => row.try_get(0).map_err(Error::internal)?,

@@ -85,8 +85,10 @@ impl Store {
             }
             let ids = ends.iter().map(|end| end.id.to_string()).collect();
             let both = Condition::All(vec![Condition::Ids(handles, ids), condition.clone()]).simplify();
-            let plan = sql::matching(&Query::of(target), both, &self.registry, &self.keyer, ends.len());
-            for row in self.run_plan(&plan, ends.len()).await? {
+            // Not every number of ends is to be a statement of its own.
+            let limit = ends.len().next_power_of_two();
+            let plan = sql::matching(&Query::of(target), both, &self.registry, &self.keyer, limit);
+            for row in self.run_plan(&plan, limit).await? {
                 let end = read::version(target, &row)?.key;
                 holds.extend(leading.get(&end).into_iter().flatten().cloned());
             }

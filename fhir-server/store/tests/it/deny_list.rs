@@ -16,6 +16,7 @@ use super::query;
 /// `format!` with SQL in it, and why it is none of values. Each must be met, so that none outlives its reason.
 const FORMATTED: &[(&str, &str, &str)] = &[
     ("search-params/src/sql.rs", "${}::{kind}", "numbers a placeholder"),
+    ("search-params/src/sql.rs", " limit {rows}", "a limit, which is not of the query's values"),
     ("search-params/src/sql/sort.rs", "coalesce(x{i}.v, ", "numbers a join"),
     ("search-params/src/sql/sort.rs", " left join (select e.handle, {edge}(e.value)", "min or max"),
     ("search-params/src/sql/sort.rs", "left(coalesce(x{i}.v, ", "numbers a join"),

@@ -8,6 +8,7 @@ use tokio_postgres::NoTls;
 
 const SCHEMA: &str = include_str!("../../../../migrations/0001_resource.sql");
 const POSTGRESQL: &str = include_str!("../../../../migrations/0002_postgresql.sql");
+const PATIENT_ORDER: &str = include_str!("../../../../migrations/0003_patient_order.sql");
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];
 const PARTITIONS: usize = 4;
@@ -30,6 +31,7 @@ async fn template() -> String {
     let running = tokio::spawn(connection);
     client.batch_execute(&partitioned(SCHEMA)).await.unwrap();
     client.batch_execute(&without_storage(POSTGRESQL)).await.unwrap();
+    client.batch_execute(PATIENT_ORDER).await.unwrap();
     let count =
         "select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid where c.relkind = 'r'";
     let partitions: i64 = client.query_one(count, &[]).await.unwrap().get(0);
