@@ -4,8 +4,8 @@ use super::plan::COLUMNS;
 use super::{Bind, Sql};
 use crate::include::Referring;
 
-/// Resources that refer to others, at most `limit`; the columns of a match, then the type. One that does so in two ways
-/// comes twice.
+/// Resources that refer to others, `limit` if there are so many, or some more; the columns of a match, then the type. One
+/// that does so in two ways comes twice.
 pub fn referring(to: &Referring, limit: usize) -> Sql {
     let mut sql = Sql::default();
     arms(
@@ -15,7 +15,8 @@ pub fn referring(to: &Referring, limit: usize) -> Sql {
             sql.push("select ").push(COLUMNS).push(", r.type_id");
         },
         &|sql| {
-            sql.limit(limit);
+            // Not every number of resources that are there already is to be a statement of its own.
+            sql.limit(limit.next_power_of_two());
         },
     );
     sql
