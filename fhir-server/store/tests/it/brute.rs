@@ -8,7 +8,7 @@ mod chain;
 mod corpus;
 mod matches;
 mod order;
-mod random;
+pub(crate) mod random;
 mod when;
 
 use std::collections::HashMap;

@@ -40,6 +40,7 @@ mod explain;
 mod feed;
 mod include;
 mod limits;
+mod paging;
 mod partitioned;
 mod search;
 mod values;
