@@ -4,21 +4,25 @@ use super::plan::COLUMNS;
 use super::{Bind, Sql};
 use crate::include::Referring;
 
-/// Resources that refer to others, `limit` if there are so many, or some more; the columns of a match, then the type. One
-/// that does so in two ways comes twice.
+/// Resources that refer to others, of either way `limit` if there are so many, or some more; the columns of a match, then
+/// the type. One that does so in both ways comes twice.
 pub fn referring(to: &Referring, limit: usize) -> Sql {
+    // Not every number of resources that are there already is to be a statement of its own.
+    let limit = limit.next_power_of_two();
     let mut sql = Sql::default();
-    arms(
-        to,
-        &mut sql,
-        &|sql| {
-            sql.push("select ").push(COLUMNS).push(", r.type_id");
-        },
-        &|sql| {
-            // Not every number of resources that are there already is to be a statement of its own.
-            sql.limit(limit.next_power_of_two());
-        },
-    );
+    let by_patient = |sql: &mut Sql| {
+        sql.push("select ").push(COLUMNS).push(", r.type_id");
+        push_by_patient(to, sql);
+        sql.limit(limit);
+    };
+    // An array of what was found, not a join, which could be one with the whole table.
+    let by_keys = |sql: &mut Sql| {
+        sql.push("select ").push(COLUMNS).push(", r.type_id from resource r where r.handle = any(array(");
+        sql.push("select distinct x.handle");
+        push_by_keys(to, sql);
+        sql.limit(limit).push("))");
+    };
+    both(to, by_patient, by_keys, &mut sql);
     sql
 }
 
@@ -26,16 +30,21 @@ pub fn referring(to: &Referring, limit: usize) -> Sql {
 /// either way: handle, type, id.
 pub fn referring_rows(to: &Referring, after: i64, limit: usize) -> Sql {
     let mut sql = Sql::default();
-    arms(
-        to,
-        &mut sql,
-        &|sql| {
-            sql.push("select r.handle, r.type_id, r.id");
-        },
-        &|sql| {
-            sql.push(" and r.handle > ").bind(Bind::Long(after)).push(" order by r.handle").limit(limit);
-        },
-    );
+    let by_patient = |sql: &mut Sql| {
+        sql.push("select r.handle, r.type_id, r.id");
+        push_by_patient(to, sql);
+        sql.push(" and r.handle > ")
+            .bind(Bind::Long(after))
+            .push(" order by r.handle").limit(limit);
+    };
+    let by_keys = |sql: &mut Sql| {
+        sql.push("select distinct x.handle, x.type_id, x.id");
+        push_by_keys(to, sql);
+        sql.push(" where x.handle > ")
+            .bind(Bind::Long(after))
+            .push(" order by x.handle").limit(limit);
+    };
+    both(to, by_patient, by_keys, &mut sql);
     sql
 }
 
@@ -51,35 +60,42 @@ pub fn located(handles: Vec<i64>) -> Sql {
 pub fn present(types: Vec<i32>) -> Sql {
     let mut sql = Sql::default();
     sql.push("select t.n from unnest(").bind(Bind::Ints(types));
-    sql.push(") t(n) cross join lateral (select 1 from resource r where r.type_id = t.n limit 1) r");
+    sql.push(") t(n) cross join lateral (select 1 from resource r where r.type_id = t.n");
+    // The order is that of an index, so that it is used.
+    sql.push(" order by r.updated_at limit 1) r");
     sql
 }
 
-type Part<'p> = &'p dyn Fn(&mut Sql);
+fn both(to: &Referring, by_patient: impl Fn(&mut Sql), by_keys: impl Fn(&mut Sql), sql: &mut Sql) {
+    match (to.by_patient.is_empty(), to.keys.is_empty()) {
+        (true, _) => by_keys(sql),
+        (false, true) => by_patient(sql),
+        (false, false) => {
+            sql.push("(");
+            by_patient(sql);
+            sql.push(") union all (");
+            by_keys(sql);
+            sql.push(")");
+        }
+    }
+}
 
-/// By the patient column, by keys, or both.
-fn arms(to: &Referring, sql: &mut Sql, select: Part<'_>, tail: Part<'_>) {
-    let both = !to.by_patient.is_empty() && !to.keys.is_empty();
-    sql.push(if both { "(" } else { "" });
-    if !to.by_patient.is_empty() {
-        select(sql);
-        sql.push(" from resource r where ");
-        one_of("r.patient", &to.patients, sql);
-        sql.push(" and ");
-        match to.by_patient.as_slice() {
-            [one] => sql.push("r.type_id = ").bind(Bind::Int(*one)),
-            many => sql.push("r.type_id = any(").bind(Bind::Ints(many.to_vec())).push(")"),
-        };
-        tail(sql);
-    }
-    sql.push(if both { ") union all (" } else { "" });
-    if !to.keys.is_empty() || !both && to.by_patient.is_empty() {
-        select(sql);
-        sql.push(" from resource r where r.keys ");
-        sql.push(if to.keys.len() == 1 { "@> " } else { "&& " }).bind(Bind::Longs(to.keys.clone()));
-        tail(sql);
-    }
-    sql.push(if both { ")" } else { "" });
+fn push_by_patient(to: &Referring, sql: &mut Sql) {
+    sql.push(" from resource r where ");
+    one_of("r.patient", &to.patients, sql);
+    sql.push(" and ");
+    match to.by_patient.as_slice() {
+        [one] => sql.push("r.type_id = ").bind(Bind::Int(*one)),
+        many => sql.push("r.type_id = any(").bind(Bind::Ints(many.to_vec())).push(")"),
+    };
+}
+
+/// Each key is looked up by itself: for a list of many PostgreSQL would add up what it knows of none of them, and read
+/// the whole table.
+fn push_by_keys(to: &Referring, sql: &mut Sql) {
+    sql.push(" from unnest(").bind(Bind::Longs(to.keys.clone()));
+    sql.push(") k(key) cross join lateral (select r.handle, r.type_id, r.id from resource r");
+    sql.push(" where r.keys @> array[k.key]) x");
 }
 
 fn one_of(column: &str, values: &[i64], sql: &mut Sql) {

@@ -40,6 +40,8 @@ const INTERACTIONS: &[&str] = &[
     "search-type",
 ];
 
+const SYSTEM_INTERACTIONS: &[&str] = &["transaction", "batch", "history-system", "search-system"];
+
 fn head(cx: &Cx, base: &str, resource_type: &str) -> Value {
     json!({
         "resourceType": resource_type,
@@ -59,7 +61,7 @@ pub(super) fn statement(cx: &Cx, base: &str, mode: Mode) -> Value {
         "mode": "server",
         "documentation": documentation(&references, mode),
         "resource": resources,
-        "interaction": [{ "code": "transaction" }, { "code": "batch" }, { "code": "history-system" }],
+        "interaction": SYSTEM_INTERACTIONS.iter().map(|code| json!({ "code": code })).collect::<Vec<_>>(),
         "searchParam": everywhere(cx, mode),
         "compartment": cx.registry.compartments().all().iter().map(|c| &*c.url).collect::<Vec<_>>(),
     });

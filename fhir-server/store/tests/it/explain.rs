@@ -77,6 +77,28 @@ async fn common_searches_use_indexes() {
     if lines.iter().any(|line| reads_all(line)) {
         wrong.push(format!("compartment:\n{}", lines.join("\n")));
     }
+    for (target, search) in [
+        ("Patient/p7", "Patient?_revinclude=Observation:subject"),
+        ("Practitioner/d7", "Practitioner?_revinclude=Observation:performer"),
+        ("Practitioner/d7", "Practitioner?_revinclude=*"),
+        ("Patient/p7", "Patient?_revinclude=*"),
+    ] {
+        let query = query(&store, search);
+        let (type_name, id) = target.split_once('/').unwrap();
+        let includes: Vec<_> = query.includes.iter().collect();
+        let key = Key::new(type_name, id);
+        let to = fhir_search::include::Referring::to(&[&key], &includes, store.registry(), &keyer);
+        for sql in [sql::referring(&to, 1001), sql::referring_rows(&to, i64::MIN, 1001)] {
+            let lines = explain(&client, &sql).await;
+            if lines.iter().any(|line| reads_all(line)) {
+                wrong.push(format!("{search}:\n{}", lines.join("\n")));
+            }
+        }
+    }
+    let present = explain(&client, &sql::present((1..=146).collect())).await;
+    if present.iter().any(|line| reads_all(line)) {
+        wrong.push(format!("types that have resources:\n{}", present.join("\n")));
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // The check can fail.
     let mut all_rows = Sql::default();
