@@ -33,16 +33,12 @@ pub fn referring_rows(to: &Referring, after: i64, limit: usize) -> Sql {
     let by_patient = |sql: &mut Sql| {
         sql.push("select r.handle, r.type_id, r.id");
         push_by_patient(to, sql);
-        sql.push(" and r.handle > ")
-            .bind(Bind::Long(after))
-            .push(" order by r.handle").limit(limit);
+        sql.push(" and r.handle > ").bind(Bind::Long(after)).push(" order by r.handle").limit(limit);
     };
     let by_keys = |sql: &mut Sql| {
         sql.push("select distinct x.handle, x.type_id, x.id");
         push_by_keys(to, sql);
-        sql.push(" where x.handle > ")
-            .bind(Bind::Long(after))
-            .push(" order by x.handle").limit(limit);
+        sql.push(" where x.handle > ").bind(Bind::Long(after)).push(" order by x.handle").limit(limit);
     };
     both(to, by_patient, by_keys, &mut sql);
     sql
