@@ -72,7 +72,7 @@ impl Default for Options {
             bases: Bases::default(),
             include_max: 1000,
             total_timeout: Duration::from_secs(2),
-            chain_rare: 200,
+            chain_rare: 50,
         }
     }
 }

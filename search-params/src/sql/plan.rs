@@ -146,6 +146,7 @@ fn rank(part: &Condition, by_date: bool) -> Option<u8> {
         Condition::Handles(few) if few.len() <= HANDLES_FEW => Some(2),
         // A reference of several possible forms: each is looked up in its index.
         Condition::Any(each) if !each.is_empty() && each.iter().all(is_reference) => Some(2),
+        Condition::Patient(_) => Some(3),
         Condition::TextPrefix(..) | Condition::TextContains(..) | Condition::Near(..) => Some(3),
         Condition::Codes(one) if one.len() == 1 && by_date => Some(4),
         Condition::Any(each) if !each.is_empty() && each.iter().all(is_text) => Some(5),

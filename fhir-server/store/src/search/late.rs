@@ -14,8 +14,9 @@ use super::chain::is_by_patient;
 use super::cursor;
 use crate::{Store, read};
 
-/// Matches of the rest that are asked, batch by batch. When these do not fill the page, all ends are looked for after all.
-const BATCHES: [usize; 2] = [64, 192];
+/// Matches of the rest that are asked, batch by batch, in halves of a page. When these do not fill the page, all ends are
+/// looked for after all.
+const BATCHES: [usize; 3] = [3, 8, 24];
 
 impl Store {
     /// A page of matches of `rest` of which all the late conditions hold too, at most `limit`; none when the batches were
@@ -29,7 +30,8 @@ impl Store {
     ) -> Result<Option<(Plan, Vec<Row>)>> {
         let mut query = query.clone();
         let mut found = Vec::new();
-        for batch in BATCHES {
+        for halves in BATCHES {
+            let batch = (limit * halves).div_ceil(2);
             let plan = sql::page(&query, rest.clone(), &self.registry, &self.keyer, batch);
             let rows = self.run_plan(&plan, batch).await?;
             let last = rows.len() < batch;
