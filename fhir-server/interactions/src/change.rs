@@ -87,6 +87,9 @@ impl Change<'_> {
             }
             What::Delete => (Method::Delete, None),
         };
+        if let (Some(doc), "SearchParameter") = (&doc, &*key.type_name) {
+            cx.store.check_definition(doc.text())?;
+        }
         Ok(Some(Decided { write: Write { key, before, version, method, doc, claim }, created: !there }))
     }
 }

@@ -17,6 +17,7 @@ use crate::scope::Scope;
 use crate::stamp::{LEASE_MICROS, now};
 use crate::version::Version;
 use crate::{Store, failure};
+use tokio_postgres::types::ToSql;
 
 /// A place in the feed; the default is its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,8 +73,9 @@ pub struct Change {
 /// How often a process announces its horizon.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
 
-const ANNOUNCE: &str = "insert into writer (id, horizon, heartbeat_at) values ($1::int8, $2::int8, $3::int8) \
-     on conflict (id) do update set horizon = excluded.horizon, heartbeat_at = excluded.heartbeat_at";
+const ANNOUNCE: &str = "insert into writer (id, horizon, heartbeat_at, search_version) \
+     values ($1::int8, $2::int8, $3::int8, $4::int8) on conflict (id) do update set horizon = excluded.horizon, \
+     heartbeat_at = excluded.heartbeat_at, search_version = excluded.search_version";
 
 const FORGET: &str = "delete from writer w where w.heartbeat_at < $1::int8";
 
@@ -119,11 +121,17 @@ pub(crate) async fn announce(store: &Arc<Store>) -> Result<()> {
 }
 
 impl Store {
-    async fn announce(&self) -> Result<()> {
-        let (at, horizon) = (now(), self.clock.horizon());
+    pub(crate) async fn announce(&self) -> Result<()> {
+        self.understand().await?;
+        let (at, horizon, version) = (now(), self.clock.horizon(), self.learned.version(&self.clock));
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(ANNOUNCE).await.map_err(failure::classify)?;
-        client.execute(&statement, &[&self.clock.process, &horizon, &at]).await.map_err(failure::classify)?;
+        let parameters: [&(dyn ToSql + Sync); 4] = [&self.clock.process, &horizon, &at, &version];
+        client.execute(&statement, &parameters).await.map_err(failure::classify)?;
+        drop(client);
+        // In this order: who changes search parameters either sees the announcement and waits for this process, or has
+        // changed them before they are looked at here. Only then may (or may again) be written.
+        self.learn_if_behind().await?;
         self.clock.announced_at.store(at, Ordering::Relaxed);
         Ok(())
     }

@@ -14,7 +14,9 @@ mod feed;
 mod full_text;
 mod history;
 mod migrate;
+mod parameters;
 mod read;
+mod reindex;
 mod scope;
 mod search;
 mod secrets;
@@ -37,6 +39,7 @@ pub use feed::{Change, FeedPlace};
 pub use full_text::{FullText, TextFound};
 pub use history::{History, HistoryOf, HistoryPage};
 pub use migrate::migrate;
+pub use reindex::{Job, JobState, Reindex};
 pub use scope::Scope;
 pub use search::{Count, Page};
 pub use stamp::Stamp;
@@ -61,6 +64,8 @@ pub struct Options {
     pub total_timeout: Duration,
     /// Other ends of a chain up to which it is rare: an ordinary condition from the start.
     pub chain_rare: usize,
+    /// How old resources are indexed anew.
+    pub reindex: Reindex,
 }
 
 impl Default for Options {
@@ -73,6 +78,7 @@ impl Default for Options {
             include_max: 1000,
             total_timeout: Duration::from_secs(2),
             chain_rare: 50,
+            reindex: Reindex::default(),
         }
     }
 }
@@ -81,6 +87,7 @@ impl Default for Options {
 pub struct Store {
     connections: connections::Connections,
     registry: Arc<Registry>,
+    learned: parameters::Learned,
     keyer: Keyer,
     secret: Secret,
     options: Options,
@@ -105,6 +112,7 @@ impl Store {
             connections,
             // What is added to R4 at runtime is this database's own.
             registry: Arc::new(registry.fork()),
+            learned: parameters::Learned::default(),
             keyer: Keyer::new(secrets.keys),
             secret: Secret(secrets.cursors),
             options,
@@ -113,6 +121,7 @@ impl Store {
             ids: stamp::Ids::default(),
         });
         feed::announce(&store).await?;
+        reindex::work(&store);
         Ok(store)
     }
 

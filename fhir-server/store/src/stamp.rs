@@ -73,6 +73,17 @@ impl Clock {
         earliest.unwrap_or(open.last)
     }
 
+    /// The latest stamp that was given.
+    pub(crate) fn latest(&self) -> i64 {
+        self.open.lock().unwrap_or_else(|e| e.into_inner()).last
+    }
+
+    /// True when no write is open that has this stamp or an earlier one.
+    pub(crate) fn is_closed(&self, micros: i64) -> bool {
+        let open = self.open.lock().unwrap_or_else(|e| e.into_inner());
+        open.stamps.keys().next().is_none_or(|earliest| *earliest > micros)
+    }
+
     fn stamp(&self) -> Result<Stamp> {
         let now = now();
         if now - self.announced_at.load(Ordering::Relaxed) > WRITE_UNTIL_MICROS {
@@ -145,7 +156,9 @@ mod tests {
         let b = clock.stamp().unwrap();
         assert!(b.micros() > a.micros());
         assert_eq!(clock.horizon(), a.micros());
+        assert!(!clock.is_closed(a.micros()) && clock.is_closed(a.micros() - 1));
         drop(a);
+        assert!(clock.is_closed(b.micros() - 1) && !clock.is_closed(clock.latest()));
         assert_eq!(clock.horizon(), b.micros());
         drop(b);
         let free = clock.horizon();

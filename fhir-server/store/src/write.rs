@@ -3,6 +3,7 @@
 //! One write is one statement, in which everything hangs on the row that decides (a data-modifying CTE). Several
 //! are one transaction with one statement per table.
 
+pub(crate) mod again;
 mod many;
 mod one;
 mod rows;
@@ -16,6 +17,7 @@ use fhir_search::registry::Set;
 use fhir_search::rows::{DATE_MIN, Rows};
 
 use crate::body::AsJsonb;
+use crate::parameters::Definition;
 use crate::scope::Scope;
 use crate::stamp::Stamp;
 use crate::version::{Found, Method, Version};
@@ -59,10 +61,10 @@ pub enum Commit {
 }
 
 /// A write with everything computed that the statements need.
-struct Ready<'w> {
+pub(crate) struct Ready<'w> {
     write: &'w Write,
     type_id: i32,
-    handle: i64,
+    pub(crate) handle: i64,
     version: i32,
     rows: Rows,
     old_rows: Rows,
@@ -72,9 +74,13 @@ struct Ready<'w> {
     packed: Option<Vec<u8>>,
     /// The new body is kept as JSONB (too).
     has_json: bool,
+    /// The replaced version need not have all entries that it should have.
+    building: bool,
+    /// Of a SearchParameter: what it asks for.
+    pub(crate) definition: Option<Definition>,
 }
 
-enum Failure {
+pub(crate) enum Failure {
     Stale,
     Database(tokio_postgres::Error),
     Other(Error),
@@ -106,11 +112,16 @@ impl Store {
         loop {
             let done = match ready.as_slice() {
                 [] => return Ok(Commit::Done),
-                [one] if !one.takes_turn() => one::run(self, one, stamp).await,
+                [one] if !one.takes_turn() && one.definition.is_none() => one::run(self, one, stamp).await,
                 many => many::run(self, many, stamp).await,
             };
             match done {
-                Ok(()) => return Ok(Commit::Done),
+                Ok(()) => {
+                    if ready.iter().any(|one| one.definition.is_some()) {
+                        self.learn_at_once().await;
+                    }
+                    return Ok(Commit::Done);
+                }
                 Err(Failure::Stale) => return Ok(Commit::Stale),
                 Err(Failure::Other(e)) => return Err(e),
                 Err(Failure::Database(e)) if failure::is_retryable(&e) && tries < RETRIES_MAX => {
@@ -189,6 +200,8 @@ impl Store {
             old_packed,
             packed,
             has_json,
+            building: self.registry.is_building(&write.key.type_name),
+            definition: Definition::of(write, &self.registry)?,
         })
     }
 
@@ -228,8 +241,12 @@ impl Ready<'_> {
         self.rows.date.map_or(DATE_MIN, |d| d.0)
     }
 
-    /// The upper bound of the primary date, unless it is the second that begins at the lower one.
     fn date_high(&self) -> Option<i64> {
-        self.rows.date.filter(|(low, high)| low.checked_add(999_999) != Some(*high)).map(|d| d.1)
+        date_high(&self.rows)
     }
+}
+
+/// The upper bound of the primary date, unless it is the second that begins at the lower one.
+fn date_high(rows: &Rows) -> Option<i64> {
+    rows.date.filter(|(low, high)| low.checked_add(999_999) != Some(*high)).map(|d| d.1)
 }

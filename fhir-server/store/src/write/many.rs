@@ -1,14 +1,16 @@
 //! Several writes in one transaction: one statement per table, whatever their number.
 
+use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use super::rows::Entries;
 use super::{Failure, Ready};
 use crate::body::Jsonb;
+use crate::parameters;
 use crate::version::{Found, Method};
 use crate::{Stamp, Store};
 
-const LOCK: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
+pub(super) const LOCK: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
      order by r.handle for update";
 
 /// Deletions, and creations over what was never there or was deleted, take turns on a row of their own: there is no
@@ -55,7 +57,7 @@ const UPDATE: &str = "update resource r set updated_at = $1::int8, patient = v.p
 
 const ORDERED: &str = "insert into ordered_entry (key, value, handle, extra, rank) \
      select * from unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int2[]) \
-     on conflict (key, value, handle, extra) do update set rank = excluded.rank";
+     on conflict (key, value, handle, extra) do update set rank = excluded.rank where ordered_entry.rank <> excluded.rank";
 
 const ORDERED_GONE: &str = "delete from ordered_entry e \
      using unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) as x(key, value, handle, extra) \
@@ -63,7 +65,7 @@ const ORDERED_GONE: &str = "delete from ordered_entry e \
 
 const STRINGS: &str = "insert into string_entry (key, value, handle, rank) \
      select * from unnest($1::int8[], $2::text[], $3::int8[], $4::int2[]) \
-     on conflict (key, value, handle) do update set rank = excluded.rank";
+     on conflict (key, value, handle) do update set rank = excluded.rank where string_entry.rank <> excluded.rank";
 
 const STRINGS_GONE: &str = "delete from string_entry e \
      using unnest($1::int8[], $2::text[], $3::int8[]) as x(key, value, handle) \
@@ -131,7 +133,7 @@ impl<'w> Columns<'w> {
     }
 }
 
-fn position(at: usize) -> i32 {
+pub(super) fn position(at: usize) -> i32 {
     i32::try_from(at).unwrap_or(i32::MAX)
 }
 
@@ -144,7 +146,7 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
     let (mut claims, mut seen_claims, mut seen_turns) = (Vec::new(), Vec::new(), Vec::new());
     let mut entries = Entries::default();
     for one in ready {
-        entries.add(one.handle, &one.old_rows, &one.rows);
+        entries.add(one.handle, &one.old_rows, &one.rows, one.building);
         match (&one.write.before, &one.write.doc) {
             (Found::Current(before), doc) => {
                 replaced.push(one.handle);
@@ -235,6 +237,19 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
     if !inserts.handles.is_empty() {
         execute(INSERT, &inserts.parameters(&at)).await?;
     }
+    self::entries(&transaction, &entries).await?;
+    // Last, as it makes all other changes of search parameters wait.
+    parameters::define(store, &transaction, ready).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Entries that come and go.
+pub(super) async fn entries(transaction: &Transaction<'_>, entries: &Entries) -> Result<(), Failure> {
+    let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, Failure> {
+        let statement = transaction.prepare_cached(text).await?;
+        Ok(transaction.execute(&statement, parameters).await?)
+    };
     let gone = &entries.ordered_gone;
     if !gone.keys.is_empty() {
         execute(ORDERED_GONE, &[&gone.keys, &gone.values, &gone.handles, &gone.extras]).await?;
@@ -251,6 +266,5 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
     if !new.keys.is_empty() {
         execute(STRINGS, &[&new.keys, &new.values, &new.handles, &new.ranks]).await?;
     }
-    transaction.commit().await?;
     Ok(())
 }

@@ -31,7 +31,7 @@ struct Values<'w> {
 
 pub(super) async fn run(store: &Store, ready: &Ready<'_>, stamp: &Stamp) -> Result<(), Failure> {
     let mut entries = Entries::default();
-    entries.add(ready.handle, &ready.old_rows, &ready.rows);
+    entries.add(ready.handle, &ready.old_rows, &ready.rows, ready.building);
     let values = Values {
         updated_at: stamp.micros(),
         date: ready.date(),

@@ -50,9 +50,10 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Adds the difference between a resource's rows, which are sorted and each there once.
-    pub(super) fn add(&mut self, handle: i64, old: &Rows, new: &Rows) {
-        for entry in new.ordered.iter().filter(|e| old.ordered.binary_search(e).is_err()) {
+    /// Adds the difference between a resource's rows, which are sorted and each there once. `building`: what it should
+    /// have it need not have yet.
+    pub(super) fn add(&mut self, handle: i64, old: &Rows, new: &Rows, building: bool) {
+        for entry in new.ordered.iter().filter(|e| building || old.ordered.binary_search(e).is_err()) {
             self.ordered.push(handle, entry);
         }
         // Without the rank, which comes last, the order is the same.
@@ -62,7 +63,7 @@ impl Entries {
                 self.ordered_gone.push(handle, entry);
             }
         }
-        for entry in new.strings.iter().filter(|e| old.strings.binary_search(e).is_err()) {
+        for entry in new.strings.iter().filter(|e| building || old.strings.binary_search(e).is_err()) {
             self.strings.push(handle, entry);
         }
         for entry in &old.strings {
@@ -103,7 +104,7 @@ mod tests {
             vec![text(1, "a", 3), text(2, "c", 3), text(3, "d", 3)],
         );
         let mut entries = Entries::default();
-        entries.add(7, &old, &new);
+        entries.add(7, &old, &new, false);
         // A new rank is written over the entry that stays.
         assert_eq!((entries.ordered.keys, entries.ordered.ranks), (vec![1, 3], vec![3, 3]));
         assert_eq!((entries.ordered_gone.keys, entries.ordered_gone.values), (vec![1], vec![6]));
@@ -125,7 +126,7 @@ mod tests {
             )
         };
         let mut entries = Entries::default();
-        entries.add(7, &from(0), &from(1));
+        entries.add(7, &from(0), &from(1), false);
         assert_eq!((entries.ordered.values, entries.ordered_gone.values), (vec![N], vec![0]));
         assert_eq!(entries.strings.values, [format!("{N:09}")]);
         assert_eq!(entries.strings_gone.values, [format!("{:09}", 0)]);

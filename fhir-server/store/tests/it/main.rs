@@ -41,6 +41,7 @@ mod feed;
 mod include;
 mod limits;
 mod paging;
+mod parameters;
 mod partitioned;
 mod search;
 mod values;

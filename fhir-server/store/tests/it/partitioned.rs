@@ -9,6 +9,7 @@ use tokio_postgres::NoTls;
 const SCHEMA: &str = include_str!("../../../../migrations/0001_resource.sql");
 const POSTGRESQL: &str = include_str!("../../../../migrations/0002_postgresql.sql");
 const PATIENT_ORDER: &str = include_str!("../../../../migrations/0003_patient_order.sql");
+const SEARCH_PARAMETER: &str = include_str!("../../../../migrations/0004_search_parameter.sql");
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];
 const PARTITIONS: usize = 4;
@@ -32,6 +33,7 @@ async fn template() -> String {
     client.batch_execute(&partitioned(SCHEMA)).await.unwrap();
     client.batch_execute(&without_storage(POSTGRESQL)).await.unwrap();
     client.batch_execute(PATIENT_ORDER).await.unwrap();
+    client.batch_execute(SEARCH_PARAMETER).await.unwrap();
     let count =
         "select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid where c.relkind = 'r'";
     let partitions: i64 = client.query_one(count, &[]).await.unwrap().get(0);

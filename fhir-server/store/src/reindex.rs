@@ -1,0 +1,230 @@
+//! Walks over the rows of a type that give them the index entries they should have.
+//!
+//! A walk is a row in the database: which version of the search parameters it is for, and where it is. Whoever has its
+//! lease takes it a batch further, in one transaction with the place it has come to; when that process is gone, another
+//! one goes on there. A batch writes what the current version of each row should have, under its lock, so doing
+//! it twice changes nothing.
+
+mod steps;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use deadpool_postgres::Transaction;
+use fhir_model::{Error, Result};
+
+use crate::scope::Scope;
+use crate::{Store, failure, parameters};
+
+/// How old resources are indexed anew.
+#[derive(Debug, Clone)]
+pub struct Reindex {
+    /// Resources in one transaction.
+    pub batch: usize,
+    /// Between two of them.
+    pub pause: Duration,
+    /// For how long nobody else goes on where a process was seen.
+    pub lease: Duration,
+}
+
+impl Default for Reindex {
+    fn default() -> Reindex {
+        Reindex { batch: 200, pause: Duration::ZERO, lease: Duration::from_secs(30) }
+    }
+}
+
+/// What is done to the index of a type's resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The type.
+    pub type_name: Box<str>,
+    /// Whether it is done.
+    pub state: JobState,
+    /// Resources that were looked at.
+    pub done: u64,
+    /// Resources that there were when it began.
+    pub total: u64,
+}
+
+/// States of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobState {
+    /// It has not begun.
+    Waiting,
+    /// It is under way.
+    Running,
+    /// It is under way, and something keeps it from going on.
+    Failing,
+    /// It is done.
+    Done,
+}
+
+impl JobState {
+    /// A word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::Waiting => "waiting",
+            JobState::Running => "running",
+            JobState::Failing => "failing",
+            JobState::Done => "done",
+        }
+    }
+}
+
+/// A walk over a type, as the database has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Walk {
+    pub(crate) type_id: i32,
+    pub(crate) type_name: Box<str>,
+    pub(crate) wanted: i64,
+    pub(crate) done: i64,
+    pub(crate) walking: Option<i64>,
+    pub(crate) until_at: i64,
+    pub(crate) position: (i64, i64),
+    pub(crate) rows_done: i64,
+    /// None: not counted yet.
+    pub(crate) rows_total: Option<i64>,
+    pub(crate) failing: bool,
+}
+
+impl Walk {
+    /// How many rows are indexed by what is in force since a version.
+    pub(crate) fn done_since(&self, version: i64) -> i64 {
+        match self.walking {
+            _ if self.done >= version => self.rows_total.unwrap_or(0),
+            Some(walking) if walking >= version => self.rows_done,
+            _ => 0,
+        }
+    }
+
+    fn job(self) -> Job {
+        let count = |n: i64| u64::try_from(n).unwrap_or(0);
+        let state = match self.walking {
+            _ if self.failing => JobState::Failing,
+            Some(_) => JobState::Running,
+            None if self.done < self.wanted => JobState::Waiting,
+            None => JobState::Done,
+        };
+        Job {
+            type_name: self.type_name,
+            state,
+            done: count(self.rows_done),
+            total: count(self.rows_total.unwrap_or(0)),
+        }
+    }
+}
+
+const WANT: &str = "insert into reindex (type_id, wanted, done, until_at, position_at, position_handle, rows_done, \
+     owner, leased_until) select t.id, $2::int8, 0, 0, 0, 0, 0, 0, 0 from unnest($1::int4[]) as t(id) \
+     order by t.id on conflict (type_id) do update set wanted = excluded.wanted, failure = null, \
+     rows_total = case when reindex.walking is null then null else reindex.rows_total end";
+
+const WALKS: &str = "select j.type_id, j.wanted, j.done, j.walking, j.until_at, j.position_at, j.position_handle, \
+     j.rows_done, j.rows_total, j.failure is not null from reindex j order by j.type_id";
+
+/// Rows of these types are to be indexed by a version, which is the latest: its row is locked.
+pub(crate) async fn want(
+    transaction: &Transaction<'_>,
+    types: &[i32],
+    version: i64,
+) -> std::result::Result<(), tokio_postgres::Error> {
+    let statement = transaction.prepare_cached(WANT).await?;
+    transaction.execute(&statement, &[&types, &version]).await?;
+    Ok(())
+}
+
+impl Store {
+    /// Indexes all resources of these types anew: entries that are missing come, those that are not due go.
+    pub async fn reindex(&self, scope: &Scope, types: &[&str]) -> Result<()> {
+        let _ = scope;
+        let numbers = types.iter().map(|name| self.type_number(name).map(i32::from));
+        let numbers = numbers.collect::<Result<Vec<_>>>()?;
+        let mut client = self.connections.client().await?;
+        let transaction = client.transaction().await.map_err(failure::classify)?;
+        let row = transaction.query_one(parameters::NEXT_VERSION, &[]).await.map_err(failure::classify)?;
+        let version: i64 = row.try_get(0).map_err(Error::internal)?;
+        want(&transaction, &numbers, version).await.map_err(failure::classify)?;
+        transaction.commit().await.map_err(failure::classify)?;
+        drop(client);
+        self.learn_at_once().await;
+        Ok(())
+    }
+
+    /// What was and is done, by type.
+    pub async fn jobs(&self, scope: &Scope) -> Result<Vec<Job>> {
+        let _ = scope;
+        Ok(self.walks().await?.into_iter().map(Walk::job).collect())
+    }
+
+    pub(crate) async fn walks(&self) -> Result<Vec<Walk>> {
+        let client = self.connections.client().await?;
+        let statement = client.prepare_cached(WALKS).await.map_err(failure::classify)?;
+        let rows = client.query(&statement, &[]).await.map_err(failure::classify)?;
+        rows.iter().map(|row| self.walk(row).map_err(Error::internal)?).collect()
+    }
+
+    fn walk(&self, row: &tokio_postgres::Row) -> std::result::Result<Result<Walk>, tokio_postgres::Error> {
+        let type_id: i32 = row.try_get(0)?;
+        let name = match parameters::names(self, &[type_id]) {
+            Ok(names) => names.into_iter().next().unwrap_or_default(),
+            Err(e) => return Ok(Err(e)),
+        };
+        Ok(Ok(Walk {
+            type_id,
+            type_name: name,
+            wanted: row.try_get(1)?,
+            done: row.try_get(2)?,
+            walking: row.try_get(3)?,
+            until_at: row.try_get(4)?,
+            position: (row.try_get(5)?, row.try_get(6)?),
+            rows_done: row.try_get(7)?,
+            rows_total: row.try_get(8)?,
+            failing: row.try_get(9)?,
+        }))
+    }
+}
+
+/// What to do after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// There is more to do.
+    GoOn,
+    /// Others have to come so far.
+    Wait,
+    /// Others do what there is.
+    Elsewhere,
+    /// There is nothing.
+    Rest,
+}
+
+/// How often it is looked whether others have come so far.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often it is looked how far others are, and after a failure whether it is over.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Does what there is to do for as long as the store is there.
+pub(crate) fn work(store: &Arc<Store>) {
+    let (wake, pause) = (store.learned.wake.clone(), store.options.reindex.pause);
+    let store = Arc::downgrade(store);
+    tokio::spawn(async move {
+        loop {
+            let Some(this) = store.upgrade() else { return };
+            let next = match this.learned.busy.load(Ordering::Relaxed) {
+                false => Next::Rest,
+                true => this.step().await.unwrap_or_else(|e| {
+                    tracing::warn!("search parameters do not get on: {e}");
+                    Next::Elsewhere
+                }),
+            };
+            drop(this);
+            match next {
+                Next::GoOn => tokio::time::sleep(pause).await,
+                Next::Wait => tokio::time::sleep(LOOK_EVERY).await,
+                Next::Elsewhere => tokio::time::sleep(TRY_EVERY).await,
+                // Now and then it is looked whether the store is still there.
+                Next::Rest => drop(tokio::time::timeout(TRY_EVERY, wake.notified()).await),
+            }
+        }
+    });
+}
