@@ -153,12 +153,20 @@ fn parameter(definition: &Parameter, type_name: &str, mode: Mode) -> Value {
     parameter
 }
 
+/// What every search parameter of a kind takes.
+const MODIFIERS: &str = " Modifiers: every parameter takes `:missing`; strings `:exact`, `:contains`; tokens `:not`, with a display or \
+    text `:text`, with codes `:in`, `:not-in`, `:above`, `:below`, identifiers `:of-type`; references `:[type]`, `:identifier`, \
+    canonicals `:above`, `:below`; uris `:above`, `:below`. Every reference can be chained, with and without a type \
+    (`subject:Patient.organization.name`), and asked backwards (`_has:Observation:patient:code`), eight steps at most; \
+    `_include` and `_revinclude` take `:iterate`. `_filter`, `_list`, `_text`, `_content`, `_type` are answered, `_query` is not.";
+
 /// What holds for all types, said once.
 fn documentation(references: &References, mode: Mode) -> String {
     let mut text = format!(
         "Besides what `searchRevInclude` lists, every type can be asked for with these, which may refer to any type: {}.",
         references.to_any.join(", ")
     );
+    text.push_str(MODIFIERS);
     if mode == Mode::Brief {
         text.push_str(&format!(
             " A search parameter without `definition` has {DEFINITIONS}[type]-[name]; all definitions, and what each parameter \
