@@ -5,7 +5,9 @@
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
 use super::residual::{handles, push, push_driver};
-use super::sort::{By, Key, directions, is_by_date, is_one_column, keys, push_after, push_entry_order, push_order};
+use super::sort::{
+    By, Key, directions, is_by_date, is_one_column, keys, push_after, push_entry_order, push_order,
+};
 use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::cursor::Cursor;

@@ -45,7 +45,9 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<
                 |values: &Vec<One>| filter.terms.iter().any(|t| term(t, &filter.modifier, param, values));
             values.iter().map(|v| holds(v) != (filter.modifier == Modifier::Not)).collect()
         }
-        Subject::Words(_) | Subject::List | Subject::Expression(_) => panic!("{:?} is not asked for here", filter.subject),
+        Subject::Words(_) | Subject::List | Subject::Expression(_) => {
+            panic!("{:?} is not asked for here", filter.subject)
+        }
         Subject::Chain { param, targets } => chain(param, targets, type_name, corpus),
         Subject::Has { source, param, filters } => has(source, param, filters, type_name, corpus),
         Subject::Compartment(params) => {
