@@ -5,7 +5,8 @@ use serde::Deserialize;
 /// A value set: what it is composed of, and its expansion where FHIR publishes one.
 #[derive(Debug, Deserialize)]
 pub struct ValueSet {
-    /// Canonical URL.
+    /// Canonical URL; empty where a resource has none.
+    #[serde(default)]
     pub url: Box<str>,
     /// The version that is here.
     pub version: Option<Box<str>>,

@@ -66,6 +66,7 @@ pub(crate) fn index(element: Ref<'_>, resource: Ref<'_>, sink: &mut Sink<'_>) ->
     let index = sink.index;
     let Some(composite) = &index.element else { return Ok(()) };
     let mut found: Vec<Rows> = composite.parts.iter().map(|_| Rows::default()).collect();
+    let mut has = vec![false; found.len()];
     let mut visit = |part: usize, value: Ref<'_>, value_type: &str| {
         let (Some(param), Some(rows)) = (composite.parts.get(part), found.get_mut(part)) else { return };
         let Some(index) = param.indexes.first() else { return };
@@ -73,9 +74,15 @@ pub(crate) fn index(element: Ref<'_>, resource: Ref<'_>, sink: &mut Sink<'_>) ->
         let found = Found::default();
         let mut inner = Sink { keyer, type_number, index, bases, numbers, rows, found };
         index_value(value, value_type, &mut inner);
+        if let Some(has) = has.get_mut(part) {
+            *has |= inner.found.any;
+        }
     };
     composite.here.walk(element, &mut visit);
     composite.of_resource.walk(resource, &mut visit);
+    for rows in &mut found {
+        sink.rows.distinct.append(&mut rows.distinct);
+    }
     let entries: Vec<Vec<Entry<'_>>> =
         composite.parts.iter().zip(&found).map(|(param, rows)| entries(param, rows)).collect();
     let combinations = entries.iter().map(Vec::len).try_fold(1usize, |n, many| n.checked_mul(many));
@@ -83,6 +90,8 @@ pub(crate) fn index(element: Ref<'_>, resource: Ref<'_>, sink: &mut Sink<'_>) ->
         let text = format!("the values for `{}` have more than {COMBINATIONS_MAX} combinations", index.name);
         return Err(Error::new(Kind::TooCostly, text));
     }
+    // Values that are there and cannot be asked for (a code that is nothing but text) are there all the same.
+    sink.found.any = has.iter().all(|has| *has);
     let mut chosen = Vec::with_capacity(entries.len());
     combine(&entries, &mut chosen, sink);
     Ok(())
@@ -112,7 +121,6 @@ fn combine<'r>(parts: &'r [Vec<Entry<'r>>], chosen: &mut Vec<&'r Entry<'r>>, sin
         return;
     }
     let key = sink.keyer.combined(chosen.iter().map(|entry| entry.key()));
-    sink.found.any = true;
     let mut ordered = chosen.iter().filter_map(|entry| match entry {
         Entry::Ordered(entry) => Some(*entry),
         _ => None,
@@ -184,6 +192,22 @@ fn combined(parts: &[Condition], keyer: &Keyer) -> Condition {
         | Condition::TextPrefix(key, _) => Some(*key),
         _ => None,
     }));
+    if let Some((at, Condition::InUnits(asked))) =
+        parts.iter().enumerate().find(|(_, part)| matches!(part, Condition::InUnits(_)))
+    {
+        let keys = |parts: &[Condition]| -> Option<Vec<i64>> {
+            let key = |part: &Condition| match part {
+                Condition::Tokens(keys) => keys.first().copied(),
+                _ => None,
+            };
+            parts.iter().map(key).collect()
+        };
+        let (before, rest) = parts.split_at(at);
+        return match (keys(before), keys(rest.get(1..).unwrap_or_default())) {
+            (Some(before), Some(after)) => Condition::InUnits(Box::new(asked.within(before, after))),
+            _ => Condition::never(),
+        };
+    }
     let mut beyond = parts.iter().filter(|part| !matches!(part, Condition::Tokens(_)));
     match (beyond.next(), beyond.next()) {
         (None, _) => Condition::Tokens(vec![key]),

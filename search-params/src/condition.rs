@@ -1,7 +1,9 @@
 //! Conditions on resources: what a query means, before it is SQL.
 
 use crate::number::Place;
+use crate::quantity::InUnits;
 use crate::query::TextAsk;
+use crate::token::Coded;
 
 /// A condition on one resource of a known type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,12 @@ pub enum Condition {
     Chain(Chain),
     /// A resource refers here of which a condition holds. To be resolved: it is another row.
     Has(Box<Has>),
+    /// The resource has one of the texts of an index that begin so. To be resolved: their keys are looked up.
+    Distinct(i64, String),
+    /// The resource has a quantity in another unit of the same dimension. To be resolved: in the units there are.
+    InUnits(Box<InUnits>),
+    /// The resource has one of the codes that terminology knows. To be resolved.
+    Coded(Box<Coded>),
     /// The parameter with this bit has a value.
     Present(u8),
     /// The primary date passes.
@@ -77,8 +85,6 @@ pub enum Extra {
     OneOf(Vec<i64>),
     /// It is within these bounds.
     Between(i64, i64),
-    /// Its lower half is that of one of these.
-    LowerHalf(Vec<i64>),
 }
 
 /// Everything within a distance of a point on the earth. Degrees are in ten-millionths: about a centimetre.
@@ -157,6 +163,7 @@ impl Condition {
         match self {
             Condition::All(parts) | Condition::Any(parts) => parts.iter().any(Condition::is_pending),
             Condition::Not(inner) => inner.is_pending(),
+            Condition::Distinct(..) | Condition::InUnits(_) | Condition::Coded(_) => true,
             Condition::Words(_) | Condition::List(_) | Condition::Chain(_) | Condition::Has(_) => true,
             _ => false,
         }

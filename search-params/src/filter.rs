@@ -54,7 +54,7 @@ fn of(filter: &Filter, type_name: &str, registry: &Registry, keyer: &Keyer) -> C
     };
     match filter.modifier {
         // `:not` finds what lacks the element, too.
-        Modifier::Not => Condition::Not(Box::new(found)),
+        Modifier::Not | Modifier::NotIn => Condition::Not(Box::new(found)),
         _ => found,
     }
 }
@@ -106,10 +106,20 @@ pub(crate) fn term(
         Term::Token(token) if *modifier == Modifier::Identifier => {
             reference::by_identifier(token, param, keyer)
         }
+        Term::Token(token) if *modifier == Modifier::Below => {
+            Condition::Coded(Box::new(token::Coded::new(token::Codes::Below(token.clone()), param)))
+        }
+        Term::Token(token) if *modifier == Modifier::Above => {
+            Condition::Coded(Box::new(token::Coded::new(token::Codes::Above(token.clone()), param)))
+        }
         Term::Token(token) => token::condition(token, param, keyer),
         Term::Reference(reference) => reference::condition(reference, param, keyer, &|t| registry.number(t)),
         Term::Text(text) => match (param.kind, modifier) {
             (ParameterKind::Uri, _) => uri::condition(text, modifier, param, keyer),
+            (ParameterKind::Token, Modifier::Text) => token::by_text(text, param, keyer),
+            (ParameterKind::Token, _) => {
+                Condition::Coded(Box::new(token::Coded::new(token::Codes::Of(text.clone()), param)))
+            }
             (ParameterKind::Reference, _) => {
                 reference::by_version(text, *modifier == Modifier::Below, param, keyer)
             }

@@ -64,6 +64,10 @@ pub enum Form {
     SpanUnitCode = 23,
     /// The same for one unit that is not its code.
     SpanUnit = 24,
+    /// The text of a token, folded.
+    Text = 25,
+    /// The key of the distinct UCUM units of an index.
+    Units = 26,
 }
 
 impl Keyer {

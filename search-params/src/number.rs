@@ -19,7 +19,7 @@ use crate::sink::Sink;
 const FLOAT_DIGITS: usize = 15;
 
 /// A number as it is asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     /// How it compares.
     pub prefix: Prefix,
@@ -43,6 +43,13 @@ impl Term {
         };
         let (low, high) = range.unwrap_or_else(|| (exact.clone(), exact.clone()));
         Ok(Term { prefix, exact, low, high })
+    }
+
+    /// The same in another unit, of which so many are what so many of this one are.
+    pub(crate) fn converted(&self, these: &Decimal, those: &Decimal) -> Option<Term> {
+        let convert = |number: &Decimal| number.times(these)?.divided_by(those);
+        let (exact, low, high) = (convert(&self.exact)?, convert(&self.low)?, convert(&self.high)?);
+        Some(Term { prefix: self.prefix, exact, low, high })
     }
 
     /// Bounds, both inclusive; any of them may hold.

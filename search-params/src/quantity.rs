@@ -3,6 +3,9 @@
 //! `5.4`, `5.4|http://unitsofmeasure.org|mg` (system and code) or `5.4||mg` (code or unit as written). Values are compared
 //! as 64-bit floats.
 //!
+//! Quantities in UCUM units are found in any unit that converts. Entries are of the unit as it was written; which units
+//! an index has is kept beside it, and a question is asked in each of them.
+//!
 //! A Range, the samples of a SampledData and a quantity with a comparator (`< 5`) are all numbers between two, and
 //! compare as ranges do.
 
@@ -10,6 +13,7 @@ use std::borrow::Cow;
 
 use fhir_model::decimal::{Decimal, to_sortable};
 use fhir_model::json::Ref;
+use fhir_model::ucum::Canonical;
 use fhir_model::{Error, Result};
 
 use crate::condition::{Condition, Extra};
@@ -25,7 +29,7 @@ const ISO_4217: &str = "urn:iso:std:iso:4217";
 const SYSTEMS_OF_NAMES: [&str; 3] = ["", UCUM, ISO_4217];
 
 /// A quantity as it is asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     /// The number with its prefix.
     pub number: number::Term,
@@ -61,6 +65,59 @@ impl Term {
     }
 }
 
+/// A quantity in UCUM, asked for in all the units of an index that convert: 1 g is 1000 mg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InUnits {
+    number: number::Term,
+    code: String,
+    type_number: u16,
+    index: Box<str>,
+    /// In a composite: the keys of the parts before and after.
+    within: Option<(Vec<i64>, Vec<i64>)>,
+}
+
+impl InUnits {
+    /// The same as a part of a composite.
+    pub(crate) fn within(&self, before: Vec<i64>, after: Vec<i64>) -> InUnits {
+        InUnits { within: Some((before, after)), ..self.clone() }
+    }
+
+    /// Key of the distinct units of the index.
+    pub fn units(&self, keyer: &Keyer) -> i64 {
+        keyer.key(self.type_number, &self.index, Form::Units, &[])
+    }
+
+    /// The condition in each of these units that converts, but for the one that was asked for.
+    pub fn condition<U: AsRef<str>>(&self, units: &[U], keyer: &Keyer) -> Condition {
+        let Some(asked) = Canonical::of(&self.code) else { return Condition::never() };
+        let key = |form, parts: &[&str]| {
+            let own = keyer.key(self.type_number, &self.index, form, parts);
+            match &self.within {
+                None => own,
+                Some((before, after)) => {
+                    keyer.combined(before.iter().copied().chain([own]).chain(after.iter().copied()))
+                }
+            }
+        };
+        let mut any = Vec::new();
+        for unit in units.iter().map(AsRef::as_ref).filter(|unit| *unit != self.code) {
+            let found = Canonical::of(unit).filter(|unit| unit.converts_to(&asked));
+            let number = found.and_then(|unit| self.number.converted(&asked.factor, &unit.factor));
+            let Some(number) = number else { continue };
+            let unit_code = keyer.key(0, "", Form::UnitCode, &[UCUM, unit]);
+            any.extend(number.float_bounds().into_iter().map(|(min, max)| Condition::QuantityEntry {
+                key: key(Form::Ordered, &[]),
+                min,
+                max,
+                extra: Extra::OneOf(vec![unit_code]),
+            }));
+            let span = key(Form::SpanUnitCode, &[UCUM, unit]);
+            any.extend(number.tests().into_iter().map(|test| Condition::DateEntry(span, test)));
+        }
+        Condition::Any(any)
+    }
+}
+
 /// A unit as it is stored.
 struct Stored<'v> {
     system: Cow<'v, str>,
@@ -72,6 +129,13 @@ impl<'v> Stored<'v> {
     fn of(value: Ref<'v>) -> Stored<'v> {
         let text = |name| value.get_str(name).unwrap_or_default();
         Stored { system: text("system"), code: text("code"), unit: text("unit") }
+    }
+
+    /// A UCUM unit is among those that others are converted to.
+    fn is_there(&self, unit_code: i64, sink: &mut Sink<'_>) {
+        if *self.system == *UCUM && !self.code.is_empty() {
+            sink.distinct(Form::Units, &self.code, unit_code);
+        }
     }
 
     /// Names the unit has besides its code. Units are nearly always UCUM codes written as they are; a code of another
@@ -139,6 +203,7 @@ fn exact(number: i64, unit: &Stored<'_>, sink: &mut Sink<'_>) {
     let key = sink.key(Form::Ordered, &[]);
     let unit_code = sink.keyer.key(0, "", Form::UnitCode, &[&unit.system, &unit.code]);
     sink.ordered(key, number, unit_code);
+    unit.is_there(unit_code, sink);
     for name in unit.names() {
         let key = sink.key(Form::Unit, &[name]);
         sink.ordered(key, number, 0);
@@ -151,6 +216,7 @@ fn span((low, high): (i64, i64), unit: &Stored<'_>, sink: &mut Sink<'_>) {
     sink.ordered(any, low, high);
     let coded = sink.key(Form::SpanUnitCode, &[&unit.system, &unit.code]);
     sink.ordered(coded, low, high);
+    unit.is_there(sink.keyer.key(0, "", Form::UnitCode, &[&unit.system, &unit.code]), sink);
     for name in unit.names() {
         let key = sink.key(Form::SpanUnit, &[name]);
         sink.ordered(key, low, high);
@@ -176,6 +242,18 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition 
                     any.push(entry(key(Form::Unit, &[name]), Extra::Any));
                 }
             }
+        }
+        if let Unit::Coded(system, code) = &term.unit
+            && *system == *UCUM
+            && Canonical::of(code).is_some()
+        {
+            any.push(Condition::InUnits(Box::new(InUnits {
+                number: term.number.clone(),
+                code: code.clone(),
+                type_number: param.type_number,
+                index: index.name.clone(),
+                within: None,
+            })));
         }
         let mut span = |key| any.extend(tests.iter().map(|test| Condition::DateEntry(key, *test)));
         match &term.unit {

@@ -195,6 +195,12 @@ pub enum Modifier {
     Type(Box<str>),
     /// `:of-type`
     OfType,
+    /// `:text`
+    Text,
+    /// `:in`
+    In,
+    /// `:not-in`
+    NotIn,
     /// `:above`
     Above,
     /// `:below`

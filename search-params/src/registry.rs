@@ -58,6 +58,8 @@ pub struct Index {
     pub truth: bool,
     /// The parts of a composite, where it is one of elements.
     pub element: Option<Element>,
+    /// It is a part of a composite: its entries are only combined.
+    pub part: bool,
     /// Whether `system|` may be asked for, whatever the code.
     pub systems: bool,
     steps: Vec<Step>,
@@ -89,6 +91,15 @@ pub struct Param {
     /// While old resources are not all indexed by it: how far that is.
     pub building: Option<Arc<Progress>>,
 }
+
+/// Names are unique within a type.
+impl PartialEq for Index {
+    fn eq(&self, other: &Index) -> bool {
+        (&self.name, self.kind) == (&other.name, other.kind)
+    }
+}
+
+impl Eq for Index {}
 
 impl Index {
     /// True when some of its values are of one of these types.

@@ -27,6 +27,18 @@ pub struct Text {
     pub rank: i16,
 }
 
+/// A text that many resources have: kept once, so that what begins with something can be found among few. Resources have
+/// its key among theirs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Distinct {
+    /// Key of the index.
+    pub key: i64,
+    /// The text, or its beginning.
+    pub value: String,
+    /// Its own key.
+    pub token: i64,
+}
+
 /// Rank bit: the least value the resource has under this key; ascending sorts go by it.
 pub const FIRST: i16 = 1;
 /// Rank bit: the greatest value the resource has under this key; descending sorts go by it.
@@ -51,6 +63,8 @@ pub struct Rows {
     pub ordered: Vec<Ordered>,
     /// Text entries: sorted, each once.
     pub strings: Vec<Text>,
+    /// Texts to be found by their beginnings: sorted, each once.
+    pub distinct: Vec<Distinct>,
     /// Keys of the further codings of the primary token, until the date that orders them is known.
     pub(crate) further_codes: Vec<i64>,
 }
@@ -62,6 +76,8 @@ impl Rows {
         self.keys.dedup();
         self.ordered.sort_unstable();
         self.ordered.dedup();
+        self.distinct.sort_unstable();
+        self.distinct.dedup();
         self.strings.sort_unstable();
         // Windows of a repetitive text can be the same: the first stays, which is the text's beginning if any is.
         self.strings.dedup_by(|b, a| (a.key, &a.value) == (b.key, &b.value));

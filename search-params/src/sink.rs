@@ -1,9 +1,10 @@
 //! Where the search types put a resource's values while it is walked.
 
 use crate::bases::Bases;
+use crate::fold::WINDOW_BYTES_MAX;
 use crate::keyer::{Form, Keyer};
 use crate::registry::{Index, Role};
-use crate::rows::{Ordered, Rows, Text};
+use crate::rows::{Distinct, Ordered, Rows, Text};
 
 /// The rows of one resource, seen from one of its indexes.
 pub(crate) struct Sink<'a> {
@@ -53,6 +54,14 @@ impl Sink<'_> {
             let key = self.key(Form::Ordered, &[]);
             self.ordered(key, low, high);
         }
+    }
+
+    /// Says that a text is among those of an index, under its own key. It is found by its first
+    /// [`WINDOW_BYTES_MAX`] bytes.
+    pub(crate) fn distinct(&mut self, form: Form, text: &str, token: i64) {
+        let cut = text.get(..text.floor_char_boundary(WINDOW_BYTES_MAX)).unwrap_or(text);
+        let key = self.key(form, &[]);
+        self.rows.distinct.push(Distinct { key, value: cut.to_owned(), token });
     }
 
     /// Adds a text entry.

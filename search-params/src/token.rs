@@ -3,12 +3,16 @@
 //! Three equality keys for a coding: its code in any system, its system and code, its system. A code without a
 //! system of its own (`Patient.gender`) has one key; the system its binding implies is settled when a query comes.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use fhir_model::Result;
 use fhir_model::json::Ref;
 
 use crate::condition::Condition;
+use crate::fold::{CONTAINS_BYTES_MAX, fold};
 use crate::keyer::{Form, Keyer};
-use crate::registry::{Param, Role};
+use crate::registry::{Index, Param, Role};
 use crate::sink::Sink;
 use crate::text::split_bar;
 
@@ -89,17 +93,43 @@ impl OfType {
     }
 }
 
+impl Term {
+    /// For `:above` and `:below`: a code with its system, which may be implied.
+    pub(crate) fn in_hierarchy(self, param: &Param) -> Result<Term> {
+        let implied = match param.indexes.as_slice() {
+            [index] => index.implied_system.as_deref(),
+            _ => None,
+        };
+        let system = match (self.system, implied) {
+            (System::Any, Some(implied)) => System::Is(implied.to_owned()),
+            (system, _) => system,
+        };
+        match (&system, &self.code) {
+            (System::Is(_), Some(_)) => Ok(Term { system, code: self.code }),
+            _ => {
+                Err(fhir_model::Error::value("what is above or below a code, its system tells: system|code"))
+            }
+        }
+    }
+}
+
 pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
     match type_name {
         "CodeableConcept" => {
+            text(value.get_str("text"), sink);
             for coding in value.get("coding").into_iter().flat_map(Ref::items) {
                 self::coding(coding.get_str("system").as_deref(), coding.get_str("code").as_deref(), sink);
+                text(coding.get_str("display"), sink);
             }
         }
-        "Coding" => coding(value.get_str("system").as_deref(), value.get_str("code").as_deref(), sink),
+        "Coding" => {
+            coding(value.get_str("system").as_deref(), value.get_str("code").as_deref(), sink);
+            text(value.get_str("display"), sink);
+        }
         "Identifier" => {
             coding(value.get_str("system").as_deref(), value.get_str("value").as_deref(), sink);
             of_type(value, sink);
+            text(value.get("type").and_then(|kind| kind.get_str("text")), sink);
         }
         "ContactPoint" => coding(value.get_str("system").as_deref(), value.get_str("value").as_deref(), sink),
         _ => {
@@ -108,6 +138,23 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
                 sink.equality(Form::Code, &[&code]);
             }
         }
+    }
+}
+
+/// For `:text`: few different ones are had by many, so they are kept once, and resources have their keys.
+fn text(text: Option<Cow<'_, str>>, sink: &mut Sink<'_>) {
+    let Some(text) = text else { return };
+    let folded = fold(&text);
+    // What is asked for is no longer.
+    let folded = folded.get(..folded.floor_char_boundary(CONTAINS_BYTES_MAX)).unwrap_or_default();
+    if folded.is_empty() {
+        return;
+    }
+    sink.found.any = true;
+    if !sink.index.part {
+        sink.equality(Form::Text, &[folded]);
+        let token = sink.key(Form::Text, &[folded]);
+        sink.distinct(Form::Text, folded, token);
     }
 }
 
@@ -145,16 +192,64 @@ fn primary(key: i64, sink: &mut Sink<'_>) {
     }
 }
 
+/// `:text`: what begins with it.
+pub(crate) fn by_text(text: &str, param: &Param, keyer: &Keyer) -> Condition {
+    let key = |i: &Arc<Index>| keyer.key(param.type_number, &i.name, Form::Text, &[]);
+    let text = fold(text);
+    let each = param.indexes.iter().map(|i| Condition::Distinct(key(i), text.clone().into_owned()));
+    Condition::Any(each.collect())
+}
+
+/// Codes that terminology knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Codes {
+    /// Those of a value set: its url, or its reference here.
+    Of(String),
+    /// A code and what is below it.
+    Below(Term),
+    /// A code and what is above it.
+    Above(Term),
+}
+
+/// A token parameter, asked for codes that terminology knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coded {
+    /// Which codes.
+    pub codes: Codes,
+    type_number: u16,
+    indexes: Vec<Arc<Index>>,
+}
+
+impl Coded {
+    pub(crate) fn new(codes: Codes, param: &Param) -> Coded {
+        Coded { codes, type_number: param.type_number, indexes: param.indexes.clone() }
+    }
+
+    /// The condition, once systems and codes are known.
+    pub fn condition<'c>(&self, codes: impl Iterator<Item = (&'c str, &'c str)>, keyer: &Keyer) -> Condition {
+        let term = |(system, code): (&str, &str)| Term {
+            system: if system.is_empty() { System::None } else { System::Is(system.to_owned()) },
+            code: Some(code.to_owned()),
+        };
+        Condition::Any(codes.map(|c| of_indexes(&term(c), self.type_number, &self.indexes, keyer)).collect())
+    }
+}
+
+/// The condition of a token as it is.
 pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition {
-    if let ([index], System::Is(system), Some(code)) = (param.indexes.as_slice(), &term.system, &term.code)
+    of_indexes(term, param.type_number, &param.indexes, keyer)
+}
+
+fn of_indexes(term: &Term, type_number: u16, indexes: &[Arc<Index>], keyer: &Keyer) -> Condition {
+    if let ([index], System::Is(system), Some(code)) = (indexes, &term.system, &term.code)
         && index.role == Role::PrimaryCode
     {
-        let key = keyer.key(param.type_number, &index.name, Form::SystemCode, &[system, code]);
+        let key = keyer.key(type_number, &index.name, Form::SystemCode, &[system, code]);
         return Condition::Codes(vec![key]);
     }
     let mut keys = Vec::new();
-    for index in &param.indexes {
-        let key = |form, parts: &[&str]| keyer.key(param.type_number, &index.name, form, parts);
+    for index in indexes {
+        let key = |form, parts: &[&str]| keyer.key(type_number, &index.name, form, parts);
         match (&term.system, &term.code) {
             (System::Any, Some(code)) => keys.push(key(Form::Code, &[code])),
             // Codes, booleans, strings: the data holds no system, so the binding's counts, or none.
@@ -170,7 +265,7 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition 
             (_, None) => {}
         }
     }
-    match param.indexes.iter().all(|i| i.identifies) {
+    match indexes.iter().all(|i| i.identifies) {
         true => Condition::Keys(keys),
         false => Condition::Tokens(keys),
     }

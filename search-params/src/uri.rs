@@ -1,5 +1,6 @@
 //! `uri` parameters: <https://hl7.org/fhir/R4/search.html#uri>. Exact, case included.
 //!
+//! `:below` finds the uris that begin with a text: among the distinct ones, which are kept beside the index.
 //! `:above` finds the uris that are one of the paths a uri goes through: `http://a.org/x` is above `http://a.org/x/y`.
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use fhir_model::json::Ref;
 use fhir_model::{Error, Result};
 
 use crate::condition::Condition;
+use crate::fold::WINDOW_BYTES_MAX;
 use crate::keyer::{Form, Keyer};
 use crate::query::Modifier;
 use crate::registry::{Index, Param};
@@ -16,10 +18,20 @@ use crate::sink::Sink;
 pub(crate) fn index(value: Ref<'_>, sink: &mut Sink<'_>) {
     if let Some(text) = value.str() {
         sink.equality(Form::Uri, &[&text]);
+        // Nothing is below a URN.
+        if !sink.index.part && !text.starts_with("urn:") {
+            let token = sink.key(Form::Uri, &[&text]);
+            sink.distinct(Form::Uri, &text, token);
+        }
     }
 }
 
 pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, keyer: &Keyer) -> Condition {
+    if *modifier == Modifier::Below {
+        let key = |i: &Arc<Index>| keyer.key(param.type_number, &i.name, Form::Uri, &[]);
+        let each = param.indexes.iter().map(|i| Condition::Distinct(key(i), text.to_owned()));
+        return Condition::Any(each.collect());
+    }
     let texts = if *modifier == Modifier::Above { above(text) } else { vec![text] };
     let of_index = |i: &Arc<Index>, text| keyer.key(param.type_number, &i.name, Form::Uri, &[text]);
     let keys = param.indexes.iter().flat_map(|i| texts.iter().map(move |text| of_index(i, text)));
@@ -45,6 +57,9 @@ pub(crate) fn parse(text: String, modifier: &Modifier) -> Result<String> {
     match modifier {
         Modifier::Above | Modifier::Below if text.starts_with("urn:") => {
             Err(Error::value(format!("`{text}` is a URN: nothing is above or below it")))
+        }
+        Modifier::Below if text.len() > WINDOW_BYTES_MAX => {
+            Err(Error::value(format!("what uris begin with may be {WINDOW_BYTES_MAX} bytes long")))
         }
         _ => Ok(text),
     }

@@ -8,6 +8,7 @@
 mod body;
 mod codec;
 mod connections;
+mod distinct;
 mod everything;
 mod failure;
 mod feed;
@@ -21,6 +22,7 @@ mod scope;
 mod search;
 mod secrets;
 mod stamp;
+pub mod terminology;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod version;
@@ -92,6 +94,8 @@ pub struct Store {
     secret: Secret,
     options: Options,
     full_text: OnceLock<Arc<dyn FullText>>,
+    known: distinct::Known,
+    terminology: OnceLock<Arc<dyn terminology::Terminology>>,
     clock: stamp::Clock,
     ids: stamp::Ids,
 }
@@ -117,6 +121,8 @@ impl Store {
             secret: Secret(secrets.cursors),
             options,
             full_text: OnceLock::new(),
+            known: distinct::Known::default(),
+            terminology: OnceLock::new(),
             clock,
             ids: stamp::Ids::default(),
         });

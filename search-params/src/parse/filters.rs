@@ -75,12 +75,21 @@ impl Parser<'_> {
     fn modifier(&self, param: &Param, modifier: Option<&str>) -> Result<Modifier> {
         use ParameterKind::{Reference, String, Token, Uri};
         let canonical = || param.has_type(&["canonical", "uri"]);
+        let coded = || !param.indexes.iter().all(|i| i.identifies || i.truth);
         let Some(text) = modifier else { return Ok(Modifier::None) };
         let known = match (text, param.kind) {
             ("missing", _) => Some(Modifier::Missing),
             ("exact", String) => Some(Modifier::Exact),
             ("contains", String) => Some(Modifier::Contains),
             ("not", Token) => Some(Modifier::Not),
+            ("text", Token) if param.has_type(&["CodeableConcept", "Coding", "Identifier"]) => {
+                Some(Modifier::Text)
+            }
+            ("in", Token) if coded() => Some(Modifier::In),
+            ("not-in", Token) if coded() => Some(Modifier::NotIn),
+            ("above", Token) if coded() => Some(Modifier::Above),
+            ("below", Token) if coded() => Some(Modifier::Below),
+            ("below", Uri) => Some(Modifier::Below),
             ("of-type", Token) if param.has_type(&["Identifier"]) => Some(Modifier::OfType),
             ("above", Uri) => Some(Modifier::Above),
             ("below", Reference) if canonical() => Some(Modifier::Below),
@@ -112,6 +121,11 @@ impl Parser<'_> {
             };
         }
         Ok(match (param.kind, modifier) {
+            (ParameterKind::Token, Modifier::Text) => Term::Text(string::parse(unescape(value), modifier)?),
+            (ParameterKind::Token, Modifier::In | Modifier::NotIn) => Term::Text(unescape(value)),
+            (ParameterKind::Token, Modifier::Above | Modifier::Below) => {
+                Term::Token(token::Term::parse(value)?.in_hierarchy(param)?)
+            }
             (ParameterKind::Token, Modifier::OfType) => Term::OfType(token::OfType::parse(value)?),
             // Without a version, any: that is what the reference alone means.
             (ParameterKind::Reference, Modifier::Above | Modifier::Below)

@@ -296,6 +296,7 @@ impl Build<'_> {
             paths,
             truth,
             element: None,
+            part: false,
             systems: true,
         };
         self.this.indexes.push(Arc::new(index));

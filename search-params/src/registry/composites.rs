@@ -68,6 +68,7 @@ impl Build<'_> {
             paths: Vec::new(),
             truth: false,
             element: Some(element),
+            part: false,
             systems: true,
             steps: base.to_vec(),
         };
@@ -124,6 +125,7 @@ impl Build<'_> {
                 paths: Vec::new(),
                 truth: false,
                 element: None,
+                part: true,
                 systems,
                 steps: Vec::new(),
             };

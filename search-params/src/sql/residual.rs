@@ -13,9 +13,6 @@ const DATE_HIGH: &str = "coalesce(r.date_high, r.date + 999999)";
 /// Millimeters.
 const EARTH_DIAMETER: &str = "12742017543";
 
-/// Of an `extra` that holds two hashes.
-const LOWER_HALF: i64 = 0xffff_ffff;
-
 /// Whether the equality keys of a condition may be looked up in their GIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gin {
@@ -68,7 +65,13 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         }
         Condition::Handles(handles) => one_of("r.handle", handles, sql),
         // The store resolves these first; were one left, it would find nothing rather than too much.
-        Condition::Words(_) | Condition::List(_) | Condition::Chain(_) | Condition::Has(_) => {
+        Condition::Words(_)
+        | Condition::Distinct(..)
+        | Condition::InUnits(_)
+        | Condition::Coded(_)
+        | Condition::List(_)
+        | Condition::Chain(_)
+        | Condition::Has(_) => {
             sql.push("false");
         }
         Condition::Present(bit) => {
@@ -143,11 +146,6 @@ fn extra(extra: &Extra, sql: &mut Sql) {
         Extra::Between(min, max) => {
             sql.push(" and e.extra >= ").bind(Bind::Long(*min));
             sql.push(" and e.extra <= ").bind(Bind::Long(*max));
-        }
-        Extra::LowerHalf(these) => {
-            let halves = these.iter().map(|n| n & LOWER_HALF).collect();
-            sql.push(" and (e.extra & ").bind(Bind::Long(LOWER_HALF));
-            sql.push(") = any(").bind(Bind::Longs(halves)).push(")");
         }
     }
 }

@@ -128,6 +128,19 @@ impl Store {
                     Condition::Handles(handles)
                 }
                 Condition::List(id) => self.entries_of_list(type_name, &id).await?,
+                Condition::Distinct(key, text) => {
+                    let found = self.beginning_with(key, &text).await?;
+                    Condition::Tokens(found.into_iter().map(|(_, token)| token).collect())
+                }
+                Condition::InUnits(asked) => {
+                    let units = self.beginning_with(asked.units(&self.keyer), "").await?;
+                    let units: Vec<String> = units.into_iter().map(|(unit, _)| unit).collect();
+                    asked.condition(&units, &self.keyer)
+                }
+                Condition::Coded(asked) => {
+                    let codes = self.codes(&asked.codes).await?;
+                    asked.condition(codes.iter().map(|c| (&*c.system, &*c.code)), &self.keyer)
+                }
                 chain @ (Condition::Chain(_) | Condition::Has(_)) => {
                     let found = match self.with_ends(chain, resolved).await? {
                         Condition::Chain(chain) => self.chain(type_name, &chain, Far::All(ENDS_MAX)).await?,

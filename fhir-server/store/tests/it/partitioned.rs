@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
 const SCHEMA: &str = include_str!("../../../../migrations/0001_resource.sql");
+const DISTINCT_TEXT: &str = include_str!("../../../../migrations/0005_distinct_text.sql");
 const POSTGRESQL: &str = include_str!("../../../../migrations/0002_postgresql.sql");
 const PATIENT_ORDER: &str = include_str!("../../../../migrations/0003_patient_order.sql");
 const SEARCH_PARAMETER: &str = include_str!("../../../../migrations/0004_search_parameter.sql");
@@ -34,6 +35,7 @@ async fn template() -> String {
     client.batch_execute(&without_storage(POSTGRESQL)).await.unwrap();
     client.batch_execute(PATIENT_ORDER).await.unwrap();
     client.batch_execute(SEARCH_PARAMETER).await.unwrap();
+    client.batch_execute(DISTINCT_TEXT).await.unwrap();
     let count =
         "select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid where c.relkind = 'r'";
     let partitions: i64 = client.query_one(count, &[]).await.unwrap().get(0);

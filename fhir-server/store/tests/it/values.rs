@@ -120,6 +120,7 @@ pub(crate) async fn versions_and_paths(store: &Arc<Store>) {
     put(store, "Questionnaire", "a", r#"{"url":"http://x/own/a"}"#).await;
     put(store, "Questionnaire", "f", r#"{"url":"http://x/own"}"#).await;
     put(store, "Questionnaire", "g", r#"{"url":"http://x/"}"#).await;
+    put(store, "Questionnaire", "h", r#"{"url":"urn:oid:1.2"}"#).await;
     finds(
         store,
         &[
@@ -134,10 +135,15 @@ pub(crate) async fn versions_and_paths(store: &Arc<Store>) {
             ("QuestionnaireResponse?questionnaire=Questionnaire/a|2", "e"),
             ("Questionnaire?url:above=http://x/own/a/_history/1", "a f g"),
             ("Questionnaire?url:above=http://x/own", "f g"),
+            ("Questionnaire?url:below=http://x/own", "a f"),
+            ("Questionnaire?url:below=http://x/own/", "a"),
+            ("Questionnaire?url:below=http://x/%", ""),
+            ("Questionnaire?url:below=http://x", "a f g"),
         ],
     )
     .await;
     assert!(refused(store, "Questionnaire?url:above=urn:oid:1.2"));
+    assert!(refused(store, "Questionnaire?url:below=urn:oid:1"));
     assert!(refused(store, "Questionnaire?title:above=x"));
     assert!(refused(store, "Patient?organization:above=x"));
 }
@@ -273,6 +279,174 @@ pub(crate) async fn values_of_one_element(store: &Arc<Store>) {
         "_sort=component-code-value-quantity",
     ] {
         assert!(refused(store, &format!("Observation?{bad}")), "{bad}");
+    }
+}
+
+pub(crate) async fn texts_of_codes(store: &Arc<Store>) {
+    put(store, "Observation", "a", r#"{"code":{"text":"Körpergröße, stehend"}}"#).await;
+    put(
+        store,
+        "Observation",
+        "b",
+        r#"{"code":{"coding":[{"system":"s","code":"c","display":"Body height"}],"text":"Körpergewicht"}}"#,
+    )
+    .await;
+    put(
+        store,
+        "Observation",
+        "c",
+        r#"{"code":{"coding":[{"code":"Body"}]},"valueCodeableConcept":{"text":"Body"}}"#,
+    )
+    .await;
+    // Written again, and in another body: the text is known by then.
+    put(store, "Observation", "a", r#"{"code":{"text":"Body weight"}}"#).await;
+    put(store, "Observation", "a", r#"{"code":{"text":"KÖRPERGRÖßE"}}"#).await;
+    put(store, "Patient", "p", r#"{"identifier":[{"type":{"text":"Passport"},"value":"1"}]}"#).await;
+    finds(
+        store,
+        &[
+            ("Observation?code:text=körper", "a b"),
+            ("Observation?code:text=KORPERGROSSE", "a"),
+            ("Observation?code:text=body", "b"),
+            ("Observation?code:text=height", ""),
+            ("Observation?code:text=body weight", ""),
+            ("Observation?code:text=%", ""),
+            ("Observation?code:text=body,körperg", "a b"),
+            ("Observation?combo-code:text=body", "b"),
+            ("Observation?value-concept:text=body", "c"),
+            ("Patient?identifier:text=pass", "p"),
+            ("Observation?code:missing=true", ""),
+        ],
+    )
+    .await;
+    for bad in ["Observation?code:text= ", "Observation?status:text=final", "Patient?name:text=x"] {
+        assert!(refused(store, bad), "{bad}");
+    }
+}
+
+pub(crate) async fn units_that_convert(store: &Arc<Store>) {
+    let quantity = |value: &str, code: &str, rest: &str| {
+        format!(r#"{{"value":{value},"system":"http://unitsofmeasure.org","code":"{code}"{rest}}}"#)
+    };
+    for (id, value) in [
+        ("g", quantity("1", "g", "")),
+        ("mg", quantity("1000", "mg", "")),
+        ("kg", quantity("0.001", "kg", "")),
+        ("ug", quantity("1.6e6", "ug", "")),
+        ("less", quantity("900", "mg", r#","comparator":"<""#)),
+        ("mL", quantity("1", "mL", "")),
+        ("none", quantity("1", "unheard-of", "")),
+    ] {
+        put(store, "Observation", id, &format!(r#"{{"valueQuantity":{value}}}"#)).await;
+        let component =
+            format!(r#"{{"component":[{{"code":{{"coding":[{{"code":"x"}}]}},"valueQuantity":{value}}}]}}"#);
+        put(store, "Observation", &format!("c-{id}"), &component).await;
+    }
+    let ucum = |number: &str, code: &str| {
+        format!("Observation?value-quantity={number}|http://unitsofmeasure.org|{code}")
+    };
+    let rows = [
+        (ucum("1", "g"), "g kg mg"),
+        (ucum("1.0", "g"), "g kg mg"),
+        (ucum("2", "g"), "ug"),
+        (ucum("1000", "mg"), "g kg mg"),
+        (ucum("1600", "mg"), "ug"),
+        (ucum("gt1", "g"), "ug"),
+        (ucum("ge1", "g"), "g kg mg ug"),
+        (ucum("lt1", "g"), "less"),
+        (ucum("eb0.9", "g"), "less"),
+        (ucum("1", "unheard-of"), "none"),
+        (ucum("1", "cm3"), "mL"),
+        ("Observation?value-quantity=1||g".to_owned(), "g"),
+        (
+            "Observation?component-code-value-quantity=x$1|http://unitsofmeasure.org|g".to_owned(),
+            "c-g c-kg c-mg",
+        ),
+        ("Observation?combo-value-quantity=2|http://unitsofmeasure.org|g".to_owned(), "c-ug ug"),
+    ];
+    let rows: Vec<(&str, &str)> = rows.iter().map(|(text, found)| (text.as_str(), *found)).collect();
+    finds(store, &rows).await;
+}
+
+pub(crate) async fn codes_that_terminology_knows(store: &Arc<Store>) {
+    put(
+        store,
+        "CodeSystem",
+        "animals",
+        r#"{"url":"http://a","version":"1","status":"active","content":"complete",
+        "property":[{"code":"legs","type":"integer"}],"concept":[{"code":"animal","concept":[
+        {"code":"bird","property":[{"code":"legs","valueInteger":2}],"concept":[{"code":"owl"}]},
+        {"code":"dog","property":[{"code":"legs","valueInteger":4}]}]},{"code":"plant"}]}"#,
+    )
+    .await;
+    let sets = [
+        (
+            "birds",
+            r#"{"system":"http://a","filter":[{"property":"concept","op":"is-a","value":"bird"}]}"#,
+            "",
+        ),
+        ("legs", r#"{"system":"http://a","filter":[{"property":"legs","op":"=","value":"4"}]}"#, ""),
+        ("all", r#"{"system":"http://a"}"#, r#"{"system":"http://a","concept":[{"code":"plant"}]}"#),
+        ("named", r#"{"system":"http://b","concept":[{"code":"x"}]}"#, ""),
+        ("of", r#"{"valueSet":["http://vs/birds"]},{"valueSet":["http://vs/all","http://vs/legs"]}"#, ""),
+        ("circle", r#"{"valueSet":["http://vs/circle"]}"#, ""),
+        ("unknown", r#"{"system":"http://unknown"}"#, ""),
+    ];
+    for (id, include, exclude) in sets {
+        let body = format!(
+            r#"{{"url":"http://vs/{id}","version":"1","status":"active",
+            "compose":{{"include":[{include}],"exclude":[{exclude}]}}}}"#
+        );
+        put(store, "ValueSet", id, &body).await;
+    }
+    for code in ["animal", "bird", "owl", "dog", "plant"] {
+        let body =
+            format!(r#"{{"code":{{"coding":[{{"system":"http://a","code":"{code}"}}]}},"status":"final"}}"#);
+        put(store, "Observation", code, &body).await;
+    }
+    put(store, "Observation", "x", r#"{"code":{"coding":[{"system":"http://b","code":"x"}]}}"#).await;
+    put(store, "Patient", "m", r#"{"gender":"male"}"#).await;
+    finds(
+        store,
+        &[
+            ("Observation?code:in=http://vs/birds", "bird owl"),
+            ("Observation?code:in=ValueSet/birds", "bird owl"),
+            ("Observation?code:in=http://vs/birds|1", "bird owl"),
+            ("Observation?code:in=http://vs/legs", "dog"),
+            ("Observation?code:in=http://vs/all", "animal bird dog owl"),
+            ("Observation?code:in=http://vs/named", "x"),
+            ("Observation?code:in=http://vs/of", "bird dog owl"),
+            ("Observation?code:in=http://vs/named,http://vs/legs", "dog x"),
+            ("Observation?code:not-in=http://vs/all", "plant x"),
+            ("Observation?code:below=http://a|bird", "bird owl"),
+            ("Observation?code:below=http://a|animal", "animal bird dog owl"),
+            ("Observation?code:above=http://a|owl", "animal bird owl"),
+            ("Observation?code:below=http://a|plant,http://a|dog", "dog plant"),
+            ("Observation?code:below=http://a|unheard-of", ""),
+            (
+                "Observation?status:in=http://hl7.org/fhir/ValueSet/observation-status",
+                "animal bird dog owl plant",
+            ),
+            ("Observation?status:below=final", "animal bird dog owl plant"),
+            ("Patient?gender:in=http://hl7.org/fhir/ValueSet/administrative-gender", "m"),
+            ("Patient?gender:not-in=http://hl7.org/fhir/ValueSet/administrative-gender", ""),
+        ],
+    )
+    .await;
+    for bad in [
+        "code:in=http://vs/nowhere",
+        "code:in=ValueSet/nowhere",
+        "code:in=http://vs/birds|2",
+        "code:in=http://vs/circle",
+        "code:in=http://vs/unknown",
+        "code:below=http://nowhere|x",
+    ] {
+        let asked = query(store, &format!("Observation?{bad}"));
+        let refused = store.search(&all(), &asked).await.unwrap_err();
+        assert_eq!(refused.kind.status(), 400, "{bad}");
+    }
+    for bad in ["Observation?code:below=bird", "Patient?identifier:in=http://vs/birds", "Patient?name:in=x"] {
+        assert!(refused(store, bad), "{bad}");
     }
 }
 

@@ -8,7 +8,7 @@ use fhir_search::registry::{Param, Registry};
 
 use super::chain;
 use super::corpus::{Corpus, One};
-use super::matches::{folded, local, numbers, quantities, target_text, texts, tokens};
+use super::matches::{folded, local, numbers, quantities, target_text, texts, token_texts, tokens};
 use super::random::Random;
 use super::when;
 
@@ -192,6 +192,11 @@ fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, Stri
         ParameterKind::Token if kind == "Identifier" && random.chance(30) && node.get("type").is_some() => {
             Some((":of-type".to_owned(), of_type(random, node)?))
         }
+        ParameterKind::Token if random.chance(15) => {
+            let texts = token_texts(kind, node);
+            let text = random.pick(&texts)?;
+            Some((":text".to_owned(), string(random, text, "")))
+        }
         ParameterKind::Token => Some((random_not(random), token(random, kind, node)?)),
         ParameterKind::String => {
             let all = texts(kind, node);
@@ -205,6 +210,10 @@ fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, Stri
                 0 if !text.starts_with("urn:") => {
                     let longer = format!("{text}{}", random.pick(&["", "/", "/x", "/_history/5", "x"])?);
                     (":above".to_owned(), escaped(&longer))
+                }
+                1 if !text.starts_with("urn:") => {
+                    let shorter: String = text.chars().take(1 + random.below(text.chars().count())).collect();
+                    (":below".to_owned(), escaped(&shorter))
                 }
                 _ => (none, escaped(&changed(random, &text, 10))),
             })
@@ -228,6 +237,13 @@ fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, Stri
             let all = quantities(kind, node);
             let quantity = random.pick(&all)?;
             let unit = match random.below(4) {
+                0 if random.chance(50) => {
+                    let codes = [
+                        "g", "mg", "kg", "ug", "mL", "L", "mmol/L", "g/dL", "cm", "[in_i]", "s", "min", "h",
+                        "a",
+                    ];
+                    format!("|http://unitsofmeasure.org|{}", random.pick(&codes)?)
+                }
                 0 => format!("|{}|{}", escaped(&quantity.system), escaped(&quantity.code)),
                 1 => format!("||{}", escaped(&quantity.unit)),
                 2 => format!("||{}", escaped(&quantity.code)),

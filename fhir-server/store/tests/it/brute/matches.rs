@@ -4,6 +4,7 @@
 use fhir_model::Key;
 use fhir_model::decimal::Decimal;
 use fhir_model::json::Ref;
+use fhir_model::ucum::Canonical;
 use fhir_search::parameters::ParameterKind;
 use fhir_search::prefix::Prefix;
 use fhir_search::quantity::Unit;
@@ -87,15 +88,21 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool
             Term::Text(text) if param.kind == ParameterKind::Uri => {
                 node.str().is_some_and(|t| uri(text, modifier, &t))
             }
+            Term::Text(text) if param.kind == ParameterKind::Token => match modifier {
+                Modifier::Text => {
+                    token_texts(kind, *node).iter().any(|t| folded(t).starts_with(&folded(text)))
+                }
+                _ => panic!("codes are asked for elsewhere"),
+            },
             Term::Text(text) if param.kind == ParameterKind::Reference => {
                 node.str().is_some_and(|t| version(text, modifier, &t))
             }
             Term::Text(text) => texts(kind, *node).iter().any(|value| string(text, modifier, value)),
             Term::Date(t) => when::span(kind, *node).is_some_and(|(low, high)| date(t, low, high)),
             Term::Number(t) => numbers(kind, *node).iter().any(|span| between(t, span)),
-            Term::Quantity(t) => {
-                quantities(kind, *node).iter().any(|q| between(&t.number, &q.span) && unit(&t.unit, q))
-            }
+            Term::Quantity(t) => quantities(kind, *node)
+                .iter()
+                .any(|q| (between(&t.number, &q.span) && unit(&t.unit, q)) || converted(t, q)),
             Term::Near(t) => distance(t, *node).is_some_and(|meters| meters <= t.meters),
             Term::Id(_) | Term::Flag(_) | Term::Composite(_) => false,
         },
@@ -106,7 +113,7 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool
 fn has_value(value: &One, param: &Param) -> bool {
     let One::Node(node, kind) = value else { return true };
     match param.kind {
-        ParameterKind::Token => !tokens(kind, *node).is_empty(),
+        ParameterKind::Token => !tokens(kind, *node).is_empty() || !token_texts(kind, *node).is_empty(),
         ParameterKind::Reference => {
             let identifier =
                 node.get("identifier").is_some_and(|i| i.get("value").is_some() || i.get("system").is_some());
@@ -120,6 +127,21 @@ fn has_value(value: &One, param: &Param) -> bool {
         ParameterKind::Quantity => !quantities(kind, *node).is_empty(),
         _ => node.str().is_some(),
     }
+}
+
+/// What people read of a token.
+pub(super) fn token_texts(kind: &str, node: Ref<'_>) -> Vec<String> {
+    let text = |node: Ref<'_>, name: &str| node.get_str(name).map(|t| t.into_owned());
+    let found: Vec<Option<String>> = match kind {
+        "CodeableConcept" => {
+            let codings = node.get("coding").into_iter().flat_map(Ref::items);
+            codings.map(|c| text(c, "display")).chain([text(node, "text")]).collect()
+        }
+        "Coding" => vec![text(node, "display")],
+        "Identifier" => vec![node.get("type").and_then(|t| text(t, "text"))],
+        _ => Vec::new(),
+    };
+    found.into_iter().flatten().filter(|t| !folded(t).is_empty()).collect()
 }
 
 /// System and code of each coding; a code that has no place for a system has `None` twice over.
@@ -384,6 +406,23 @@ fn distance(term: &near::Term, position: Ref<'_>) -> Option<f64> {
     let there = vector(read("latitude")?, read("longitude")?);
     let straight = here.iter().zip(there).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
     Some(2.0 * 6_371_008.771_5 * (straight / 2.0).min(1.0).asin())
+}
+
+/// In another unit of UCUM.
+fn converted(term: &fhir_search::quantity::Term, found: &Quantity) -> bool {
+    const UCUM: &str = "http://unitsofmeasure.org";
+    let Unit::Coded(system, code) = &term.unit else { return false };
+    if *code == found.code || system != UCUM || found.system != UCUM {
+        return false;
+    }
+    let (Some(asked), Some(unit)) = (Canonical::of(code), Canonical::of(&found.code)) else { return false };
+    if asked.base() != unit.base() {
+        return false;
+    }
+    let convert = |n: &Option<Decimal>| {
+        n.as_ref().map(|n| n.times(&unit.factor).unwrap().divided_by(&asked.factor).unwrap())
+    };
+    between(&term.number, &(convert(&found.span.0), convert(&found.span.1)))
 }
 
 fn unit(term: &Unit, found: &Quantity) -> bool {

@@ -1,0 +1,80 @@
+//! Distinct texts of indexes: <https://hl7.org/fhir/R4/search.html#token> (`:text`), uris and units.
+//!
+//! A resource carries the key of such a text; the text itself is kept once. It is there before the resource is, so that
+//! no search can find the one without the other.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use fhir_model::{Error, Kind, Result};
+use fhir_search::rows::Distinct;
+
+use crate::{Store, failure};
+
+/// Keys of texts that are remembered as written; when there are more, remembering begins anew.
+const KNOWN_MAX: usize = 200_000;
+/// Most texts of an index that one search looks at.
+pub(crate) const TEXTS_MAX: usize = 5_000;
+
+const INSERT: &str = "insert into distinct_text (key, value, token) \
+     select d.key, d.value, d.token from unnest($1::int8[], $2::text[], $3::int8[]) as d(key, value, token) \
+     order by d.key, d.value, d.token on conflict (key, value, token) do nothing";
+
+const BEGINNING: &str = "select d.value, d.token from distinct_text d where d.key = $1::int8 and d.value >= $2::text \
+     and d.value < $3::text limit $4::int8";
+
+/// What this process knows to be durable.
+#[derive(Default)]
+pub(crate) struct Known(Mutex<HashSet<(i64, i64)>>);
+
+impl Known {
+    fn has(&self, text: &Distinct) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(&(text.key, text.token))
+    }
+
+    fn add(&self, texts: &[&Distinct]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() + texts.len() > KNOWN_MAX {
+            known.clear();
+        }
+        known.extend(texts.iter().map(|text| (text.key, text.token)));
+    }
+}
+
+impl Store {
+    /// Keeps the texts that are new.
+    pub(crate) async fn learn<'t>(&self, texts: impl Iterator<Item = &'t Distinct>) -> Result<()> {
+        let mut new: Vec<&Distinct> = texts.filter(|text| !self.known.has(text)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        new.sort_unstable();
+        new.dedup();
+        let keys: Vec<i64> = new.iter().map(|text| text.key).collect();
+        let values: Vec<&str> = new.iter().map(|text| text.value.as_str()).collect();
+        let tokens: Vec<i64> = new.iter().map(|text| text.token).collect();
+        let client = self.connections.client().await?;
+        let statement = client.prepare_cached(INSERT).await.map_err(failure::classify)?;
+        client.execute(&statement, &[&keys, &values, &tokens]).await.map_err(failure::classify)?;
+        self.known.add(&new);
+        Ok(())
+    }
+
+    /// The texts of an index that begin with one, with their keys.
+    pub(crate) async fn beginning_with(&self, key: i64, text: &str) -> Result<Vec<(String, i64)>> {
+        let client = self.connections.client().await?;
+        let statement = client.prepare_cached(BEGINNING).await.map_err(failure::classify)?;
+        let limit = i64::try_from(TEXTS_MAX + 1).map_err(Error::internal)?;
+        // In code point order nothing that begins with the text comes after it and the last code point.
+        let end = format!("{text}\u{10FFFF}");
+        let rows = client.query(&statement, &[&key, &text, &end, &limit]).await.map_err(failure::classify)?;
+        if rows.len() > TEXTS_MAX {
+            let what =
+                format!("more than {TEXTS_MAX} different values begin with `{text}`: ask for more of it");
+            return Err(Error::new(Kind::TooCostly, what));
+        }
+        let read = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        rows.iter().map(|row| read(row).map_err(|e: tokio_postgres::Error| Error::internal(e))).collect()
+    }
+}

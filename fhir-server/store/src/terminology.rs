@@ -1,0 +1,215 @@
+//! What terminology says of codes, as far as searches ask: which are in a value set, above or below a code.
+//!
+//! <https://hl7.org/fhir/R4/search.html#token>. Value sets and code systems that are stored here come before those that
+//! FHIR publishes. A terminology service can take this over: see [`Terminology`].
+
+mod expand;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_profiles::{CodeSystem, ValueSet};
+use fhir_search::condition::Condition;
+use fhir_search::keyer::Form;
+use fhir_search::sql;
+use fhir_search::token::{Codes, System, Term};
+use serde::de::DeserializeOwned;
+
+use crate::scope::Scope;
+use crate::version::Found;
+use crate::{Store, read};
+
+/// Most codes that one condition asks for.
+pub(crate) const CODES_MAX: usize = 10_000;
+/// Versions of one url that are looked through.
+const VERSIONS_MAX: usize = 100;
+
+/// A code with its system.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code {
+    /// The system.
+    pub system: String,
+    /// The code.
+    pub code: String,
+}
+
+/// An answer that takes time.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// Who knows about codes. At most [`CODES_MAX`](Kind::TooCostly) of them are of use to a search.
+pub trait Terminology: Send + Sync {
+    /// The codes of a value set: by url (with `|version` or without), or by reference (`ValueSet/1`).
+    fn expand<'a>(&'a self, store: &'a Store, value_set: &'a str) -> Answer<'a, Vec<Code>>;
+
+    /// A code and all below it.
+    fn below<'a>(&'a self, store: &'a Store, code: &'a Code) -> Answer<'a, Vec<Code>>;
+
+    /// A code and all above it.
+    fn above<'a>(&'a self, store: &'a Store, code: &'a Code) -> Answer<'a, Vec<Code>>;
+}
+
+/// Value sets and code systems as they stand, enumerated and in hierarchies.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AsDefined;
+
+impl Terminology for AsDefined {
+    fn expand<'a>(&'a self, store: &'a Store, value_set: &'a str) -> Answer<'a, Vec<Code>> {
+        Box::pin(async move {
+            let codes = expand::value_set(store, value_set.to_owned(), 0).await?;
+            Ok(codes.into_iter().collect())
+        })
+    }
+
+    fn below<'a>(&'a self, store: &'a Store, code: &'a Code) -> Answer<'a, Vec<Code>> {
+        Box::pin(related(store, code, |system, asked, other| system.subsumes(asked, other)))
+    }
+
+    fn above<'a>(&'a self, store: &'a Store, code: &'a Code) -> Answer<'a, Vec<Code>> {
+        Box::pin(related(store, code, |system, asked, other| system.subsumes(other, asked)))
+    }
+}
+
+async fn related(
+    store: &Store,
+    code: &Code,
+    holds: impl Fn(&CodeSystem, &str, &str) -> bool,
+) -> Result<Vec<Code>> {
+    let system = store.code_system(&code.system).await?;
+    let system = system.get();
+    let of = |concept: &&fhir_profiles::code_system::Concept| holds(system, &code.code, &concept.code);
+    let codes = system.concepts.iter().filter(of);
+    let codes = codes.map(|c| Code { system: code.system.clone(), code: c.code.to_string() });
+    // A code that the system does not know is above and below itself alone.
+    let mut all: Vec<Code> = codes.chain([code.clone()]).collect();
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
+/// A resource that is stored here, or one that FHIR publishes.
+pub(crate) enum Known<'s, T> {
+    Stored(Box<T>),
+    Published(&'s T),
+}
+
+impl<T> Known<'_, T> {
+    pub(crate) fn get(&self) -> &T {
+        match self {
+            Known::Stored(one) => one,
+            Known::Published(one) => one,
+        }
+    }
+}
+
+impl Store {
+    /// Asks somebody else about codes from now on. The first one stays.
+    pub fn set_terminology(&self, terminology: Arc<dyn Terminology>) {
+        // A second one is none of a server's doing.
+        let _ = self.terminology.set(terminology);
+    }
+
+    /// The codes that a condition is about.
+    pub(crate) async fn codes(&self, codes: &Codes) -> Result<Vec<Code>> {
+        let terminology: &dyn Terminology = match self.terminology.get() {
+            Some(other) => &**other,
+            None => &AsDefined,
+        };
+        let code = |term: &Term| match (&term.system, &term.code) {
+            (System::Is(system), Some(code)) => Ok(Code { system: system.clone(), code: code.clone() }),
+            _ => Err(Error::value("what is above or below a code, its system tells: system|code")),
+        };
+        let found = match codes {
+            Codes::Of(value_set) => terminology.expand(self, value_set).await?,
+            Codes::Below(term) => terminology.below(self, &code(term)?).await?,
+            Codes::Above(term) => terminology.above(self, &code(term)?).await?,
+        };
+        match found.len() > CODES_MAX {
+            true => Err(too_many()),
+            false => Ok(found),
+        }
+    }
+
+    pub(crate) async fn code_system(&self, url: &str) -> Result<Known<'_, CodeSystem>> {
+        let (plain, version) = split(url);
+        if let Some(stored) = self.stored::<CodeSystem>("CodeSystem", plain, version).await? {
+            return Ok(Known::Stored(Box::new(stored)));
+        }
+        match self.registry.definitions().code_system(plain)? {
+            Some(published) => Ok(Known::Published(published)),
+            None => Err(Error::value(format!("the code system `{url}` is not known here"))),
+        }
+    }
+
+    pub(crate) async fn value_set(&self, url: &str) -> Result<Known<'_, ValueSet>> {
+        if let Some(key) = local(url, self) {
+            let found = self.read(&Scope::everything(), &key).await?;
+            let Found::Current(version) = found else {
+                return Err(Error::value(format!("there is no {key} here")));
+            };
+            return Ok(Known::Stored(Box::new(parse(version.body.as_deref().unwrap_or_default())?)));
+        }
+        let (plain, version) = split(url);
+        if let Some(stored) = self.stored::<ValueSet>("ValueSet", plain, version).await? {
+            return Ok(Known::Stored(Box::new(stored)));
+        }
+        match self.registry.definitions().value_set(plain)? {
+            Some(published) => Ok(Known::Published(published)),
+            None => Err(Error::value(format!("the value set `{url}` is not known here"))),
+        }
+    }
+
+    /// The resource of a canonical url: of a version, or the one that was written last.
+    async fn stored<T: DeserializeOwned>(
+        &self,
+        type_name: &str,
+        url: &str,
+        version: Option<&str>,
+    ) -> Result<Option<T>> {
+        let this = self.registry.of(type_name)?;
+        let Some(param) = this.param("url") else { return Ok(None) };
+        let key = |index: &str| self.keyer.key(this.number, index, Form::Uri, &[url]);
+        let keys = param.indexes.iter().map(|index| key(&index.name)).collect();
+        let rows = self.run(&sql::include(this.number, Condition::Keys(keys), VERSIONS_MAX)).await?;
+        let mut found = rows.iter().map(|row| read::version(type_name, row)).collect::<Result<Vec<_>>>()?;
+        found.sort_by_key(|version| std::cmp::Reverse(version.updated_at));
+        for one in found {
+            let body = one.body.as_deref().unwrap_or_default();
+            let wanted = match version {
+                None => true,
+                Some(version) => {
+                    let value: serde_json::Value = serde_json::from_slice(body).map_err(Error::internal)?;
+                    value.get("version").and_then(serde_json::Value::as_str) == Some(version)
+                }
+            };
+            if wanted {
+                return parse(body).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|e| {
+        Error::new(Kind::NotSupported, "the value set or code system that is stored here cannot be read")
+            .because(e)
+    })
+}
+
+/// Of `url|version`.
+fn split(url: &str) -> (&str, Option<&str>) {
+    url.split_once('|').map_or((url, None), |(url, version)| (url, Some(version)))
+}
+
+/// `ValueSet/1`, relative or below a base of ours.
+fn local(text: &str, store: &Store) -> Option<Key> {
+    let (type_name, id) = store.bases().below(text).unwrap_or(text).split_once('/')?;
+    (type_name == "ValueSet" && Key::is_id(id)).then(|| Key::new(type_name, id))
+}
+
+pub(crate) fn too_many() -> Error {
+    let text = format!("more than {CODES_MAX} codes are asked for at once");
+    Error::new(Kind::TooCostly, text)
+}
