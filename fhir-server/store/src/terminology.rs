@@ -12,14 +12,15 @@ use std::sync::Arc;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_profiles::{CodeSystem, ValueSet};
 use fhir_search::condition::Condition;
-use fhir_search::keyer::Form;
+use fhir_search::keyer::{Form, id_of};
 use fhir_search::sql;
 use fhir_search::token::{Codes, System, Term};
 use serde::de::DeserializeOwned;
+use tokio_postgres::Row;
 
+use crate::Store;
 use crate::scope::Scope;
-use crate::version::Found;
-use crate::{Store, read};
+use crate::version::{Found, Version};
 
 /// Most codes that one condition asks for.
 pub(crate) const CODES_MAX: usize = 10_000;
@@ -171,8 +172,19 @@ impl Store {
         let Some(param) = this.param("url") else { return Ok(None) };
         let key = |index: &str| self.keyer.key(this.number, index, Form::Uri, &[url]);
         let keys = param.indexes.iter().map(|index| key(&index.name)).collect();
-        let rows = self.run(&sql::include(this.number, Condition::Keys(keys), VERSIONS_MAX)).await?;
-        let mut found = rows.iter().map(|row| read::version(type_name, row)).collect::<Result<Vec<_>>>()?;
+        let plan = sql::places(this.number, Condition::Keys(keys), VERSIONS_MAX);
+        let key = |row: &Row| {
+            let id: Option<String> = row.try_get(1)?;
+            Ok(Key::new(type_name, id.unwrap_or(id_of(row.try_get(0)?))))
+        };
+        let places = self.run_plan(&plan, VERSIONS_MAX).await?;
+        let keys: std::result::Result<Vec<Key>, tokio_postgres::Error> = places.iter().map(key).collect();
+        let read = self.read_many(&Scope::everything(), &keys.map_err(Error::internal)?).await?;
+        let current = |found| match found {
+            Found::Current(version) => Some(version),
+            _ => None,
+        };
+        let mut found: Vec<Version> = read.into_iter().filter_map(current).collect();
         found.sort_by_key(|version| std::cmp::Reverse(version.updated_at));
         for one in found {
             let body = one.body.as_deref().unwrap_or_default();

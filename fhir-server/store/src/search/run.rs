@@ -16,7 +16,7 @@ const STOPPING: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Runs the statements of a plan until one answers.
-    pub(super) async fn run_plan(&self, plan: &Plan, limit: usize) -> Result<Vec<Row>> {
+    pub(crate) async fn run_plan(&self, plan: &Plan, limit: usize) -> Result<Vec<Row>> {
         let mut found = Vec::new();
         for step in &plan.steps {
             found = self.run(&step.sql).await?;
