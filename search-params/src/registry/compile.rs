@@ -149,13 +149,15 @@ impl Build<'_> {
             .map_err(|e| Error::internal(format!("{}: {e}", definition.url)))?;
         let Some(Branches { steps: mut branches, truth }) = found else { return Ok(()) };
         let mut only_target = None;
-        // Of a union of several, each branch tests for itself; R4 has none such.
-        if let [only] = branches.as_mut_slice()
-            && let Some(Step::Where(Test::Resolves(target))) = only.last()
-        {
-            // `subject.where(resolve() is Patient)` shares the entries of `subject`.
-            only_target = Some(target.clone());
-            only.pop();
+        // `subject.where(resolve() is Patient)` shares the entries of `subject`. Where the branches of a union do not all ask
+        // for the same type, each tests for itself.
+        if let Some(Some(Step::Where(Test::Resolves(target)))) = branches.first().map(|steps| steps.last()) {
+            let target = target.clone();
+            let asks = |steps: &Vec<Step>| steps.last() == Some(&Step::Where(Test::Resolves(target.clone())));
+            if branches.iter().all(asks) {
+                branches.iter_mut().for_each(|steps| drop(steps.pop()));
+                only_target = Some(target);
+            }
         }
         let (mut composed, mut whole) = (Vec::new(), false);
         if definition.kind == ParameterKind::Composite {

@@ -24,6 +24,7 @@ fn columns_and_shared_indexes() {
         ("Immunization", "vaccine-code", "vaccine-code:PrimaryCode"),
         ("Condition", "recorded-date", "recorded-date:PrimaryDate"),
         ("Appointment", "patient", "actor:Plain"),
+        ("AuditEvent", "patient", "agent:Plain entity:Plain"),
         ("Patient", "deceased", "deceased:Plain"),
         ("Patient", "_tag", "_tag:Plain"),
     ];
