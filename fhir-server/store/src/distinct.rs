@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use deadpool_postgres::Transaction;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::rows::Distinct;
 
@@ -43,22 +44,41 @@ impl Known {
 }
 
 impl Store {
-    /// Keeps the texts that are new.
-    pub(crate) async fn learn<'t>(&self, texts: impl Iterator<Item = &'t Distinct>) -> Result<()> {
-        let mut new: Vec<&Distinct> = texts.filter(|text| !self.known.has(text)).collect();
+    /// Keeps the texts that are new, durably.
+    pub(crate) async fn keep_texts<'t>(&self, texts: impl Iterator<Item = &'t Distinct>) -> Result<()> {
+        let new = self.new_texts(texts);
         if new.is_empty() {
             return Ok(());
         }
-        new.sort_unstable();
-        new.dedup();
-        let keys: Vec<i64> = new.iter().map(|text| text.key).collect();
-        let values: Vec<&str> = new.iter().map(|text| text.value.as_str()).collect();
-        let tokens: Vec<i64> = new.iter().map(|text| text.token).collect();
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(INSERT).await.map_err(failure::classify)?;
+        let (keys, values, tokens) = columns(&new);
         client.execute(&statement, &[&keys, &values, &tokens]).await.map_err(failure::classify)?;
         self.known.add(&new);
         Ok(())
+    }
+
+    /// Keeps the texts that are new, if the transaction is.
+    pub(crate) async fn keep_texts_in<'t>(
+        &self,
+        transaction: &Transaction<'_>,
+        texts: impl Iterator<Item = &'t Distinct>,
+    ) -> Result<()> {
+        let new = self.new_texts(texts);
+        if new.is_empty() {
+            return Ok(());
+        }
+        let statement = transaction.prepare_cached(INSERT).await.map_err(failure::classify)?;
+        let (keys, values, tokens) = columns(&new);
+        transaction.execute(&statement, &[&keys, &values, &tokens]).await.map_err(failure::classify)?;
+        Ok(())
+    }
+
+    fn new_texts<'t>(&self, texts: impl Iterator<Item = &'t Distinct>) -> Vec<&'t Distinct> {
+        let mut new: Vec<&Distinct> = texts.filter(|text| !self.known.has(text)).collect();
+        new.sort_unstable();
+        new.dedup();
+        new
     }
 
     /// The texts of an index that begin with one, with their keys.
@@ -77,4 +97,9 @@ impl Store {
         let read = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?));
         rows.iter().map(|row| read(row).map_err(|e: tokio_postgres::Error| Error::internal(e))).collect()
     }
+}
+
+fn columns<'t>(texts: &[&'t Distinct]) -> (Vec<i64>, Vec<&'t str>, Vec<i64>) {
+    let values = texts.iter().map(|text| text.value.as_str()).collect();
+    (texts.iter().map(|text| text.key).collect(), values, texts.iter().map(|text| text.token).collect())
 }

@@ -108,7 +108,7 @@ impl Store {
     pub async fn commit(&self, scope: &Scope, stamp: &Stamp, writes: &[Write]) -> Result<Commit> {
         let _ = scope;
         let ready = writes.iter().map(|w| self.prepare(w)).collect::<Result<Vec<_>>>()?;
-        self.learn(ready.iter().flat_map(|one| &one.rows.distinct)).await?;
+        self.keep_texts(ready.iter().flat_map(|one| &one.rows.distinct)).await?;
         let mut tries = 0;
         loop {
             let done = match ready.as_slice() {

@@ -166,6 +166,7 @@ impl Store {
         };
         let place = (last.updated_at, last.handle);
         let all = versions.iter().map(|version| self.again(version)).collect::<Result<Vec<_>>>()?;
+        self.keep_texts_in(&transaction, all.iter().flat_map(|one| &one.rows.distinct)).await?;
         again::run(&transaction, &all).await.map_err(|e| match e {
             Failure::Stale => Error::new(Kind::Conflict, "entries were written at the same time"),
             Failure::Database(e) => failure::classify(e),
