@@ -73,6 +73,7 @@ async fn patients(store: &Store, count: usize) {
             "name": [{"text": format!("{nick} {n}"), "given": [format!("Given{n}")]}],
             "multipleBirthInteger": n, "birthDate": format!("19{:02}-01-01", n % 100),
             "extension": [{"url": "http://e/colour", "valueCode": nick}],
+            "maritalStatus": {"text": format!("{nick} one")},
         });
         put(store, "Patient", &format!("p{n}"), &body.to_string()).await;
     }
@@ -144,6 +145,7 @@ async fn old_and_new_resources_are_found() {
         definition("birth-order", "number", "Patient.multipleBirth as integer"),
         definition("colour", "token", "Patient.extension('http://e/colour').value"),
         definition("born", "date", "Patient.birthDate"),
+        definition("married", "token", "Patient.maritalStatus"),
     ];
     for (n, definition) in definitions.iter().enumerate() {
         define(&store, &format!("d{n}"), definition).await;
@@ -157,6 +159,7 @@ async fn old_and_new_resources_are_found() {
         ("nick:contains=n 4", "p4"),
         ("birth-order=gt5", "p6 p7 p9"),
         ("colour=even", "p0 p2 p4 p6"),
+        ("married:text=ODD", "p1 p3 p5 p7"),
         ("colour:missing=true", "p9"),
         ("born=lt1903", "p0 p1 p2"),
         ("nick=odd&birth-order=lt6", "p1 p3 p5"),
