@@ -17,6 +17,8 @@ use crate::{Store, read};
 /// Matches of the rest that are asked, batch by batch, in halves of a page. When these do not fill the page, all ends are
 /// looked for after all.
 const BATCHES: [usize; 3] = [3, 8, 24];
+/// Of so many that are asked one must hold: where fewer do, the other ends are not that common.
+const ASKED_FOR_ONE: usize = 4;
 
 impl Store {
     /// A page of matches of `rest` of which all the late conditions hold too, at most `limit`; none when the batches were
@@ -29,7 +31,7 @@ impl Store {
         limit: usize,
     ) -> Result<Option<(Plan, Vec<Row>)>> {
         let mut query = query.clone();
-        let mut found = Vec::new();
+        let (mut found, mut asked) = (Vec::new(), 0);
         for halves in BATCHES {
             let batch = (limit * halves).div_ceil(2);
             let plan = sql::page(&query, rest.clone(), &self.registry, &self.keyer, batch);
@@ -39,10 +41,14 @@ impl Store {
                 let backwards = query.cursor.as_ref().is_some_and(|c| c.backwards);
                 query.cursor = Some(cursor(row, &plan, backwards)?);
             }
+            asked += rows.len();
             found.extend(self.of_which_hold(&query.type_name, rows, late).await?);
             if last || found.len() >= limit {
                 found.truncate(limit);
                 return Ok(Some((plan, found)));
+            }
+            if found.len() * ASKED_FOR_ONE < asked {
+                break;
             }
         }
         Ok(None)
