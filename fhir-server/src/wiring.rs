@@ -121,6 +121,7 @@ pub async fn cx(
         packed: config.storage.body == Body::Packed,
         bases: names.bases().clone(),
         include_max: config.limits.include_max,
+        page_bytes_max: config.limits.page_bytes_max,
         total_timeout: config.limits.total_timeout,
         ..fhir_store::Options::default()
     };

@@ -114,6 +114,7 @@ pub struct Limits {
     pub count_default: usize,
     pub count_max: usize,
     pub include_max: usize,
+    pub page_bytes_max: usize,
     pub total_timeout: Duration,
     pub statement_timeout: Duration,
 }
@@ -276,6 +277,7 @@ impl Limits {
             count_default: count_default.min(count_max),
             count_max,
             include_max: size(reader.number("limits.include_max", 1..=100_000)),
+            page_bytes_max: size(reader.bytes("limits.page_bytes_max", 1 << 10..=1 << 30)),
             total_timeout: millis(reader, "limits.total_timeout_ms", 1),
             statement_timeout: millis(reader, "limits.statement_timeout_ms", 1),
         }

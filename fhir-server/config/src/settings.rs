@@ -125,6 +125,12 @@ pub const SETTINGS: &[Setting] = &[
         "Most included resources on a page. What does not fit comes with further pages.",
     ),
     setting(
+        "limits.page_bytes_max",
+        "32MiB",
+        "Bytes of matches, and as many of included resources, after which a page is full. What does not fit comes with \
+         further pages.",
+    ),
+    setting(
         "limits.total_timeout_ms",
         "2000",
         "Longest time matches are counted for an accurate `_total`; then it is an estimate, which the answer says.",

@@ -62,6 +62,16 @@ impl Store {
 
     /// The current resources among these keys, in no particular order: one statement, whatever their types.
     pub async fn current(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<Version>> {
+        Ok(self.current_within(scope, keys, usize::MAX).await?.0)
+    }
+
+    /// The same, but no more than so many bytes and one resource; true when there may be others.
+    pub(crate) async fn current_within(
+        &self,
+        scope: &Scope,
+        keys: &[Key],
+        bytes: usize,
+    ) -> Result<(Vec<Version>, bool)> {
         let _ = scope;
         let mut handles = Vec::with_capacity(keys.len() + 8);
         let mut wanted = std::collections::HashSet::with_capacity(keys.len());
@@ -72,14 +82,14 @@ impl Store {
             wanted.insert(key);
         }
         if handles.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         handles.sort_unstable();
         handles.dedup();
-        let rows = self.run(&current(handles)).await?;
+        let (rows, more) = self.run_within(&current(handles), bytes).await?;
         let mut found = rows.iter().map(|row| self.of_any_type(row)).collect::<Result<Vec<_>>>()?;
         found.retain(|version| wanted.contains(&version.key));
-        Ok(found)
+        Ok((found, more))
     }
 
     /// A version from the columns of a match and its type.

@@ -62,6 +62,8 @@ pub struct Options {
     pub bases: Bases,
     /// Most resources that includes add to a page.
     pub include_max: usize,
+    /// Bytes of matches, and of what they include, after which a page is full.
+    pub page_bytes_max: usize,
     /// How long an exact total is counted before an estimate has to do.
     pub total_timeout: Duration,
     /// Other ends of a chain up to which it is rare: an ordinary condition from the start.
@@ -78,6 +80,7 @@ impl Default for Options {
             packed: false,
             bases: Bases::default(),
             include_max: 1000,
+            page_bytes_max: 32 << 20,
             total_timeout: Duration::from_secs(2),
             chain_rare: 50,
             reindex: Reindex::default(),

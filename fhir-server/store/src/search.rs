@@ -54,6 +54,8 @@ struct Part<'q> {
 struct Found {
     plan: Plan,
     rows: Vec<Row>,
+    /// There is more, though it was not looked for: the bytes are enough.
+    more: bool,
 }
 
 impl Store {
@@ -98,18 +100,24 @@ impl Store {
         rows.iter().map(|row| read::version(&query.type_name, row)).collect()
     }
 
-    /// At most `limit` rows of a part, from where the query's cursor stands.
-    async fn find(&self, query: &Query, resolved: &mut Resolved, limit: usize) -> Result<Found> {
+    /// At most `limit` rows of a part, from where the query's cursor stands; fewer when they have enough bytes.
+    async fn find(
+        &self,
+        query: &Query,
+        resolved: &mut Resolved,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Found> {
         if !resolved.late.is_empty() {
             let late = self.late_page(query, &resolved.condition, &resolved.late, limit).await?;
             if let Some((plan, rows)) = late {
-                return Ok(Found { plan, rows });
+                return Ok(Found { plan, rows, more: false });
             }
             self.settled(query, resolved).await?;
         }
         let plan = sql::page(query, resolved.condition.clone(), &self.registry, &self.keyer, limit);
-        let rows = self.run_plan(&plan, limit).await?;
-        Ok(Found { plan, rows })
+        let (rows, more) = self.run_page(&plan, limit, bytes).await?;
+        Ok(Found { plan, rows, more })
     }
 }
 

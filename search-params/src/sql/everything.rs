@@ -100,6 +100,13 @@ pub fn current(handles: Vec<i64>) -> Sql {
     sql
 }
 
+/// The same in the order of their rows.
+pub fn current_in_order(handles: Vec<i64>) -> Sql {
+    let mut sql = current(handles);
+    sql.push(" order by r.handle");
+    sql
+}
+
 fn by_column(of: &Compartment, sql: &mut Sql) {
     sql.push("r.patient = ").bind(Bind::Long(of.patient));
     // A test of truth is not looked up: the index is walked along one patient, in its order.

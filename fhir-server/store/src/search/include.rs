@@ -21,8 +21,34 @@ const KEYS_MAX: usize = 50_000;
 /// Keys that are worth a statement.
 const KEYS_MIN: usize = 100;
 
+/// What is gathered, and how much more fits.
+struct Gathered {
+    seen: HashSet<Key>,
+    found: Vec<Version>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Gathered {
+    /// Takes a resource that is not there yet; false when there is no room for it.
+    fn take(&mut self, version: Version) -> bool {
+        if !self.seen.insert(version.key.clone()) {
+            return true;
+        }
+        let size = version.body.as_ref().map_or(0, |body| body.len());
+        if self.rows == 0 || self.bytes == 0 {
+            return false;
+        }
+        self.rows -= 1;
+        self.bytes = self.bytes.saturating_sub(size);
+        self.found.push(version);
+        true
+    }
+}
+
 impl Store {
-    /// What the includes add to the matches, in no order that means anything; none when that is more than `max`.
+    /// What the includes add to the matches, in no order that means anything; none when that is more than `max` resources,
+    /// or more bytes than a page has.
     pub(super) async fn included(
         &self,
         scope: &Scope,
@@ -30,54 +56,69 @@ impl Store {
         matches: &[Version],
         max: usize,
     ) -> Result<Option<Vec<Version>>> {
-        let mut seen: HashSet<Key> = matches.iter().map(|version| version.key.clone()).collect();
-        let mut found: Vec<Version> = Vec::new();
-        let mut next: Vec<Version> = Vec::new();
+        let mut gathered = Gathered {
+            seen: matches.iter().map(|version| version.key.clone()).collect(),
+            found: Vec::new(),
+            rows: max,
+            bytes: self.options.page_bytes_max,
+        };
+        let mut from = 0;
         for round in 0.. {
             let of_round: Vec<&Include> = of_round(includes, round).collect();
-            let layer = if round == 0 { matches } else { &next };
+            let layer = if round == 0 { matches } else { gathered.found.get(from..).unwrap_or_default() };
             if of_round.is_empty() || layer.is_empty() {
                 break;
             }
-            let room = max.saturating_sub(found.len() + next.len());
-            let mut more = Vec::new();
-            if !self.referred(scope, &of_round, layer, room, &mut seen, &mut more).await?
-                || !self.referring(scope, &of_round, layer, room, &mut seen, &mut more).await?
+            let targets = self.targets(&of_round, layer)?;
+            let keys: Vec<&Key> = layer.iter().map(|version| &version.key).collect();
+            let to = Referring::to(&keys, &of_round, &self.registry, &self.keyer);
+            if to.keys.len() > KEYS_MAX && layer.len() > 1 {
+                return Ok(None);
+            }
+            from = gathered.found.len();
+            if !self.referred(scope, targets, &mut gathered).await?
+                || !self.referring(&to, &mut gathered).await?
             {
                 return Ok(None);
             }
-            found.append(&mut next);
-            next = more;
         }
-        found.append(&mut next);
-        Ok(Some(found))
+        Ok(Some(gathered.found))
     }
 
-    /// Adds what the layer refers to; false when that is more than there is room for.
-    async fn referred(
-        &self,
-        scope: &Scope,
-        includes: &[&Include],
-        layer: &[Version],
-        room: usize,
-        seen: &mut HashSet<Key>,
-        more: &mut Vec<Version>,
-    ) -> Result<bool> {
-        let mut targets = self.targets(includes, layer)?;
-        targets.retain(|key, _| !seen.contains(key));
+    /// Takes what is referred to; false when that is more than there is room for.
+    async fn referred(&self, scope: &Scope, mut targets: Targets, gathered: &mut Gathered) -> Result<bool> {
+        targets.retain(|key, _| !gathered.seen.contains(key));
         let keys: Vec<Key> = targets.keys().cloned().collect();
         // What is referred to need not be there, so that only what is found counts.
-        for keys in keys.chunks((room + 1).max(KEYS_MIN)) {
-            for version in self.current(scope, keys).await? {
+        for keys in keys.chunks((gathered.rows + 1).max(KEYS_MIN)) {
+            let (found, more) = self.current_within(scope, keys, gathered.bytes).await?;
+            for version in found {
                 let named = targets.get(&version.key).copied().flatten();
-                seen.insert(version.key.clone());
-                more.push(self.named(scope, version, named).await?);
+                if !gathered.take(self.named(scope, version, named).await?) {
+                    return Ok(false);
+                }
             }
-            if more.len() > room {
+            if more {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Takes what refers to something; false when that is more than there is room for.
+    async fn referring(&self, to: &Referring, gathered: &mut Gathered) -> Result<bool> {
+        if to.is_empty() {
+            return Ok(true);
+        }
+        // Of so many from either index one is new that there is no room for.
+        let limit = gathered.rows + gathered.seen.len() + 1;
+        let (rows, more) = self.run_within(&sql::referring(to, limit), gathered.bytes).await?;
+        for row in rows {
+            if !gathered.take(self.of_any_type(&row)?) {
+                return Ok(false);
+            }
+        }
+        Ok(!more)
     }
 
     /// The version that a reference names, where there is one and it is still known.
@@ -87,35 +128,6 @@ impl Store {
             Found::Current(version) => version,
             _ => current,
         })
-    }
-
-    /// Adds what refers to the layer; false when that is more than there is room for.
-    async fn referring(
-        &self,
-        _: &Scope,
-        includes: &[&Include],
-        layer: &[Version],
-        room: usize,
-        seen: &mut HashSet<Key>,
-        more: &mut Vec<Version>,
-    ) -> Result<bool> {
-        let targets: Vec<&Key> = layer.iter().map(|version| &version.key).collect();
-        let to = Referring::to(&targets, includes, &self.registry, &self.keyer);
-        if to.is_empty() {
-            return Ok(true);
-        }
-        if to.keys.len() > KEYS_MAX && layer.len() > 1 {
-            return Ok(false);
-        }
-        // Of so many from either index one is new that there is no room for.
-        let limit = room + seen.len() + 1;
-        for row in self.run(&sql::referring(&to, limit)).await? {
-            let version = self.of_any_type(&row)?;
-            if seen.insert(version.key.clone()) {
-                more.push(version);
-            }
-        }
-        Ok(more.len() <= room)
     }
 
     /// What resources refer to, as far as the includes follow it.

@@ -1,7 +1,8 @@
 //! A page: matches in order, what they include, where the next one begins.
 //!
-//! When the includes of a page are more than fit, the page takes fewer matches, and the next one goes on from there. When
-//! those of a single match are, they have pages of their own. Nothing is left out.
+//! When the matches of a page or what they include are more than fit, by number or by bytes, the page takes fewer matches,
+//! and the next one goes on from there. When what a single match includes is, it has pages of its own. Nothing is left
+//! out, and no page holds more than a bounded amount of memory.
 
 use fhir_model::{Error, Result};
 use fhir_search::cursor::Cursor;
@@ -23,7 +24,7 @@ impl Store {
         }
         // One more than the page tells whether there is a next one.
         let mut hits = self.hits(parts, first.count + 1).await?;
-        let mut more = hits.rows.len() > first.count;
+        let mut more = hits.more || hits.rows.len() > first.count;
         hits.rows.truncate(first.count);
         let backwards = first.cursor.as_ref().is_some_and(|c| c.backwards);
         let mut matches = hits.rows.iter().map(|hit| hit.version(parts)).collect::<Result<Vec<_>>>()?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::Client;
 use fhir_model::{Kind, Result};
 use fhir_search::sql::{Bind, Plan, Sql};
+use futures_util::TryStreamExt;
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{NoTls, Row};
@@ -25,6 +26,37 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// The same, but no more than so many bytes and one row; true when there is more.
+    pub(super) async fn run_page(&self, plan: &Plan, limit: usize, bytes: usize) -> Result<(Vec<Row>, bool)> {
+        let mut found = (Vec::new(), false);
+        for step in &plan.steps {
+            found = self.run_within(&step.sql, bytes).await?;
+            if step.complete || found.1 || found.0.len() >= limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Rows of so many bytes and one more; true when there are others.
+    pub(crate) async fn run_within(&self, sql: &Sql, bytes: usize) -> Result<(Vec<Row>, bool)> {
+        let client = self.connections.client().await?;
+        let statement = client.prepare_cached(sql.text()).await.map_err(failure::classify)?;
+        let parameters = parameters(sql.binds());
+        let stream = client.query_raw(&statement, parameters).await.map_err(failure::classify)?;
+        // What is not taken from the stream waits in the database, or is thrown away with it.
+        let mut stream = std::pin::pin!(stream);
+        let (mut rows, mut taken) = (Vec::new(), 0);
+        while let Some(row) = stream.try_next().await.map_err(failure::classify)? {
+            if taken > bytes {
+                return Ok((rows, true));
+            }
+            taken += row.raw_size_bytes();
+            rows.push(row);
+        }
+        Ok((rows, false))
     }
 
     pub(crate) async fn run(&self, sql: &Sql) -> Result<Vec<Row>> {
@@ -59,7 +91,11 @@ impl Store {
 
 async fn run_on(client: &Client, text: &str, binds: &[Bind]) -> Result<Vec<Row>> {
     let statement = client.prepare_cached(text).await.map_err(failure::classify)?;
-    let parameters: Vec<&(dyn ToSql + Sync)> = binds
+    client.query(&statement, &parameters(binds)).await.map_err(failure::classify)
+}
+
+fn parameters(binds: &[Bind]) -> Vec<&(dyn ToSql + Sync)> {
+    binds
         .iter()
         .map(|bind| match bind {
             Bind::Long(n) => n as &(dyn ToSql + Sync),
@@ -69,6 +105,5 @@ async fn run_on(client: &Client, text: &str, binds: &[Bind]) -> Result<Vec<Row>>
             Bind::Text(t) => t,
             Bind::Texts(t) => t,
         })
-        .collect();
-    client.query(&statement, &parameters).await.map_err(failure::classify)
+        .collect()
 }

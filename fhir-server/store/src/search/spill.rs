@@ -10,7 +10,7 @@ use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::include::Referring;
 use fhir_search::keyer::{id_of, server_id};
 use fhir_search::query::Include;
-use fhir_search::sql::{self, everything::current};
+use fhir_search::sql::{self, everything::current_in_order};
 use tokio_postgres::Row;
 
 use super::include::of_round;
@@ -43,10 +43,10 @@ impl Store {
         if rows.is_empty() {
             return Ok((Vec::new(), false));
         }
-        let found = self.run(&current(rows)).await?;
-        let mut found = found.iter().map(|row| self.of_any_type(row)).collect::<Result<Vec<_>>>()?;
-        found.sort_unstable_by_key(|version| version.handle);
-        Ok((found, more))
+        let sql = current_in_order(rows);
+        let (found, too_big) = self.run_within(&sql, self.options.page_bytes_max).await?;
+        let found = found.iter().map(|row| self.of_any_type(row)).collect::<Result<_>>()?;
+        Ok((found, more || too_big))
     }
 
     /// The next rows that a match includes itself.
@@ -113,13 +113,15 @@ impl Store {
         max: usize,
     ) -> Result<Vec<(i64, Key)>> {
         let mut places = Vec::new();
-        let bodies: Vec<Key> = part
+        let mut bodies: Vec<Key> = part
             .iter()
             .filter(|(_, key)| includes.iter().any(|i| !i.reverse && i.is_from(&key.type_name)))
             .map(|(_, key)| key.clone())
             .collect();
-        if !bodies.is_empty() {
-            places.extend(self.referred_rows(includes, &self.current(scope, &bodies).await?).await?);
+        while !bodies.is_empty() {
+            let (found, more) = self.current_within(scope, &bodies, self.options.page_bytes_max).await?;
+            places.extend(self.referred_rows(includes, &found).await?);
+            bodies.retain(|key| more && !found.iter().any(|version| version.key == *key));
         }
         let targets: Vec<&Key> = part.iter().map(|(_, key)| key).collect();
         let to = Referring::to(&targets, includes, &self.registry, &self.keyer);

@@ -21,6 +21,8 @@ const ROWS_MIN: usize = 10;
 /// The rows of a page, of several types.
 pub(super) struct Hits {
     pub(super) rows: Vec<Hit>,
+    /// There is more, though it was not looked for.
+    pub(super) more: bool,
     plans: Vec<Plan>,
 }
 
@@ -57,19 +59,21 @@ impl Store {
     /// At most `limit` rows of all parts, in their order.
     pub(super) async fn hits(&self, parts: &mut [Part<'_>], limit: usize) -> Result<Hits> {
         if let [part] = parts {
-            let Found { plan, rows } = self.find(&part.query, &mut part.resolved, limit).await?;
+            let bytes = self.options.page_bytes_max;
+            let Found { plan, rows, more } = self.find(&part.query, &mut part.resolved, limit, bytes).await?;
             let rows = rows.into_iter().map(|row| Hit { of: 0, row }).collect();
-            return Ok(Hits { rows, plans: vec![plan] });
+            return Ok(Hits { rows, more, plans: vec![plan] });
         }
         // A page is made of rows of many types; most of what each could give would be read for nothing.
         let each = (2 * limit / parts.len().max(1)).clamp(ROWS_MIN.min(limit), limit);
+        let bytes = self.options.page_bytes_max / parts.len().max(1);
         let found: Vec<_> =
-            parts.iter_mut().map(|part| self.find(&part.query, &mut part.resolved, each)).collect();
+            parts.iter_mut().map(|part| self.find(&part.query, &mut part.resolved, each, bytes)).collect();
         let found: Vec<Found> = stream::iter(found).buffered(PARALLEL).try_collect().await?;
         let mut plans = Vec::with_capacity(found.len());
         let mut lanes = Vec::with_capacity(found.len());
-        for (of, Found { plan, rows }) in found.into_iter().enumerate() {
-            let more = rows.len() == each;
+        for (of, Found { plan, rows, more }) in found.into_iter().enumerate() {
+            let more = more || rows.len() == each;
             let mut lane = Lane { of, rows: rows.into_iter(), next: None, more };
             lane.advance(&plan)?;
             lanes.push(lane);
@@ -77,22 +81,27 @@ impl Store {
         }
         comparable(&plans)?;
         let mut rows = Vec::with_capacity(limit);
+        let mut taken = 0;
         while rows.len() < limit {
+            if taken > self.options.page_bytes_max {
+                return Ok(Hits { rows, more: true, plans });
+            }
             let Some(lane) = least(&mut lanes, &plans) else { break };
             let (Some((place, row)), Some(plan)) = (lane.next.take(), plans.get(lane.of)) else { break };
             let of = lane.of;
+            taken += row.raw_size_bytes();
             rows.push(Hit { of, row });
             lane.advance(plan)?;
             if let (None, true, Some(Part { query, resolved })) = (&lane.next, lane.more, parts.get_mut(of)) {
                 let backwards = query.cursor.as_ref().is_some_and(|c| c.backwards);
                 let after = Query { cursor: Some(Cursor { backwards, ..place }), ..Query::clone(query) };
-                let found = self.find(&after, resolved, each).await?;
-                lane.more = found.rows.len() == each;
+                let found = self.find(&after, resolved, each, bytes).await?;
+                lane.more = found.more || found.rows.len() == each;
                 lane.rows = found.rows.into_iter();
                 lane.advance(plan)?;
             }
         }
-        Ok(Hits { rows, plans })
+        Ok(Hits { rows, more: false, plans })
     }
 }
 

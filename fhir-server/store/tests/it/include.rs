@@ -261,3 +261,70 @@ async fn what_is_followed_without_end_is_refused_by_name() {
         assert_eq!(pages.concat().len(), members);
     }
 }
+
+/// A full page ends, by bytes as by number, and what is left comes with the next.
+#[tokio::test]
+async fn big_resources_make_small_pages() {
+    let bytes = 10_000;
+    let options = Options { connections_max: 4, page_bytes_max: bytes, ..Options::default() };
+    let store = testing::fresh_with(options).await.unwrap();
+    let size = 3_000;
+    let text = "x".repeat(size);
+    for i in 0..9 {
+        let (kind, id) = if i % 2 == 0 { ("Patient", format!("p{i}")) } else { ("Group", format!("g{i}")) };
+        put(&store, kind, &id, &format!(r#"{{"text":{{"status":"generated","div":"{text}"}}}}"#)).await;
+        let body = format!(
+            r#"{{"subject":{{"reference":"{kind}/{id}"}},"text":{{"status":"generated","div":"{text}"}}}}"#
+        );
+        for n in 0..if i == 4 { 7 } else { 1 } {
+            put(&store, "Observation", &format!("o{i}{n}"), &body).await;
+        }
+    }
+    let observations = "o00 o10 o20 o30 o40 o41 o42 o43 o44 o45 o46 o50 o60 o70 o80";
+    for (text, found) in [
+        ("Observation?_sort=_id", observations),
+        ("Observation?_sort=_id&_include=Observation:subject", observations),
+        ("Patient?_sort=_id&_revinclude=Observation:subject", "p0 p2 p4 p6 p8"),
+        ("Patient?_sort=_id&_revinclude:iterate=Observation:subject", "p0 p2 p4 p6 p8"),
+    ] {
+        let mut at = query(&store, text);
+        let (mut ids, mut included, mut pages) = (Vec::new(), BTreeSet::new(), 0);
+        loop {
+            let page = store.search(&all(), &at).await.unwrap();
+            let sizes = |of: &[fhir_store::Version]| -> usize {
+                of.iter().map(|version| version.body.as_ref().unwrap().len()).sum()
+            };
+            // One more may have begun before it was full.
+            let limit = bytes + 2 * size;
+            assert!(sizes(&page.matches) < limit && sizes(&page.included) < limit, "{text}");
+            ids.extend(page.matches.iter().map(|version| version.key.id.to_string()));
+            included.extend(page.included.iter().map(|version| version.key.to_string()));
+            pages += 1;
+            match page.next {
+                Some(next) => at.cursor = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(ids.join(" "), found, "{text}");
+        assert!(pages > 2, "{text}: {pages}");
+        let wanted = match text.split_once("_include=") {
+            Some(_) => 9,
+            None if text.contains("revinclude") => 5 + 6,
+            None => 0,
+        };
+        assert_eq!(included.len(), wanted, "{text}: {included:?}");
+    }
+    // Below the bound all are on one page.
+    let roomy = Options { connections_max: 4, page_bytes_max: 100_000, ..Options::default() };
+    let store = testing::fresh_with(roomy).await.unwrap();
+    for i in 0..15 {
+        put(
+            &store,
+            "Patient",
+            &format!("p{i}"),
+            &format!(r#"{{"text":{{"status":"generated","div":"{text}"}}}}"#),
+        )
+        .await;
+    }
+    assert_eq!(store.search(&all(), &query(&store, "Patient")).await.unwrap().next, None);
+}
