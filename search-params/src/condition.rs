@@ -158,6 +158,14 @@ impl Condition {
         Condition::Any(Vec::new())
     }
 
+    /// The conditions that must all hold.
+    pub fn parts(self) -> Vec<Condition> {
+        match self {
+            Condition::All(parts) => parts,
+            one => vec![one],
+        }
+    }
+
     /// True when there is something that only the store can resolve, before it is SQL.
     pub fn is_pending(&self) -> bool {
         match self {

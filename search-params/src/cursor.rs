@@ -4,8 +4,6 @@
 //! and over what the link belongs to (type and conditions), so that it can neither be forged nor be moved to
 //! another search. Nothing is kept on the server: a link works on every process and after every restart.
 
-use std::cmp::Ordering;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -61,17 +59,6 @@ impl Cursor {
     /// True for [`Cursor::end`].
     pub fn is_end(&self) -> bool {
         self.places.is_empty()
-    }
-
-    /// Which place comes first: `directions` says of each sort value, and of the handle, whether it descends.
-    pub fn compare(&self, other: &Cursor, directions: &[bool]) -> Ordering {
-        let turned = |order: Ordering, at: usize| match directions.get(at) {
-            Some(true) => order.reverse(),
-            _ => order,
-        };
-        let places = self.places.iter().zip(&other.places).enumerate();
-        let order = places.map(|(at, (a, b))| turned(a.cmp(b), at)).find(|order| order.is_ne());
-        order.unwrap_or_else(|| turned(self.handle.cmp(&other.handle), self.places.len()))
     }
 
     /// The text that goes into the link.

@@ -52,8 +52,6 @@ pub enum Form {
     Present = 13,
     /// The identifier of a logical reference: system, whatever its value.
     IdentifierSystem = 14,
-    /// What a parameter is sorted by, where the body is not JSONB: the key of its least and greatest text.
-    Sorted = 15,
     /// An identifier with its type: system and code of the type, value.
     OfType = 20,
     /// A canonical: url, and a version or the beginning of one.

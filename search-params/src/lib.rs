@@ -18,6 +18,7 @@ pub mod include;
 pub mod keyer;
 pub mod near;
 pub mod number;
+pub mod order;
 pub mod parameters;
 mod parse;
 pub mod path;

@@ -42,22 +42,6 @@ impl Test {
     }
 }
 
-impl Test {
-    /// The same as a predicate of SQL/JSON paths.
-    pub(crate) fn json_predicate(&self) -> String {
-        // JSON's quotes and escapes are those of SQL/JSON paths.
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        match self {
-            Test::Child(name, text) => format!("@.{name} == {}", quoted(text)),
-            // As `names` has it.
-            Test::Resolves(type_name) => {
-                format!("@.reference like_regex {}", quoted(&format!("(^|/){type_name}/")))
-            }
-            Test::HasExtension(url) => format!("@.extension.url == {}", quoted(url)),
-        }
-    }
-}
-
 /// True for the text of a reference to this type: `Patient/1`, `http://them/fhir/Patient/1`.
 pub(crate) fn names(reference: &str, type_name: &str) -> bool {
     let mut parts = reference.split('/');
@@ -197,33 +181,6 @@ impl Trie {
         found.sort_unstable();
         found.dedup();
         found
-    }
-
-    /// The paths to a leaf's comparable texts as SQL/JSON paths, which is what sorting goes by. They are lax: a step
-    /// or a filter on an array is one on each of its items.
-    pub fn json_paths(&self, leaf: usize) -> Vec<String> {
-        let mut found = Vec::new();
-        self.collect(0, "$", leaf, &mut found);
-        found.sort();
-        found.dedup();
-        found
-    }
-
-    fn collect(&self, node: usize, path: &str, leaf: usize, found: &mut Vec<String>) {
-        let Some(node) = self.nodes.get(node) else { return };
-        if node.leaves.contains(&leaf)
-            && let Some(members) = text_members(&node.type_name)
-        {
-            let text: String = members.iter().map(|name| format!(".{name}")).collect();
-            found.push(if text.is_empty() { format!("{path}[*]") } else { format!("{path}{text}") });
-        }
-        for (key, next, first) in &node.children {
-            let first = if *first { "[0]" } else { "" };
-            self.collect(*next, &format!("{path}.{key}{first}"), leaf, found);
-        }
-        for (test, next) in &node.tests {
-            self.collect(*next, &format!("{path} ? ({})", test.json_predicate()), leaf, found);
-        }
     }
 
     /// Walks a resource once; calls `visit(leaf, value, type)` for every value of every path.

@@ -238,9 +238,27 @@ pub enum Term {
 #[derive(Debug, Clone)]
 pub struct Sort {
     /// What is sorted by.
-    pub by: Subject,
+    pub by: SortBy,
     /// `-`: greatest first.
     pub descending: bool,
+}
+
+/// What is sorted by.
+#[derive(Debug, Clone)]
+pub enum SortBy {
+    /// `_id`.
+    Id,
+    /// `_lastUpdated`.
+    LastUpdated,
+    /// A search parameter of the type.
+    Param(Arc<Param>),
+    /// `subject.family`: a search parameter of what a reference leads to.
+    Chain {
+        /// The reference.
+        param: Arc<Param>,
+        /// By type it may lead to.
+        targets: Vec<(Box<str>, Arc<Param>)>,
+    },
 }
 
 /// `_include=Observation:subject:Patient` or `_revinclude=Condition:subject`.

@@ -19,7 +19,7 @@ use crate::compartments::Compartments;
 use crate::composite::{Composite, Element};
 use crate::custom::Progress;
 use crate::parameters::{Parameter, ParameterKind, Parameters};
-use crate::path::{Step, Test, Trie};
+use crate::path::{Step, Trie};
 
 /// What a column of the resource row holds of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,6 @@ pub struct Index {
     pub identifies: bool,
     /// The system that the binding of a `code` element implies.
     pub implied_system: Option<Box<str>>,
-    /// Where the values stand in the body, as SQL/JSON paths: for sorting by what has no ordered entries.
-    pub paths: Vec<String>,
     /// True when the value is whether there is one: `deceased`.
     pub truth: bool,
     /// The parts of a composite, where it is one of elements.
@@ -123,18 +121,6 @@ impl Param {
     /// True when some of its values are of one of these types.
     pub fn has_type(&self, names: &[&str]) -> bool {
         self.indexes.iter().any(|i| i.has_type(names))
-    }
-
-    /// Where its values stand in the body, as SQL/JSON paths.
-    pub fn json_paths(&self) -> Vec<String> {
-        let all = self.indexes.iter().flat_map(|index| &index.paths);
-        let own = |path: &String| match (&self.only_target, path.strip_suffix(".reference")) {
-            (Some(only), Some(holder)) => {
-                format!("{holder} ? ({}).reference", Test::Resolves(only.clone()).json_predicate())
-            }
-            _ => path.clone(),
-        };
-        all.map(own).collect()
     }
 }
 

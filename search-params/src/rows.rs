@@ -1,7 +1,9 @@
 //! What one resource leaves in the indexes.
 
-/// Lower bound of a date that is open at its start, or of a resource without its primary date.
+/// What stands for the primary date of a resource that has none.
 pub const DATE_MIN: i64 = i64::MIN;
+/// The least value there is: that of a range without a beginning. A missing one is told apart from it.
+pub const VALUE_MIN: i64 = i64::MIN + 1;
 
 /// An entry ordered by a number: a date, a number, a quantity, a further coding of the primary token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use crate::bases::Bases;
 use crate::fold::WINDOW_BYTES_MAX;
 use crate::keyer::{Form, Keyer};
 use crate::registry::{Index, Role};
-use crate::rows::{Distinct, Ordered, Rows, Text};
+use crate::rows::{Distinct, Ordered, Rows, Text, VALUE_MIN};
 
 /// The rows of one resource, seen from one of its indexes.
 pub(crate) struct Sink<'a> {
@@ -41,13 +41,15 @@ impl Sink<'_> {
 
     /// Adds an ordered entry under a key.
     pub(crate) fn ordered(&mut self, key: i64, value: i64, extra: i64) {
-        self.rows.ordered.push(Ordered { key, value, extra, rank: 0 });
+        self.rows.ordered.push(Ordered { key, value: value.max(VALUE_MIN), extra, rank: 0 });
         self.found.any = true;
     }
 
     /// Adds a date range: to the column of the primary date, or as an entry.
     pub(crate) fn date(&mut self, low: i64, high: i64) {
         self.found.any = true;
+        // What has no beginning begins before all, and yet it has a date.
+        let low = low.max(VALUE_MIN);
         if self.index.role == Role::PrimaryDate {
             self.rows.date = Some((low, high));
         } else {

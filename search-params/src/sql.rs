@@ -1,6 +1,7 @@
 //! The one builder of search SQL: text from fixed fragments, every value bound.
 
 pub mod chain;
+pub mod entries;
 pub mod everything;
 mod include;
 mod plan;
@@ -8,8 +9,7 @@ mod residual;
 mod sort;
 
 pub use include::{located, present, referring, referring_rows};
-pub use plan::{Plan, Step, count, matching, page, places};
-pub use sort::sorted_part;
+pub use plan::{Plan, Step, Then, count, is_narrow, matching, page, places, unordered};
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, PartialEq)]

@@ -70,6 +70,8 @@ pub struct Options {
     pub chain_rare: usize,
     /// How old resources are indexed anew.
     pub reindex: Reindex,
+    /// Most matches that are sorted by what only their bodies say.
+    pub sorted_max: usize,
 }
 
 impl Default for Options {
@@ -84,6 +86,7 @@ impl Default for Options {
             total_timeout: Duration::from_secs(2),
             chain_rare: 50,
             reindex: Reindex::default(),
+            sorted_max: 20_000,
         }
     }
 }

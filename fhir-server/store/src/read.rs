@@ -33,7 +33,6 @@ pub(crate) fn version(type_name: &str, row: &Row) -> Result<Version> {
         method: Method::of_number(row.try_get(3).map_err(Error::internal)?),
         body: Some(body::read(json, packed)?),
         handle,
-        packed: packed.is_some(),
     })
 }
 
@@ -49,7 +48,6 @@ pub(crate) fn past(type_name: &str, row: &Row) -> Result<Version> {
         method: Method::of_number(row.try_get(3).map_err(Error::internal)?),
         body: packed.map(codec::unpack).transpose()?,
         handle,
-        packed: packed.is_some(),
     })
 }
 
@@ -68,7 +66,6 @@ pub(crate) fn of_history(type_name: &str, row: &Row) -> Result<Version> {
         method: Method::of_number(row.try_get(4).map_err(Error::internal)?),
         body: if gone { None } else { Some(body::read(json, packed)?) },
         handle,
-        packed: packed.is_some(),
     })
 }
 

@@ -5,22 +5,26 @@ mod count;
 mod include;
 mod late;
 mod page;
+mod place;
 mod resolve;
 mod run;
+mod sorted;
 mod spill;
 mod types;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use fhir_model::{Error, Result};
-use fhir_search::cursor::{Cursor, Place};
+use fhir_model::Result;
+use fhir_search::cursor::Cursor;
+use fhir_search::order::Order;
 use fhir_search::query::Query;
-use fhir_search::sql::{self, Plan};
-use tokio_postgres::Row;
+use fhir_search::sql;
 
 pub use self::count::Count;
+use self::place::Placed;
 use self::resolve::Resolved;
+use self::sorted::Ask;
 use crate::scope::Scope;
 use crate::version::Version;
 use crate::{Store, read};
@@ -52,8 +56,8 @@ struct Part<'q> {
 
 /// The rows that a part of a search finds, in order.
 struct Found {
-    plan: Plan,
-    rows: Vec<Row>,
+    order: Order,
+    rows: Vec<Placed>,
     /// There is more, though it was not looked for: the bytes are enough.
     more: bool,
 }
@@ -95,7 +99,7 @@ impl Store {
     pub async fn matches(&self, scope: &Scope, query: &Query, limit: usize) -> Result<Vec<Version>> {
         let mut resolved = self.resolve(scope, query).await?;
         self.settled(query, &mut resolved).await?;
-        let plan = sql::matching(query, resolved.condition, &self.registry, &self.keyer, limit);
+        let plan = sql::matching(query, resolved.condition, &self.registry, limit);
         let rows = self.run_plan(&plan, limit).await?;
         rows.iter().map(|row| read::version(&query.type_name, row)).collect()
     }
@@ -108,29 +112,16 @@ impl Store {
         limit: usize,
         bytes: usize,
     ) -> Result<Found> {
+        let order = Order::of(query, &self.keyer);
         if !resolved.late.is_empty() {
-            let late = self.late_page(query, &resolved.condition, &resolved.late, limit).await?;
-            if let Some((plan, rows)) = late {
-                return Ok(Found { plan, rows, more: false });
+            let late = self.late_page(query, &order, &resolved.condition, &resolved.late, limit).await?;
+            if let Some(rows) = late {
+                return Ok(Found { order, rows, more: false });
             }
             self.settled(query, resolved).await?;
         }
-        let plan = sql::page(query, resolved.condition.clone(), &self.registry, &self.keyer, limit);
-        let (rows, more) = self.run_page(&plan, limit, bytes).await?;
-        Ok(Found { plan, rows, more })
+        let ask = Ask { query, condition: &resolved.condition, order: &order, limit, bytes };
+        let (rows, more) = self.ordered(ask).await?;
+        Ok(Found { order, rows, more })
     }
-}
-
-/// The place of a row in the order of the plan.
-fn cursor(row: &Row, plan: &Plan, backwards: bool) -> Result<Cursor> {
-    const COLUMNS: usize = 7;
-    let mut places = Vec::with_capacity(plan.places.len());
-    for (i, text) in plan.places.iter().enumerate() {
-        let at = COLUMNS + i;
-        places.push(match text {
-            true => Place::Text(row.try_get(at).map_err(Error::internal)?),
-            false => Place::Number(row.try_get(at).map_err(Error::internal)?),
-        });
-    }
-    Ok(Cursor { places, handle: row.try_get(0).map_err(Error::internal)?, backwards, within: None })
 }

@@ -59,8 +59,6 @@ pub struct Version {
     pub body: Option<Bytes>,
     /// The row it is in.
     pub handle: i64,
-    /// True when the row has its packed text, and with it the entries that stand for what JSONB would tell.
-    pub(crate) packed: bool,
 }
 
 /// What is known of a resource.

@@ -165,9 +165,9 @@ impl Store {
     fn prepare<'w>(&self, write: &'w Write) -> Result<Ready<'w>> {
         let number = self.type_number(&write.key.type_name)?;
         let (old_rows, old_packed) = match &write.before {
-            Found::Current(Version { body: Some(body), packed, .. }) => {
+            Found::Current(Version { body: Some(body), .. }) => {
                 let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
-                (self.rows(Set::Replaced, &write.key, &doc, *packed)?, Some(codec::pack(body)?))
+                (self.rows(Set::Replaced, &write.key, &doc)?, Some(codec::pack(body)?))
             }
             _ => (Rows::default(), None),
         };
@@ -179,7 +179,7 @@ impl Store {
             _ => None,
         };
         let rows = match &write.doc {
-            Some(doc) => self.rows(Set::Written, &write.key, doc, packed.is_some())?,
+            Some(doc) => self.rows(Set::Written, &write.key, doc)?,
             None => Rows::default(),
         };
         let has_json = !self.options.packed && shape != AsJsonb::Impossible;
@@ -206,14 +206,9 @@ impl Store {
         })
     }
 
-    /// The index rows of a body, as it is stored.
-    pub(crate) fn rows(&self, set: Set, key: &Key, doc: &Doc, packed: bool) -> Result<Rows> {
-        let (bases, name) = (&self.options.bases, &key.type_name);
-        let mut rows = self.registry.extract_by(set, &self.keyer, name, doc.root(), bases)?;
-        if packed {
-            self.registry.add_sorted(set, &self.keyer, name, doc.root(), &mut rows)?;
-        }
-        Ok(rows)
+    /// The index rows of a body.
+    pub(crate) fn rows(&self, set: Set, key: &Key, doc: &Doc) -> Result<Rows> {
+        self.registry.extract_by(set, &self.keyer, &key.type_name, doc.root(), &self.options.bases)
     }
 }
 

@@ -87,7 +87,12 @@ impl<'a> Parser<'a> {
         Ok(true)
     }
 
-    fn types_beyond(&self, name: &str, param: &Param, only: Option<&str>) -> Result<Vec<Box<str>>> {
+    pub(super) fn types_beyond(
+        &self,
+        name: &str,
+        param: &Param,
+        only: Option<&str>,
+    ) -> Result<Vec<Box<str>>> {
         if let Some(only) = only {
             if self.registry.of(only).is_err() {
                 return Err(Error::invalid(format!("`{name}`: `{only}` is not a resource type")));

@@ -1,11 +1,13 @@
 //! What shapes the answer: `_sort`, `_count`, `_total`, `_summary`.
 //! <https://hl7.org/fhir/R4/search.html#return>
 
+use std::sync::Arc;
+
 use fhir_model::{Error, Result};
 
 use super::Parser;
 use crate::parameters::ParameterKind;
-use crate::query::{Sort, Subject, Summary, Total};
+use crate::query::{Sort, SortBy, Summary, Total};
 use crate::registry::Param;
 
 /// Most keys of `_sort`.
@@ -30,16 +32,17 @@ impl Parser<'_> {
                 None => (key, false),
             };
             let by = match code {
-                "_id" => Subject::Id,
-                "_lastUpdated" => Subject::LastUpdated,
+                "_id" => SortBy::Id,
+                "_lastUpdated" => SortBy::LastUpdated,
                 _ => match self.param(code) {
                     Some(param) if is_ordered(&param) => {
                         self.uses(&param.code, param.building.as_ref())?;
-                        Subject::Param(param)
+                        SortBy::Param(param)
                     }
                     Some(_) => {
                         return Err(Error::invalid(format!("`{code}` cannot be sorted by")).at("_sort"));
                     }
+                    None if code.contains('.') => self.sort_chain(code)?,
                     None => {
                         let of = &self.without(code).unwrap_or(self.this).type_name;
                         let text = format!("`{code}` cannot be sorted by: it is no search parameter of {of}");
@@ -53,6 +56,41 @@ impl Parser<'_> {
             true => Err(Error::invalid(format!("`_sort` takes {SORTS_MAX} keys"))),
             false => Ok(()),
         }
+    }
+
+    /// `subject.family` or `subject:Patient.family`: one step to what a reference leads to.
+    fn sort_chain(&mut self, key: &str) -> Result<SortBy> {
+        let refused = |text: String| Error::invalid(text).at("_sort");
+        let (head, code) = key.split_once('.').unwrap_or((key, ""));
+        let (reference, only) = match head.split_once(':') {
+            Some((reference, only)) => (reference, Some(only)),
+            None => (head, None),
+        };
+        let Some(param) = self.param(reference).filter(|p| p.kind == ParameterKind::Reference) else {
+            return Err(refused(format!("`{key}` cannot be sorted by: `{reference}` is no reference")));
+        };
+        if code.contains('.') {
+            return Err(refused(format!("`{key}` cannot be sorted by: one step is followed, not several")));
+        }
+        let mut targets: Vec<(Box<str>, Arc<Param>)> = Vec::new();
+        for type_name in self.types_beyond(key, &param, only)? {
+            let found = self.registry.of(&type_name)?.param(code).filter(|p| is_ordered(p)).cloned();
+            targets.extend(found.map(|inner| (type_name, inner)));
+        }
+        let Some((_, first)) = targets.first() else {
+            let text = format!("`{key}` cannot be sorted by: nothing that `{head}` refers to has `{code}`");
+            return Err(refused(text));
+        };
+        if targets.iter().any(|(_, inner)| inner.kind != first.kind) {
+            let text = format!(
+                "`{key}` is not the same kind of value everywhere; say which: `{reference}:Type.{code}`"
+            );
+            return Err(refused(text));
+        }
+        for (_, inner) in &targets {
+            self.uses(&inner.code, inner.building.as_ref())?;
+        }
+        Ok(SortBy::Chain { param, targets })
     }
 }
 

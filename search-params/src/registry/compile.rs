@@ -282,7 +282,6 @@ impl Build<'_> {
             None
         };
         let identifies = types.iter().all(|t| matches!(&**t, "Identifier" | "ContactPoint"));
-        let paths = self.this.trie.json_paths(at);
         if !added {
             self.by_path.insert((kind, steps.clone()), at);
         }
@@ -295,7 +294,6 @@ impl Build<'_> {
             identifies,
             implied_system,
             steps,
-            paths,
             truth,
             element: None,
             part: false,

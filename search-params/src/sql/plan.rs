@@ -5,13 +5,10 @@
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
 use super::residual::{handles, push, push_driver};
-use super::sort::{
-    By, Key, directions, is_by_date, is_one_column, keys, push_after, push_entry_order, push_order,
-};
+use super::sort::{Sorted, is_by_date, is_indexed, is_one_column};
 use super::{Bind, Sql};
 use crate::condition::Condition;
-use crate::cursor::Cursor;
-use crate::keyer::Keyer;
+use crate::order::Order;
 use crate::query::Query;
 use crate::registry::Registry;
 
@@ -33,8 +30,6 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Sort values each row carries after its columns: true where it is a text, false where a number.
     pub places: Vec<bool>,
-    /// How rows follow one another: descending or not, for each sort value and for the handle at the end.
-    pub directions: Vec<bool>,
 }
 
 /// One statement.
@@ -44,54 +39,66 @@ pub struct Step {
     pub shape: &'static str,
     /// The statement.
     pub sql: Sql,
-    /// False: it is the answer only when it fills the page.
-    pub complete: bool,
+    /// What its rows are to the answer.
+    pub then: Then,
 }
 
-/// The statements of a page of `limit` matches. The condition is that of the query, with nothing left to resolve.
-pub fn page(query: &Query, condition: Condition, registry: &Registry, keyer: &Keyer, limit: usize) -> Plan {
+/// What the rows of a step are to the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// All of it.
+    Done,
+    /// All of it when they fill the page; otherwise the next step is asked in its stead.
+    OrElse,
+    /// Its beginning: those of the next step come after them, while the page is not full.
+    And,
+}
+
+/// The statements of a page of `limit` matches in an order of columns. The condition is that of the query, with nothing
+/// left to resolve.
+pub fn page(query: &Query, condition: Condition, order: &Order, registry: &Registry, limit: usize) -> Plan {
     let number = registry.number(&query.type_name).unwrap_or(0);
-    let keys = keys(query, keyer);
-    let places = keys.iter().map(|k| !k.is_number()).collect();
-    let directions = directions(&keys, query.cursor.as_ref());
     let shape = Shape {
         type_id: i32::from(number),
         columns: COLUMNS,
-        parts: match condition {
-            Condition::All(parts) => parts,
-            one => vec![one],
-        },
-        keys,
-        cursor: query.cursor.as_ref(),
+        parts: condition.parts(),
+        sorted: Sorted::new(order, query.cursor.as_ref()),
         limit,
     };
-    Plan { steps: shape.steps(), places, directions }
+    Plan { steps: shape.steps(), places: order.keys().iter().map(|key| !key.is_number()).collect() }
 }
 
 /// Where resources of a type are that meet a condition, at most `limit`, in no particular order: handle, id, patient.
 pub fn places(type_number: u16, condition: Condition, limit: usize) -> Plan {
-    let parts = match condition {
-        Condition::All(parts) => parts,
-        one => vec![one],
-    };
-    let keys = vec![Key { descending: true, by: By::Date }];
+    let order = Order::newest();
+    let sorted = Sorted::new(&order, None);
     let columns = "r.handle, r.id, r.patient";
-    let shape = Shape { type_id: type_number.into(), columns, parts, keys, cursor: None, limit };
-    Plan { steps: shape.steps(), places: vec![false], directions: vec![true, true] }
+    let shape = Shape { type_id: type_number.into(), columns, parts: condition.parts(), sorted, limit };
+    Plan { steps: shape.steps(), places: vec![false] }
 }
 
 /// All matches, at most `limit`, in no particular order: conditional interactions.
-pub fn matching(
-    query: &Query,
-    condition: Condition,
-    registry: &Registry,
-    keyer: &Keyer,
-    limit: usize,
-) -> Plan {
-    let mut plain = query.clone();
-    plain.sort.clear();
-    plain.cursor = None;
-    page(&plain, condition, registry, keyer, limit)
+pub fn matching(query: &Query, condition: Condition, registry: &Registry, limit: usize) -> Plan {
+    let plain = Query { cursor: None, ..query.clone() };
+    page(&plain, condition, &Order::newest(), registry, limit)
+}
+
+/// All matches, at most `limit`, as they come.
+pub fn unordered(type_number: u16, condition: Condition, limit: usize) -> Plan {
+    let order = Order::none();
+    let sorted = Sorted::new(&order, None);
+    let parts = condition.parts();
+    let shape = Shape { type_id: type_number.into(), columns: COLUMNS, parts, sorted, limit };
+    Plan { steps: shape.steps(), places: Vec::new() }
+}
+
+/// True when one part of a condition says that few resources meet it.
+pub fn is_narrow(condition: &Condition) -> bool {
+    let narrow = |part: &Condition| rank(part, false).is_some_and(|rank| rank <= 2);
+    match condition {
+        Condition::All(parts) => parts.iter().any(narrow),
+        one => narrow(one),
+    }
 }
 
 /// The number of matches; at most `limit` are counted when there is one.
@@ -130,12 +137,12 @@ fn push_and(parts: &[Condition], sql: &mut Sql) {
     }
 }
 
+#[derive(Clone)]
 struct Shape<'q> {
     type_id: i32,
     columns: &'static str,
     parts: Vec<Condition>,
-    keys: Vec<Key>,
-    cursor: Option<&'q Cursor>,
+    sorted: Sorted<'q>,
     limit: usize,
 }
 
@@ -167,103 +174,115 @@ fn is_text(part: &Condition) -> bool {
 
 impl Shape<'_> {
     fn steps(&self) -> Vec<Step> {
-        let by_date = is_by_date(&self.keys);
+        let by_date = is_by_date(&self.sorted.order);
         let ranked = self.parts.iter().enumerate().filter_map(|(i, p)| Some((rank(p, by_date)?, i)));
-        let Some((rank, driver)) = ranked.min() else { return vec![self.walk(None)] };
+        let Some((rank, driver)) = ranked.min() else {
+            return match is_indexed(&self.sorted.order) {
+                true => self.along(&|part| vec![part.walk()]),
+                false => vec![self.gathered()],
+            };
+        };
         let rest: Vec<Condition> =
             self.parts.iter().enumerate().filter(|(i, _)| *i != driver).map(|(_, p)| p.clone()).collect();
-        let Some(driver) = self.parts.get(driver) else { return vec![self.walk(None)] };
+        let Some(driver) = self.parts.get(driver) else { return Vec::new() };
+        let one_column = is_one_column(&self.sorted.order);
         match (rank, driver) {
-            (0, _) => vec![self.driven("id", driver, &rest, true)],
-            (1, _) => vec![self.patient()],
-            (2, _) => vec![self.driven("gin", driver, &rest, true)],
+            (0, _) => vec![self.driven("id", driver, &rest)],
+            (1, _) => self.along(&|part| vec![Step { shape: "patient", ..part.walk() }]),
+            (2, _) => vec![self.driven("gin", driver, &rest)],
             (3, Condition::Patient(patients)) => self.patients(patients, &rest, by_date),
             (3 | 5, _) => vec![self.strings(driver, &rest)],
-            (4, Condition::Codes(codes)) => vec![self.code(codes.first().copied().unwrap_or(0), &rest)],
-            // A common token: along the order first, when there is an index to walk.
-            _ if is_one_column(&self.keys) => {
-                vec![self.walk(Some(WALK_BUDGET)), self.driven("gin", driver, &rest, false)]
+            (4, Condition::Codes(codes)) => {
+                let code = codes.first().copied().unwrap_or(0);
+                self.along(&|part| vec![part.code(code, &rest)])
             }
-            _ => vec![self.driven("gin", driver, &rest, false)],
+            // A common token: along the order first, when there is an index to walk.
+            _ if one_column => self.along(&|part| vec![part.budgeted_walk(), part.of_many(driver, &rest)]),
+            _ => vec![self.of_many(driver, &rest)],
         }
+    }
+
+    /// The steps of each part of the order that an index has, one part after the other.
+    fn along(&self, steps: &dyn Fn(&Shape<'_>) -> Vec<Step>) -> Vec<Step> {
+        let spans = self.sorted.spans();
+        let last = spans.len().saturating_sub(1);
+        let each = spans.into_iter().enumerate().flat_map(|(i, sorted)| {
+            let mut steps = steps(&Shape { sorted, ..self.clone() });
+            if let (true, Some(step)) = (i < last, steps.last_mut()) {
+                step.then = Then::And;
+            }
+            steps
+        });
+        each.collect()
     }
 
     fn select(&self, sql: &mut Sql) {
         sql.push("select ").push(self.columns);
-        for (i, key) in self.keys.iter().enumerate() {
-            sql.push(", ");
-            key.push(i, sql);
-            sql.push(&format!(" as s{i}"));
-        }
-    }
-
-    fn joins(&self, sql: &mut Sql) {
-        for (i, key) in self.keys.iter().enumerate() {
-            key.push_join(i, sql);
-        }
+        self.sorted.push_values(sql);
     }
 
     /// ` and <after the cursor> order by .. limit ..`.
     fn tail(&self, sql: &mut Sql) {
-        push_after(&self.keys, self.cursor, sql);
+        self.sorted.push_after(sql);
         self.order(sql);
     }
 
     fn order(&self, sql: &mut Sql) {
-        push_order(&self.keys, self.cursor, sql);
+        self.sorted.push_order(sql);
         sql.limit(self.limit);
     }
 
     fn done(shape: &'static str, sql: Sql) -> Step {
-        Step { shape, sql, complete: true }
+        Step { shape, sql, then: Then::Done }
     }
 
-    /// Along the order of an index of the type, filtering; within a budget when there is one.
-    fn walk(&self, budget: Option<usize>) -> Step {
+    /// Along the order of an index of the type, filtering.
+    fn walk(&self) -> Step {
         let mut sql = Sql::default();
-        if !self.keys.iter().all(Key::is_column) {
-            return self.gathered(&self.parts);
-        }
         self.select(&mut sql);
-        match budget {
-            None => {
-                sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
-                push_and(&self.parts, &mut sql);
-                self.tail(&mut sql);
-                Self::done("walk", sql)
-            }
-            Some(budget) => {
-                sql.push(" from (select r.* from resource r where r.type_id = ")
-                    .bind(Bind::Int(self.type_id));
-                push_after(&self.keys, self.cursor, &mut sql);
-                push_order(&self.keys, self.cursor, &mut sql);
-                sql.limit(budget).push(") r where true");
-                push_and(&self.parts, &mut sql);
-                self.order(&mut sql);
-                Step { shape: "budgeted walk", sql, complete: false }
-            }
-        }
+        sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
+        push_and(&self.parts, &mut sql);
+        self.tail(&mut sql);
+        Self::done("walk", sql)
     }
 
-    /// Along the dates of one patient: one index holds patient, type and date, and its estimates are good, so that
-    /// the statement can say what it means.
-    fn patient(&self) -> Step {
-        if !self.keys.iter().all(Key::is_column) {
-            return self.gathered(&self.parts);
-        }
-        Step { shape: "patient", ..self.walk(None) }
+    /// All of a type that match, and then sorted by what no index has in order.
+    fn gathered(&self) -> Step {
+        let mut sql = Sql::default();
+        sql.push("with m as materialized (select r.handle from resource r where r.type_id = ");
+        sql.bind(Bind::Int(self.type_id));
+        push_and(&self.parts, &mut sql);
+        sql.push(") ");
+        self.select(&mut sql);
+        sql.push(" from m join resource r on r.handle = m.handle where true");
+        self.tail(&mut sql);
+        Self::done("gathered", sql)
+    }
+
+    /// Along the order of an index of the type, as far as a budget of rows reaches.
+    fn budgeted_walk(&self) -> Step {
+        let mut sql = Sql::default();
+        self.select(&mut sql);
+        sql.push(" from (select r.* from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
+        self.sorted.push_after(&mut sql);
+        self.sorted.push_order(&mut sql);
+        sql.limit(WALK_BUDGET).push(") r where true");
+        push_and(&self.parts, &mut sql);
+        self.order(&mut sql);
+        Step { shape: "budgeted walk", sql, then: Then::OrElse }
     }
 
     /// Of several patients: along the dates of each. Very many of them are everywhere, so the type is walked first.
     fn patients(&self, patients: &[i64], rest: &[Condition], by_date: bool) -> Vec<Step> {
         let each = Condition::Patient(patients.to_vec());
-        let all = match by_date {
-            true => self.of_each_patient(patients, rest),
-            false => self.driven("patients", &each, rest, false),
+        let all = |part: &Shape<'_>| match by_date {
+            true => part.of_each_patient(patients, rest),
+            false => part.many("patients", &each, rest),
         };
-        match patients.len() > PATIENTS_FEW && is_one_column(&self.keys) {
-            true => vec![self.walk(Some(WALK_BUDGET)), all],
-            false => vec![all],
+        match patients.len() > PATIENTS_FEW && is_one_column(&self.sorted.order) {
+            true => self.along(&|part| vec![part.budgeted_walk(), all(part)]),
+            false if by_date => self.along(&|part| vec![all(part)]),
+            false => vec![all(self)],
         }
     }
 
@@ -276,50 +295,49 @@ impl Shape<'_> {
         push_and(rest, &mut sql);
         self.tail(&mut sql);
         sql.push(") of) r");
-        self.order(&mut sql);
+        self.sorted.push_order(&mut sql);
+        sql.limit(self.limit);
         Self::done("patients", sql)
     }
 
-    /// Driven by one condition on columns of the row. `few`: its matches are few enough to carry their bodies.
-    fn driven(&self, shape: &'static str, driver: &Condition, rest: &[Condition], few: bool) -> Step {
+    /// Driven by one condition on columns of the row whose matches are few enough to carry their bodies.
+    fn driven(&self, shape: &'static str, driver: &Condition, rest: &[Condition]) -> Step {
         let mut sql = Sql::default();
-        let sides = !self.keys.iter().all(Key::is_column);
-        if few && !sides {
-            sql.push("with r as materialized (select r.* from resource r where ");
-            push_driver(driver, &mut sql);
-            sql.push(") ");
-            self.select(&mut sql);
-            sql.push(" from r where r.type_id = ").bind(Bind::Int(self.type_id));
-            push_and(rest, &mut sql);
-            self.tail(&mut sql);
-            return Self::done(shape, sql);
-        }
+        sql.push("with r as materialized (select r.* from resource r where ");
+        push_driver(driver, &mut sql);
+        sql.push(") ");
+        self.select(&mut sql);
+        sql.push(" from r where r.type_id = ").bind(Bind::Int(self.type_id));
+        push_and(rest, &mut sql);
+        self.tail(&mut sql);
+        Self::done(shape, sql)
+    }
+
+    /// Driven by a condition whose matches may be many.
+    fn many(&self, shape: &'static str, driver: &Condition, rest: &[Condition]) -> Step {
+        let mut sql = Sql::default();
         sql.push("with m as materialized (select r.handle from resource r where ");
         push_driver(driver, &mut sql);
         // A test of truth is not looked up: the whole type's index would be read for what the driver says already.
         sql.push(" and (r.type_id = ").bind(Bind::Int(self.type_id)).push(") is true");
         push_and(rest, &mut sql);
         sql.push(") ");
-        self.over_matches(sql, shape)
-    }
-
-    /// All matches gathered, then sorted by what is beside the row.
-    fn gathered(&self, parts: &[Condition]) -> Step {
-        let mut sql = Sql::default();
-        sql.push("with m as materialized (select r.handle from resource r where r.type_id = ");
-        sql.bind(Bind::Int(self.type_id));
-        push_and(parts, &mut sql);
-        sql.push(") ");
-        self.over_matches(sql, "gathered")
-    }
-
-    fn over_matches(&self, mut sql: Sql, shape: &'static str) -> Step {
         self.select(&mut sql);
-        sql.push(" from m join resource r on r.handle = m.handle");
-        self.joins(&mut sql);
-        sql.push(" where true");
+        sql.push(" from m join resource r on r.handle = m.handle where true");
         self.tail(&mut sql);
         Self::done(shape, sql)
+    }
+
+    /// Driven by what may be common. All tokens that must be there are looked up together, so that those that never meet
+    /// cost what the rarest of them does.
+    fn of_many(&self, driver: &Condition, rest: &[Condition]) -> Step {
+        let is_token = |part: &&Condition| matches!(part, Condition::Tokens(_) | Condition::Codes(_));
+        if !is_token(&driver) {
+            return self.many("handles", driver, rest);
+        }
+        let (tokens, rest): (Vec<&Condition>, Vec<&Condition>) = self.parts.iter().partition(is_token);
+        let cloned = |parts: Vec<&Condition>| parts.into_iter().cloned().collect::<Vec<_>>();
+        self.many("gin", &Condition::All(cloned(tokens)), &cloned(rest))
     }
 
     /// Driven by text entries.
@@ -338,7 +356,6 @@ impl Shape<'_> {
         sql.push(if alternatives.len() == 1 { " group by e.handle) " } else { ") " });
         self.select(&mut sql);
         sql.push(" from m join resource r on r.handle = m.handle");
-        self.joins(&mut sql);
         sql.push(" where r.type_id = ").bind(Bind::Int(self.type_id));
         push_and(rest, &mut sql);
         self.tail(&mut sql);
@@ -356,7 +373,7 @@ impl Shape<'_> {
         sql.push(") union all (select r.* from ordered_entry e join resource r on r.handle = e.handle where e.key = ");
         sql.bind(Bind::Long(code));
         push_and(rest, &mut sql);
-        push_entry_order(&self.keys, self.cursor, &mut sql);
+        self.sorted.push_entry_order(&mut sql);
         sql.limit(self.limit);
         sql.push(")) r");
         self.order(&mut sql);

@@ -213,8 +213,8 @@ impl Store {
         Ok(again::Again {
             handle: version.handle,
             version: i32::try_from(version.version).map_err(Error::internal)?,
-            rows: self.rows(Set::Written, &version.key, &doc, version.packed)?,
-            before: self.rows(Set::Replaced, &version.key, &doc, version.packed)?,
+            rows: self.rows(Set::Written, &version.key, &doc)?,
+            before: self.rows(Set::Replaced, &version.key, &doc)?,
         })
     }
 

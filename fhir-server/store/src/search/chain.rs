@@ -101,7 +101,7 @@ impl Store {
         let limit = far.limit().min(BODIES_MAX);
         let far = if let Far::All(_) = far { Far::All(limit) } else { far };
         let query = fhir_search::Query::of(&has.source);
-        let plan = sql::matching(&query, has.condition.clone(), &self.registry, &self.keyer, limit + 1);
+        let plan = sql::matching(&query, has.condition.clone(), &self.registry, limit + 1);
         let rows = self.run_plan(&plan, limit + 1).await?;
         if rows.len() > limit {
             return far.too_many(&has.code);

@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 use fhir_model::{Error, Key, Result};
 use fhir_search::condition::{Chain, Condition, Has};
 use fhir_search::filter::refers_to;
+use fhir_search::order::Order;
 use fhir_search::query::Query;
 use fhir_search::registry::{Param, Role};
-use fhir_search::sql::{self, Plan, chain::By};
-use tokio_postgres::Row;
+use fhir_search::sql::{self, chain::By};
 
 use super::chain::is_by_patient;
-use super::cursor;
+use super::place::Placed;
+use super::sorted::Ask;
 use crate::{Store, read};
 
 /// Matches of the rest that are asked, batch by batch, in halves of a page. When these do not fill the page, all ends are
@@ -26,26 +27,27 @@ impl Store {
     pub(super) async fn late_page(
         &self,
         query: &Query,
+        order: &Order,
         rest: &Condition,
         late: &[Condition],
         limit: usize,
-    ) -> Result<Option<(Plan, Vec<Row>)>> {
+    ) -> Result<Option<Vec<Placed>>> {
         let mut query = query.clone();
         let (mut found, mut asked) = (Vec::new(), 0);
         for halves in BATCHES {
             let batch = (limit * halves).div_ceil(2);
-            let plan = sql::page(&query, rest.clone(), &self.registry, &self.keyer, batch);
-            let rows = self.run_plan(&plan, batch).await?;
+            let ask = Ask { query: &query, condition: rest, order, limit: batch, bytes: usize::MAX };
+            let (rows, _) = self.ordered(ask).await?;
             let last = rows.len() < batch;
             if let (false, Some(row)) = (last, rows.last()) {
                 let backwards = query.cursor.as_ref().is_some_and(|c| c.backwards);
-                query.cursor = Some(cursor(row, &plan, backwards)?);
+                query.cursor = Some(row.cursor(backwards));
             }
             asked += rows.len();
             found.extend(self.of_which_hold(&query.type_name, rows, late).await?);
             if last || found.len() >= limit {
                 found.truncate(limit);
-                return Ok(Some((plan, found)));
+                return Ok(Some(found));
             }
             if found.len() * ASKED_FOR_ONE < asked {
                 break;
@@ -57,11 +59,11 @@ impl Store {
     async fn of_which_hold(
         &self,
         type_name: &str,
-        mut rows: Vec<Row>,
+        mut rows: Vec<Placed>,
         late: &[Condition],
-    ) -> Result<Vec<Row>> {
+    ) -> Result<Vec<Placed>> {
         for condition in late {
-            let keys = rows.iter().map(|row| Ok(read::version(type_name, row)?.key));
+            let keys = rows.iter().map(|found| Ok(read::version(type_name, &found.row)?.key));
             let keys = keys.collect::<Result<Vec<Key>>>()?;
             let holds = match condition {
                 Condition::Chain(chain) => self.chain_holds(type_name, &rows, chain).await?,
@@ -75,10 +77,10 @@ impl Store {
     }
 
     /// The resources whose reference leads to one that meets its condition.
-    async fn chain_holds(&self, type_name: &str, rows: &[Row], chain: &Chain) -> Result<HashSet<Key>> {
+    async fn chain_holds(&self, type_name: &str, rows: &[Placed], chain: &Chain) -> Result<HashSet<Key>> {
         let mut leading: HashMap<Key, Vec<Key>> = HashMap::new();
-        for row in rows {
-            let version = read::version(type_name, row)?;
+        for found in rows {
+            let version = read::version(type_name, &found.row)?;
             let wanted = |t: &str| chain.targets.iter().any(|(target, _)| **target == *t);
             for end in self.led_to(&version, &chain.code, wanted)? {
                 leading.entry(end).or_default().push(version.key.clone());
@@ -95,7 +97,7 @@ impl Store {
             let both = Condition::All(vec![Condition::Ids(handles, ids), condition.clone()]).simplify();
             // Not every number of ends is to be a statement of its own.
             let limit = ends.len().next_power_of_two();
-            let plan = sql::matching(&Query::of(target), both, &self.registry, &self.keyer, limit);
+            let plan = sql::matching(&Query::of(target), both, &self.registry, limit);
             for row in self.run_plan(&plan, limit).await? {
                 let end = read::version(target, &row)?.key;
                 holds.extend(leading.get(&end).into_iter().flatten().cloned());

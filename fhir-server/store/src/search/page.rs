@@ -9,7 +9,7 @@ use fhir_search::cursor::Cursor;
 use fhir_search::sql::everything::current;
 
 use super::types::Hit;
-use super::{Page, Part, cursor};
+use super::{Page, Part};
 use crate::Store;
 use crate::scope::Scope;
 use crate::version::Version;
@@ -48,9 +48,7 @@ impl Store {
             }
             hits.rows.truncate(matches.len());
         }
-        let place = |hit: Option<&Hit>, backwards: bool| {
-            hit.map(|hit| cursor(&hit.row, hits.plan_of(hit)?, backwards)).transpose()
-        };
+        let place = |hit: Option<&Hit>, backwards: bool| hit.map(|hit| hit.found.cursor(backwards));
         let (mut from, mut to) = (hits.rows.first(), hits.rows.last());
         if backwards {
             matches.reverse();
@@ -58,10 +56,10 @@ impl Store {
         }
         let end = first.cursor.as_ref().is_some_and(Cursor::is_end);
         if within.is_some() || if backwards { !end } else { more } {
-            page.next = place(to, false)?.map(|cursor| Cursor { within, ..cursor });
+            page.next = place(to, false).map(|cursor| Cursor { within, ..cursor });
         }
         if if backwards { more } else { first.cursor.is_some() } {
-            page.previous = place(from, true)?;
+            page.previous = place(from, true);
         }
         page.matches = matches;
         Ok(())
@@ -107,6 +105,6 @@ impl Store {
 impl Hit {
     fn version(&self, parts: &[Part<'_>]) -> Result<Version> {
         let part = parts.get(self.of).ok_or_else(|| Error::internal("a row of no query"))?;
-        crate::read::version(&part.query.type_name, &self.row)
+        crate::read::version(&part.query.type_name, &self.found.row)
     }
 }

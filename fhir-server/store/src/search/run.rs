@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Client;
 use fhir_model::{Kind, Result};
-use fhir_search::sql::{Bind, Plan, Sql};
+use fhir_search::sql::{Bind, Plan, Sql, Then};
 use futures_util::TryStreamExt;
 use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
@@ -20,24 +20,38 @@ impl Store {
     pub(crate) async fn run_plan(&self, plan: &Plan, limit: usize) -> Result<Vec<Row>> {
         let mut found = Vec::new();
         for step in &plan.steps {
-            found = self.run(&step.sql).await?;
-            if step.complete || found.len() >= limit {
+            let rows = self.run(&step.sql).await?;
+            let full = found.len() + rows.len() >= limit;
+            if full || step.then != Then::OrElse {
+                found.extend(rows);
+            }
+            if full || step.then == Then::Done {
                 break;
             }
         }
+        found.truncate(limit);
         Ok(found)
     }
 
     /// The same, but no more than so many bytes and one row; true when there is more.
     pub(super) async fn run_page(&self, plan: &Plan, limit: usize, bytes: usize) -> Result<(Vec<Row>, bool)> {
-        let mut found = (Vec::new(), false);
+        let (mut found, mut taken) = (Vec::new(), 0);
         for step in &plan.steps {
-            found = self.run_within(&step.sql, bytes).await?;
-            if step.complete || found.1 || found.0.len() >= limit {
+            let (rows, cut) = self.run_within(&step.sql, bytes.saturating_sub(taken)).await?;
+            let full = cut || found.len() + rows.len() >= limit;
+            if full || step.then != Then::OrElse {
+                taken += rows.iter().map(Row::raw_size_bytes).sum::<usize>();
+                found.extend(rows);
+            }
+            if cut {
+                return Ok((found, true));
+            }
+            if full || step.then == Then::Done {
                 break;
             }
         }
-        Ok(found)
+        found.truncate(limit);
+        Ok((found, false))
     }
 
     /// Rows of so many bytes and one more; true when there are others.
@@ -94,16 +108,15 @@ async fn run_on(client: &Client, text: &str, binds: &[Bind]) -> Result<Vec<Row>>
     client.query(&statement, &parameters(binds)).await.map_err(failure::classify)
 }
 
-fn parameters(binds: &[Bind]) -> Vec<&(dyn ToSql + Sync)> {
-    binds
-        .iter()
-        .map(|bind| match bind {
-            Bind::Long(n) => n as &(dyn ToSql + Sync),
-            Bind::Longs(n) => n,
-            Bind::Int(n) => n,
-            Bind::Ints(n) => n,
-            Bind::Text(t) => t,
-            Bind::Texts(t) => t,
-        })
-        .collect()
+/// Values as the driver takes them.
+pub(super) fn parameters(binds: &[Bind]) -> Vec<&(dyn ToSql + Sync)> {
+    let each = binds.iter().map(|bind| match bind {
+        Bind::Long(n) => n as &(dyn ToSql + Sync),
+        Bind::Longs(n) => n,
+        Bind::Int(n) => n,
+        Bind::Ints(n) => n,
+        Bind::Text(t) => t,
+        Bind::Texts(t) => t,
+    });
+    each.collect()
 }

@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 
 use fhir_model::{Error, Result};
-use fhir_search::cursor::Cursor;
+use fhir_search::order::{Key, Order};
 use fhir_search::query::Query;
-use fhir_search::sql::{self, Plan};
+use fhir_search::sql;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio_postgres::Row;
 
-use super::{Found, Part, cursor};
+use super::place::Placed;
+use super::{Found, Part};
 use crate::Store;
 use crate::scope::Scope;
 
@@ -23,29 +23,21 @@ pub(super) struct Hits {
     pub(super) rows: Vec<Hit>,
     /// There is more, though it was not looked for.
     pub(super) more: bool,
-    plans: Vec<Plan>,
 }
 
 /// A row and which of the queries found it.
 pub(super) struct Hit {
     pub(super) of: usize,
-    pub(super) row: Row,
+    pub(super) found: Placed,
 }
 
 /// The rows of one type that are not merged yet, the next one first.
 struct Lane {
     of: usize,
-    rows: std::vec::IntoIter<Row>,
-    next: Option<(Cursor, Row)>,
+    rows: std::vec::IntoIter<Placed>,
+    next: Option<Placed>,
     /// There may be more than was read.
     more: bool,
-}
-
-impl Hits {
-    /// The plan that found a row.
-    pub(super) fn plan_of(&self, hit: &Hit) -> Result<&Plan> {
-        self.plans.get(hit.of).ok_or_else(|| Error::internal("a row of no plan"))
-    }
 }
 
 impl Store {
@@ -60,9 +52,8 @@ impl Store {
     pub(super) async fn hits(&self, parts: &mut [Part<'_>], limit: usize) -> Result<Hits> {
         if let [part] = parts {
             let bytes = self.options.page_bytes_max;
-            let Found { plan, rows, more } = self.find(&part.query, &mut part.resolved, limit, bytes).await?;
-            let rows = rows.into_iter().map(|row| Hit { of: 0, row }).collect();
-            return Ok(Hits { rows, more, plans: vec![plan] });
+            let Found { rows, more, .. } = self.find(&part.query, &mut part.resolved, limit, bytes).await?;
+            return Ok(Hits { rows: rows.into_iter().map(|found| Hit { of: 0, found }).collect(), more });
         }
         // A page is made of rows of many types; most of what each could give would be read for nothing.
         let each = (2 * limit / parts.len().max(1)).clamp(ROWS_MIN.min(limit), limit);
@@ -70,65 +61,60 @@ impl Store {
         let found: Vec<_> =
             parts.iter_mut().map(|part| self.find(&part.query, &mut part.resolved, each, bytes)).collect();
         let found: Vec<Found> = stream::iter(found).buffered(PARALLEL).try_collect().await?;
-        let mut plans = Vec::with_capacity(found.len());
+        let mut orders = Vec::with_capacity(found.len());
         let mut lanes = Vec::with_capacity(found.len());
-        for (of, Found { plan, rows, more }) in found.into_iter().enumerate() {
+        for (of, Found { order, rows, more }) in found.into_iter().enumerate() {
             let more = more || rows.len() == each;
-            let mut lane = Lane { of, rows: rows.into_iter(), next: None, more };
-            lane.advance(&plan)?;
-            lanes.push(lane);
-            plans.push(plan);
+            let mut rows = rows.into_iter();
+            let next = rows.next();
+            lanes.push(Lane { of, rows, next, more });
+            orders.push(order);
         }
-        comparable(&plans)?;
+        comparable(&orders)?;
+        let backwards = parts.iter().any(|part| part.query.cursor.as_ref().is_some_and(|c| c.backwards));
         let mut rows = Vec::with_capacity(limit);
         let mut taken = 0;
         while rows.len() < limit {
             if taken > self.options.page_bytes_max {
-                return Ok(Hits { rows, more: true, plans });
+                return Ok(Hits { rows, more: true });
             }
-            let Some(lane) = least(&mut lanes, &plans) else { break };
-            let (Some((place, row)), Some(plan)) = (lane.next.take(), plans.get(lane.of)) else { break };
-            let of = lane.of;
-            taken += row.raw_size_bytes();
-            rows.push(Hit { of, row });
-            lane.advance(plan)?;
+            let Some(lane) = orders.first().and_then(|order| least(&mut lanes, order, backwards)) else {
+                break;
+            };
+            let Some(found) = lane.next.take() else { break };
+            let (of, place) = (lane.of, found.cursor(backwards));
+            taken += found.row.raw_size_bytes();
+            rows.push(Hit { of, found });
+            lane.next = lane.rows.next();
             if let (None, true, Some(Part { query, resolved })) = (&lane.next, lane.more, parts.get_mut(of)) {
-                let backwards = query.cursor.as_ref().is_some_and(|c| c.backwards);
-                let after = Query { cursor: Some(Cursor { backwards, ..place }), ..Query::clone(query) };
+                let after = Query { cursor: Some(place), ..Query::clone(query) };
                 let found = self.find(&after, resolved, each, bytes).await?;
                 lane.more = found.more || found.rows.len() == each;
                 lane.rows = found.rows.into_iter();
-                lane.advance(plan)?;
+                lane.next = lane.rows.next();
             }
         }
-        Ok(Hits { rows, more: false, plans })
-    }
-}
-
-impl Lane {
-    fn advance(&mut self, plan: &Plan) -> Result<()> {
-        self.next = match self.rows.next() {
-            Some(row) => Some((cursor(&row, plan, false)?, row)),
-            None => None,
-        };
-        Ok(())
+        Ok(Hits { rows, more: false })
     }
 }
 
 /// The lane whose next row comes first.
-fn least<'l>(lanes: &'l mut [Lane], plans: &[Plan]) -> Option<&'l mut Lane> {
-    let directions = &plans.first()?.directions;
+fn least<'l>(lanes: &'l mut [Lane], order: &Order, backwards: bool) -> Option<&'l mut Lane> {
     let with_rows = lanes.iter_mut().filter(|lane| lane.next.is_some());
     with_rows.min_by(|a, b| match (&a.next, &b.next) {
-        (Some((a, _)), Some((b, _))) => a.compare(b, directions),
+        (Some(a), Some(b)) => {
+            let (a, b) = if backwards { (b, a) } else { (a, b) };
+            order.compare((&a.places, a.handle), (&b.places, b.handle))
+        }
         _ => Ordering::Equal,
     })
 }
 
 /// A parameter that is a number in one type and a text in another gives no order.
-fn comparable(plans: &[Plan]) -> Result<()> {
-    let first = plans.first().map(|plan| (&plan.places, &plan.directions));
-    match plans.iter().all(|plan| Some((&plan.places, &plan.directions)) == first) {
+fn comparable(orders: &[Order]) -> Result<()> {
+    let kinds = |order: &Order| order.keys().iter().map(Key::is_number).collect::<Vec<_>>();
+    let first = orders.first().map(kinds);
+    match orders.iter().all(|order| Some(kinds(order)) == first) {
         true => Ok(()),
         false => {
             Err(Error::invalid("the types that are searched have no common order by these keys").at("_sort"))

@@ -84,3 +84,19 @@ async fn a_store_whose_database_is_gone_says_unavailable() {
         );
     }
 }
+
+#[tokio::test]
+async fn more_than_can_be_sorted_is_refused() {
+    let store =
+        testing::fresh_with(Options { sorted_max: 3, connections_max: 4, ..Options::default() }).await;
+    let store = store.unwrap();
+    for (id, gender) in [("a", "male"), ("b", "female"), ("c", "other")] {
+        put(&store, "Patient", id, &format!(r#"{{"gender":"{gender}","name":[{{"family":"{id}"}}]}}"#)).await;
+    }
+    assert_eq!(search(&store, "Patient?_sort=gender").await, "b a c");
+    put(&store, "Patient", "d", r#"{"gender":"unknown","active":true}"#).await;
+    let refused = store.search(&all(), &query(&store, "Patient?_sort=gender")).await.unwrap_err();
+    assert_eq!((refused.kind, &*refused.expression), (Kind::TooCostly, &["_sort".to_owned()][..]));
+    assert_eq!(search(&store, "Patient?_sort=gender&active=true").await, "d", "fewer can be sorted");
+    assert_eq!(search(&store, "Patient?_sort=-family").await, "c b a d", "an index has these in order");
+}

@@ -10,6 +10,7 @@ macro_rules! scenarios {
             search includes_follow_references_both_ways,
             search sorting_goes_by_the_values_of_the_parameter,
             search long_texts_are_sorted_by_their_beginning,
+            search missing_values_are_last,
             search references_elsewhere_and_by_identifier,
             values ranges_of_numbers,
             values identifiers_by_type,

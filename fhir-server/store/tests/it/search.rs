@@ -79,9 +79,9 @@ pub(crate) async fn searches_find_what_they_should(store: &Arc<Store>) {
         ("Observation?_sort=-status,_id", "o1 o2"),
         ("Observation?_sort=code,-date", "o1 o2"),
         ("Observation?_sort=date", "o2 o1"),
-        ("Patient?_sort=family", "p3 p1 p2"),
+        ("Patient?_sort=family", "p1 p2 p3"),
         ("Patient?_sort=-family", "p2 p1 p3"),
-        ("Patient?_sort=given", "p2 p1 p3"),
+        ("Patient?_sort=given", "p1 p3 p2"),
         ("Patient?_sort=_lastUpdated", "p1 p2 p3"),
         ("Patient?_lastUpdated=gt2020&_sort=-_lastUpdated", "p3 p2 p1"),
     ];
@@ -93,13 +93,24 @@ pub(crate) async fn searches_find_what_they_should(store: &Arc<Store>) {
 }
 
 pub(crate) async fn pages_partition_the_result_in_both_directions(store: &Arc<Store>) {
+    for (id, body) in [
+        ("p0", r#"{"name":[{"family":"B"}],"birthDate":"1990"}"#),
+        ("p1", r#"{"name":[{"family":"A"}]}"#),
+        ("p2", r#"{"birthDate":"1980"}"#),
+    ] {
+        put(store, "Patient", id, body).await;
+    }
     for i in 0..23 {
+        // Some have no date, some no value, some nobody.
+        let date = format!(r#""effectiveDateTime":"2020-01-{:02}","#, 1 + i % 5);
+        let value = format!(r#""valueQuantity":{{"value":{}}},"#, i % 7);
+        let subject = format!(r#""subject":{{"reference":"Patient/p{}"}},"#, i % 4);
         let body = format!(
-            r#"{{"status":"{}","effectiveDateTime":"2020-01-{:02}","code":{{"coding":[{{"system":"s","code":"c"}}]}},
-            "valueQuantity":{{"value":{}}},"note":[{{"text":"x"}}]}}"#,
+            r#"{{"status":"{}",{}{}{}"code":{{"coding":[{{"system":"s","code":"c"}}]}},"note":[{{"text":"x"}}]}}"#,
             if i % 4 == 0 { "final" } else { "amended" },
-            1 + i % 5,
-            i % 7
+            if i % 6 == 5 { "" } else { &date },
+            if i % 5 == 4 { "" } else { &value },
+            if i % 9 == 8 { "" } else { &subject },
         );
         put(store, "Observation", &format!("o{i:02}"), &body).await;
     }
@@ -111,6 +122,14 @@ pub(crate) async fn pages_partition_the_result_in_both_directions(store: &Arc<St
         "Observation?_sort=-value-quantity,date,status&_count=3",
         "Observation?_sort=status,-_id&_count=4",
         "Observation?_sort=_lastUpdated&_count=7",
+        "Observation?_sort=date&_count=4",
+        "Observation?_sort=date,value-quantity&_count=3",
+        "Observation?status=final,amended&_sort=date&_count=3",
+        "Observation?code=s|c&_sort=date&_count=3",
+        "Observation?_sort=-value-quantity&_count=3",
+        "Observation?_sort=value-quantity,-date&_count=2",
+        "Observation?_sort=subject:Patient.family,_id&_count=4",
+        "Observation?_sort=-subject.birthdate&_count=4",
     ] {
         let mut pages = Vec::new();
         let mut at = query(store, text);
@@ -214,14 +233,62 @@ pub(crate) async fn sorting_goes_by_the_values_of_the_parameter(store: &Arc<Stor
         ("Patient?_sort=email", "b a c"),
         ("Patient?_sort=deceased,_id", "a b c"),
         ("Patient?_sort=-deceased,_id", "c a b"),
-        ("Observation?_sort=patient", "g p"),
+        ("Observation?_sort=patient", "p g"),
         ("Observation?_sort=gene-identifier,_id", "g p"),
-        ("Consent?_sort=source-reference,date", "m k l"),
+        ("Consent?_sort=source-reference,date", "l m k"),
         ("SearchParameter?_sort=target", "s t"),
         ("SearchParameter?_sort=-target", "s t"),
     ];
     for (text, found) in rows {
         assert_eq!(search(store, text).await, found, "{text}");
+    }
+}
+
+/// Missing values are last in either direction, those of a range without a beginning are not missing; a reference leads to
+/// the value of what it refers to.
+pub(crate) async fn missing_values_are_last(store: &Arc<Store>) {
+    put(store, "Patient", "x", r#"{"name":[{"family":"Zoe"}],"birthDate":"1990"}"#).await;
+    put(store, "Patient", "y", r#"{"name":[{"family":"Adam"}],"birthDate":"1980","gender":"male"}"#).await;
+    put(store, "Patient", "z", r#"{"gender":"female"}"#).await;
+    put(store, "Group", "x", r#"{"name":"none of a patient"}"#).await;
+    let encounter = |period: &str, subject: &str| {
+        let period = if period.is_empty() { String::new() } else { format!(r#""period":{{{period}}},"#) };
+        format!(r#"{{"status":"planned",{period}"subject":{{"reference":"{subject}"}}}}"#)
+    };
+    put(store, "Encounter", "a", &encounter(r#""start":"2020","end":"2021""#, "Patient/x")).await;
+    put(store, "Encounter", "b", &encounter(r#""end":"2019""#, "Patient/y")).await;
+    put(store, "Encounter", "c", &encounter("", "Patient/z")).await;
+    put(store, "Encounter", "d", &encounter(r#""start":"2018""#, "Patient/gone")).await;
+    put(store, "Encounter", "e", &encounter(r#""start":"2022""#, "Group/x")).await;
+    let rows = [
+        ("Encounter?_sort=date,_id", "b d a e c"),
+        ("Encounter?_sort=-date,_id", "e a d b c"),
+        ("Encounter?status=planned&_sort=date,_id", "b d a e c"),
+        ("Encounter?patient=x,y,z&_sort=date", "b a c"),
+        ("Encounter?_sort=subject:Patient.family,_id", "b a c d e"),
+        ("Encounter?_sort=-subject:Patient.family,_id", "a b c d e"),
+        ("Encounter?_sort=patient.family,_id", "b a c d e"),
+        ("Encounter?_sort=subject:Patient.birthdate,-_id", "b a e d c"),
+        ("Encounter?_sort=subject:Patient.gender,date", "c b d a e"),
+        ("Encounter?patient=x,y&_sort=-subject.birthdate", "a b"),
+        ("Patient?_sort=birthdate", "y x z"),
+        ("Patient?_sort=-birthdate", "x y z"),
+        ("Patient?_sort=family,_id", "y x z"),
+        ("Patient?_sort=-family,_id", "x y z"),
+        ("Patient?_sort=gender,_id", "z y x"),
+        ("Patient?_sort=-gender,_id", "y z x"),
+    ];
+    for (text, found) in rows {
+        assert_eq!(search(store, text).await, found, "{text}");
+    }
+    for (text, why) in [
+        ("Encounter?_sort=status.family", "is no reference"),
+        ("Encounter?_sort=subject.nothing", "nothing that `subject` refers to has"),
+        ("Encounter?_sort=subject:Patient.organization.name", "one step"),
+        ("Encounter?_sort=subject:Organization.name", "never refers to"),
+    ] {
+        let refused = parse(store, text).unwrap_err();
+        assert!(refused.kind.status() == 400 && refused.text.contains(why), "{text}: {refused:?}");
     }
 }
 

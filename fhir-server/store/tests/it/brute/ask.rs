@@ -57,7 +57,8 @@ pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry
         });
     }
     if random.chance(50) {
-        let sorts: Vec<String> = (0..1 + random.below(3)).filter_map(|_| sort(random, params)).collect();
+        let sorts: Vec<String> =
+            (0..1 + random.below(3)).filter_map(|_| sort(random, params, registry)).collect();
         if !sorts.is_empty() {
             pairs.push(("_sort".to_owned(), sorts.join(",")));
         }
@@ -69,15 +70,26 @@ pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry
     Question { type_name: type_name.to_owned(), pairs, compartment }
 }
 
-fn sort(random: &mut Random, params: &[Arc<Param>]) -> Option<String> {
-    let code = match random.below(8) {
-        0 => "_id",
-        1 => "_lastUpdated",
-        _ => {
-            let param = random.pick(params)?;
-            (!matches!(param.kind, ParameterKind::Special | ParameterKind::Composite))
-                .then_some(&*param.code)?
+fn sort(random: &mut Random, params: &[Arc<Param>], registry: &Registry) -> Option<String> {
+    let has_order = |param: &Param| !matches!(param.kind, ParameterKind::Special | ParameterKind::Composite);
+    let code = match random.below(10) {
+        0 => "_id".to_owned(),
+        1 => "_lastUpdated".to_owned(),
+        2 | 3 => {
+            let references: Vec<_> = params
+                .iter()
+                .filter(|p| p.kind == ParameterKind::Reference && !p.targets.is_empty())
+                .collect();
+            let reference = random.pick(&references)?;
+            let target = match &reference.only_target {
+                Some(only) => only,
+                None => random.pick(&reference.targets)?,
+            };
+            let beyond = registry.of(target).ok()?;
+            let inner = random.pick(beyond.params()).filter(|p| has_order(p))?;
+            format!("{}:{target}.{}", reference.code, inner.code)
         }
+        _ => random.pick(params).filter(|p| has_order(p))?.code.to_string(),
     };
     Some(format!("{}{code}", if random.chance(50) { "-" } else { "" }))
 }

@@ -97,7 +97,7 @@ impl Corpus {
     }
 
     pub(super) fn of(&self, type_name: &str) -> &[Resource] {
-        &self.types[type_name]
+        self.types.get(type_name).map_or(&[], Vec::as_slice)
     }
 
     /// The values of a parameter in all resources of a type, in their order. `targets`: whatever a reference points

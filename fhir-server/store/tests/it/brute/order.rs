@@ -1,15 +1,17 @@
-//! What resources are sorted by: the least value ascending, the greatest descending, a missing one the least of all.
+//! What resources are sorted by: the least value ascending, the greatest descending, a missing one last in either order.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use fhir_search::parameters::ParameterKind;
-use fhir_search::query::{Sort, Subject};
+use fhir_search::query::{Sort, SortBy};
+use fhir_search::registry::Param;
 
 use super::corpus::{Corpus, One};
 use super::matches::{Span, folded, numbers, quantities, target_text, texts, tokens};
 use super::when;
 
-/// A sort value. Missing ones are the least of their kind.
+/// A sort value.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 pub(super) enum Value {
     Micros(i64),
@@ -21,28 +23,42 @@ pub(super) enum Value {
 const TEXT_CHARS_MAX: usize = 256;
 
 /// The sort values of all resources of a type, by their order in the corpus.
-pub(super) fn values(sort: &Sort, type_name: &str, corpus: &Corpus) -> Vec<Value> {
+pub(super) fn values(sort: &Sort, type_name: &str, corpus: &Corpus) -> Vec<Option<Value>> {
     let resources = corpus.of(type_name);
     match &sort.by {
-        Subject::Id => resources.iter().map(|r| Value::Text(r.key.id.to_string())).collect(),
-        Subject::LastUpdated => resources.iter().map(|r| Value::Micros(r.updated_at)).collect(),
-        Subject::Param(param) => {
-            let missing = match param.kind {
-                ParameterKind::Date => Value::Micros(i64::MIN),
-                ParameterKind::Number | ParameterKind::Quantity => Value::Number(f64::NEG_INFINITY),
-                _ => Value::Text(String::new()),
+        SortBy::Id => resources.iter().map(|r| Some(Value::Text(r.key.id.to_string()))).collect(),
+        SortBy::LastUpdated => resources.iter().map(|r| Some(Value::Micros(r.updated_at))).collect(),
+        SortBy::Param(param) => of_param(param, sort.descending, type_name, corpus),
+        SortBy::Chain { param, targets } => {
+            let mut ends: HashMap<String, Value> = HashMap::new();
+            for (target, inner) in targets {
+                let values = of_param(inner, sort.descending, target, corpus);
+                let keys = corpus.of(target).iter().map(|r| r.key.to_string());
+                ends.extend(keys.zip(values).filter_map(|(key, value)| Some((key, value?))));
+            }
+            let of = |found: &Vec<One>| {
+                let texts = found.iter().filter_map(|value| match value {
+                    One::Node(node, _) => target_text(*node),
+                    One::Truth(_) => None,
+                });
+                edge(texts.filter_map(|text| ends.get(&text).cloned()), sort.descending)
             };
-            let edge = |found: &Vec<One>| {
-                let own = |value: &&One| param.only_target.is_none() || !is_contained(value);
-                let each = found.iter().filter(own).flat_map(|value| of_value(value, param.kind));
-                let order = |a: &Value, b: &Value| a.partial_cmp(b).unwrap();
-                let edge = if sort.descending { each.max_by(order) } else { each.min_by(order) };
-                edge.unwrap_or(missing.clone())
-            };
-            corpus.values(type_name, param, false).iter().map(edge).collect()
+            corpus.values(type_name, param, false).iter().map(of).collect()
         }
-        other => panic!("{other:?} cannot be sorted by"),
     }
+}
+
+fn of_param(param: &Param, descending: bool, type_name: &str, corpus: &Corpus) -> Vec<Option<Value>> {
+    let of = |found: &Vec<One>| {
+        let own = |value: &&One| param.only_target.is_none() || !is_contained(value);
+        edge(found.iter().filter(own).flat_map(|value| of_value(value, param.kind)), descending)
+    };
+    corpus.values(type_name, param, false).iter().map(of).collect()
+}
+
+fn edge(values: impl Iterator<Item = Value>, descending: bool) -> Option<Value> {
+    let order = |a: &Value, b: &Value| a.partial_cmp(b).unwrap();
+    if descending { values.max_by(order) } else { values.min_by(order) }
 }
 
 fn of_value(value: &One, kind: ParameterKind) -> Vec<Value> {
@@ -73,10 +89,13 @@ fn of_value(value: &One, kind: ParameterKind) -> Vec<Value> {
 }
 
 /// The order of two resources under the keys of a sort; `Equal` when the keys do not settle it.
-pub(super) fn compare(keys: &[(bool, Vec<Value>)], a: usize, b: usize) -> Ordering {
-    let each = keys.iter().map(|(descending, values)| {
-        let order = values[a].partial_cmp(&values[b]).unwrap();
-        if *descending { order.reverse() } else { order }
+pub(super) fn compare(keys: &[(bool, Vec<Option<Value>>)], a: usize, b: usize) -> Ordering {
+    let each = keys.iter().map(|(descending, values)| match (&values[a], &values[b]) {
+        (Some(a), Some(b)) => {
+            let order = a.partial_cmp(b).unwrap();
+            if *descending { order.reverse() } else { order }
+        }
+        (a, b) => a.is_none().cmp(&b.is_none()),
     });
     each.fold(Ordering::Equal, Ordering::then)
 }

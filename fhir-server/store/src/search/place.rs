@@ -1,0 +1,124 @@
+//! Where rows stand in an order: from the columns of the row where statements have them, else from the body.
+
+use std::collections::HashMap;
+
+use fhir_model::json::{Doc, Limits};
+use fhir_model::{Error, Key, Result};
+use fhir_search::cursor::{Cursor, Place};
+use fhir_search::order::{By, Facts, Order};
+use fhir_search::sql::everything::current;
+use tokio_postgres::Row;
+
+use crate::version::Version;
+use crate::{Store, read};
+
+/// The columns of a match, before its sort values.
+const COLUMNS: usize = 7;
+/// Resources that are read at once to know what others are sorted by.
+const TARGETS_AT_ONCE: usize = 500;
+
+/// A row that was found, and where it stands.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) row: Row,
+    pub(super) places: Vec<Place>,
+    pub(super) handle: i64,
+}
+
+impl Placed {
+    /// A row of a statement that has its sort values: true where one is a text.
+    pub(super) fn read(row: Row, texts: &[bool]) -> Result<Placed> {
+        let place = |(i, text): (usize, &bool)| {
+            Ok(match text {
+                true => Place::Text(row.try_get(COLUMNS + i).map_err(Error::internal)?),
+                false => Place::Number(row.try_get(COLUMNS + i).map_err(Error::internal)?),
+            })
+        };
+        let places = texts.iter().enumerate().map(place).collect::<Result<_>>()?;
+        Ok(Placed { handle: row.try_get(0).map_err(Error::internal)?, row, places })
+    }
+
+    /// The place after it, or before it.
+    pub(super) fn cursor(&self, backwards: bool) -> Cursor {
+        Cursor { places: self.places.clone(), handle: self.handle, backwards, within: None }
+    }
+}
+
+/// Where a row stands by what its body says, and what its references lead to.
+pub(super) struct Standing {
+    pub(super) places: Vec<Place>,
+    pub(super) handle: i64,
+    pub(super) bytes: usize,
+    /// For a key that follows a reference, by its number: the other ends.
+    ends: Vec<(usize, Vec<Key>)>,
+}
+
+impl Store {
+    /// Where a row stands. What is at the other end of references is not looked at yet.
+    pub(super) fn standing(&self, type_name: &str, row: &Row, order: &Order) -> Result<Standing> {
+        let version = read::version(type_name, row)?;
+        let doc = parse(&version)?;
+        let mut ends = Vec::new();
+        for (at, key) in order.keys().iter().enumerate() {
+            let By::Chain(param, targets) = &key.by else { continue };
+            let wanted = |type_name: &str| targets.iter().any(|(target, _)| **target == *type_name);
+            ends.push((at, self.led_to(&version, &param.code, wanted)?));
+        }
+        let places = self.places_of(order, &version, &doc)?;
+        Ok(Standing { places, handle: version.handle, bytes: row.raw_size_bytes(), ends })
+    }
+
+    /// Adds what the rows have by other resources.
+    pub(super) async fn complete(&self, order: &Order, rows: &mut [Standing]) -> Result<()> {
+        let known =
+            self.known(order, rows.iter().flat_map(|row| &row.ends).flat_map(|(_, ends)| ends)).await?;
+        for row in rows {
+            for (at, ends) in &row.ends {
+                let (Some(key), Some(place)) = (order.keys().get(*at), row.places.get_mut(*at)) else {
+                    continue;
+                };
+                let values = ends.iter().filter_map(|end| known.get(end)?.get(*at).cloned());
+                if let Some(edge) = key.edge(values.filter(|value| *value != key.missing())) {
+                    *place = edge;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is sorted by at the ends of references.
+    async fn known(
+        &self,
+        order: &Order,
+        ends: impl Iterator<Item = &Key>,
+    ) -> Result<HashMap<Key, Vec<Place>>> {
+        let mut wanted: Vec<&Key> = ends.collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut known = HashMap::with_capacity(wanted.len());
+        for some in wanted.chunks(TARGETS_AT_ONCE) {
+            let handles = some.iter().map(|end| self.handles(end)).collect::<Result<Vec<_>>>()?;
+            for row in self.run(&current(handles.into_iter().flatten().collect())).await? {
+                let version = self.of_any_type(&row)?;
+                let places =
+                    self.places_of(&order.of_ends(&version.key.type_name), &version, &parse(&version)?)?;
+                known.insert(version.key, places);
+            }
+        }
+        Ok(known)
+    }
+
+    fn places_of(&self, order: &Order, version: &Version, doc: &Doc) -> Result<Vec<Place>> {
+        let type_name = &version.key.type_name;
+        let rows = self.registry.extract(&self.keyer, type_name, doc.root(), &self.options.bases)?;
+        let this = self.registry.of(type_name)?;
+        let texts = |param: &_| this.texts(param, doc.root());
+        let facts = Facts { id: &version.key.id, updated_at: version.updated_at, rows: &rows, texts: &texts };
+        Ok(order.keys().iter().map(|key| key.place(&facts)).collect())
+    }
+}
+
+fn parse(version: &Version) -> Result<Doc> {
+    let body = version.body.as_deref().unwrap_or_default();
+    Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)
+}
