@@ -12,6 +12,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use fhir_model::{Error, Kind, Result};
@@ -80,9 +81,10 @@ impl Query {
         }
         let all = types.iter().map(|type_name| registry.of(type_name)).collect::<Result<Vec<_>>>()?;
         let mut queries = Vec::with_capacity(all.len());
+        let links = Cell::new(0);
         for this in &all {
             let query = Query { count: cx.count_default, ..Query::of(&this.type_name) };
-            let mut parser = Parser { registry, this, all: &all, cx, depth: 0, query };
+            let mut parser = Parser { registry, this, all: &all, cx, depth: 0, links: &links, query };
             for (name, value) in pairs {
                 parser.pair(name, value)?;
             }
@@ -105,6 +107,8 @@ struct Parser<'a> {
     cx: &'a ParseCx<'a>,
     /// Steps of a chain that led here.
     depth: usize,
+    /// References that the chains of the whole search go through.
+    links: &'a Cell<usize>,
     query: Query,
 }
 

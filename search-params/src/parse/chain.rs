@@ -15,7 +15,10 @@ use crate::registry::Param;
 /// Steps of one chain.
 pub(super) const DEPTH_MAX: usize = 8;
 /// Types that one step of a chain without a type may lead to.
-const TYPES_MAX: usize = 12;
+pub(super) const TYPES_MAX: usize = 12;
+/// References that all chains of a search go through, one for each type that has it: a few names without types unfold to
+/// very many.
+pub(super) const LINKS_MAX: usize = 200;
 
 impl<'a> Parser<'a> {
     /// `_has:Type:reference:rest`
@@ -37,6 +40,7 @@ impl<'a> Parser<'a> {
             return Err(Error::invalid(text).at("_has"));
         };
         self.uses(&param.code, param.building.as_ref())?;
+        self.link(name)?;
         let Some(filters) = self.beyond(source, rest, value)? else {
             return Err(
                 Error::invalid(format!("`{name}`: {source} has no search parameter `{rest}`")).at("_has")
@@ -60,14 +64,21 @@ impl<'a> Parser<'a> {
             )));
         }
         self.uses(&param.code, param.building.as_ref())?;
+        self.link(name)?;
         let types = self.types_beyond(name, &param, only)?;
         let (mut targets, mut first_error) = (Vec::new(), None);
         for type_name in types {
             match self.beyond(&type_name, rest, value) {
+                Ok(Some(_)) if targets.len() == TYPES_MAX => {
+                    let text = format!(
+                        "`{name}` can lead to more than {TYPES_MAX} types; say which: `{code}:Type.{rest}`"
+                    );
+                    return Err(Error::new(Kind::TooCostly, text));
+                }
                 Ok(Some(filters)) => targets.push((type_name, filters)),
                 Ok(None) => {}
                 // Another type would do, but this one cannot be left out.
-                Err(error) if error.kind == Kind::Unavailable => return Err(error),
+                Err(error) if matches!(error.kind, Kind::Unavailable | Kind::TooCostly) => return Err(error),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
@@ -78,15 +89,11 @@ impl<'a> Parser<'a> {
                 ))
             }));
         }
-        if targets.len() > TYPES_MAX {
-            let text =
-                format!("`{name}` can lead to {} types; say which: `{code}:Type.{rest}`", targets.len());
-            return Err(Error::new(Kind::TooCostly, text));
-        }
         self.push_chain(Subject::Chain { param, targets });
         Ok(true)
     }
 
+    /// The types that a step of a chain may lead to.
     pub(super) fn types_beyond(
         &self,
         name: &str,
@@ -113,9 +120,7 @@ impl<'a> Parser<'a> {
 
     /// The conditions on a resource of another type; none when it has no such parameter.
     fn beyond(&mut self, type_name: &str, name: &str, value: &str) -> Result<Option<Vec<Filter>>> {
-        if self.depth + 1 > DEPTH_MAX {
-            return Err(Error::new(Kind::TooCostly, format!("a chain has {DEPTH_MAX} steps at most")));
-        }
+        check_depth(self.depth + 1)?;
         let this = self.registry.of(type_name)?;
         let mut parser = Parser {
             registry: self.registry,
@@ -123,6 +128,7 @@ impl<'a> Parser<'a> {
             all: std::slice::from_ref(&this),
             cx: self.cx,
             depth: self.depth + 1,
+            links: self.links,
             query: Query::of(type_name),
         };
         let known = parser.condition(name, value)?;
@@ -130,7 +136,27 @@ impl<'a> Parser<'a> {
         Ok(known.then_some(parser.query.filters))
     }
 
+    fn link(&self, name: &str) -> Result<()> {
+        self.links.set(self.links.get() + 1);
+        if self.links.get() <= LINKS_MAX {
+            return Ok(());
+        }
+        let text = format!(
+            "the chains of this search go through more than {LINKS_MAX} references, the last at `{name}`; say which \
+             types they lead to: `reference:Type.parameter`"
+        );
+        Err(Error::new(Kind::TooCostly, text))
+    }
+
     fn push_chain(&mut self, subject: Subject) {
         self.query.filters.push(Filter { subject, modifier: Modifier::None, terms: Vec::new() });
+    }
+}
+
+/// Refuses a chain of too many steps.
+pub(super) fn check_depth(steps: usize) -> Result<()> {
+    match steps <= DEPTH_MAX {
+        true => Ok(()),
+        false => Err(Error::new(Kind::TooCostly, format!("a chain has {DEPTH_MAX} steps at most"))),
     }
 }

@@ -3,16 +3,18 @@
 //! An expression of comparisons with `and`, `or`, `not` and parentheses; each comparison is an ordinary condition of the
 //! search: `given eq "Peter" and birthdate ge 2014-10-10`, `subject.name co "pet" or not (status eq final)`.
 
+use std::collections::BTreeSet;
+
 use fhir_model::{Error, Kind, Result};
 
-use super::Parser;
+use super::{Parser, chain};
 use crate::parameters::ParameterKind;
 use crate::query::{Expression, Filter, Modifier, Query, Subject};
 
 /// Bytes of an expression.
-const BYTES_MAX: usize = 4000;
+pub(super) const BYTES_MAX: usize = 4000;
 /// Parentheses within each other.
-const DEPTH_MAX: usize = 20;
+pub(super) const DEPTH_MAX: usize = 20;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
@@ -101,17 +103,16 @@ impl Parser<'_> {
             "_lastUpdated" => return Ok(ParameterKind::Date),
             _ => {}
         }
-        let mut types: Vec<Box<str>> = vec![self.this.type_name.clone()];
-        for code in head.split('.').filter(|code| !code.is_empty()) {
-            let searches = types.iter().filter_map(|t| self.registry.of(t).ok());
-            let params: Vec<_> = searches.filter_map(|of| of.param(code).cloned()).collect();
-            types = params
-                .iter()
-                .flat_map(|p| {
-                    p.only_target.iter().chain(p.targets.iter().filter(|_| p.only_target.is_none()))
-                })
-                .cloned()
-                .collect();
+        let mut types = BTreeSet::from([self.this.type_name.clone()]);
+        for (i, code) in head.split('.').filter(|code| !code.is_empty()).enumerate() {
+            chain::check_depth(self.depth + i + 1)?;
+            let mut beyond = BTreeSet::new();
+            for type_name in &types {
+                if let Some(param) = self.registry.of(type_name)?.param(code) {
+                    beyond.extend(self.types_beyond(path, param, None)?);
+                }
+            }
+            types = beyond;
         }
         let kind = types.iter().find_map(|t| Some(self.registry.of(t).ok()?.param(last)?.kind));
         kind.ok_or_else(|| unknown(path))
@@ -125,6 +126,7 @@ impl Parser<'_> {
             all: self.all,
             cx: self.cx,
             depth: self.depth,
+            links: self.links,
             query: Query::of(&self.this.type_name),
         };
         let known = parser.condition(name, value)?;

@@ -1,5 +1,7 @@
 //! What is read, refused and passed over.
 
+mod chain;
+
 use std::sync::Arc;
 
 use super::include::INCLUDES_MAX;
