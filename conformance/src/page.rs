@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     Http {
         request: String,
         expect: String,
-        wait_ms: u64,
+        waits: Waits,
     },
     /// A search walked through all its pages.
     Walk {
@@ -57,11 +57,20 @@ pub(crate) struct Row {
     pub(crate) expected: String,
 }
 
+/// How long a request waits, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// Before it is sent.
+    pub(crate) before_ms: u64,
+    /// At most, for the answer that is expected; meanwhile it is sent again and again.
+    pub(crate) until_ms: u64,
+}
+
 impl Page {
     /// Reads a page. A block that cannot be run is an error with its line.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Page> {
         let mut cases = vec![Case { slug: "set-up".into(), steps: Vec::new() }];
-        let mut awaiting: Option<(usize, String, String, u64)> = None;
+        let mut awaiting: Option<(usize, String, String, Waits)> = None;
         let mut lines = text.lines().enumerate();
         while let Some((at, line)) = lines.next() {
             let number = at + 1;
@@ -87,12 +96,12 @@ impl Page {
                 "given" => Kind::Given(body),
                 "search" => search(body, number).with_context(|| format!("{name}.md:{number}"))?,
                 "http" | "walk" => {
-                    awaiting = Some((number, word.to_owned(), body, wait(options)?));
+                    awaiting = Some((number, word.to_owned(), body, waits(options)?));
                     continue;
                 }
                 "expect" => match awaiting.take() {
-                    Some((_, word, request, wait_ms)) if word == "http" => {
-                        Kind::Http { request, expect: body, wait_ms }
+                    Some((_, word, request, waits)) if word == "http" => {
+                        Kind::Http { request, expect: body, waits }
                     }
                     Some((_, _, request, _)) => Kind::Walk { request, expect: body },
                     None => bail!("{name}.md:{number}: an `expect` block without a request before it"),
@@ -112,13 +121,20 @@ impl Page {
     }
 }
 
-/// ` ```http wait=1100 ` waits so many milliseconds before the request.
-fn wait(options: &str) -> Result<u64> {
-    match options.trim().strip_prefix("wait=") {
-        Some(ms) => ms.parse().with_context(|| format!("`wait={ms}` is no number of milliseconds")),
-        None if options.trim().is_empty() => Ok(0),
-        None => bail!("`{options}` is no option of an http block"),
+/// ` ```http wait=1100 ` waits so many milliseconds before the request; ` ```http until=20000 ` sends it again and again,
+/// for so many at most, until what is expected is answered.
+fn waits(options: &str) -> Result<Waits> {
+    let mut waits = Waits::default();
+    for option in options.split_whitespace() {
+        let (name, ms) = option.split_once('=').unwrap_or((option, ""));
+        let place = match name {
+            "wait" => &mut waits.before_ms,
+            "until" => &mut waits.until_ms,
+            _ => bail!("`{option}` is no option of an http block"),
+        };
+        *place = ms.parse().with_context(|| format!("`{option}` is no number of milliseconds"))?;
     }
+    Ok(waits)
 }
 
 /// The first lines (request line and headers) are the head; each line with an arrow is a row.
@@ -174,7 +190,10 @@ mod tests {
         let page = Page::parse("p", PAGE).unwrap();
         let slugs: Vec<&str> = page.cases.iter().map(|case| case.slug.as_str()).collect();
         assert_eq!(slugs, ["set-up", "a-case-quoted", "rows"]);
-        assert!(matches!(&page.cases[1].steps[0].kind, Kind::Http { wait_ms: 20, .. }));
+        assert!(matches!(
+            &page.cases[1].steps[0].kind,
+            Kind::Http { waits: super::Waits { before_ms: 20, until_ms: 0 }, .. }
+        ));
         let Kind::Search { head, rows } = &page.cases[2].steps[0].kind else { panic!("not a table") };
         assert_eq!(head, "GET /Patient?_tag=1\n");
         let row = |line, query: &str, in_order, expected: &str| Row {

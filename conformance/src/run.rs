@@ -1,6 +1,6 @@
 //! Runs a page against the subject: set-up first, then every case, each on its own feet.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -14,6 +14,8 @@ use crate::template::Variables;
 
 /// Pages followed before a search is called endless.
 const PAGES_MAX: usize = 200;
+/// How often a request is sent again that waits for its answer.
+const AGAIN_EVERY: Duration = Duration::from_millis(200);
 
 /// How one case ended.
 #[derive(Debug, Clone)]
@@ -92,13 +94,20 @@ fn run_case(
 fn run_step(subject: &Subject, step: &Step, variables: &mut Variables) -> Result<()> {
     match &step.kind {
         Kind::Given(resources) => given(subject, resources, variables),
-        Kind::Http { request, expect, wait_ms } => {
-            std::thread::sleep(Duration::from_millis(*wait_ms));
-            let request = parse_request(request, variables)?;
-            let answer = subject.send(&request)?;
-            expect::check(expect, &answer, variables)
-                .and_then(|()| laws::check(subject, &request, &answer))
-                .with_context(|| exchange(&request, &answer))
+        Kind::Http { request, expect, waits } => {
+            std::thread::sleep(Duration::from_millis(waits.before_ms));
+            let deadline = Instant::now() + Duration::from_millis(waits.until_ms);
+            loop {
+                let request = parse_request(request, variables)?;
+                let answer = subject.send(&request)?;
+                let checked = expect::check(expect, &answer, variables)
+                    .and_then(|()| laws::check(subject, &request, &answer))
+                    .with_context(|| exchange(&request, &answer));
+                if checked.is_ok() || Instant::now() >= deadline {
+                    return checked;
+                }
+                std::thread::sleep(AGAIN_EVERY);
+            }
         }
         Kind::Walk { request, expect } => {
             let (request, between) = request.split_once("\n\n").unwrap_or((request, ""));

@@ -3,6 +3,7 @@
 //! <https://hl7.org/fhir/R4/operations.html>
 
 mod everything;
+mod reindex;
 
 use fhir_interactions::Operation;
 
@@ -10,7 +11,7 @@ use fhir_interactions::Operation;
 ///
 /// To add one: its folder, with the code and its `definition.json`, and a line here.
 pub fn all() -> Vec<Box<dyn Operation>> {
-    vec![Box::new(everything::Everything)]
+    vec![Box::new(everything::Everything), Box::new(reindex::Reindex), Box::new(reindex::ReindexStatus)]
 }
 
 #[cfg(test)]

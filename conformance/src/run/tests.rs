@@ -2,12 +2,16 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::run;
 use crate::client::Subject;
 use crate::page::Page;
 
 const RUN: &str = "r1";
+
+/// How often `r1-late` was asked for.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 /// Listens as long as the test process lives.
 fn serve() -> Subject {
@@ -76,6 +80,10 @@ fn route(method: &str, target: &str, host: &str) -> (u16, String) {
     match (method, target) {
         ("PUT" | "POST", _) => (201, patient("a")),
         ("GET", "/fhir/Patient/r1-a") => (200, patient("a")),
+        // Not there before it was asked for some times.
+        ("GET", "/fhir/Patient/r1-late") if ASKED.fetch_add(1, Ordering::Relaxed) >= 2 => {
+            (200, patient("late"))
+        }
         ("GET", "/fhir/Patient?page=2") => (200, page(&["c"], "")),
         ("GET", "/fhir/Patient?twice=1") => (200, page(&["a", "b"], "/fhir/Patient?page=3")),
         ("GET", "/fhir/Patient?page=3") => (200, page(&["b"], "")),
@@ -115,6 +123,16 @@ fn requests() {
     for (blocks, expected) in rows {
         assert_eq!(passes(&blocks), expected, "{blocks}");
     }
+}
+
+#[test]
+fn what_comes_in_time_is_waited_for() {
+    let until = |ms: u64, id: &str| {
+        format!("```http until={ms}\nGET /Patient/{{{{run}}}}-{id}\n```\n```expect\n200\n```")
+    };
+    assert!(passes(&until(20_000, "late")));
+    assert!(ASKED.load(Ordering::Relaxed) >= 3);
+    assert!(!passes(&until(300, "never")));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::reply::Reply;
 use crate::summary::Subset;
 
 pub(crate) async fn search_type(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
+    learn(ask, type_name).await?;
     answer(ask, Asked::of_type(ask, type_name)?).await
 }
 
@@ -24,7 +25,22 @@ pub(crate) async fn search_system(ask: &Ask<'_>) -> Result<Reply> {
 }
 
 pub(crate) async fn search_compartment(ask: &Ask<'_>, compartment: &Key, type_name: &str) -> Result<Reply> {
+    learn(ask, type_name).await?;
     answer(ask, Asked::of_compartment(ask, compartment, type_name)?).await
+}
+
+/// A parameter that is not known may be one that another server process has learned of this very moment.
+async fn learn(ask: &Ask<'_>, type_name: &str) -> Result<()> {
+    // `Patient/1/*` is of no type.
+    let Ok(of_type) = ask.cx.registry.of(type_name) else { return Ok(()) };
+    let is_unknown = |name: &str| {
+        let code = name.split([':', '.']).next().unwrap_or_default();
+        !code.starts_with('_') && of_type.param(code).is_none()
+    };
+    match ask.pairs.iter().any(|(name, _)| is_unknown(name)) {
+        true => ask.cx.store.learn_if_behind().await,
+        false => Ok(()),
+    }
 }
 
 async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {

@@ -18,6 +18,7 @@ mod races;
 mod read;
 mod references;
 mod search;
+mod search_parameters;
 mod synthea;
 mod transaction;
 mod write;
