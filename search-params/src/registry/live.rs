@@ -30,15 +30,27 @@ pub enum Set {
 pub(super) struct Live {
     version: i64,
     customs: Vec<Arc<Custom>>,
-    types: HashMap<Box<str>, Sets>,
+    types: HashMap<Box<str>, Arc<Sets>>,
 }
 
 #[derive(Debug)]
 struct Sets {
+    /// What they were made for.
+    customs: Vec<Arc<Custom>>,
     searched: Arc<TypeSearch>,
     written: Arc<TypeSearch>,
     replaced: Arc<TypeSearch>,
     building: bool,
+}
+
+impl Sets {
+    fn are_for(&self, customs: &[Arc<Custom>]) -> bool {
+        let same = |(a, b): (&Arc<Custom>, &Arc<Custom>)| {
+            (a.number, a.stage, &a.definition) == (b.number, b.stage, &b.definition)
+                && Arc::ptr_eq(&a.progress, &b.progress)
+        };
+        self.customs.len() == customs.len() && self.customs.iter().zip(customs).all(same)
+    }
 }
 
 impl Registry {
@@ -50,23 +62,28 @@ impl Registry {
     /// Takes the place of all that was added before. On an error everything stays as it was.
     pub fn set_customs(&self, version: i64, customs: Vec<Arc<Custom>>) -> Result<()> {
         let names: BTreeSet<&Box<str>> = customs.iter().flat_map(|c| &c.types).collect();
+        let before = self.live();
         let mut types = HashMap::new();
         for name in names {
             let base = self.base.types.get(name);
             let base = base.ok_or_else(|| Error::internal(format!("{name} is not a resource type")))?;
-            types.insert(name.clone(), self.sets(base, &customs)?);
+            let of_type: Vec<Arc<Custom>> =
+                customs.iter().filter(|c| c.types.contains(name)).cloned().collect();
+            let sets = match before.types.get(name).filter(|sets| sets.are_for(&of_type)) {
+                Some(known) => known.clone(),
+                None => Arc::new(self.sets(base, of_type)?),
+            };
+            types.insert(name.clone(), sets);
         }
         let live = Arc::new(Live { version, customs, types });
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
         Ok(())
     }
 
-    fn sets(&self, base: &Arc<TypeSearch>, customs: &[Arc<Custom>]) -> Result<Sets> {
-        let of_type: Vec<&Custom> =
-            customs.iter().map(|c| &**c).filter(|c| c.types.contains(&base.type_name)).collect();
+    fn sets(&self, base: &Arc<TypeSearch>, customs: Vec<Arc<Custom>>) -> Result<Sets> {
         let mut made: Vec<(Vec<i64>, Arc<TypeSearch>)> = vec![(Vec::new(), base.clone())];
         let mut set = |has: fn(Stage) -> bool| -> Result<Arc<TypeSearch>> {
-            let wanted: Vec<&Custom> = of_type.iter().copied().filter(|c| has(c.stage)).collect();
+            let wanted: Vec<&Custom> = customs.iter().map(|c| &**c).filter(|c| has(c.stage)).collect();
             let numbers: Vec<i64> = wanted.iter().map(|c| c.number).collect();
             if let Some((_, known)) = made.iter().find(|(these, _)| *these == numbers) {
                 return Ok(known.clone());
@@ -81,7 +98,8 @@ impl Registry {
             searched: set(|stage| stage != Stage::Retiring)?,
             written: set(|stage| matches!(stage, Stage::Building | Stage::Ready))?,
             replaced: set(|_| true)?,
-            building: of_type.iter().any(|c| c.stage == Stage::Building),
+            building: customs.iter().any(|c| c.stage == Stage::Building),
+            customs,
         })
     }
 

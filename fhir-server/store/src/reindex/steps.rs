@@ -52,6 +52,9 @@ const PLACE: &str = "update reindex j set position_at = $3::int8, position_handl
      rows_done = j.rows_done + $5::int8, leased_until = $6::int8, failure = null \
      where j.type_id = $1::int4 and j.owner = $2::int8 and j.walking = $7::int8";
 
+/// Holds all changes of search parameters until the end of the transaction.
+const HOLD: &str = "select v.version from search_version v where v.id = 1 for update";
+
 const END: &str = "update reindex j set done = j.walking, walking = null, ended_at = $3::int8, leased_until = 0 \
      where j.type_id = $1::int4 and j.owner = $2::int8 and j.walking = $4::int8";
 
@@ -260,27 +263,32 @@ impl Store {
     async fn end(&self, walk: &Walk, walking: i64) -> Result<()> {
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
-        let row = transaction.query_one(NEXT_VERSION, &[]).await.map_err(failure::classify)?;
-        let version: i64 = row.try_get(0).map_err(Error::internal)?;
+        transaction.query_one(HOLD, &[]).await.map_err(failure::classify)?;
         let ended = transaction.execute(END, &[&walk.type_id, &self.clock.process, &now(), &walking]).await;
         if ended.map_err(failure::classify)? == 0 {
             return transaction.rollback().await.map_err(failure::classify);
         }
+        let mut done = Vec::new();
         for row in transaction.query(CHANGING, &[]).await.map_err(failure::classify)? {
-            let number: i64 = row.try_get(0).map_err(Error::internal)?;
             let types: Vec<i32> = row.try_get(1).map_err(Error::internal)?;
-            let stage = Stage::of_number(row.try_get(2).map_err(Error::internal)?)?;
             let since: i64 = row.try_get(3).map_err(Error::internal)?;
-            let done = transaction.query_one(DONE, &[&types, &since]).await.map_err(failure::classify)?;
-            let done: i64 = done.try_get(0).map_err(Error::internal)?;
-            if usize::try_from(done).ok() != Some(types.len()) {
-                continue;
+            let all = transaction.query_one(DONE, &[&types, &since]).await.map_err(failure::classify)?;
+            let all: i64 = all.try_get(0).map_err(Error::internal)?;
+            if usize::try_from(all).ok() == Some(types.len()) {
+                done.push(row);
             }
-            let changed = match stage {
-                Stage::Building => transaction.execute(READY, &[&number, &version]).await,
-                _ => transaction.execute(GONE, &[&number]).await,
-            };
-            changed.map_err(failure::classify)?;
+        }
+        if !done.is_empty() {
+            let row = transaction.query_one(NEXT_VERSION, &[]).await.map_err(failure::classify)?;
+            let version: i64 = row.try_get(0).map_err(Error::internal)?;
+            for row in done {
+                let number: i64 = row.try_get(0).map_err(Error::internal)?;
+                let changed = match Stage::of_number(row.try_get(2).map_err(Error::internal)?)? {
+                    Stage::Building => transaction.execute(READY, &[&number, &version]).await,
+                    _ => transaction.execute(GONE, &[&number]).await,
+                };
+                changed.map_err(failure::classify)?;
+            }
         }
         transaction.commit().await.map_err(failure::classify)?;
         drop(client);
