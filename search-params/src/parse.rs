@@ -130,6 +130,7 @@ impl<'a> Parser<'a> {
                 return self.ignore(format!("`{name}` is there more than once: the first one counts"));
             }
             "_count" | "_total" | "_summary" | "_elements" | "_sort" | "_contained" | "_containedType"
+            | "_explain"
                 if modifier.is_some() =>
             {
                 let text = format!("`{code}` does not take the modifier `:{}`", modifier.unwrap_or_default());
@@ -146,6 +147,7 @@ impl<'a> Parser<'a> {
             "_summary" => self.query.summary = shape::summary(value)?,
             "_elements" => self.query.elements.extend(value.split(',').map(|e| Box::from(e.trim()))),
             "_sort" => self.sorts(value)?,
+            "_explain" => self.query.explain = shape::explain(value)?,
             "_include" | "_revinclude" => match self.include(code == "_revinclude", modifier, value)? {
                 Ok(include) => self.query.includes.push(include),
                 Err(why) => return self.ignore(format!("`{code}={value}`: {why}")),

@@ -27,6 +27,8 @@ pub struct Query {
     pub summary: Summary,
     /// `_elements`.
     pub elements: Vec<Box<str>>,
+    /// `_explain`: how it is answered is to be told, too.
+    pub explain: bool,
     /// Where the page begins, from a page link.
     pub cursor: Option<Cursor>,
     /// What was ignored, a sentence each (lenient handling).
@@ -55,6 +57,7 @@ pub fn identity(queries: &[Query], bound_to: &str) -> String {
                 | "_pretty"
                 | "_contained"
                 | "_containedType"
+                | "_explain"
         );
         if !shapes_only {
             text.push_str(&format!("&{}:{name}={}:{value}", name.len(), value.len()));

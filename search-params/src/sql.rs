@@ -35,6 +35,7 @@ pub enum Bind {
 pub struct Sql {
     text: String,
     binds: Vec<Bind>,
+    shape: &'static str,
 }
 
 impl Sql {
@@ -64,6 +65,16 @@ impl Sql {
     pub fn limit(&mut self, rows: usize) -> &mut Sql {
         self.text.push_str(&format!(" limit {rows}"));
         self
+    }
+
+    /// The same, said of which shape it is.
+    pub fn of_shape(self, shape: &'static str) -> Sql {
+        Sql { shape, ..self }
+    }
+
+    /// Which way of answering it belongs to, for explanations and tests.
+    pub fn shape(&self) -> &'static str {
+        if self.shape.is_empty() { "step" } else { self.shape }
     }
 
     /// The text.

@@ -12,6 +12,10 @@ impl Guard for Open {
     fn scope(&self, _: &Principal, _: &Interaction) -> Result<Scope> {
         Ok(Scope::everything())
     }
+
+    fn may_explain(&self, _: &Principal) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

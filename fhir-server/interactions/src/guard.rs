@@ -26,4 +26,10 @@ impl Principal {
 pub trait Guard: Send + Sync {
     /// What `principal` may see and change by `interaction`; an error when that is nothing.
     fn scope(&self, principal: &Principal, interaction: &Interaction) -> Result<Scope>;
+
+    /// Whether `principal` may be told how the server answers: statements, plans, costs.
+    fn may_explain(&self, principal: &Principal) -> bool {
+        let _ = principal;
+        false
+    }
 }

@@ -6,8 +6,8 @@ mod asked;
 mod links;
 
 use fhir_model::error::operation_outcome;
-use fhir_model::{Error, Key, Result};
-use fhir_store::Version;
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_store::{Explained, Version};
 
 pub(crate) use self::asked::Asked;
 use crate::ask::Ask;
@@ -62,7 +62,16 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
     if let (true, Some(error)) = (ask.strict(), unknown.as_ref()) {
         return Err(Error::invalid(error.text.as_str()).at("_elements"));
     }
-    let mut page = cx.store.search_types(&ask.scope, &queries).await?;
+    let (mut page, explained) = match query.explain {
+        false => (cx.store.search_types(&ask.scope, &queries).await?, Vec::new()),
+        true if cx.guard.may_explain(&ask.request.principal) => {
+            cx.store.explain(&ask.scope, &queries).await?
+        }
+        true => {
+            let text = "how searches are answered is told to those who run the server";
+            return Err(Error::new(Kind::Forbidden, text).at("_explain"));
+        }
+    };
     page.warnings.extend(unknown.map(|error| format!("{}; it was ignored", error.text)));
     let size =
         page.matches.iter().chain(&page.included).map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 200).sum();
@@ -85,9 +94,9 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
         }
     }
     let warnings: Vec<&String> = query.warnings.iter().chain(&page.warnings).collect();
-    if !warnings.is_empty() {
-        outcome(&mut bundle, &warnings);
-    }
+    let warnings = warnings.iter().map(|text| operation_outcome("warning", "not-supported", text, &[]));
+    let steps = explained.iter().map(|step| operation_outcome("information", "informational", &told(step), &[]));
+    outcome(&mut bundle, warnings.chain(steps));
     Ok(Reply::made(bundle.finish()))
 }
 
@@ -113,16 +122,21 @@ fn entry(
     Ok(())
 }
 
-fn outcome(bundle: &mut BundleText, warnings: &[&String]) {
-    let mut outcome = serde_json::json!({ "resourceType": "OperationOutcome", "issue": [] });
-    if let Some(issues) = outcome.get_mut("issue").and_then(|i| i.as_array_mut()) {
-        for text in warnings {
-            let mut one = operation_outcome("warning", "not-supported", text, &[]);
-            if let Some(issue) = one.get_mut("issue").and_then(|i| i.as_array_mut()).and_then(|i| i.pop()) {
-                issues.push(issue);
-            }
-        }
+/// A statement in a sentence. What was asked for is not in it: values are placeholders.
+fn told(step: &Explained) -> String {
+    let Explained { shape, statement, rows, buffers, milliseconds, .. } = step;
+    format!("{shape}: {rows} rows, {buffers} buffers, {milliseconds} ms: {statement}")
+}
+
+/// The issues of several outcomes in one entry, if there are any.
+fn outcome(bundle: &mut BundleText, outcomes: impl Iterator<Item = serde_json::Value>) {
+    let issues: Vec<_> = outcomes
+        .filter_map(|mut one| one.get_mut("issue").and_then(|i| i.as_array_mut()).and_then(|i| i.pop()))
+        .collect();
+    if issues.is_empty() {
+        return;
     }
+    let outcome = serde_json::json!({ "resourceType": "OperationOutcome", "issue": issues });
     bundle.entry();
     bundle.resource(outcome.to_string().as_bytes());
     bundle.search_mode("outcome");

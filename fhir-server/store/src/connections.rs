@@ -66,7 +66,7 @@ impl Connections {
         Ok(Connections { pool, config, lanes, next: AtomicUsize::new(0) })
     }
 
-    /// A connection of one's own.
+    /// A connection of the pool.
     pub(crate) async fn client(&self) -> Result<Object> {
         let client = self.pool.get().await.map_err(failure::of_pool)?;
         if client.statement_cache.size() > STATEMENTS_MAX {
@@ -83,6 +83,18 @@ impl Connections {
         if let Some(lane) = open.filter(|l| !l.client.is_closed()) {
             return Ok(lane);
         }
+        let client = self.own().await?;
+        let read = client.prepare(read::SQL).await.map_err(failure::classify)?;
+        let claim = client.prepare(CLAIM).await.map_err(failure::classify)?;
+        let lane = Arc::new(Lane { client, read, claim });
+        if let Ok(mut slot) = slot.lock() {
+            *slot = Some(lane.clone());
+        }
+        Ok(lane)
+    }
+
+    /// A connection that ends when it is done with.
+    pub(crate) async fn own(&self) -> Result<Client> {
         let (client, connection) = self.config.connect(NoTls).await.map_err(|e| {
             Error::new(
                 fhir_model::Kind::Unavailable,
@@ -96,13 +108,7 @@ impl Connections {
                 tracing::warn!("a database connection was lost: {e}");
             }
         });
-        let read = client.prepare(read::SQL).await.map_err(failure::classify)?;
-        let claim = client.prepare(CLAIM).await.map_err(failure::classify)?;
-        let lane = Arc::new(Lane { client, read, claim });
-        if let Ok(mut slot) = slot.lock() {
-            *slot = Some(lane.clone());
-        }
-        Ok(lane)
+        Ok(client)
     }
 
     pub(crate) fn usage(&self) -> (usize, usize) {

@@ -43,7 +43,7 @@ pub use history::{History, HistoryOf, HistoryPage};
 pub use migrate::migrate;
 pub use reindex::{Job, JobState, Reindex};
 pub use scope::Scope;
-pub use search::{Count, Page};
+pub use search::{Count, Explained, Page};
 pub use stamp::Stamp;
 pub use version::{Found, Method, Version};
 pub use write::{Claim, Commit, Write};

@@ -2,6 +2,7 @@
 
 mod chain;
 mod count;
+mod explain;
 mod include;
 mod late;
 mod page;
@@ -22,6 +23,7 @@ use fhir_search::query::Query;
 use fhir_search::sql;
 
 pub use self::count::Count;
+pub use self::explain::Explained;
 use self::place::Placed;
 use self::resolve::Resolved;
 use self::sorted::Ask;

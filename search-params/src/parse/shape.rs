@@ -130,3 +130,12 @@ pub(super) fn contained(name: &str, value: &str) -> Result<()> {
         _ => Err(Error::value(format!("`_containedType` is container or contained, not `{value}`")).at(name)),
     }
 }
+
+/// `_explain` is of this server: how a search is answered, for those who run it.
+pub(super) fn explain(value: &str) -> Result<bool> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Error::value(format!("`_explain` is true or false, not `{value}`")).at("_explain")),
+    }
+}

@@ -37,7 +37,7 @@ impl<'q> Walk<'q> {
         let down = self.key.descending != self.backwards;
         let order =
             if down { " order by e.value desc, e.handle desc" } else { " order by e.value, e.handle" };
-        let mut sql = Sql::default();
+        let mut sql = Sql::default().of_shape("entries");
         let several = self.entries.keys.len() > 1;
         sql.push("select r.*, e.value, e.handle from (");
         sql.push(if several { "select e.value, e.handle from (" } else { "" });

@@ -35,8 +35,6 @@ pub struct Plan {
 /// One statement.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// What driver it uses, for explanations and tests.
-    pub shape: &'static str,
     /// The statement.
     pub sql: Sql,
     /// What its rows are to the answer.
@@ -89,7 +87,11 @@ pub fn unordered(type_number: u16, condition: Condition, limit: usize) -> Plan {
     let sorted = Sorted::new(&order, None);
     let parts = condition.parts();
     let shape = Shape { type_id: type_number.into(), columns: COLUMNS, parts, sorted, limit };
-    Plan { steps: shape.steps(), places: Vec::new() }
+    let mut plan = Plan { steps: shape.steps(), places: Vec::new() };
+    for step in &mut plan.steps {
+        step.sql = std::mem::take(&mut step.sql).of_shape("gathered");
+    }
+    plan
 }
 
 /// True when one part of a condition says that few resources meet it.
@@ -104,7 +106,7 @@ pub fn is_narrow(condition: &Condition) -> bool {
 /// The number of matches; at most `limit` are counted when there is one.
 pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: Option<usize>) -> Sql {
     let number = registry.number(&query.type_name).unwrap_or(0);
-    let mut sql = Sql::default();
+    let mut sql = Sql::default().of_shape("count");
     if let (Condition::Codes(codes), None) = (condition, limit)
         && let [code] = codes.as_slice()
     {
@@ -168,6 +170,10 @@ fn is_reference(part: &Condition) -> bool {
     matches!(part, Condition::Patient(_) | Condition::Keys(_))
 }
 
+fn is_token(part: &Condition) -> bool {
+    matches!(part, Condition::Tokens(_) | Condition::Codes(_))
+}
+
 fn is_text(part: &Condition) -> bool {
     matches!(part, Condition::TextPrefix(..) | Condition::TextContains(..))
 }
@@ -178,7 +184,7 @@ impl Shape<'_> {
         let ranked = self.parts.iter().enumerate().filter_map(|(i, p)| Some((rank(p, by_date)?, i)));
         let Some((rank, driver)) = ranked.min() else {
             return match is_indexed(&self.sorted.order) {
-                true => self.along(&|part| vec![part.walk()]),
+                true => self.along(&|part| vec![part.walk("walk")]),
                 false => vec![self.gathered()],
             };
         };
@@ -188,14 +194,18 @@ impl Shape<'_> {
         let one_column = is_one_column(&self.sorted.order);
         match (rank, driver) {
             (0, _) => vec![self.driven("id", driver, &rest)],
-            (1, _) => self.along(&|part| vec![Step { shape: "patient", ..part.walk() }]),
+            (1, _) => self.along(&|part| vec![part.walk("patient")]),
             (2, _) => vec![self.driven("gin", driver, &rest)],
             (3, Condition::Patient(patients)) => self.patients(patients, &rest, by_date),
             (3 | 5, _) => vec![self.strings(driver, &rest)],
             (4, Condition::Codes(codes)) => {
                 let code = codes.first().copied().unwrap_or(0);
-                self.along(&|part| vec![part.code(code, &rest)])
+                match rest.iter().any(is_token) {
+                    true => self.along(&|part| vec![part.budgeted_code(code, &rest), part.of_many(driver, &rest)]),
+                    false => self.along(&|part| vec![part.code(code, &rest)]),
+                }
             }
+            (6, Condition::Codes(codes)) if by_date && rest.is_empty() => self.along(&|part| vec![part.codes(codes)]),
             // A common token: along the order first, when there is an index to walk.
             _ if one_column => self.along(&|part| vec![part.budgeted_walk(), part.of_many(driver, &rest)]),
             _ => vec![self.of_many(driver, &rest)],
@@ -233,30 +243,48 @@ impl Shape<'_> {
     }
 
     fn done(shape: &'static str, sql: Sql) -> Step {
-        Step { shape, sql, then: Then::Done }
+        Step { sql: sql.of_shape(shape), then: Then::Done }
     }
 
     /// Along the order of an index of the type, filtering.
-    fn walk(&self) -> Step {
+    fn walk(&self, shape: &'static str) -> Step {
         let mut sql = Sql::default();
         self.select(&mut sql);
         sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
         push_and(&self.parts, &mut sql);
         self.tail(&mut sql);
-        Self::done("walk", sql)
+        Self::done(shape, sql)
     }
 
     /// All of a type that match, and then sorted by what no index has in order.
     fn gathered(&self) -> Step {
         let mut sql = Sql::default();
-        sql.push("with m as materialized (select r.handle from resource r where r.type_id = ");
-        sql.bind(Bind::Int(self.type_id));
+        self.matches(&mut sql);
+        sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
         push_and(&self.parts, &mut sql);
-        sql.push(") ");
-        self.select(&mut sql);
-        sql.push(" from m join resource r on r.handle = m.handle where true");
-        self.tail(&mut sql);
-        Self::done("gathered", sql)
+        self.top("gathered", sql)
+    }
+
+    /// Begins a statement with where matches are and what they are sorted by. It goes on with what they are.
+    fn matches(&self, sql: &mut Sql) {
+        sql.push("with m as materialized (select r.handle");
+        self.sorted.push_values(sql);
+    }
+
+    /// Ends it with the first of them, and their bodies. Nothing says before that only the first are wanted: PostgreSQL
+    /// would rather walk an index in order and filter, which for rare matches is all of it.
+    fn top(&self, shape: &'static str, mut sql: Sql) -> Step {
+        let sorted = self.sorted.of_matches();
+        sql.push("), t as (select m.* from m where true");
+        sorted.push_after(&mut sql);
+        sorted.push_order(&mut sql);
+        sql.limit(self.limit).push(") select ").push(self.columns);
+        for i in 0..self.sorted.order.keys().len() {
+            sql.push(&format!(", m.s{i}"));
+        }
+        sql.push(" from t m join resource r on r.handle = m.handle");
+        sorted.push_order(&mut sql);
+        Self::done(shape, sql)
     }
 
     /// Along the order of an index of the type, as far as a budget of rows reaches.
@@ -269,7 +297,7 @@ impl Shape<'_> {
         sql.limit(WALK_BUDGET).push(") r where true");
         push_and(&self.parts, &mut sql);
         self.order(&mut sql);
-        Step { shape: "budgeted walk", sql, then: Then::OrElse }
+        Step { sql: sql.of_shape("budgeted walk"), then: Then::OrElse }
     }
 
     /// Of several patients: along the dates of each. Very many of them are everywhere, so the type is walked first.
@@ -316,26 +344,24 @@ impl Shape<'_> {
     /// Driven by a condition whose matches may be many.
     fn many(&self, shape: &'static str, driver: &Condition, rest: &[Condition]) -> Step {
         let mut sql = Sql::default();
-        sql.push("with m as materialized (select r.handle from resource r where ");
+        self.matches(&mut sql);
+        sql.push(" from resource r where ");
         push_driver(driver, &mut sql);
         // A test of truth is not looked up: the whole type's index would be read for what the driver says already.
         sql.push(" and (r.type_id = ").bind(Bind::Int(self.type_id)).push(") is true");
         push_and(rest, &mut sql);
-        sql.push(") ");
-        self.select(&mut sql);
-        sql.push(" from m join resource r on r.handle = m.handle where true");
-        self.tail(&mut sql);
-        Self::done(shape, sql)
+        self.sorted.push_span(&mut sql);
+        self.top(shape, sql)
     }
 
     /// Driven by what may be common. All tokens that must be there are looked up together, so that those that never meet
     /// cost what the rarest of them does.
     fn of_many(&self, driver: &Condition, rest: &[Condition]) -> Step {
-        let is_token = |part: &&Condition| matches!(part, Condition::Tokens(_) | Condition::Codes(_));
-        if !is_token(&driver) {
+        if !is_token(driver) {
             return self.many("handles", driver, rest);
         }
-        let (tokens, rest): (Vec<&Condition>, Vec<&Condition>) = self.parts.iter().partition(is_token);
+        let (tokens, rest): (Vec<&Condition>, Vec<&Condition>) =
+            self.parts.iter().partition(|part| is_token(part));
         let cloned = |parts: Vec<&Condition>| parts.into_iter().cloned().collect::<Vec<_>>();
         self.many("gin", &Condition::All(cloned(tokens)), &cloned(rest))
     }
@@ -366,17 +392,51 @@ impl Shape<'_> {
     fn code(&self, code: i64, rest: &[Condition]) -> Step {
         let mut sql = Sql::default();
         self.select(&mut sql);
-        sql.push(" from ((select r.* from resource r where r.primary_code = ").bind(Bind::Long(code));
-        push_and(rest, &mut sql);
-        self.tail(&mut sql);
-        // An entry holds the date and the handle of its row, so that its index is in the order of the dates, too.
-        sql.push(") union all (select r.* from ordered_entry e join resource r on r.handle = e.handle where e.key = ");
-        sql.bind(Bind::Long(code));
-        push_and(rest, &mut sql);
-        self.sorted.push_entry_order(&mut sql);
-        sql.limit(self.limit);
-        sql.push(")) r");
+        sql.push(" from (");
+        self.of_code(code, rest, self.limit, &mut sql);
+        sql.push(") r");
         self.order(&mut sql);
         Self::done("code", sql)
+    }
+
+    /// The same within a budget of rows, where other conditions decide which of them match.
+    fn budgeted_code(&self, code: i64, rest: &[Condition]) -> Step {
+        let mut sql = Sql::default();
+        self.select(&mut sql);
+        sql.push(" from (");
+        self.of_code(code, &[], WALK_BUDGET, &mut sql);
+        sql.push(") r where true");
+        push_and(rest, &mut sql);
+        self.order(&mut sql);
+        Step { sql: sql.of_shape("budgeted code"), then: Then::OrElse }
+    }
+
+    fn of_code(&self, code: i64, rest: &[Condition], limit: usize, sql: &mut Sql) {
+        sql.push("(select r.* from resource r where r.primary_code = ").bind(Bind::Long(code));
+        push_and(rest, sql);
+        self.sorted.push_after(sql);
+        self.sorted.push_order(sql);
+        // An entry holds the date and the handle of its row, so that its index is in the order of the dates, too.
+        sql.limit(limit);
+        sql.push(") union all (select r.* from ordered_entry e join resource r on r.handle = e.handle where e.key = ");
+        sql.bind(Bind::Long(code));
+        push_and(rest, sql);
+        self.sorted.push_entry_order(sql);
+        sql.limit(limit).push(")");
+    }
+
+    /// Along the dates of each of several codes; a row that has two of them is met twice.
+    fn codes(&self, codes: &[i64]) -> Step {
+        let mut sql = Sql::default();
+        sql.push("with m as materialized (select distinct x.handle, x.date as s0 from unnest(");
+        sql.bind(Bind::Longs(codes.to_vec()));
+        sql.push(") as k(key) cross join lateral ((select r.handle, r.date from resource r where r.primary_code = k.key");
+        self.sorted.push_after(&mut sql);
+        self.sorted.push_order(&mut sql);
+        sql.limit(self.limit);
+        sql.push(") union all (select e.handle, e.value from ordered_entry e where e.key = k.key");
+        self.sorted.push_entry_order(&mut sql);
+        sql.limit(self.limit).push(")) x");
+        self.top("codes", sql)
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Sorted<'q> {
     after: Option<&'q Cursor>,
     /// The page is walked against the order.
     backwards: bool,
+    /// The values are columns `s0`, `s1` .. of matches `m` that were gathered before, not of rows `r`.
+    of_matches: bool,
 }
 
 /// Which rows. No index has those without a date last that ascends by it, so that it is walked in two parts.
@@ -35,7 +37,13 @@ impl<'q> Sorted<'q> {
             span: Span::All,
             after: cursor.filter(|cursor| !cursor.is_end()),
             backwards: cursor.is_some_and(|c| c.backwards),
+            of_matches: false,
         }
+    }
+
+    /// The same of matches `m` that have their sort values with them.
+    pub(super) fn of_matches(&self) -> Sorted<'q> {
+        Sorted { of_matches: true, span: Span::All, ..self.clone() }
     }
 
     /// The same in parts that indexes have in order, one after the other.
@@ -80,9 +88,14 @@ impl<'q> Sorted<'q> {
         }
     }
 
+    fn handle(&self) -> &'static str {
+        if self.of_matches { "m.handle" } else { "r.handle" }
+    }
+
     /// The value of one key, which is a column.
     fn push_value<'s>(&self, i: usize, key: &Key, sql: &'s mut Sql) -> &'s mut Sql {
         match &key.by {
+            _ if self.of_matches => sql.push(&format!("m.s{i}")),
             By::Date if key.descending || (i == 0 && self.span == Span::Dated) => sql.push("r.date"),
             By::Date => sql
                 .push("case when r.date = ")
@@ -100,8 +113,8 @@ impl<'q> Sorted<'q> {
         }
     }
 
-    /// ` and <the row is in this part, after the page before>`.
-    pub(super) fn push_after(&self, sql: &mut Sql) {
+    /// ` and <the row is in this part>`.
+    pub(super) fn push_span(&self, sql: &mut Sql) {
         match self.span {
             Span::All => {}
             Span::Dated => {
@@ -111,6 +124,11 @@ impl<'q> Sorted<'q> {
                 sql.push(" and r.date = ").bind(Bind::Long(DATE_MIN));
             }
         }
+    }
+
+    /// ` and <the row is in this part, after the page before>`.
+    pub(super) fn push_after(&self, sql: &mut Sql) {
+        self.push_span(sql);
         let Some(at) = self.after else { return };
         let down = self.handle_descending();
         if self.differing().all(|(_, key)| self.descending(key) == down) {
@@ -118,7 +136,7 @@ impl<'q> Sorted<'q> {
             for (i, key) in self.differing() {
                 self.push_value(i, key, sql).push(", ");
             }
-            sql.push(if down { "r.handle) < (" } else { "r.handle) > (" });
+            sql.push(self.handle()).push(if down { ") < (" } else { ") > (" });
             for (i, _) in self.differing() {
                 push_place(at.places.get(i), sql).push(", ");
             }
@@ -133,7 +151,7 @@ impl<'q> Sorted<'q> {
             push_place(at.places.get(i), sql).push(" or ");
         }
         self.equal_before(usize::MAX, at, sql);
-        sql.push(if down { "r.handle < " } else { "r.handle > " }).bind(Bind::Long(at.handle)).push(")");
+        sql.push(self.handle()).push(if down { " < " } else { " > " }).bind(Bind::Long(at.handle)).push(")");
     }
 
     fn equal_before(&self, until: usize, at: &Cursor, sql: &mut Sql) {
@@ -152,7 +170,7 @@ impl<'q> Sorted<'q> {
         for (i, key) in self.differing() {
             self.push_value(i, key, sql).push(if self.descending(key) { " desc, " } else { ", " });
         }
-        sql.push(if self.handle_descending() { "r.handle desc" } else { "r.handle" });
+        sql.push(self.handle()).push(if self.handle_descending() { " desc" } else { "" });
     }
 
     /// Both where the order is by primary date alone, which the entries `e` of further codings hold as their value.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{NoTls, Row};
 
+use super::explain;
 use crate::{Store, failure};
 
 /// How long the database has to take note that a statement is to be stopped.
@@ -56,14 +57,16 @@ impl Store {
 
     /// Rows of so many bytes and one more; true when there are others.
     pub(crate) async fn run_within(&self, sql: &Sql, bytes: usize) -> Result<(Vec<Row>, bool)> {
+        explain::note(sql);
+        let failed = |e| explain::costly(failure::classify(e), sql.shape());
         let client = self.connections.client().await?;
-        let statement = client.prepare_cached(sql.text()).await.map_err(failure::classify)?;
+        let statement = client.prepare_cached(sql.text()).await.map_err(failed)?;
         let parameters = parameters(sql.binds());
-        let stream = client.query_raw(&statement, parameters).await.map_err(failure::classify)?;
+        let stream = client.query_raw(&statement, parameters).await.map_err(failed)?;
         // What is not taken from the stream waits in the database, or is thrown away with it.
         let mut stream = std::pin::pin!(stream);
         let (mut rows, mut taken) = (Vec::new(), 0);
-        while let Some(row) = stream.try_next().await.map_err(failure::classify)? {
+        while let Some(row) = stream.try_next().await.map_err(failed)? {
             if taken > bytes {
                 return Ok((rows, true));
             }
@@ -74,7 +77,8 @@ impl Store {
     }
 
     pub(crate) async fn run(&self, sql: &Sql) -> Result<Vec<Row>> {
-        self.run_text(sql.text(), sql.binds()).await
+        explain::note(sql);
+        self.run_text(sql.text(), sql.binds()).await.map_err(|e| explain::costly(e, sql.shape()))
     }
 
     pub(super) async fn run_text(&self, text: &str, binds: &[Bind]) -> Result<Vec<Row>> {
@@ -84,6 +88,7 @@ impl Store {
 
     /// The rows of a statement; none when they are not there in time. It is stopped then.
     pub(super) async fn run_until(&self, sql: &Sql, until: Instant) -> Result<Option<Vec<Row>>> {
+        explain::note(sql);
         let client = self.connections.client().await?;
         let cancel = client.cancel_token();
         let mut running = std::pin::pin!(run_on(&client, sql.text(), sql.binds()));

@@ -14,6 +14,7 @@ use fhir_search::sql::{self, entries::Walk};
 use futures_util::TryStreamExt;
 use tokio_postgres::Row;
 
+use super::explain;
 use super::place::{Placed, Standing};
 use crate::{Store, failure};
 
@@ -133,8 +134,9 @@ impl Store {
             if let (false, false, Some(last)) = (exhausted, is_exact(ask.order, last.as_ref()), &last) {
                 standing.retain(|row| row.places.first() != Some(last));
             }
-            let first = first(ask, standing).into_iter();
-            let placed = first.filter_map(|Standing { places, handle, .. }| {
+            let mut first = after(ask, standing);
+            first.truncate(ask.limit);
+            let placed = first.into_iter().filter_map(|Standing { places, handle, .. }| {
                 Some(Placed { row: rows_of.remove(&handle)?, places, handle })
             });
             let found: Vec<Placed> = placed.collect();
@@ -150,11 +152,13 @@ impl Store {
         let number = self.type_number(&ask.query.type_name)?;
         let plan = sql::unordered(number, ask.condition.clone(), self.options.sorted_max + 1);
         let Some(step) = plan.steps.first() else { return Ok(Some((Vec::new(), false))) };
+        explain::note(&step.sql);
+        let failed = |e| explain::costly(failure::classify(e), step.sql.shape());
         let client = self.connections.client().await?;
-        let statement = client.prepare_cached(step.sql.text()).await.map_err(failure::classify)?;
+        let statement = client.prepare_cached(step.sql.text()).await.map_err(failed)?;
         let binds = super::run::parameters(step.sql.binds());
-        let stream = client.query_raw(&statement, binds).await.map_err(failure::classify)?;
-        let mut rows = std::pin::pin!(stream.map_err(failure::classify));
+        let stream = client.query_raw(&statement, binds).await.map_err(failed)?;
+        let mut rows = std::pin::pin!(stream.map_err(failed));
         let mut all = Vec::new();
         while let Some(row) = rows.try_next().await? {
             if all.len() >= self.options.sorted_max {
@@ -165,25 +169,33 @@ impl Store {
         // Nobody waits for a second connection who holds one.
         drop(client);
         self.complete(ask.order, &mut all).await?;
-        let mut first = first(ask, all);
-        let (all, mut taken) = (first.len(), 0);
-        let fits = first.iter().take_while(|row| {
-            let fits = taken <= ask.bytes;
-            taken += row.bytes;
-            fits
-        });
-        let fits = fits.count();
-        first.truncate(fits);
-        let handles = first.iter().map(|row| row.handle).collect();
-        let mut rows = HashMap::with_capacity(first.len());
-        for row in self.run(&current(handles)).await? {
-            rows.insert(row.try_get::<_, i64>(0).map_err(Error::internal)?, row);
+        self.bodies(ask, after(ask, all)).await.map(Some)
+    }
+
+    /// The first of the rows whose places are known. What was deleted meanwhile is not there, and others take its place.
+    async fn bodies(&self, ask: Ask<'_>, sorted: Vec<Standing>) -> Result<Rows> {
+        let (mut found, mut taken) = (Vec::new(), 0);
+        for some in sorted.chunks(ask.limit.max(1)) {
+            let fits = some.iter().take_while(|row| {
+                let fits = taken <= ask.bytes;
+                taken += row.bytes;
+                fits
+            });
+            let fits: Vec<&Standing> = fits.collect();
+            let cut = fits.len() < some.len();
+            let mut rows = HashMap::with_capacity(fits.len());
+            for row in self.run(&current(fits.iter().map(|row| row.handle).collect())).await? {
+                rows.insert(row.try_get::<_, i64>(0).map_err(Error::internal)?, row);
+            }
+            found.extend(fits.into_iter().filter_map(|Standing { places, handle, .. }| {
+                Some(Placed { row: rows.remove(handle)?, places: places.clone(), handle: *handle })
+            }));
+            if cut || found.len() >= ask.limit {
+                found.truncate(ask.limit);
+                return Ok((found, cut));
+            }
         }
-        // What was deleted meanwhile is not there.
-        let placed = first.into_iter().filter_map(|Standing { places, handle, .. }| {
-            Some(Placed { row: rows.remove(&handle)?, places, handle })
-        });
-        Ok(Some((placed.collect(), fits < all)))
+        Ok((found, false))
     }
 }
 
@@ -202,8 +214,8 @@ fn is_exact(order: &Order, last: Option<&Place>) -> bool {
     order.keys().len() == 1 && !cut
 }
 
-/// The first rows after where a page begins, as they are walked.
-fn first(ask: Ask<'_>, mut rows: Vec<Standing>) -> Vec<Standing> {
+/// The rows after where a page begins, as they are walked.
+fn after(ask: Ask<'_>, mut rows: Vec<Standing>) -> Vec<Standing> {
     let at = ask.query.cursor.as_ref();
     let backwards = at.is_some_and(|c| c.backwards);
     let compare = |a: (&[Place], i64), b: (&[Place], i64)| {
@@ -216,6 +228,5 @@ fn first(ask: Ask<'_>, mut rows: Vec<Standing>) -> Vec<Standing> {
     rows.sort_by(|a, b| compare((&a.places, a.handle), (&b.places, b.handle)));
     // A row with two entries that are alike was met twice.
     rows.dedup_by_key(|row| row.handle);
-    rows.truncate(ask.limit);
     rows
 }

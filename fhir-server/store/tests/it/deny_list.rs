@@ -20,7 +20,11 @@ const FORMATTED: &[(&str, &str, &str)] = &[
     ("search-params/src/sql.rs", "${}::{kind}", "numbers a placeholder"),
     ("search-params/src/sql.rs", " limit {rows}", "a limit, which is not of the query's values"),
     ("search-params/src/sql/sort.rs", " as s{i}", "numbers a column"),
+    ("search-params/src/sql/sort.rs", "m.s{i}", "numbers a column"),
+    ("search-params/src/sql/plan.rs", ", m.s{i}", "numbers a column"),
     ("fhir-server/store/src/write/one.rs", "${}::{kind}", "numbers a placeholder"),
+    ("fhir-server/store/src/search/explain.rs", "select set_config(", "a type of PostgreSQL"),
+    ("fhir-server/store/src/search/explain.rs", "explain (analyze, buffers", "names of settings"),
     ("fhir-server/store/src/search/count.rs", "explain (format json) {}", "a statement as it was built"),
     ("fhir-server/store/src/migrate.rs", "insert into migration_lease", "seconds from a constant"),
 ];

@@ -1,0 +1,130 @@
+//! `_explain`: what a search does. The search is answered as ever, and its statements are noted; then each is run once
+//! more under PostgreSQL's `explain`, with the plan and the values it had.
+
+
+use std::sync::Mutex;
+
+use fhir_model::{Error, Kind, Result};
+use fhir_search::query::Query;
+use fhir_search::sql::{Bind, Sql};
+use serde_json::Value;
+use tokio_postgres::Client;
+
+use super::Page;
+use crate::scope::Scope;
+use crate::{Store, failure};
+
+/// A statement of a search.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// Which way of answering it belongs to.
+    pub shape: &'static str,
+    /// The statement, with placeholders where values are.
+    pub statement: String,
+    /// Rows it gave.
+    pub rows: u64,
+    /// Pages of tables and indexes it touched.
+    pub buffers: u64,
+    /// How long it took, planning left out.
+    pub milliseconds: f64,
+    /// PostgreSQL's plan.
+    pub plan: Value,
+}
+
+tokio::task_local! {
+    static NOTED: Mutex<Vec<Sql>>;
+}
+
+/// Notes a statement that is run, when the search is to be explained.
+pub(super) fn note(sql: &Sql) {
+    let _ = NOTED.try_with(|noted| {
+        if let Ok(mut noted) = noted.lock() {
+            noted.push(sql.clone());
+        }
+    });
+}
+
+impl Store {
+    /// A page of a search, and how it came about.
+    pub async fn explain(&self, scope: &Scope, queries: &[Query]) -> Result<(Page, Vec<Explained>)> {
+        let answer = async {
+            let page = self.search_types(scope, queries).await?;
+            let taken = |noted: &Mutex<Vec<Sql>>| match noted.lock() {
+                Ok(mut noted) => std::mem::take(&mut *noted),
+                Err(_) => Vec::new(),
+            };
+            Ok::<_, Error>((page, NOTED.with(taken)))
+        };
+        let (page, statements) = NOTED.scope(Mutex::default(), answer).await?;
+        let client = self.connections.own().await?;
+        let mut explained = Vec::with_capacity(statements.len());
+        for sql in &statements {
+            explained.push(explain(&client, sql).await?);
+        }
+        Ok((page, explained))
+    }
+}
+
+/// Only `execute` shows the plan that is used, and it takes no parameters: values go by settings of the session.
+async fn explain(client: &Client, sql: &Sql) -> Result<Explained> {
+    let mut values = Vec::with_capacity(sql.binds().len());
+    for (i, bind) in sql.binds().iter().enumerate() {
+        let name = format!("cari.p{}", i + 1);
+        let kind = match bind {
+            Bind::Long(n) => set(client, &name, "int8", n).await,
+            Bind::Longs(n) => set(client, &name, "int8[]", n).await,
+            Bind::Int(n) => set(client, &name, "int4", n).await,
+            Bind::Ints(n) => set(client, &name, "int4[]", n).await,
+            Bind::Text(t) => set(client, &name, "text", t).await,
+            Bind::Texts(t) => set(client, &name, "text[]", t).await,
+        }?;
+        values.push(format!("current_setting('{name}')::{kind}"));
+    }
+    let run = async |text: &str| client.batch_execute(text).await.map_err(failure::classify);
+    run(&format!("prepare explained as {}", sql.text())).await?;
+    let arguments = if values.is_empty() { String::new() } else { format!("({})", values.join(", ")) };
+    let text = format!("explain (analyze, buffers, format json) execute explained{arguments}");
+    let row = client.query_one(&text, &[]).await.map_err(failure::classify)?;
+    run("deallocate explained").await?;
+    let plan: Value = row.try_get(0).map_err(Error::internal)?;
+    let number = |path: &str| plan.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+    Ok(Explained {
+        shape: sql.shape(),
+        statement: sql.text().to_owned(),
+        rows: number("/0/Plan/Actual Rows") as u64,
+        buffers: (number("/0/Plan/Shared Hit Blocks") + number("/0/Plan/Shared Read Blocks")) as u64,
+        milliseconds: number("/0/Execution Time"),
+        plan,
+    })
+}
+
+async fn set(
+    client: &Client,
+    name: &str,
+    kind: &'static str,
+    value: &(dyn tokio_postgres::types::ToSql + Sync),
+) -> Result<&'static str> {
+    let text = format!("select set_config($1::text, ($2::{kind})::text, false)");
+    client.query_one(&text, &[&name, value]).await.map_err(failure::classify)?;
+    Ok(kind)
+}
+
+/// What took too long, in words.
+pub(super) fn costly(e: Error, shape: &str) -> Error {
+    if e.kind != Kind::Timeout {
+        return e;
+    }
+    let what = match shape {
+        "walk" | "budgeted walk" => "going through the resources of the type one by one, of which few match",
+        "gathered" => "sorting all that match by what no index has in order",
+        "entries" => "going through the values it is sorted by, of which few belong to a match",
+        "strings" => "looking at all texts that match",
+        "gin" | "handles" => "looking at all resources that have a value which many have",
+        "code" | "codes" | "budgeted code" => "going through all resources of the code, of which few match",
+        "patient" | "patients" => "going through all resources of the patients",
+        "count" => "counting all that match",
+        _ => return e,
+    };
+    let text = format!("the search took longer than this server allows: it was {what}; narrow it");
+    Error { text, ..e }
+}
