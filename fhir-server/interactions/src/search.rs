@@ -95,7 +95,8 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
     }
     let warnings: Vec<&String> = query.warnings.iter().chain(&page.warnings).collect();
     let warnings = warnings.iter().map(|text| operation_outcome("warning", "not-supported", text, &[]));
-    let steps = explained.iter().map(|step| operation_outcome("information", "informational", &told(step), &[]));
+    let steps =
+        explained.iter().map(|step| operation_outcome("information", "informational", &told(step), &[]));
     outcome(&mut bundle, warnings.chain(steps));
     Ok(Reply::made(bundle.finish()))
 }

@@ -201,11 +201,15 @@ impl Shape<'_> {
             (4, Condition::Codes(codes)) => {
                 let code = codes.first().copied().unwrap_or(0);
                 match rest.iter().any(is_token) {
-                    true => self.along(&|part| vec![part.budgeted_code(code, &rest), part.of_many(driver, &rest)]),
+                    true => {
+                        self.along(&|part| vec![part.budgeted_code(code, &rest), part.of_many(driver, &rest)])
+                    }
                     false => self.along(&|part| vec![part.code(code, &rest)]),
                 }
             }
-            (6, Condition::Codes(codes)) if by_date && rest.is_empty() => self.along(&|part| vec![part.codes(codes)]),
+            (6, Condition::Codes(codes)) if by_date && rest.is_empty() => {
+                self.along(&|part| vec![part.codes(codes)])
+            }
             // A common token: along the order first, when there is an index to walk.
             _ if one_column => self.along(&|part| vec![part.budgeted_walk(), part.of_many(driver, &rest)]),
             _ => vec![self.of_many(driver, &rest)],

@@ -1,6 +1,7 @@
 //! Searchsets: <https://hl7.org/fhir/R4/http.html#search>. What matches is tested where it is decided, in the search crate.
 
-use fhir_interactions::Body;
+use fhir_interactions::{Body, Guard, Interaction, Principal};
+use fhir_store::Scope;
 use serde_json::json;
 
 use crate::app::{App, BASE, ids, link, request};
@@ -352,5 +353,38 @@ async fn strict_handling_names_what_is_not_understood() {
         for prefer in ["", " | Prefer: handling=strict"] {
             assert_eq!(app.ask(&format!("GET Patient?{query}{prefer}")).await.status, 400, "{query}{prefer}");
         }
+    }
+}
+
+#[tokio::test]
+async fn those_who_run_the_server_are_told_how_it_answers() {
+    let mut app = some().await;
+    assert_eq!(app.ask("GET Patient?family=bea&_explain=true").await.status, 403);
+    app.cx.guard = std::sync::Arc::new(Operator);
+    let found = app.ask("GET Patient?family=bea&_explain=true").await.body;
+    assert_eq!(ids(&found), "b");
+    let outcome = found["entry"].as_array().unwrap().last().unwrap();
+    assert_eq!(outcome["search"]["mode"], "outcome");
+    let issue = &outcome["resource"]["issue"][0];
+    assert_eq!((&issue["severity"], &issue["code"]), (&json!("information"), &json!("informational")));
+    let text = issue["details"]["text"].as_str().unwrap();
+    assert!(text.starts_with("strings: 1 rows, ") && text.contains("e.value >= $2"), "{text}");
+    assert!(!text.to_lowercase().contains("bea"), "values are not told: {text}");
+    assert!(
+        app.ask("GET Patient?family=bea&_explain=false").await.body["entry"].as_array().unwrap().len() == 1
+    );
+    assert_eq!(app.ask("GET Patient?_explain=perhaps").await.status, 400);
+}
+
+/// Who runs the server.
+struct Operator;
+
+impl Guard for Operator {
+    fn scope(&self, _: &Principal, _: &Interaction) -> fhir_model::Result<Scope> {
+        Ok(Scope::everything())
+    }
+
+    fn may_explain(&self, _: &Principal) -> bool {
+        true
     }
 }

@@ -1,7 +1,6 @@
 //! `_explain`: what a search does. The search is answered as ever, and its statements are noted; then each is run once
 //! more under PostgreSQL's `explain`, with the plan and the values it had.
 
-
 use std::sync::Mutex;
 
 use fhir_model::{Error, Kind, Result};

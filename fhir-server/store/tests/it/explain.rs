@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use fhir_model::Key;
 use fhir_model::json::{Doc, Limits};
-use fhir_search::keyer::Keyer;
 use fhir_search::Query;
+use fhir_search::keyer::Keyer;
 use fhir_search::sql::{Bind, Sql, everything};
 use fhir_store::{Commit, Found, Method, Options, Store, Write};
 use serde_json::Value;
@@ -103,7 +103,8 @@ async fn searches_read_no_more_than_they_must() {
             }
         }
         if read > read_max {
-            let told: Vec<_> = steps.iter().map(|s| format!("{} {} {}", s.shape, s.rows, s.statement)).collect();
+            let told: Vec<_> =
+                steps.iter().map(|s| format!("{} {} {}", s.shape, s.rows, s.statement)).collect();
             wrong.push(format!("{search} reads {read} rows:\n{}", told.join("\n")));
         }
     }
@@ -134,7 +135,8 @@ struct Scan {
 
 impl Scan {
     fn reads_all(&self) -> bool {
-        self.kind == "Seq Scan" && ["resource", "ordered_entry", "string_entry"].contains(&self.table.as_str())
+        self.kind == "Seq Scan"
+            && ["resource", "ordered_entry", "string_entry"].contains(&self.table.as_str())
     }
 }
 
@@ -144,7 +146,9 @@ fn scans(node: &Value) -> Vec<Scan> {
     let mut found: Vec<Scan> = node["Plans"].as_array().into_iter().flatten().flat_map(scans).collect();
     let kind = node["Node Type"].as_str().unwrap_or("");
     if kind.ends_with("Scan") && node["Relation Name"].is_string() || kind == "Bitmap Index Scan" {
-        let met = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+        let met = number("Actual Rows")
+            + number("Rows Removed by Filter")
+            + number("Rows Removed by Index Recheck");
         let table = node["Relation Name"].as_str().unwrap_or("").to_owned();
         found.push(Scan { kind: kind.to_owned(), table, rows: (met * number("Actual Loops")) as u64 });
     }
