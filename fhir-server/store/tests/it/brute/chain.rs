@@ -64,7 +64,7 @@ fn holding<'c>(
 }
 
 /// The type and id a value refers to.
-fn target(value: &One) -> Option<(String, String)> {
+pub(super) fn target(value: &One) -> Option<(String, String)> {
     let One::Node(node, _) = value else { return None };
     let text = target_text(*node)?;
     local(&text).map(|(kind, id)| (kind.to_owned(), id.to_owned()))

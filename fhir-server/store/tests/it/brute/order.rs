@@ -7,6 +7,7 @@ use fhir_search::parameters::ParameterKind;
 use fhir_search::query::{Sort, SortBy};
 use fhir_search::registry::Param;
 
+use super::chain::target;
 use super::corpus::{Corpus, One};
 use super::matches::{Span, folded, numbers, quantities, target_text, texts, tokens};
 use super::when;
@@ -36,12 +37,10 @@ pub(super) fn values(sort: &Sort, type_name: &str, corpus: &Corpus) -> Vec<Optio
                 let keys = corpus.of(target).iter().map(|r| r.key.to_string());
                 ends.extend(keys.zip(values).filter_map(|(key, value)| Some((key, value?))));
             }
+            // A reference to a version leads to the resource, as it does in a chain.
             let of = |found: &Vec<One>| {
-                let texts = found.iter().filter_map(|value| match value {
-                    One::Node(node, _) => target_text(*node),
-                    One::Truth(_) => None,
-                });
-                edge(texts.filter_map(|text| ends.get(&text).cloned()), sort.descending)
+                let led_to = found.iter().filter_map(target).map(|(kind, id)| format!("{kind}/{id}"));
+                edge(led_to.filter_map(|key| ends.get(&key).cloned()), sort.descending)
             };
             corpus.values(type_name, param, false).iter().map(of).collect()
         }
