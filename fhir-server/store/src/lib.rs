@@ -68,6 +68,8 @@ pub struct Options {
     pub total_timeout: Duration,
     /// Other ends of a chain up to which it is rare: an ordinary condition from the start.
     pub chain_rare: usize,
+    /// Most other ends of a chain; where there are more, and no other way to answer, the search is refused.
+    pub chain_max: usize,
     /// How old resources are indexed anew.
     pub reindex: Reindex,
     /// Most matches that are sorted by what only their bodies say.
@@ -85,6 +87,7 @@ impl Default for Options {
             page_bytes_max: 32 << 20,
             total_timeout: Duration::from_secs(2),
             chain_rare: 50,
+            chain_max: 200_000,
             reindex: Reindex::default(),
             sorted_max: 20_000,
         }

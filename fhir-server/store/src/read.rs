@@ -22,18 +22,23 @@ const VERSION: &str = "select h.handle, h.version, h.updated_at, h.method, h.id,
 
 /// A current version from a row of [`SQL`] (or of a search, which has the same columns first).
 pub(crate) fn version(type_name: &str, row: &Row) -> Result<Version> {
-    let handle: i64 = row.try_get(0).map_err(Error::internal)?;
-    let id: Option<&str> = row.try_get(4).map_err(Error::internal)?;
     let json: Option<Jsonb<'_>> = row.try_get(5).map_err(Error::internal)?;
     let packed: Option<&[u8]> = row.try_get(6).map_err(Error::internal)?;
     Ok(Version {
-        key: Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)),
+        key: key(type_name, row)?,
         version: number(row)?,
         updated_at: row.try_get(2).map_err(Error::internal)?,
         method: Method::of_number(row.try_get(3).map_err(Error::internal)?),
         body: Some(body::read(json, packed)?),
-        handle,
+        handle: row.try_get(0).map_err(Error::internal)?,
     })
+}
+
+/// The type and id alone: nothing is copied of the body.
+pub(crate) fn key(type_name: &str, row: &Row) -> Result<Key> {
+    let handle: i64 = row.try_get(0).map_err(Error::internal)?;
+    let id: Option<&str> = row.try_get(4).map_err(Error::internal)?;
+    Ok(Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)))
 }
 
 /// A version from a row of history.

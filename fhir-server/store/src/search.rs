@@ -116,9 +116,9 @@ impl Store {
     ) -> Result<Found> {
         let order = Order::of(query, &self.keyer);
         if !resolved.late.is_empty() {
-            let late = self.late_page(query, &order, &resolved.condition, &resolved.late, limit).await?;
-            if let Some(rows) = late {
-                return Ok(Found { order, rows, more: false });
+            let ask = Ask { query, condition: &resolved.condition, order: &order, limit, bytes };
+            if let Some((rows, more)) = self.late_page(ask, &resolved.late).await? {
+                return Ok(Found { order, rows, more });
             }
             self.settled(query, resolved).await?;
         }

@@ -16,6 +16,7 @@ use fhir_search::query::Include;
 use fhir_search::reference::Target;
 use fhir_search::registry::{Param, Role};
 use fhir_search::sql;
+use tokio_postgres::Row;
 
 use crate::scope::Scope;
 use crate::version::Version;
@@ -64,12 +65,7 @@ impl Store {
             if rows.len() > limit {
                 return far.too_many(&chain.code);
             }
-            let mut keys = Vec::with_capacity(rows.len());
-            for row in &rows {
-                let handle: i64 = row.try_get(0).map_err(Error::internal)?;
-                let id: Option<&str> = row.try_get(1).map_err(Error::internal)?;
-                keys.push(Key::new(&**target, id.map_or_else(|| id_of(handle), str::to_owned)));
-            }
+            let keys = rows.iter().map(|row| place(target, row)).collect::<Result<Vec<_>>>()?;
             any.push(refers_to(&param, &keys, &self.registry, &self.keyer));
         }
         Ok(Some(Condition::Any(any).simplify()))
@@ -98,22 +94,47 @@ impl Store {
             }
             return Ok(Some(self.patients(patients)));
         }
-        let limit = far.limit().min(BODIES_MAX);
-        let far = if let Far::All(_) = far { Far::All(limit) } else { far };
-        let query = fhir_search::Query::of(&has.source);
-        let plan = sql::matching(&query, has.condition.clone(), &self.registry, limit + 1);
-        let rows = self.run_plan(&plan, limit + 1).await?;
-        if rows.len() > limit {
-            return far.too_many(&has.code);
-        }
-        let mut found = HashSet::new();
-        for row in &rows {
-            let version = read::version(&has.source, row)?;
-            found.extend(self.led_to(&version, &has.code, |t| t == type_name)?);
-        }
+        let Some(found) = self.referred_to(type_name, has, far).await? else { return Ok(None) };
         let handles = found.iter().map(|key| self.handles(key)).collect::<Result<Vec<_>>>()?;
         let ids = found.iter().map(|key| key.id.to_string()).collect();
         Ok(Some(Condition::Ids(handles.into_iter().flatten().collect(), ids)))
+    }
+
+    /// What the bodies at the other end refer to; none: they are many.
+    async fn referred_to(&self, type_name: &str, has: &Has, far: Far) -> Result<Option<HashSet<Key>>> {
+        let number = self.type_number(&has.source)?;
+        let mut found = HashSet::new();
+        let mut look = |row: &Row| -> Result<()> {
+            let version = read::version(&has.source, row)?;
+            found.extend(self.led_to(&version, &has.code, |t| t == type_name)?);
+            Ok(())
+        };
+        match far {
+            Far::Rare(limit) => {
+                let query = fhir_search::Query::of(&has.source);
+                let plan = sql::matching(&query, has.condition.clone(), &self.registry, limit + 1);
+                let (rows, cut) = self.run_page(&plan, limit + 1, self.options.page_bytes_max).await?;
+                if cut || rows.len() > limit {
+                    return Ok(None);
+                }
+                rows.iter().try_for_each(look)?;
+            }
+            Far::All(limit) => {
+                let limit = limit.min(BODIES_MAX);
+                let plan = sql::unordered(number, has.condition.clone(), limit + 1);
+                let Some(step) = plan.steps.first() else { return Ok(Some(found)) };
+                let mut seen = 0;
+                let each = |row: Row| {
+                    seen += 1;
+                    look(&row)?;
+                    Ok(seen <= limit)
+                };
+                if !self.run_each(&step.sql, each).await? {
+                    return Far::All(limit).too_many(&has.code);
+                }
+            }
+        }
+        Ok(Some(found))
     }
 
     /// The entries of a List that are of a type, but for those that are marked as deleted.
@@ -173,4 +194,11 @@ impl Store {
 /// True when references to a resource of the type are in the patient column, all of them.
 pub(super) fn is_by_patient(type_name: &str, param: &Param) -> bool {
     type_name == "Patient" && matches!(param.indexes.as_slice(), [index] if index.role == Role::Patient)
+}
+
+/// What resource a row of [`sql::places`] is.
+pub(super) fn place(type_name: &str, row: &Row) -> Result<Key> {
+    let handle: i64 = row.try_get(0).map_err(Error::internal)?;
+    let id: Option<&str> = row.try_get(1).map_err(Error::internal)?;
+    Ok(Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)))
 }

@@ -5,14 +5,12 @@ use std::collections::{HashMap, HashSet};
 use fhir_model::{Error, Key, Result};
 use fhir_search::condition::{Chain, Condition, Has};
 use fhir_search::filter::refers_to;
-use fhir_search::order::Order;
-use fhir_search::query::Query;
 use fhir_search::registry::{Param, Role};
 use fhir_search::sql::{self, chain::By};
 
-use super::chain::is_by_patient;
+use super::chain::{is_by_patient, place};
 use super::place::Placed;
-use super::sorted::Ask;
+use super::sorted::{Ask, Rows};
 use crate::{Store, read};
 
 /// Matches of the rest that are asked, batch by batch, in halves of a page. When these do not fill the page, all ends are
@@ -22,32 +20,29 @@ const BATCHES: [usize; 3] = [3, 8, 24];
 const ASKED_FOR_ONE: usize = 4;
 
 impl Store {
-    /// A page of matches of `rest` of which all the late conditions hold too, at most `limit`; none when the batches were
-    /// used up before the page was full.
-    pub(super) async fn late_page(
-        &self,
-        query: &Query,
-        order: &Order,
-        rest: &Condition,
-        late: &[Condition],
-        limit: usize,
-    ) -> Result<Option<Vec<Placed>>> {
-        let mut query = query.clone();
+    /// A page of matches of which all the late conditions hold too; none when the batches were used up before the page was
+    /// full.
+    pub(super) async fn late_page(&self, ask: Ask<'_>, late: &[Condition]) -> Result<Option<Rows>> {
+        let mut query = ask.query.clone();
         let (mut found, mut asked) = (Vec::new(), 0);
         for halves in BATCHES {
-            let batch = (limit * halves).div_ceil(2);
-            let ask = Ask { query: &query, condition: rest, order, limit: batch, bytes: usize::MAX };
-            let (rows, _) = self.ordered(ask).await?;
-            let last = rows.len() < batch;
+            let batch = (ask.limit * halves).div_ceil(2);
+            let (rows, cut) = self.ordered(Ask { query: &query, limit: batch, ..ask }).await?;
+            let last = !cut && rows.len() < batch;
             if let (false, Some(row)) = (last, rows.last()) {
                 let backwards = query.cursor.as_ref().is_some_and(|c| c.backwards);
                 query.cursor = Some(row.cursor(backwards));
             }
             asked += rows.len();
             found.extend(self.of_which_hold(&query.type_name, rows, late).await?);
-            if last || found.len() >= limit {
-                found.truncate(limit);
-                return Ok(Some(found));
+            let fit = that_fit(&found, ask.bytes);
+            if fit < found.len().min(ask.limit) {
+                found.truncate(fit);
+                return Ok(Some((found, true)));
+            }
+            if last || found.len() >= ask.limit {
+                found.truncate(ask.limit);
+                return Ok(Some((found, false)));
             }
             if found.len() * ASKED_FOR_ONE < asked {
                 break;
@@ -63,7 +58,7 @@ impl Store {
         late: &[Condition],
     ) -> Result<Vec<Placed>> {
         for condition in late {
-            let keys = rows.iter().map(|found| Ok(read::version(type_name, &found.row)?.key));
+            let keys = rows.iter().map(|found| read::key(type_name, &found.row));
             let keys = keys.collect::<Result<Vec<Key>>>()?;
             let holds = match condition {
                 Condition::Chain(chain) => self.chain_holds(type_name, &rows, chain).await?,
@@ -97,9 +92,9 @@ impl Store {
             let both = Condition::All(vec![Condition::Ids(handles, ids), condition.clone()]).simplify();
             // Not every number of ends is to be a statement of its own.
             let limit = ends.len().next_power_of_two();
-            let plan = sql::matching(&Query::of(target), both, &self.registry, limit);
+            let plan = sql::places(self.type_number(target)?, both, limit);
             for row in self.run_plan(&plan, limit).await? {
-                let end = read::version(target, &row)?.key;
+                let end = place(target, &row)?;
                 holds.extend(leading.get(&end).into_iter().flatten().cloned());
             }
         }
@@ -144,4 +139,15 @@ impl Store {
 /// True when each match can be asked for what refers to it: all references are in one place of the row.
 pub(super) fn can_be_late(type_name: &str, param: &Param) -> bool {
     is_by_patient(type_name, param) || param.indexes.iter().all(|index| index.role != Role::Patient)
+}
+
+/// How many of the first rows make a page of so many bytes; the one that fills it is among them.
+fn that_fit(rows: &[Placed], bytes: usize) -> usize {
+    let mut taken = 0;
+    let fit = rows.iter().take_while(|placed| {
+        let fits = taken <= bytes;
+        taken += placed.row.raw_size_bytes();
+        fits
+    });
+    fit.count()
 }

@@ -14,9 +14,6 @@ use super::late::can_be_late;
 use crate::Store;
 use crate::scope::Scope;
 
-/// Most other ends of a chain.
-const ENDS_MAX: usize = 200_000;
-
 /// A query's condition with nothing left to resolve, and what came to light on the way.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
@@ -57,7 +54,7 @@ impl Store {
                         None if can_be_late(&query.type_name, &param) => {
                             resolved.late.push(Condition::Has(has))
                         }
-                        None => all.extend(self.has(&query.type_name, &has, Far::All(ENDS_MAX)).await?),
+                        None => all.extend(self.has(&query.type_name, &has, self.all_ends()).await?),
                     }
                 }
                 other => all.push(self.resolve_one(&query.type_name, other, &mut resolved).await?),
@@ -65,6 +62,10 @@ impl Store {
         }
         resolved.condition = Condition::All(all).simplify();
         Ok(resolved)
+    }
+
+    fn all_ends(&self) -> Far {
+        Far::All(self.options.chain_max)
     }
 
     /// The condition with what was late in it, too: every other end is looked for.
@@ -143,8 +144,8 @@ impl Store {
                 }
                 chain @ (Condition::Chain(_) | Condition::Has(_)) => {
                     let found = match self.with_ends(chain, resolved).await? {
-                        Condition::Chain(chain) => self.chain(type_name, &chain, Far::All(ENDS_MAX)).await?,
-                        Condition::Has(has) => self.has(type_name, &has, Far::All(ENDS_MAX)).await?,
+                        Condition::Chain(chain) => self.chain(type_name, &chain, self.all_ends()).await?,
+                        Condition::Has(has) => self.has(type_name, &has, self.all_ends()).await?,
                         other => Some(other),
                     };
                     found.unwrap_or_else(Condition::never)

@@ -57,23 +57,38 @@ impl Store {
 
     /// Rows of so many bytes and one more; true when there are others.
     pub(crate) async fn run_within(&self, sql: &Sql, bytes: usize) -> Result<(Vec<Row>, bool)> {
+        let (mut rows, mut taken) = (Vec::new(), 0);
+        let fits = |row: Row| {
+            let fits = taken <= bytes;
+            if fits {
+                taken += row.raw_size_bytes();
+                rows.push(row);
+            }
+            Ok(fits)
+        };
+        let all = self.run_each(sql, fits).await?;
+        Ok((rows, !all))
+    }
+
+    /// Looks at the rows of a statement one by one; until `each` says that it has seen enough, then false. What is not taken
+    /// waits in the database, or is thrown away with the stream.
+    pub(super) async fn run_each(
+        &self,
+        sql: &Sql,
+        mut each: impl FnMut(Row) -> Result<bool>,
+    ) -> Result<bool> {
         explain::note(sql);
         let failed = |e| explain::costly(failure::classify(e), sql.shape());
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(sql.text()).await.map_err(failed)?;
-        let parameters = parameters(sql.binds());
-        let stream = client.query_raw(&statement, parameters).await.map_err(failed)?;
-        // What is not taken from the stream waits in the database, or is thrown away with it.
+        let stream = client.query_raw(&statement, parameters(sql.binds())).await.map_err(failed)?;
         let mut stream = std::pin::pin!(stream);
-        let (mut rows, mut taken) = (Vec::new(), 0);
         while let Some(row) = stream.try_next().await.map_err(failed)? {
-            if taken > bytes {
-                return Ok((rows, true));
+            if !each(row)? {
+                return Ok(false);
             }
-            taken += row.raw_size_bytes();
-            rows.push(row);
         }
-        Ok((rows, false))
+        Ok(true)
     }
 
     pub(crate) async fn run(&self, sql: &Sql) -> Result<Vec<Row>> {
@@ -114,7 +129,7 @@ async fn run_on(client: &Client, text: &str, binds: &[Bind]) -> Result<Vec<Row>>
 }
 
 /// Values as the driver takes them.
-pub(super) fn parameters(binds: &[Bind]) -> Vec<&(dyn ToSql + Sync)> {
+fn parameters(binds: &[Bind]) -> Vec<&(dyn ToSql + Sync)> {
     let each = binds.iter().map(|bind| match bind {
         Bind::Long(n) => n as &(dyn ToSql + Sync),
         Bind::Longs(n) => n,

@@ -11,12 +11,10 @@ use fhir_search::order::{Order, TEXT_CHARS_MAX, sorted_part};
 use fhir_search::query::Query;
 use fhir_search::sql::everything::current;
 use fhir_search::sql::{self, entries::Walk};
-use futures_util::TryStreamExt;
 use tokio_postgres::Row;
 
-use super::explain;
 use super::place::{Placed, Standing};
-use crate::{Store, failure};
+use crate::Store;
 
 /// Entries that are looked at before the search is answered in another way; first few, then more.
 const WALKS: [usize; 3] = [256, 2048, 16_384];
@@ -35,7 +33,7 @@ pub(super) struct Ask<'q> {
 }
 
 /// Rows in order; true when there are more, though they were not looked for: the bytes are enough.
-type Rows = (Vec<Placed>, bool);
+pub(super) type Rows = (Vec<Placed>, bool);
 
 impl Store {
     /// Matches in their order, from where the query's cursor stands.
@@ -152,22 +150,17 @@ impl Store {
         let number = self.type_number(&ask.query.type_name)?;
         let plan = sql::unordered(number, ask.condition.clone(), self.options.sorted_max + 1);
         let Some(step) = plan.steps.first() else { return Ok(Some((Vec::new(), false))) };
-        explain::note(&step.sql);
-        let failed = |e| explain::costly(failure::classify(e), step.sql.shape());
-        let client = self.connections.client().await?;
-        let statement = client.prepare_cached(step.sql.text()).await.map_err(failed)?;
-        let binds = super::run::parameters(step.sql.binds());
-        let stream = client.query_raw(&statement, binds).await.map_err(failed)?;
-        let mut rows = std::pin::pin!(stream.map_err(failed));
         let mut all = Vec::new();
-        while let Some(row) = rows.try_next().await? {
-            if all.len() >= self.options.sorted_max {
-                return Ok(None);
+        let few = |row: Row| {
+            let few = all.len() < self.options.sorted_max;
+            if few {
+                all.push(self.standing(&ask.query.type_name, &row, ask.order)?);
             }
-            all.push(self.standing(&ask.query.type_name, &row, ask.order)?);
+            Ok(few)
+        };
+        if !self.run_each(&step.sql, few).await? {
+            return Ok(None);
         }
-        // Nobody waits for a second connection who holds one.
-        drop(client);
         self.complete(ask.order, &mut all).await?;
         self.bodies(ask, after(ask, all)).await.map(Some)
     }

@@ -62,6 +62,14 @@ const BOUNDED: &[(&str, &str)] = &[
     ("entries", "Observation?_sort=value-quantity"),
     ("entries", "Observation?status=amended&_sort=-value-quantity"),
     ("entries", "Observation?date=ge2010&_sort=value-quantity"),
+    ("strings", "Observation?subject:Patient.family=family7"),
+    ("gin", "Observation?patient.identifier=http://id|7"),
+    ("budgeted walk", "Observation?subject:Patient.gender=male"),
+    ("code", "Patient?_has:Observation:patient:code=http://loinc.org|c3"),
+    ("budgeted walk", "Patient?_has:Observation:patient:status=final"),
+    ("walk", "Patient?_has:Observation:patient:date=ge2001"),
+    ("id", "Patient?_id=p7&_revinclude=Observation:subject"),
+    ("id", "Observation?_id=o7&_include=Observation:performer&_revinclude=*"),
 ];
 
 /// The same where the answer is not bounded, or what there is must be looked at: an index is used all the same.

@@ -39,6 +39,7 @@ macro_rules! scenarios {
 }
 
 mod brute;
+mod chain;
 mod deny_list;
 mod explain;
 mod feed;
