@@ -122,6 +122,13 @@ pub struct Has {
     pub condition: Condition,
 }
 
+impl Has {
+    /// What it is called in a search, up to the condition.
+    pub fn name(&self) -> String {
+        format!("_has:{}:{}", self.source, self.code)
+    }
+}
+
 /// Bounds, all inclusive, on the lower and the upper end of a stored date range. An absent bound is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DateTest {
@@ -174,6 +181,19 @@ impl Condition {
             Condition::Distinct(..) | Condition::InUnits(_) | Condition::Coded(_) => true,
             Condition::Words(_) | Condition::List(_) | Condition::Chain(_) | Condition::Has(_) => true,
             _ => false,
+        }
+    }
+
+    /// How many values it holds: what it takes in memory, but for what is still pending.
+    pub fn values(&self) -> usize {
+        match self {
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().map(Condition::values).sum(),
+            Condition::Not(inner) => inner.values(),
+            Condition::Keys(values) | Condition::Tokens(values) | Condition::Codes(values) => values.len(),
+            Condition::Patient(values) | Condition::Handles(values) => values.len(),
+            Condition::Ids(handles, ids) => handles.len() + ids.len(),
+            Condition::QuantityEntry { extra: Extra::OneOf(units), .. } => 1 + units.len(),
+            _ => 1,
         }
     }
 
@@ -255,5 +275,12 @@ mod tests {
         for (before, after) in rows {
             assert_eq!(before.simplify(), after);
         }
+    }
+
+    #[test]
+    fn values_are_counted_wherever_they_stand() {
+        let ids = Ids(vec![1, 2], vec!["a".to_owned()]);
+        let all = All(vec![Not(Box::new(ids)), Any(vec![Keys(vec![1, 2, 3]), Present(1)]), Handles(vec![7])]);
+        assert_eq!(all.values(), 3 + 3 + 1 + 1);
     }
 }

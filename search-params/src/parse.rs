@@ -99,6 +99,11 @@ impl Query {
     }
 }
 
+/// The error, which says of which parameter it is.
+fn named(error: Error, name: &str) -> Error {
+    if error.expression.is_empty() { error.at(name) } else { error }
+}
+
 struct Parser<'a> {
     registry: &'a Registry,
     this: &'a TypeSearch,
@@ -158,7 +163,7 @@ impl<'a> Parser<'a> {
                 )));
             }
             _ => {
-                if !self.condition(name, value)? {
+                if !self.condition(name, value).map_err(|error| named(error, name))? {
                     let code = code.split('.').next().unwrap_or(code);
                     let of = &self.without(code).unwrap_or(self.this).type_name;
                     return self.ignore(format!("`{code}` is not a search parameter of {of}"));

@@ -170,6 +170,16 @@ pub enum TextOf {
     Content,
 }
 
+impl TextOf {
+    /// The parameter that asks for it.
+    pub fn parameter(self) -> &'static str {
+        match self {
+            TextOf::Narrative => "_text",
+            TextOf::Content => "_content",
+        }
+    }
+}
+
 /// A search for words.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TextAsk {

@@ -2,7 +2,7 @@
 //!
 //! The index follows the change feed, so it knows everything up to a place. What changed after that place is read from
 //! the database and looked at word by word: a search sees what was written before it, however slow the index is, as long
-//! as the rest is not more than [`TAIL_MAX`].
+//! as the rest is not more than [`TAIL_MAX`], nor more bytes than a page of matches has.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
 use fhir_search::query::TextAsk;
+use futures_util::TryStreamExt;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
-use crate::Store;
 use crate::feed::FeedPlace;
+use crate::{Store, failure};
 
 /// Versions that are looked at word by word at most.
 const TAIL_MAX: i64 = 2000;
@@ -79,11 +82,8 @@ impl Store {
         let since = found.place.updated_at();
         let mut words = Words { scores: found.hits.into_iter().collect(), behind: false };
         let type_id = i32::from(self.type_number(type_name)?);
-        let client = self.connections.client().await?;
-        let statement = client.prepare_cached(TAIL).await.map_err(crate::failure::classify)?;
-        let rows = client.query(&statement, &[&type_id, &since, &TAIL_MAX]).await;
-        let rows = rows.map_err(crate::failure::classify)?;
-        words.behind = i64::try_from(rows.len()).is_ok_and(|n| n == TAIL_MAX);
+        let (rows, cut) = self.tail(type_id, since).await?;
+        words.behind = cut || i64::try_from(rows.len()).is_ok_and(|n| n == TAIL_MAX);
         let tail = rows.iter().map(|row| crate::read::version(type_name, row)).collect::<Result<Vec<_>>>()?;
         if tail.is_empty() {
             return Ok(words);
@@ -104,6 +104,25 @@ impl Store {
             };
         }
         Ok(words)
+    }
+
+    /// What was written since: as many versions as are looked at, and no more bytes than a page has; true when that was
+    /// not all.
+    async fn tail(&self, type_id: i32, since: i64) -> Result<(Vec<Row>, bool)> {
+        let client = self.connections.client().await?;
+        let statement = client.prepare_cached(TAIL).await.map_err(failure::classify)?;
+        let values: [&(dyn ToSql + Sync); 3] = [&type_id, &since, &TAIL_MAX];
+        let stream = client.query_raw(&statement, values).await.map_err(failure::classify)?;
+        let mut stream = std::pin::pin!(stream);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = stream.try_next().await.map_err(failure::classify)? {
+            if bytes > self.options.page_bytes_max {
+                return Ok((rows, true));
+            }
+            bytes += row.raw_size_bytes();
+            rows.push(row);
+        }
+        Ok((rows, false))
     }
 }
 

@@ -70,6 +70,9 @@ pub struct Options {
     pub chain_rare: usize,
     /// Most other ends of a chain; where there are more, and no other way to answer, the search is refused.
     pub chain_max: usize,
+    /// Most values that one search looks up before there is a statement for it: the ends of all its chains, the codes of
+    /// value sets, what has certain words.
+    pub looked_up_max: usize,
     /// How old resources are indexed anew.
     pub reindex: Reindex,
     /// Most matches that are sorted by what only their bodies say.
@@ -88,6 +91,7 @@ impl Default for Options {
             total_timeout: Duration::from_secs(2),
             chain_rare: 50,
             chain_max: 200_000,
+            looked_up_max: 1_000_000,
             reindex: Reindex::default(),
             sorted_max: 20_000,
         }

@@ -74,8 +74,12 @@ impl Store {
     pub async fn search_types(&self, scope: &Scope, queries: &[Query]) -> Result<Page> {
         let mut page = Page::default();
         let mut parts = Vec::with_capacity(queries.len());
+        let mut looked_up = 0;
         for query in queries {
-            parts.push(Part { query: Cow::Borrowed(query), resolved: self.resolve(scope, query).await? });
+            let resolved = self.resolve(scope, query).await?;
+            looked_up += resolved.looked_up;
+            self.few_looked_up(looked_up)?;
+            parts.push(Part { query: Cow::Borrowed(query), resolved });
         }
         let Some(first) = queries.first() else {
             page.total = Some(Count { n: 0, exact: true });

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use fhir_model::json::{Doc, Limits};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_profiles::{CodeSystem, ValueSet};
 use fhir_search::condition::Condition;
@@ -179,28 +180,24 @@ impl Store {
         };
         let places = self.run_plan(&plan, VERSIONS_MAX).await?;
         let keys: std::result::Result<Vec<Key>, tokio_postgres::Error> = places.iter().map(key).collect();
-        let read = self.read_many(&Scope::everything(), &keys.map_err(Error::internal)?).await?;
-        let current = |found| match found {
-            Found::Current(version) => Some(version),
-            _ => None,
-        };
-        let mut found: Vec<Version> = read.into_iter().filter_map(current).collect();
-        found.sort_by_key(|version| std::cmp::Reverse(version.updated_at));
-        for one in found {
-            let body = one.body.as_deref().unwrap_or_default();
-            let wanted = match version {
-                None => true,
-                Some(version) => {
-                    let value: serde_json::Value = serde_json::from_slice(body).map_err(Error::internal)?;
-                    value.get("version").and_then(serde_json::Value::as_str) == Some(version)
-                }
-            };
-            if wanted {
-                return parse(body).map(Some);
+        // One by one, as each may be large.
+        let mut last: Option<Version> = None;
+        for key in keys.map_err(Error::internal)? {
+            let Found::Current(one) = self.read(&Scope::everything(), &key).await? else { continue };
+            let is_later = last.as_ref().is_none_or(|last| one.updated_at > last.updated_at);
+            if is_later && is_version(&one, version)? {
+                last = Some(one);
             }
         }
-        Ok(None)
+        last.map(|one| parse(one.body.as_deref().unwrap_or_default())).transpose()
     }
+}
+
+/// True when it is the wanted business version, if one is wanted.
+fn is_version(one: &Version, wanted: Option<&str>) -> Result<bool> {
+    let Some(wanted) = wanted else { return Ok(true) };
+    let doc = Doc::parse(one.body.as_deref().unwrap_or_default().to_vec(), Limits::NONE);
+    Ok(doc.map_err(Error::internal)?.root().get_str("version").as_deref() == Some(wanted))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {

@@ -120,7 +120,7 @@ impl<'a> Parser<'a> {
 
     /// The conditions on a resource of another type; none when it has no such parameter.
     fn beyond(&mut self, type_name: &str, name: &str, value: &str) -> Result<Option<Vec<Filter>>> {
-        check_depth(self.depth + 1)?;
+        check_depth(name, self.depth + 1)?;
         let this = self.registry.of(type_name)?;
         let mut parser = Parser {
             registry: self.registry,
@@ -153,10 +153,13 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Refuses a chain of too many steps.
-pub(super) fn check_depth(steps: usize) -> Result<()> {
+/// Refuses a chain of too many steps, of which the last ones are still to be read.
+pub(super) fn check_depth(rest: &str, steps: usize) -> Result<()> {
     match steps <= DEPTH_MAX {
         true => Ok(()),
-        false => Err(Error::new(Kind::TooCostly, format!("a chain has {DEPTH_MAX} steps at most"))),
+        false => {
+            let text = format!("a chain has {DEPTH_MAX} steps at most, and `{rest}` is one more");
+            Err(Error::new(Kind::TooCostly, text))
+        }
     }
 }

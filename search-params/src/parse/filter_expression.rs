@@ -38,7 +38,7 @@ impl Parser<'_> {
 
     fn expression(&mut self, text: &str) -> Result<Expression> {
         if text.len() > BYTES_MAX {
-            return Err(Error::new(Kind::TooCostly, format!("`_filter` takes {BYTES_MAX} bytes")));
+            return Err(Error::new(Kind::TooCostly, format!("`_filter` takes {BYTES_MAX} bytes at most")));
         }
         let tokens = tokens(text)?;
         let mut reader = Reader { parser: self, tokens, at: 0 };
@@ -105,7 +105,7 @@ impl Parser<'_> {
         }
         let mut types = BTreeSet::from([self.this.type_name.clone()]);
         for (i, code) in head.split('.').filter(|code| !code.is_empty()).enumerate() {
-            chain::check_depth(self.depth + i + 1)?;
+            chain::check_depth(path, self.depth + i + 1)?;
             let mut beyond = BTreeSet::new();
             for type_name in &types {
                 if let Some(param) = self.registry.of(type_name)?.param(code) {

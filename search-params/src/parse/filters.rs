@@ -175,11 +175,12 @@ impl Parser<'_> {
     fn values<'v>(&self, code: &str, value: &'v str) -> Result<Vec<&'v str>> {
         let values = split_comma(value);
         if values.len() > self.cx.values_max {
-            let text = format!("`{code}` has {} values; {} are allowed", values.len(), self.cx.values_max);
-            return Err(Error::new(fhir_model::Kind::TooCostly, text));
+            let text =
+                format!("`{code}` has {} values; {} at most are allowed", values.len(), self.cx.values_max);
+            return Err(Error::new(fhir_model::Kind::TooCostly, text).at(code));
         }
         match values.iter().any(|v| v.is_empty()) {
-            true => Err(Error::value(format!("`{code}` has an empty value in its list"))),
+            true => Err(Error::value(format!("`{code}` has an empty value in its list")).at(code)),
             false => Ok(values),
         }
     }

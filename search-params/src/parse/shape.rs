@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fhir_model::{Error, Result};
+use fhir_model::{Error, Kind, Result};
 
 use super::Parser;
 use crate::parameters::ParameterKind;
@@ -50,12 +50,13 @@ impl Parser<'_> {
                     }
                 },
             };
+            if self.query.sort.len() == SORTS_MAX {
+                let text = format!("`_sort` takes {SORTS_MAX} keys at most");
+                return Err(Error::new(Kind::TooCostly, text).at("_sort"));
+            }
             self.query.sort.push(Sort { by, descending });
         }
-        match self.query.sort.len() > SORTS_MAX {
-            true => Err(Error::invalid(format!("`_sort` takes {SORTS_MAX} keys"))),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     /// `subject.family` or `subject:Patient.family`: one step to what a reference leads to.

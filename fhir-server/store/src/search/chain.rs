@@ -18,6 +18,7 @@ use fhir_search::registry::{Param, Role};
 use fhir_search::sql;
 use tokio_postgres::Row;
 
+use super::explain;
 use crate::scope::Scope;
 use crate::version::Version;
 use crate::{Store, read};
@@ -61,7 +62,8 @@ impl Store {
         for (target, condition) in &chain.targets {
             let limit = far.limit();
             let plan = sql::places(self.type_number(target)?, condition.clone(), limit + 1);
-            let rows = self.run_plan(&plan, limit + 1).await?;
+            let rows =
+                self.run_plan(&plan, limit + 1).await.map_err(|e| explain::costly_for(e, &chain.code))?;
             if rows.len() > limit {
                 return far.too_many(&chain.code);
             }
@@ -80,10 +82,11 @@ impl Store {
             let rows = match far {
                 Far::Rare(_) => {
                     let plan = sql::places(number, has.condition.clone(), limit + 1);
-                    self.run_plan(&plan, limit + 1).await?
+                    self.run_plan(&plan, limit + 1).await
                 }
-                Far::All(_) => self.run(&sql::chain::patients(number, &has.condition, limit + 1)).await?,
+                Far::All(_) => self.run(&sql::chain::patients(number, &has.condition, limit + 1)).await,
             };
+            let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
             if rows.len() > limit {
                 return far.too_many(&has.code);
             }
@@ -94,7 +97,8 @@ impl Store {
             }
             return Ok(Some(self.patients(patients)));
         }
-        let Some(found) = self.referred_to(type_name, has, far).await? else { return Ok(None) };
+        let found = self.referred_to(type_name, has, far).await;
+        let Some(found) = found.map_err(|e| explain::costly_for(e, &has.name()))? else { return Ok(None) };
         let handles = found.iter().map(|key| self.handles(key)).collect::<Result<Vec<_>>>()?;
         let ids = found.iter().map(|key| key.id.to_string()).collect();
         Ok(Some(Condition::Ids(handles.into_iter().flatten().collect(), ids)))

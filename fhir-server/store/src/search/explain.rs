@@ -34,10 +34,15 @@ tokio::task_local! {
     static NOTED: Mutex<Vec<Sql>>;
 }
 
+/// Statements that are noted, and told: a search of many types has very many.
+const STATEMENTS_MAX: usize = 100;
+
 /// Notes a statement that is run, when the search is to be explained.
 pub(super) fn note(sql: &Sql) {
     let _ = NOTED.try_with(|noted| {
-        if let Ok(mut noted) = noted.lock() {
+        if let Ok(mut noted) = noted.lock()
+            && noted.len() <= STATEMENTS_MAX
+        {
             noted.push(sql.clone());
         }
     });
@@ -54,7 +59,12 @@ impl Store {
             };
             Ok::<_, Error>((page, NOTED.with(taken)))
         };
-        let (page, statements) = NOTED.scope(Mutex::default(), answer).await?;
+        let (mut page, mut statements) = NOTED.scope(Mutex::default(), answer).await?;
+        if statements.len() > STATEMENTS_MAX {
+            statements.truncate(STATEMENTS_MAX);
+            page.warnings
+                .push(format!("more than {STATEMENTS_MAX} statements were run: the first ones are told"));
+        }
         let client = self.connections.own().await?;
         let mut explained = Vec::with_capacity(statements.len());
         for sql in &statements {
@@ -122,8 +132,39 @@ pub(super) fn costly(e: Error, shape: &str) -> Error {
         "code" | "codes" | "budgeted code" => "going through all resources of the code, of which few match",
         "patient" | "patients" => "going through all resources of the patients",
         "count" => "counting all that match",
+        "referring" => "looking for all that refers to the matches",
+        "referred" => "reading what the matches refer to",
+        "referred patients" => "gathering the patients of all resources that match",
+        "held" => "looking at what refers to each match in turn",
         _ => return e,
     };
     let text = format!("the search took longer than this server allows: it was {what}; narrow it");
     Error { text, ..e }
+}
+
+/// The same of what was done for one parameter.
+pub(super) fn costly_for(e: Error, name: &str) -> Error {
+    match e.kind {
+        Kind::Timeout => Error { text: format!("`{name}`: {}", e.text), ..e }.at(name),
+        _ => e,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_too_long_is_named() {
+        let told = |kind, shape| costly(Error::new(kind, "too long"), shape).text;
+        assert!(told(Kind::Timeout, "count").contains("counting all that match"));
+        assert!(told(Kind::Timeout, "referring").contains("refers to the matches"));
+        // Another trouble is none of the search's making, and what is not known is not guessed.
+        assert_eq!(told(Kind::Unavailable, "count"), "too long");
+        assert_eq!(told(Kind::Timeout, "step"), "too long");
+        let named = costly_for(costly(Error::new(Kind::Timeout, ""), "walk"), "subject");
+        assert!(named.text.starts_with("`subject`: the search took longer"), "{named}");
+        assert_eq!(named.expression, ["subject"]);
+        assert!(costly_for(Error::new(Kind::Unavailable, ""), "subject").expression.is_empty());
+    }
 }

@@ -12,6 +12,7 @@ use fhir_search::include::{Referring, Targets};
 use fhir_search::query::Include;
 use fhir_search::sql;
 
+use super::explain;
 use crate::Store;
 use crate::scope::Scope;
 use crate::version::{Found, Version};
@@ -91,7 +92,8 @@ impl Store {
         let keys: Vec<Key> = targets.keys().cloned().collect();
         // What is referred to need not be there, so that only what is found counts.
         for keys in keys.chunks((gathered.rows + 1).max(KEYS_MIN)) {
-            let (found, more) = self.current_within(scope, keys, gathered.bytes).await?;
+            let found = self.current_within(scope, keys, gathered.bytes).await;
+            let (found, more) = found.map_err(|e| explain::costly_for(e, "_include"))?;
             for version in found {
                 let named = targets.get(&version.key).copied().flatten();
                 if !gathered.take(self.named(scope, version, named).await?) {
@@ -112,7 +114,8 @@ impl Store {
         }
         // Of so many from either index one is new that there is no room for.
         let limit = gathered.rows + gathered.seen.len() + 1;
-        let (rows, more) = self.run_within(&sql::referring(to, limit), gathered.bytes).await?;
+        let rows = self.run_within(&sql::referring(to, limit), gathered.bytes).await;
+        let (rows, more) = rows.map_err(|e| explain::costly_for(e, "_revinclude"))?;
         for row in rows {
             if !gathered.take(self.of_any_type(&row)?) {
                 return Ok(false);

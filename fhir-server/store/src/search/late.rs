@@ -9,6 +9,7 @@ use fhir_search::registry::{Param, Role};
 use fhir_search::sql::{self, chain::By};
 
 use super::chain::{is_by_patient, place};
+use super::explain;
 use super::place::Placed;
 use super::sorted::{Ask, Rows};
 use crate::{Store, read};
@@ -93,7 +94,8 @@ impl Store {
             // Not every number of ends is to be a statement of its own.
             let limit = ends.len().next_power_of_two();
             let plan = sql::places(self.type_number(target)?, both, limit);
-            for row in self.run_plan(&plan, limit).await? {
+            let rows = self.run_plan(&plan, limit).await.map_err(|e| explain::costly_for(e, &chain.code))?;
+            for row in rows {
                 let end = place(target, &row)?;
                 holds.extend(leading.get(&end).into_iter().flatten().cloned());
             }
@@ -113,7 +115,8 @@ impl Store {
             }
         }
         let marks = marked.keys().copied().collect();
-        let rows = self.run(&sql::chain::held(by, marks, number, &has.condition)).await?;
+        let rows = self.run(&sql::chain::held(by, marks, number, &has.condition)).await;
+        let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
         let mut holds = HashSet::new();
         for row in rows {
             let mark: i64 = row.try_get(0).map_err(Error::internal)?;

@@ -53,6 +53,13 @@ pub(super) struct Standing {
     ends: Vec<(usize, Vec<Key>)>,
 }
 
+impl Standing {
+    /// How many resources it is sorted by, besides itself.
+    pub(super) fn ends(&self) -> usize {
+        self.ends.iter().map(|(_, ends)| ends.len()).sum()
+    }
+}
+
 impl Store {
     /// Where a row stands. What is at the other end of references is not looked at yet.
     pub(super) fn standing(&self, type_name: &str, row: &Row, order: &Order) -> Result<Standing> {

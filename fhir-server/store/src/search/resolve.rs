@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 
-use fhir_model::Result;
+use fhir_model::{Error, Kind, Result};
 use fhir_search::condition::Condition;
 use fhir_search::filter;
 use fhir_search::query::Query;
@@ -22,6 +22,8 @@ pub(super) struct Resolved {
     pub(super) late: Vec<Condition>,
     /// By handle, how well words match: from 0 to 1.
     pub(super) scores: HashMap<i64, f32>,
+    /// Values that were looked up for it, at all ends.
+    pub(super) looked_up: usize,
     /// What the client should know.
     pub(super) warnings: Vec<String>,
 }
@@ -44,17 +46,21 @@ impl Store {
         for part in parts {
             match self.with_ends(part, &mut resolved).await? {
                 Condition::Chain(chain) => match self.chain(&query.type_name, &chain, rare).await? {
-                    Some(plain) => all.push(plain),
+                    Some(plain) => all.push(self.counted(plain, &mut resolved, &chain.code)?),
                     None => resolved.late.push(Condition::Chain(chain)),
                 },
                 Condition::Has(has) => {
                     let param = self.reference(&has.source, &has.code)?;
                     match self.has(&query.type_name, &has, rare).await? {
-                        Some(plain) => all.push(plain),
+                        Some(plain) => all.push(self.counted(plain, &mut resolved, "_has")?),
                         None if can_be_late(&query.type_name, &param) => {
                             resolved.late.push(Condition::Has(has))
                         }
-                        None => all.extend(self.has(&query.type_name, &has, self.all_ends()).await?),
+                        None => {
+                            if let Some(plain) = self.has(&query.type_name, &has, self.all_ends()).await? {
+                                all.push(self.counted(plain, &mut resolved, "_has")?);
+                            }
+                        }
                     }
                 }
                 other => all.push(self.resolve_one(&query.type_name, other, &mut resolved).await?),
@@ -62,6 +68,26 @@ impl Store {
         }
         resolved.condition = Condition::All(all).simplify();
         Ok(resolved)
+    }
+
+    /// The condition, whose values count among all that the search has looked up.
+    fn counted(&self, condition: Condition, resolved: &mut Resolved, name: &str) -> Result<Condition> {
+        resolved.looked_up += condition.values();
+        let named = |e: Error| if name.is_empty() { e } else { e.at(name) };
+        self.few_looked_up(resolved.looked_up).map_err(named)?;
+        Ok(condition)
+    }
+
+    /// Refuses a search that holds too much before it has begun.
+    pub(super) fn few_looked_up(&self, values: usize) -> Result<()> {
+        let max = self.options.looked_up_max;
+        if values <= max {
+            return Ok(());
+        }
+        let text = format!(
+            "the chains, lists, value sets and words of this search lead to more than {max} values; ask for less at once"
+        );
+        Err(Error::new(Kind::TooCostly, text))
     }
 
     fn all_ends(&self) -> Far {
@@ -108,50 +134,76 @@ impl Store {
         resolved: &'a mut Resolved,
     ) -> Pin<Box<dyn Future<Output = Result<Condition>> + Send + 'a>> {
         Box::pin(async move {
-            Ok(match condition {
-                Condition::All(parts) => Condition::All(self.resolve_each(type_name, parts, resolved).await?),
-                Condition::Any(parts) => Condition::Any(self.resolve_each(type_name, parts, resolved).await?),
+            let name: Box<str> = match &condition {
+                Condition::Chain(chain) => chain.code.clone(),
+                Condition::Has(_) => "_has".into(),
+                Condition::List(_) => "_list".into(),
+                Condition::Words(ask) => ask.of.parameter().into(),
+                _ => "".into(),
+            };
+            let found = match condition {
+                Condition::All(parts) => {
+                    return Ok(Condition::All(self.resolve_each(type_name, parts, resolved).await?));
+                }
+                Condition::Any(parts) => {
+                    return Ok(Condition::Any(self.resolve_each(type_name, parts, resolved).await?));
+                }
                 Condition::Not(inner) => {
-                    Condition::Not(Box::new(self.resolve_one(type_name, *inner, resolved).await?))
+                    let inner = self.resolve_one(type_name, *inner, resolved).await?;
+                    return Ok(Condition::Not(Box::new(inner)));
                 }
-                Condition::Words(ask) => {
-                    let words = self.words(type_name, &ask).await?;
-                    if words.behind {
-                        resolved.warnings.push(
-                            "the full text index is behind: some of the last changes were not looked at"
-                                .to_owned(),
-                        );
-                    }
-                    let best = words.scores.values().copied().fold(f32::MIN_POSITIVE, f32::max);
-                    let mut handles: Vec<i64> = words.scores.keys().copied().collect();
-                    handles.sort_unstable();
-                    resolved.scores.extend(words.scores.into_iter().map(|(h, score)| (h, score / best)));
-                    Condition::Handles(handles)
+                pending if pending.is_pending() => self.look_up(type_name, pending, resolved).await?,
+                plain => return Ok(plain),
+            };
+            self.counted(found, resolved, &name)
+        })
+    }
+
+    /// One condition that is pending, as one that is not.
+    async fn look_up(
+        &self,
+        type_name: &str,
+        condition: Condition,
+        resolved: &mut Resolved,
+    ) -> Result<Condition> {
+        Ok(match condition {
+            Condition::Words(ask) => {
+                let words = self.words(type_name, &ask).await?;
+                if words.behind {
+                    resolved.warnings.push(
+                        "the full text index is behind: some of the last changes were not looked at"
+                            .to_owned(),
+                    );
                 }
-                Condition::List(id) => self.entries_of_list(type_name, &id).await?,
-                Condition::Distinct(key, text) => {
-                    let found = self.beginning_with(key, &text).await?;
-                    Condition::Tokens(found.into_iter().map(|(_, token)| token).collect())
-                }
-                Condition::InUnits(asked) => {
-                    let units = self.beginning_with(asked.units(&self.keyer), "").await?;
-                    let units: Vec<String> = units.into_iter().map(|(unit, _)| unit).collect();
-                    asked.condition(&units, &self.keyer)
-                }
-                Condition::Coded(asked) => {
-                    let codes = self.codes(&asked.codes).await?;
-                    asked.condition(codes.iter().map(|c| (&*c.system, &*c.code)), &self.keyer)
-                }
-                chain @ (Condition::Chain(_) | Condition::Has(_)) => {
-                    let found = match self.with_ends(chain, resolved).await? {
-                        Condition::Chain(chain) => self.chain(type_name, &chain, self.all_ends()).await?,
-                        Condition::Has(has) => self.has(type_name, &has, self.all_ends()).await?,
-                        other => Some(other),
-                    };
-                    found.unwrap_or_else(Condition::never)
-                }
-                plain => plain,
-            })
+                let best = words.scores.values().copied().fold(f32::MIN_POSITIVE, f32::max);
+                let mut handles: Vec<i64> = words.scores.keys().copied().collect();
+                handles.sort_unstable();
+                resolved.scores.extend(words.scores.into_iter().map(|(h, score)| (h, score / best)));
+                Condition::Handles(handles)
+            }
+            Condition::List(id) => self.entries_of_list(type_name, &id).await?,
+            Condition::Distinct(key, text) => {
+                let found = self.beginning_with(key, &text).await?;
+                Condition::Tokens(found.into_iter().map(|(_, token)| token).collect())
+            }
+            Condition::InUnits(asked) => {
+                let units = self.beginning_with(asked.units(&self.keyer), "").await?;
+                let units: Vec<String> = units.into_iter().map(|(unit, _)| unit).collect();
+                asked.condition(&units, &self.keyer)
+            }
+            Condition::Coded(asked) => {
+                let codes = self.codes(&asked.codes).await?;
+                asked.condition(codes.iter().map(|c| (&*c.system, &*c.code)), &self.keyer)
+            }
+            chain @ (Condition::Chain(_) | Condition::Has(_)) => {
+                let found = match self.with_ends(chain, resolved).await? {
+                    Condition::Chain(chain) => self.chain(type_name, &chain, self.all_ends()).await?,
+                    Condition::Has(has) => self.has(type_name, &has, self.all_ends()).await?,
+                    other => Some(other),
+                };
+                found.unwrap_or_else(Condition::never)
+            }
+            plain => plain,
         })
     }
 

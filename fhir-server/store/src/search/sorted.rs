@@ -13,11 +13,14 @@ use fhir_search::sql::everything::current;
 use fhir_search::sql::{self, entries::Walk};
 use tokio_postgres::Row;
 
+use super::explain;
 use super::place::{Placed, Standing};
 use crate::Store;
 
 /// Entries that are looked at before the search is answered in another way; first few, then more.
 const WALKS: [usize; 3] = [256, 2048, 16_384];
+/// References of a match that are followed to sort it, on average.
+const ENDS_OF_EACH: usize = 5;
 /// Where an entry stands in a row of a walk.
 const ENTRY: usize = 7;
 
@@ -151,14 +154,17 @@ impl Store {
         let plan = sql::unordered(number, ask.condition.clone(), self.options.sorted_max + 1);
         let Some(step) = plan.steps.first() else { return Ok(Some((Vec::new(), false))) };
         let mut all = Vec::new();
+        let mut ends = 0;
         let few = |row: Row| {
-            let few = all.len() < self.options.sorted_max;
+            let few = all.len() < self.options.sorted_max && ends <= self.options.sorted_max * ENDS_OF_EACH;
             if few {
-                all.push(self.standing(&ask.query.type_name, &row, ask.order)?);
+                let standing = self.standing(&ask.query.type_name, &row, ask.order)?;
+                ends += standing.ends();
+                all.push(standing);
             }
             Ok(few)
         };
-        if !self.run_each(&step.sql, few).await? {
+        if !self.run_each(&step.sql, few).await.map_err(|e| explain::costly_for(e, "_sort"))? {
             return Ok(None);
         }
         self.complete(ask.order, &mut all).await?;

@@ -13,6 +13,7 @@ use fhir_search::query::Include;
 use fhir_search::sql::{self, everything::current_in_order};
 use tokio_postgres::Row;
 
+use super::explain;
 use super::include::of_round;
 use crate::Store;
 use crate::scope::Scope;
@@ -62,7 +63,8 @@ impl Store {
         let to = Referring::to(&[&one.key], &includes, &self.registry, &self.keyer);
         if !to.is_empty() {
             // One for the next page, one that may be the match itself.
-            rows.extend(self.places(&sql::referring_rows(&to, after, limit + 2)).await?);
+            let referring = self.places(&sql::referring_rows(&to, after, limit + 2)).await;
+            rows.extend(referring.map_err(|e| explain::costly_for(e, "_revinclude"))?);
         }
         Ok(rows.into_iter().map(|(row, _)| row).filter(|row| *row != one.handle).collect())
     }
@@ -126,7 +128,8 @@ impl Store {
         let targets: Vec<&Key> = part.iter().map(|(_, key)| key).collect();
         let to = Referring::to(&targets, includes, &self.registry, &self.keyer);
         if !to.is_empty() {
-            places.extend(self.places(&sql::referring_rows(&to, i64::MIN, max + 2)).await?);
+            let referring = self.places(&sql::referring_rows(&to, i64::MIN, max + 2)).await;
+            places.extend(referring.map_err(|e| explain::costly_for(e, "_revinclude"))?);
         }
         Ok(places)
     }

@@ -18,9 +18,31 @@ async fn a_statement_that_takes_too_long_is_stopped_and_said_so() {
     tokio::spawn(connection);
     let lock = other.transaction().await.unwrap();
     lock.execute("lock table resource in access exclusive mode", &[]).await.unwrap();
-    for text in ["Patient", "Patient?gender=male"] {
+    for (text, what, name) in [
+        ("Patient", "one by one", ""),
+        ("Patient?gender=male", "one by one", ""),
+        ("Patient?identifier=a", "a value which many have", ""),
+        ("Patient?family=a", "all texts that match", ""),
+        ("Observation?code=http://l|a", "all resources of the code", ""),
+        ("Observation?patient=a", "all resources of the patients", ""),
+        ("Patient?_id=a,b&_sort=identifier", "sorting all that match", "_sort"),
+        ("Patient?_sort=-identifier", "sorting all that match", "_sort"),
+        ("Patient?_sort=family", "values it is sorted by", ""),
+        (
+            "Observation?subject:Patient.organization:Organization.name=a",
+            "all texts that match",
+            "organization",
+        ),
+        ("Observation?subject:Patient.gender=male", "one by one", "subject"),
+        ("Patient?_has:Observation:patient:code=a", "one by one", "_has:Observation:patient"),
+        ("Organization?_has:Patient:organization:gender=a", "one by one", "_has:Patient:organization"),
+    ] {
         let refused = store.search(&all(), &query(&store, text)).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Timeout, "{text}");
+        assert!(refused.text.contains(what), "{text}: {refused}");
+        let named: Vec<&str> = refused.expression.iter().map(String::as_str).collect();
+        assert_eq!(named, [name].iter().copied().filter(|n| !n.is_empty()).collect::<Vec<_>>(), "{text}");
+        assert!(refused.text.contains(name), "{text}: {refused}");
     }
     let key = Key::new("Patient", "a");
     assert_eq!(store.read(&all(), &key).await.unwrap_err().kind, Kind::Timeout);
@@ -99,4 +121,32 @@ async fn more_than_can_be_sorted_is_refused() {
     assert_eq!((refused.kind, &*refused.expression), (Kind::TooCostly, &["_sort".to_owned()][..]));
     assert_eq!(search(&store, "Patient?_sort=gender&active=true").await, "d", "fewer can be sorted");
     assert_eq!(search(&store, "Patient?_sort=-family").await, "c b a d", "an index has these in order");
+}
+
+/// The ends of chains, the entries of lists, the codes of value sets: all that is looked up for a search counts together.
+#[tokio::test]
+async fn a_search_holds_so_many_values_and_no_more() {
+    for (looked_up_max, answered) in [(4, true), (3, false)] {
+        let options = Options { looked_up_max, connections_max: 4, ..Options::default() };
+        let store = testing::fresh_with(options).await.unwrap();
+        // Two entries of two values each: the row that an id may stand for, and the id.
+        let entry = |id: &str| format!(r#"{{"item":{{"reference":"Patient/{id}"}}}}"#);
+        for (list, id) in [("k", "a"), ("l", "b")] {
+            put(&store, "Patient", id, r#"{"gender":"male"}"#).await;
+            put(&store, "List", list, &format!(r#"{{"entry":[{}]}}"#, entry(id))).await;
+        }
+        assert_eq!(search(&store, "Patient?_list=k").await, "a", "{looked_up_max}");
+        let found = store.search(&all(), &query(&store, "Patient?_list=k,l&_sort=_id")).await;
+        match answered {
+            true => assert_eq!(found.unwrap().matches.len(), 2),
+            false => {
+                let refused = found.unwrap_err();
+                assert_eq!(
+                    (refused.kind, &*refused.expression),
+                    (Kind::TooCostly, &["_list".to_owned()][..])
+                );
+                assert!(refused.text.contains("more than 3 values"), "{refused}");
+            }
+        }
+    }
 }

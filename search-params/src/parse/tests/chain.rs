@@ -173,7 +173,10 @@ fn chains_have_so_many_steps_and_no_more() {
     let registry = registry();
     let chain = |steps: usize| format!("Organization?{}name=x", "partof.".repeat(steps));
     assert!(parse(&registry, &chain(DEPTH_MAX)).is_ok());
-    assert_eq!(parse(&registry, &chain(DEPTH_MAX + 1)).unwrap_err().kind, Kind::TooCostly);
+    let refused = parse(&registry, &chain(DEPTH_MAX + 1)).unwrap_err();
+    assert_eq!(refused.kind, Kind::TooCostly);
+    assert!(refused.text.contains("8 steps") && refused.text.contains("`name`"), "{refused}");
+    assert_eq!(refused.expression, ["partof.".repeat(DEPTH_MAX + 1) + "name"]);
     let has = |steps: usize| format!("Organization?{}name=x", "_has:Organization:partof:".repeat(steps));
     assert!(parse(&registry, &has(DEPTH_MAX)).is_ok());
     assert_eq!(parse(&registry, &has(DEPTH_MAX + 1)).unwrap_err().kind, Kind::TooCostly);
