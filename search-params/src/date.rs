@@ -116,8 +116,20 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition 
     Condition::Any(each.collect())
 }
 
+/// A moment begins when it ends: what a prefix asks is bounds on the one column, which an index serves.
 pub(crate) fn updated(term: &Term) -> Condition {
-    Condition::Any(tests(term).into_iter().map(Condition::Updated).collect())
+    let each = tests(term).into_iter().map(|test| DateTest {
+        low_min: test.low_min.max(test.high_min),
+        low_max: [test.low_max, test.high_max].into_iter().flatten().min(),
+        ..DateTest::default()
+    });
+    let mut tests: Vec<DateTest> = each.collect();
+    // `ge` and `le` are two tests, one of which says more of a moment than the other.
+    if let ([a, b], Prefix::Ge | Prefix::Le) = (tests.as_slice(), term.prefix) {
+        let wider = DateTest { low_min: a.low_min.min(b.low_min), low_max: a.low_max.max(b.low_max), ..*a };
+        tests = vec![wider];
+    }
+    Condition::Any(tests.into_iter().map(Condition::Updated).collect()).simplify()
 }
 
 #[cfg(test)]

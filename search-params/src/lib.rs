@@ -14,6 +14,7 @@ pub mod custom;
 pub mod date;
 pub mod filter;
 pub mod fold;
+mod holds;
 pub mod include;
 pub mod keyer;
 pub mod near;

@@ -7,9 +7,10 @@ mod include;
 mod plan;
 mod residual;
 mod sort;
+mod window;
 
 pub use include::{located, present, referring, referring_rows};
-pub use plan::{Plan, Step, Then, count, is_narrow, matching, page, places, unordered};
+pub use plan::{Plan, Step, Then, count, is_narrow, matching, page, places, unordered, with_entries};
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, PartialEq)]

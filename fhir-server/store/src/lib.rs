@@ -66,6 +66,8 @@ pub struct Options {
     pub page_bytes_max: usize,
     /// How long an exact total is counted before an estimate has to do.
     pub total_timeout: Duration,
+    /// Rows with entries that meet a condition up to which these rows are looked up.
+    pub entries_few: usize,
     /// Other ends of a chain up to which it is rare: an ordinary condition from the start.
     pub chain_rare: usize,
     /// Most other ends of a chain; where there are more, and no other way to answer, the search is refused.
@@ -89,6 +91,7 @@ impl Default for Options {
             include_max: 1000,
             page_bytes_max: 32 << 20,
             total_timeout: Duration::from_secs(2),
+            entries_few: 1000,
             chain_rare: 50,
             chain_max: 200_000,
             looked_up_max: 1_000_000,

@@ -4,8 +4,9 @@
 //! common tokens are off by orders of magnitude. Drivers are tried in order of expected rarity; a common token is
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
-use super::residual::{handles, push, push_driver};
-use super::sort::{Sorted, is_by_date, is_indexed, is_one_column};
+use super::residual::{entries, first_entries, push, push_driver};
+use super::sort::{Sorted, is_by_date, is_by_date_first, is_by_updated, is_indexed, is_one_column};
+use super::window::Window;
 use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::order::Order;
@@ -13,7 +14,7 @@ use crate::query::Query;
 use crate::registry::Registry;
 
 /// Rows that are read at once with their bodies.
-const HANDLES_FEW: usize = 500;
+const HANDLES_FEW: usize = 1000;
 /// Patients whose dates are walked one by one before the type as a whole is.
 const PATIENTS_FEW: usize = 500;
 /// Rows walked along the sort order before the GIN is asked.
@@ -94,9 +95,17 @@ pub fn unordered(type_number: u16, condition: Condition, limit: usize) -> Plan {
     plan
 }
 
+/// Rows with entries that meet a condition, at most so many for each of its alternatives.
+pub fn with_entries(condition: &Condition, limit: usize) -> Sql {
+    let mut sql = Sql::default().of_shape("few");
+    first_entries(condition, limit, &mut sql);
+    sql
+}
+
 /// True when one part of a condition says that few resources meet it.
 pub fn is_narrow(condition: &Condition) -> bool {
-    let narrow = |part: &Condition| rank(part, false).is_some_and(|rank| rank <= 2);
+    let none = Order::none();
+    let narrow = |part: &Condition| rank(part, &none).is_some_and(|rank| rank <= 2);
     match condition {
         Condition::All(parts) => parts.iter().any(narrow),
         one => narrow(one),
@@ -117,11 +126,16 @@ pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: O
             .push(")");
         return sql;
     }
-    sql.push("select count(*) from (select 1 from resource r where r.type_id = ")
-        .bind(Bind::Int(number.into()));
-    if *condition != Condition::All(Vec::new()) {
-        sql.push(" and ");
-        push_driver(condition, &mut sql);
+    let spans = Window::of(&condition.clone().parts()).spans();
+    sql.push("select count(*) from (");
+    for (i, span) in spans.iter().enumerate() {
+        sql.push(if i == 0 { "" } else { " union all " });
+        sql.push("select 1 from resource r where r.type_id = ").bind(Bind::Int(number.into()));
+        span.push("r.date", &mut sql);
+        if *condition != Condition::All(Vec::new()) {
+            sql.push(" and ");
+            push_driver(condition, &mut sql);
+        }
     }
     if let Some(limit) = limit {
         sql.limit(limit);
@@ -149,7 +163,8 @@ struct Shape<'q> {
 }
 
 /// How well a condition drives a search: lower is better.
-fn rank(part: &Condition, by_date: bool) -> Option<u8> {
+fn rank(part: &Condition, order: &Order) -> Option<u8> {
+    let by_date = is_by_date(order);
     match part {
         Condition::Ids(..) => Some(0),
         Condition::Patient(one) if one.len() == 1 => Some(1),
@@ -160,8 +175,12 @@ fn rank(part: &Condition, by_date: bool) -> Option<u8> {
         Condition::Patient(_) => Some(3),
         Condition::TextPrefix(..) | Condition::TextContains(..) | Condition::Near(..) => Some(3),
         Condition::Codes(one) if one.len() == 1 && by_date => Some(4),
-        Condition::Any(each) if !each.is_empty() && each.iter().all(is_text) => Some(5),
+        Condition::Any(each) if !each.is_empty() && each.iter().all(is_entry) => Some(5),
+        entry if is_entry(entry) => Some(5),
         Condition::Tokens(_) | Condition::Codes(_) | Condition::Handles(_) => Some(6),
+        // Along the order these are bounds; in another they are looked up.
+        Condition::Updated(_) if !is_by_updated(order) => Some(7),
+        part if !is_by_date_first(order) && !Window::of(std::slice::from_ref(part)).is_open() => Some(8),
         _ => None,
     }
 }
@@ -178,10 +197,21 @@ fn is_text(part: &Condition) -> bool {
     matches!(part, Condition::TextPrefix(..) | Condition::TextContains(..))
 }
 
+fn is_entry(part: &Condition) -> bool {
+    let ordered = |part: &Condition| {
+        matches!(
+            part,
+            Condition::DateEntry(..) | Condition::NumberEntry { .. } | Condition::QuantityEntry { .. }
+        )
+    };
+    is_text(part) || ordered(part)
+}
+
 impl Shape<'_> {
     fn steps(&self) -> Vec<Step> {
         let by_date = is_by_date(&self.sorted.order);
-        let ranked = self.parts.iter().enumerate().filter_map(|(i, p)| Some((rank(p, by_date)?, i)));
+        let ranked =
+            self.parts.iter().enumerate().filter_map(|(i, p)| Some((rank(p, &self.sorted.order)?, i)));
         let Some((rank, driver)) = ranked.min() else {
             return match is_indexed(&self.sorted.order) {
                 true => self.along(&|part| vec![part.walk("walk")]),
@@ -197,7 +227,7 @@ impl Shape<'_> {
             (1, _) => self.along(&|part| vec![part.walk("patient")]),
             (2, _) => vec![self.driven("gin", driver, &rest)],
             (3, Condition::Patient(patients)) => self.patients(patients, &rest, by_date),
-            (3 | 5, _) => vec![self.strings(driver, &rest)],
+            (3 | 5, _) => vec![self.values(driver, &rest)],
             (4, Condition::Codes(codes)) => {
                 let code = codes.first().copied().unwrap_or(0);
                 match rest.iter().any(is_token) {
@@ -210,18 +240,29 @@ impl Shape<'_> {
             (6, Condition::Codes(codes)) if by_date && rest.is_empty() => {
                 self.along(&|part| vec![part.codes(codes)])
             }
-            // A common token: along the order first, when there is an index to walk.
-            _ if one_column => self.along(&|part| vec![part.budgeted_walk(), part.of_many(driver, &rest)]),
-            _ => vec![self.of_many(driver, &rest)],
+            // What may be common: along the order first, when there is an index to walk.
+            _ if one_column || rank > 6 && is_indexed(&self.sorted.order) => {
+                self.along(&|part| vec![part.budgeted_walk(), part.of_rank(rank, driver, &rest)])
+            }
+            _ => vec![self.of_rank(rank, driver, &rest)],
+        }
+    }
+
+    fn of_rank(&self, rank: u8, driver: &Condition, rest: &[Condition]) -> Step {
+        match rank {
+            7 => self.updated(),
+            8 => self.windowed(),
+            _ => self.of_many(driver, rest),
         }
     }
 
     /// The steps of each part of the order that an index has, one part after the other.
     fn along(&self, steps: &dyn Fn(&Shape<'_>) -> Vec<Step>) -> Vec<Step> {
-        let spans = self.sorted.spans();
+        let spans = self.sorted.spans(&Window::of(&self.parts));
         let last = spans.len().saturating_sub(1);
         let each = spans.into_iter().enumerate().flat_map(|(i, sorted)| {
-            let mut steps = steps(&Shape { sorted, ..self.clone() });
+            let part = Shape { sorted, ..self.clone() };
+            let mut steps = if part.sorted.span.long.is_some() { vec![part.long()] } else { steps(&part) };
             if let (true, Some(step)) = (i < last, steps.last_mut()) {
                 step.then = Then::And;
             }
@@ -267,6 +308,45 @@ impl Shape<'_> {
         sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
         push_and(&self.parts, &mut sql);
         self.top("gathered", sql)
+    }
+
+    /// Those of a part that has long ranges only: they are few.
+    fn long(&self) -> Step {
+        let mut sql = Sql::default();
+        self.matches(&mut sql);
+        self.within(&mut sql);
+        self.top("long", sql)
+    }
+
+    /// Those whose primary date can be right, for an order by something else.
+    fn windowed(&self) -> Step {
+        let mut sql = Sql::default();
+        for (i, span) in Window::of(&self.parts).spans().into_iter().enumerate() {
+            let part = Shape { sorted: self.sorted.of(span), ..self.clone() };
+            match i {
+                0 => part.matches(&mut sql),
+                _ => {
+                    sql.push(" union all select r.handle");
+                    part.sorted.push_values(&mut sql);
+                }
+            }
+            part.within(&mut sql);
+        }
+        self.top("dates", sql)
+    }
+
+    fn within(&self, sql: &mut Sql) {
+        sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
+        self.sorted.push_span(sql);
+        push_and(&self.parts, sql);
+    }
+
+    /// Those that were changed within bounds, for an order by something else.
+    fn updated(&self) -> Step {
+        let mut sql = Sql::default();
+        self.matches(&mut sql);
+        self.within(&mut sql);
+        self.top("updated", sql)
     }
 
     /// Begins a statement with where matches are and what they are sorted by. It goes on with what they are.
@@ -370,26 +450,18 @@ impl Shape<'_> {
         self.many("gin", &Condition::All(cloned(tokens)), &cloned(rest))
     }
 
-    /// Driven by text entries.
-    fn strings(&self, driver: &Condition, rest: &[Condition]) -> Step {
+    /// Driven by entries.
+    fn values(&self, driver: &Condition, rest: &[Condition]) -> Step {
         let mut sql = Sql::default();
-        let alternatives = match driver {
-            Condition::Any(each) => each.as_slice(),
-            one => std::slice::from_ref(one),
-        };
         sql.push("with m as materialized (");
-        for (i, each) in alternatives.iter().enumerate() {
-            sql.push(if i == 0 { "" } else { " union " });
-            handles(each, &mut sql);
-        }
-        // One text entry can be there for several parts of one name.
-        sql.push(if alternatives.len() == 1 { " group by e.handle) " } else { ") " });
+        entries(driver, &mut sql);
+        sql.push(") ");
         self.select(&mut sql);
         sql.push(" from m join resource r on r.handle = m.handle");
         sql.push(" where r.type_id = ").bind(Bind::Int(self.type_id));
         push_and(rest, &mut sql);
         self.tail(&mut sql);
-        Self::done("strings", sql)
+        Self::done("values", sql)
     }
 
     /// Along the dates of one code: first codings by the column, further ones by their entries.

@@ -79,14 +79,8 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         }
         Condition::PrimaryDate(test) => primary_date(test, sql),
         Condition::Updated(test) => range("r.updated_at", "r.updated_at", test, sql),
-        Condition::DateEntry(key, test) => {
-            sql.push("r.handle in (select e.handle from ordered_entry e where e.key = ")
-                .bind(Bind::Long(*key));
-            sql.push(" and ");
-            range("e.value", "e.extra", test, sql);
-            sql.push(")");
-        }
-        Condition::NumberEntry { .. }
+        Condition::DateEntry(..)
+        | Condition::NumberEntry { .. }
         | Condition::QuantityEntry { .. }
         | Condition::Near(..)
         | Condition::TextPrefix(..)
@@ -101,6 +95,11 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
 /// `select e.handle ..` of a condition that is answered by entries.
 pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
     match condition {
+        Condition::DateEntry(key, test) => {
+            sql.push("select e.handle from ordered_entry e where e.key = ").bind(Bind::Long(*key));
+            sql.push(" and ");
+            range("e.value", "e.extra", test, sql);
+        }
         Condition::NumberEntry { key, from, to } => {
             sql.push("select e.handle from ordered_entry e where e.key = ").bind(Bind::Long(*key));
             sql.push(" and e.value >= ").bind(Bind::Long(from.value));
@@ -133,6 +132,36 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
             sql.push("select r.handle from resource r where ");
             push_driver(other, sql);
         }
+    }
+}
+
+/// The same of one condition or of several of which one must hold; each row once.
+pub(super) fn entries(condition: &Condition, sql: &mut Sql) {
+    match condition {
+        Condition::Any(each) => {
+            for (i, one) in each.iter().enumerate() {
+                sql.push(if i == 0 { "" } else { " union " });
+                handles(one, sql);
+            }
+        }
+        // A row can have several: the parts of one name.
+        one => {
+            handles(one, sql);
+            sql.push(" group by e.handle");
+        }
+    }
+}
+
+/// The first of them as they come, so many for each of several conditions; some rows more than once.
+pub(super) fn first_entries(condition: &Condition, limit: usize, sql: &mut Sql) {
+    let each = match condition {
+        Condition::Any(each) => each.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for (i, one) in each.iter().enumerate() {
+        sql.push(if i == 0 { "(" } else { " union all (" });
+        handles(one, sql);
+        sql.limit(limit).push(")");
     }
 }
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::residual::ID;
+use super::window::{Span, Window};
 use super::{Bind, Sql};
 use crate::cursor::{Cursor, Place};
 use crate::order::{By, Key, Order};
@@ -13,7 +14,7 @@ use crate::rows::DATE_MIN;
 #[derive(Debug, Clone)]
 pub(super) struct Sorted<'q> {
     pub(super) order: Cow<'q, Order>,
-    span: Span,
+    pub(super) span: Span,
     /// The page is after this place, as it is walked.
     after: Option<&'q Cursor>,
     /// The page is walked against the order.
@@ -22,19 +23,11 @@ pub(super) struct Sorted<'q> {
     of_matches: bool,
 }
 
-/// Which rows. No index has those without a date last that ascends by it, so that it is walked in two parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Span {
-    All,
-    Dated,
-    Undated,
-}
-
 impl<'q> Sorted<'q> {
     pub(super) fn new(order: &'q Order, cursor: Option<&'q Cursor>) -> Sorted<'q> {
         Sorted {
             order: Cow::Borrowed(order),
-            span: Span::All,
+            span: Span::default(),
             after: cursor.filter(|cursor| !cursor.is_end()),
             backwards: cursor.is_some_and(|c| c.backwards),
             of_matches: false,
@@ -43,26 +36,51 @@ impl<'q> Sorted<'q> {
 
     /// The same of matches `m` that have their sort values with them.
     pub(super) fn of_matches(&self) -> Sorted<'q> {
-        Sorted { of_matches: true, span: Span::All, ..self.clone() }
+        Sorted { of_matches: true, span: Span::default(), ..self.clone() }
     }
 
-    /// The same in parts that indexes have in order, one after the other.
-    pub(super) fn spans(&self) -> Vec<Sorted<'q>> {
-        let ascends = |key: &&Key| matches!(key, Key { by: By::Date, descending: false });
-        let Some(first) = self.order.keys().first().filter(ascends) else { return vec![self.clone()] };
-        let dated = Sorted { span: Span::Dated, ..self.clone() };
-        let order = Cow::Owned(self.order.of_missing());
-        let undated = Sorted { span: Span::Undated, order, ..self.clone() };
-        let whole = |sorted| Sorted { after: None, ..sorted };
-        let is_undated = self.after.map(|at| at.places.first() == Some(&first.missing()));
-        match (is_undated, self.backwards) {
-            (None, false) => vec![dated, undated],
-            (None, true) => vec![undated, dated],
-            (Some(false), false) => vec![dated, whole(undated)],
-            (Some(false), true) => vec![dated],
-            (Some(true), false) => vec![undated],
-            (Some(true), true) => vec![undated, whole(dated)],
+    /// The same in parts that indexes have in order, one after the other, as the page is walked. By primary date these are
+    /// where matches can be, and those without a date, which come last.
+    pub(super) fn spans(&self, window: &Window) -> Vec<Sorted<'q>> {
+        let first = self.order.keys().first().filter(|key| matches!(key.by, By::Date));
+        let Some(first) = first else { return vec![self.clone()] };
+        let undated_last = !first.descending;
+        let (dated, undated): (Vec<Span>, Vec<Span>) = match undated_last {
+            true => window.dated_and_undated(),
+            false => (window.spans(), Vec::new()),
+        };
+        let down = self.descending(first);
+        let at = self.after.and_then(|at| at.places.first());
+        let in_undated = undated_last && at == Some(&first.missing());
+        let mut dated: Vec<Sorted<'q>> = dated
+            .into_iter()
+            .filter_map(|span| match at {
+                _ if in_undated => self.backwards.then(|| Sorted { after: None, ..self.of(span) }),
+                // What is before the page is not walked at all.
+                Some(Place::Number(date)) => Some(self.of(span.onwards(*date, down)?)),
+                _ => Some(self.of(span)),
+            })
+            .collect();
+        dated.sort_by_key(|part| part.span.from);
+        if down {
+            dated.reverse();
         }
+        let order = || Cow::Owned(self.order.of_missing());
+        let undated = undated.into_iter().filter_map(|span| match at {
+            Some(_) if in_undated => Some(Sorted { order: order(), ..self.of(span) }),
+            Some(_) if self.backwards => None,
+            _ => Some(Sorted { order: order(), after: None, ..self.of(span) }),
+        });
+        if self.backwards {
+            undated.chain(dated).collect()
+        } else {
+            dated.into_iter().chain(undated).collect()
+        }
+    }
+
+    /// The same, of a part.
+    pub(super) fn of(&self, span: Span) -> Sorted<'q> {
+        Sorted { span, ..self.clone() }
     }
 
     fn descending(&self, key: &Key) -> bool {
@@ -96,7 +114,7 @@ impl<'q> Sorted<'q> {
     fn push_value<'s>(&self, i: usize, key: &Key, sql: &'s mut Sql) -> &'s mut Sql {
         match &key.by {
             _ if self.of_matches => sql.push(&format!("m.s{i}")),
-            By::Date if key.descending || (i == 0 && self.span == Span::Dated) => sql.push("r.date"),
+            By::Date if key.descending || (i == 0 && self.span.is_dated()) => sql.push("r.date"),
             By::Date => sql
                 .push("case when r.date = ")
                 .bind(Bind::Long(DATE_MIN))
@@ -115,15 +133,7 @@ impl<'q> Sorted<'q> {
 
     /// ` and <the row is in this part>`.
     pub(super) fn push_span(&self, sql: &mut Sql) {
-        match self.span {
-            Span::All => {}
-            Span::Dated => {
-                sql.push(" and r.date > ").bind(Bind::Long(DATE_MIN));
-            }
-            Span::Undated => {
-                sql.push(" and r.date = ").bind(Bind::Long(DATE_MIN));
-            }
-        }
+        self.span.push("r.date", sql);
     }
 
     /// ` and <the row is in this part, after the page before>`.
@@ -176,18 +186,12 @@ impl<'q> Sorted<'q> {
     /// Both where the order is by primary date alone, which the entries `e` of further codings hold as their value.
     pub(super) fn push_entry_order(&self, sql: &mut Sql) {
         let down = self.handle_descending();
-        match self.span {
-            Span::All => {}
-            Span::Dated => {
-                sql.push(" and e.value > ").bind(Bind::Long(DATE_MIN));
-            }
-            Span::Undated => {
-                sql.push(" and e.value = ").bind(Bind::Long(DATE_MIN));
-            }
-        }
+        self.span.push("e.value", sql);
         if let Some(at) = self.after {
-            match (at.places.first(), self.span) {
-                (Some(Place::Number(date)), Span::All | Span::Dated) => {
+            match at.places.first() {
+                Some(Place::Number(date))
+                    if !matches!(self.order.keys(), [Key { by: By::Missing(_), .. }]) =>
+                {
                     sql.push(if down {
                         " and (e.value, e.handle) < ("
                     } else {
@@ -227,4 +231,14 @@ pub(super) fn is_indexed(order: &Order) -> bool {
 /// True when the order is by primary date alone.
 pub(super) fn is_by_date(order: &Order) -> bool {
     matches!(order.keys(), [Key { by: By::Date, .. }])
+}
+
+/// True when the first key is the primary date: bounds on it are bounds on where matches are in the order.
+pub(super) fn is_by_date_first(order: &Order) -> bool {
+    matches!(order.keys(), [Key { by: By::Date, .. }, ..])
+}
+
+/// The same of the time of the last change.
+pub(super) fn is_by_updated(order: &Order) -> bool {
+    matches!(order.keys(), [Key { by: By::Updated, .. }, ..])
 }

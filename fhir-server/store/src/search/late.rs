@@ -1,4 +1,5 @@
-//! Conditions on other resources that hold so often that it is cheaper to ask each match than to look for all ends.
+//! Conditions that are not of the row: on its entries, or on other resources. Where they hold so often that it is cheaper
+//! to ask each match than to look for all that meet them, the matches of the rest are asked, along the order.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,11 +15,20 @@ use super::place::Placed;
 use super::sorted::{Ask, Rows};
 use crate::{Store, read};
 
-/// Matches of the rest that are asked, batch by batch, in halves of a page. When these do not fill the page, all ends are
-/// looked for after all.
-const BATCHES: [usize; 3] = [3, 8, 24];
-/// Of so many that are asked one must hold: where fewer do, the other ends are not that common.
-const ASKED_FOR_ONE: usize = 4;
+/// Matches of the rest that are asked, batch by batch, in halves of a page. When these do not fill the page, what is late
+/// is looked for after all.
+struct Asking {
+    batches: &'static [usize],
+    /// Of so many that are asked one must hold: where fewer do, it is not that common.
+    for_one: usize,
+}
+
+/// Each batch is a statement or more.
+const OF_OTHERS: Asking = Asking { batches: &[3, 8, 24], for_one: 4 };
+/// Each match is some microseconds.
+const OF_BODIES: Asking = Asking { batches: &[3, 24, 200], for_one: 50 };
+/// The same where the rest has few matches: they are asked to the end.
+const OF_FEW: Asking = Asking { batches: &[6, 60, 600], for_one: usize::MAX };
 
 impl Store {
     /// A page of matches of which all the late conditions hold too; none when the batches were used up before the page was
@@ -26,7 +36,13 @@ impl Store {
     pub(super) async fn late_page(&self, ask: Ask<'_>, late: &[Condition]) -> Result<Option<Rows>> {
         let mut query = ask.query.clone();
         let (mut found, mut asked) = (Vec::new(), 0);
-        for halves in BATCHES {
+        let of_bodies = late.iter().all(Condition::is_of_entries);
+        let Asking { batches, for_one } = match of_bodies {
+            true if sql::is_narrow(ask.condition) => OF_FEW,
+            true => OF_BODIES,
+            false => OF_OTHERS,
+        };
+        for halves in batches {
             let batch = (ask.limit * halves).div_ceil(2);
             let (rows, cut) = self.ordered(Ask { query: &query, limit: batch, ..ask }).await?;
             let last = !cut && rows.len() < batch;
@@ -45,7 +61,7 @@ impl Store {
                 found.truncate(ask.limit);
                 return Ok(Some((found, false)));
             }
-            if found.len() * ASKED_FOR_ONE < asked {
+            if asked / for_one > found.len() {
                 break;
             }
         }
@@ -58,7 +74,12 @@ impl Store {
         mut rows: Vec<Placed>,
         late: &[Condition],
     ) -> Result<Vec<Placed>> {
-        for condition in late {
+        // What the bodies tell is asked first.
+        let (of_bodies, of_others): (Vec<_>, Vec<_>) = late.iter().partition(|one| one.is_of_entries());
+        if !of_bodies.is_empty() {
+            rows = self.whose_bodies_hold(type_name, rows, &of_bodies)?;
+        }
+        for condition in of_others {
             let keys = rows.iter().map(|found| read::key(type_name, &found.row));
             let keys = keys.collect::<Result<Vec<Key>>>()?;
             let holds = match condition {
@@ -70,6 +91,23 @@ impl Store {
             rows.retain(|_| each.next().is_some_and(|key| holds.contains(key)));
         }
         Ok(rows)
+    }
+
+    fn whose_bodies_hold(
+        &self,
+        type_name: &str,
+        rows: Vec<Placed>,
+        conditions: &[&Condition],
+    ) -> Result<Vec<Placed>> {
+        let mut found = Vec::with_capacity(rows.len());
+        for placed in rows {
+            let doc = super::include::parse(&read::version(type_name, &placed.row)?)?;
+            let entries = self.registry.extract(&self.keyer, type_name, doc.root(), &self.options.bases)?;
+            if conditions.iter().all(|condition| condition.holds(&entries)) {
+                found.push(placed);
+            }
+        }
+        Ok(found)
     }
 
     /// The resources whose reference leads to one that meets its condition.

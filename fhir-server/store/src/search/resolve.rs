@@ -8,6 +8,7 @@ use fhir_model::{Error, Kind, Result};
 use fhir_search::condition::Condition;
 use fhir_search::filter;
 use fhir_search::query::Query;
+use fhir_search::sql;
 
 use super::chain::Far;
 use super::late::can_be_late;
@@ -18,7 +19,7 @@ use crate::scope::Scope;
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
     pub(super) condition: Condition,
-    /// Chains and `_has` whose other end is common: they hold too, but each match is asked.
+    /// What is common, and no part of the row: it holds too, but each match is asked.
     pub(super) late: Vec<Condition>,
     /// By handle, how well words match: from 0 to 1.
     pub(super) scores: HashMap<i64, f32>,
@@ -35,12 +36,11 @@ impl Store {
         let condition = filter::condition(query, &self.registry, &self.keyer);
         let mut resolved = Resolved::default();
         if !condition.is_pending() {
-            return Ok(Resolved { condition, ..resolved });
+            resolved.condition = condition;
+            self.ask_entries(&mut resolved).await?;
+            return Ok(resolved);
         }
-        let parts = match condition {
-            Condition::All(parts) => parts,
-            one => vec![one],
-        };
+        let parts = condition.parts();
         let rare = Far::Rare(self.options.chain_rare);
         let mut all = Vec::with_capacity(parts.len());
         for part in parts {
@@ -67,6 +67,7 @@ impl Store {
             }
         }
         resolved.condition = Condition::All(all).simplify();
+        self.ask_entries(&mut resolved).await?;
         Ok(resolved)
     }
 
@@ -88,6 +89,32 @@ impl Store {
             "the chains, lists, value sets and words of this search lead to more than {max} values; ask for less at once"
         );
         Err(Error::new(Kind::TooCostly, text))
+    }
+
+    /// Conditions on entries beside the rows: few of them are rows to look up, and so are the matches of another condition,
+    /// which are asked then. Common ones are asked along the order.
+    async fn ask_entries(&self, resolved: &mut Resolved) -> Result<()> {
+        let parts = std::mem::take(&mut resolved.condition).parts();
+        let (entries, mut rest): (Vec<_>, Vec<_>) = parts.into_iter().partition(Condition::is_of_entries);
+        let mut narrow = rest.iter().any(sql::is_narrow);
+        for condition in entries {
+            if !narrow {
+                let few = self.options.entries_few;
+                let rows = self.run(&sql::with_entries(&condition, few + 1)).await?;
+                if rows.len() <= few {
+                    let handles = rows.iter().map(|row| row.try_get(0).map_err(Error::internal));
+                    let mut handles = handles.collect::<Result<Vec<i64>>>()?;
+                    handles.sort_unstable();
+                    handles.dedup();
+                    rest.push(Condition::Handles(handles));
+                    narrow = true;
+                    continue;
+                }
+            }
+            resolved.late.push(condition);
+        }
+        resolved.condition = Condition::All(rest).simplify();
+        Ok(())
     }
 
     fn all_ends(&self) -> Far {

@@ -17,8 +17,10 @@ use super::explain;
 use super::place::{Placed, Standing};
 use crate::Store;
 
-/// Entries that are looked at before the search is answered in another way; first few, then more.
-const WALKS: [usize; 3] = [256, 2048, 16_384];
+/// Entries that are looked at before the search is answered in another way. First it is some more than a page, then each
+/// time so many times more.
+const WALK_MAX: usize = 16_384;
+const WALK_GROWS: usize = 8;
 /// References of a match that are followed to sort it, on average.
 const ENDS_OF_EACH: usize = 5;
 /// Where an entry stands in a row of a walk.
@@ -114,7 +116,10 @@ impl Store {
 
     /// Along the entries; none when a page is not full after all that may be looked at.
     async fn along(&self, ask: Ask<'_>, walk: &Walk<'_>) -> Result<Option<Rows>> {
-        for looked_at in WALKS {
+        let first = ask.limit + ask.limit / 2;
+        for looked_at in
+            std::iter::successors(Some(first), |n| Some(n * WALK_GROWS)).take_while(|n| *n <= WALK_MAX)
+        {
             let (rows, cut) = self.run_within(&walk.sql(ask.condition, looked_at), ask.bytes).await?;
             let exhausted = !cut && rows.len() < looked_at;
             let last = rows.last().map(entry).transpose()?;

@@ -31,8 +31,8 @@ const SHOWN_MAX: usize = 15;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_finds_what_brute_force_finds() {
-    // So that some chains are walked and some are not, among few resources.
-    let options = fhir_store::Options { chain_rare: 3, ..fhir_store::Options::default() };
+    // So that some chains and entries are walked and some are not, among few resources.
+    let options = fhir_store::Options { chain_rare: 3, entries_few: 5, ..fhir_store::Options::default() };
     let store = fhir_store::testing::fresh_with(options).await.unwrap();
     let Some(corpus) = Corpus::load(&store).await else { return };
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());

@@ -7,10 +7,13 @@ use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
 const SCHEMA: &str = include_str!("../../../../migrations/0001_resource.sql");
-const DISTINCT_TEXT: &str = include_str!("../../../../migrations/0005_distinct_text.sql");
 const POSTGRESQL: &str = include_str!("../../../../migrations/0002_postgresql.sql");
-const PATIENT_ORDER: &str = include_str!("../../../../migrations/0003_patient_order.sql");
-const SEARCH_PARAMETER: &str = include_str!("../../../../migrations/0004_search_parameter.sql");
+const LATER: &[&str] = &[
+    include_str!("../../../../migrations/0003_patient_order.sql"),
+    include_str!("../../../../migrations/0004_search_parameter.sql"),
+    include_str!("../../../../migrations/0005_distinct_text.sql"),
+    include_str!("../../../../migrations/0006_long_range.sql"),
+];
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];
 const PARTITIONS: usize = 4;
@@ -33,9 +36,9 @@ async fn template() -> String {
     let running = tokio::spawn(connection);
     client.batch_execute(&partitioned(SCHEMA)).await.unwrap();
     client.batch_execute(&without_storage(POSTGRESQL)).await.unwrap();
-    client.batch_execute(PATIENT_ORDER).await.unwrap();
-    client.batch_execute(SEARCH_PARAMETER).await.unwrap();
-    client.batch_execute(DISTINCT_TEXT).await.unwrap();
+    for migration in LATER {
+        client.batch_execute(migration).await.unwrap();
+    }
     let count =
         "select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid where c.relkind = 'r'";
     let partitions: i64 = client.query_one(count, &[]).await.unwrap().get(0);

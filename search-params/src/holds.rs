@@ -1,0 +1,73 @@
+//! Conditions on what a body leaves in the indexes. Entries beside the rows say which rows meet a condition, not whether a
+//! row does: where it is known which rows are asked, the bodies tell it sooner.
+
+use crate::condition::{Condition, Extra};
+use crate::rows::{CONTINUED, Ordered, Rows};
+
+impl Condition {
+    /// True when it is about entries, and [`holds`](Self::holds) can tell.
+    pub fn is_of_entries(&self) -> bool {
+        self.has_entries() && self.is_told()
+    }
+
+    fn has_entries(&self) -> bool {
+        match self {
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().any(Condition::has_entries),
+            Condition::Not(inner) => inner.has_entries(),
+            Condition::DateEntry(..) | Condition::NumberEntry { .. } | Condition::QuantityEntry { .. } => {
+                true
+            }
+            Condition::TextPrefix(..) | Condition::TextContains(..) => true,
+            _ => false,
+        }
+    }
+
+    fn is_told(&self) -> bool {
+        match self {
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().all(Condition::is_told),
+            Condition::Not(inner) => inner.is_told(),
+            Condition::Keys(_) | Condition::Tokens(_) | Condition::Codes(_) => true,
+            Condition::Present(_) | Condition::PrimaryDate(_) => true,
+            one => one.has_entries(),
+        }
+    }
+
+    /// Whether a resource meets it that leaves these entries.
+    pub fn holds(&self, rows: &Rows) -> bool {
+        let ordered = |key: &i64, passes: &dyn Fn(&Ordered) -> bool| {
+            rows.ordered.iter().any(|entry| entry.key == *key && passes(entry))
+        };
+        match self {
+            Condition::All(parts) => parts.iter().all(|part| part.holds(rows)),
+            Condition::Any(parts) => parts.iter().any(|part| part.holds(rows)),
+            Condition::Not(inner) => !inner.holds(rows),
+            Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => {
+                keys.iter().any(|key| rows.keys.binary_search(key).is_ok())
+            }
+            Condition::Present(bit) => rows.present & (1 << bit) != 0,
+            Condition::PrimaryDate(test) => rows.date.is_some_and(|(low, high)| test.passes(low, high)),
+            Condition::DateEntry(key, test) => ordered(key, &|e| test.passes(e.value, e.extra)),
+            Condition::NumberEntry { key, from, to } => ordered(key, &|e| {
+                let place = (e.value, e.extra);
+                (from.value, from.rest) <= place && place <= (to.value, to.rest)
+            }),
+            Condition::QuantityEntry { key, min, max, extra } => ordered(key, &|e| {
+                let passes = match extra {
+                    Extra::Any => true,
+                    Extra::OneOf(these) => these.contains(&e.extra),
+                    Extra::Between(min, max) => (*min..=*max).contains(&e.extra),
+                };
+                passes && (*min..=*max).contains(&e.value)
+            }),
+            Condition::TextPrefix(key, text) => rows
+                .strings
+                .iter()
+                .any(|e| e.key == *key && e.rank & CONTINUED == 0 && e.value.starts_with(text.as_str())),
+            Condition::TextContains(key, text) => {
+                rows.strings.iter().any(|e| e.key == *key && e.value.contains(text.as_str()))
+            }
+            // None of these is about entries.
+            _ => false,
+        }
+    }
+}
