@@ -83,6 +83,11 @@ impl Definitions {
         self.numbered.get(usize::from(number).checked_sub(1)?).copied()
     }
 
+    /// The resource types that have numbers, in their order.
+    pub fn numbered(&self) -> impl Iterator<Item = &str> {
+        self.numbered.iter().copied()
+    }
+
     /// The element behind a JSON key, and its type: `valueQuantity` is `value` as `Quantity`, `birthDate` is
     /// `birthDate` as `date`. A key with `_` before it is the caller's to strip.
     pub fn json_element(&self, type_name: &str, key: &str) -> Option<(&Element, &str)> {

@@ -113,7 +113,7 @@ pub(crate) fn term(
             Condition::Coded(Box::new(token::Coded::new(token::Codes::Above(token.clone()), param)))
         }
         Term::Token(token) => token::condition(token, param, keyer),
-        Term::Reference(reference) => reference::condition(reference, param, keyer, &|t| registry.number(t)),
+        Term::Reference(reference) => reference::condition(reference, param, keyer, registry.definitions()),
         Term::Text(text) => match (param.kind, modifier) {
             (ParameterKind::Uri, _) => uri::condition(text, modifier, param, keyer),
             (ParameterKind::Token, Modifier::Text) => token::by_text(text, param, keyer),
@@ -153,7 +153,7 @@ pub fn refers_to(
             patients.push(keyer.handle(registry.number("Patient").unwrap_or(0), &target.id));
         } else {
             let term = reference::Term::Local(target.clone());
-            rest.push(reference::condition(&term, param, keyer, &|t| registry.number(t)));
+            rest.push(reference::condition(&term, param, keyer, registry.definitions()));
         }
     }
     if !patients.is_empty() {

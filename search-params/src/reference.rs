@@ -5,6 +5,7 @@
 
 use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Result};
+use fhir_profiles::Definitions;
 
 use crate::bases::Bases;
 use crate::condition::Condition;
@@ -151,12 +152,7 @@ fn logical(identifier: Ref<'_>, sink: &mut Sink<'_>) {
     sink.equality(Form::IdentifierSystemValue, &[&system, &value]);
 }
 
-pub(crate) fn condition(
-    term: &Term,
-    param: &Param,
-    keyer: &Keyer,
-    numbers: &dyn Fn(&str) -> Option<u16>,
-) -> Condition {
+pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, definitions: &Definitions) -> Condition {
     let mut any = Vec::new();
     let mut local = |type_name: &str, id: &str| {
         if param.only_target.as_deref().is_some_and(|only| only != type_name) {
@@ -164,7 +160,7 @@ pub(crate) fn condition(
         }
         for index in &param.indexes {
             if index.role == Role::Patient && type_name == "Patient" {
-                let number = numbers("Patient").unwrap_or(0);
+                let number = definitions.type_number("Patient").unwrap_or(0);
                 any.push(Condition::Patient(vec![keyer.handle(number, id)]));
             } else {
                 any.push(Condition::Keys(vec![keyer.key(
@@ -180,11 +176,13 @@ pub(crate) fn condition(
         Term::Local(key) => local(&key.type_name, &key.id),
         Term::Id(id) => match &param.only_target {
             Some(only) => local(only, id),
+            // Where a definition names no targets any type is one.
+            None if param.targets.is_empty() => definitions.numbered().for_each(|t| local(t, id)),
             None => param.targets.iter().for_each(|t| local(t, id)),
         },
         // The url of a Group is none of `patient`, though it stands among the same values.
         Term::Uri(uri) => match (&param.only_target, named_type(uri)) {
-            (Some(only), Some(named)) if numbers(named).is_some() && **only != *named => {}
+            (Some(only), Some(named)) if definitions.type_number(named).is_some() && **only != *named => {}
             _ => any.push(Condition::Keys(
                 param
                     .indexes

@@ -5,12 +5,14 @@ pub mod entries;
 pub mod everything;
 mod include;
 mod plan;
+mod rank;
 mod residual;
 mod sort;
 mod window;
 
 pub use include::{located, present, referring, referring_rows};
-pub use plan::{Plan, Step, Then, count, is_narrow, matching, page, places, unordered, with_entries};
+pub use plan::{Plan, Step, Then, count, matching, page, places, unordered, with_entries};
+pub use rank::is_narrow;
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, PartialEq)]

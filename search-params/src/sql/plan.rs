@@ -4,8 +4,9 @@
 //! common tokens are off by orders of magnitude. Drivers are tried in order of expected rarity; a common token is
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
+use super::rank::{HANDLES_FEW, is_token, rank};
 use super::residual::{entries, first_entries, push, push_driver};
-use super::sort::{Sorted, is_by_date, is_by_date_first, is_by_updated, is_indexed, is_one_column};
+use super::sort::{Sorted, is_by_date, is_indexed, is_one_column};
 use super::window::Window;
 use super::{Bind, Sql};
 use crate::condition::Condition;
@@ -13,8 +14,6 @@ use crate::order::Order;
 use crate::query::Query;
 use crate::registry::Registry;
 
-/// Rows that are read at once with their bodies.
-const HANDLES_FEW: usize = 1000;
 /// Patients whose dates are walked one by one before the type as a whole is.
 const PATIENTS_FEW: usize = 500;
 /// Rows walked along the sort order before the GIN is asked.
@@ -51,6 +50,9 @@ pub enum Then {
     OrElse,
     /// Its beginning: those of the next step come after them, while the page is not full.
     And,
+    /// All of it, unless a first row without a handle says that there are too many to look at; then the next step is asked
+    /// in its stead.
+    IfFew,
 }
 
 /// The statements of a page of `limit` matches in an order of columns. The condition is that of the query, with nothing
@@ -100,16 +102,6 @@ pub fn with_entries(condition: &Condition, limit: usize) -> Sql {
     let mut sql = Sql::default().of_shape("few");
     first_entries(condition, limit, &mut sql);
     sql
-}
-
-/// True when one part of a condition says that few resources meet it.
-pub fn is_narrow(condition: &Condition) -> bool {
-    let none = Order::none();
-    let narrow = |part: &Condition| rank(part, &none).is_some_and(|rank| rank <= 2);
-    match condition {
-        Condition::All(parts) => parts.iter().any(narrow),
-        one => narrow(one),
-    }
 }
 
 /// The number of matches; at most `limit` are counted when there is one.
@@ -162,51 +154,6 @@ struct Shape<'q> {
     limit: usize,
 }
 
-/// How well a condition drives a search: lower is better.
-fn rank(part: &Condition, order: &Order) -> Option<u8> {
-    let by_date = is_by_date(order);
-    match part {
-        Condition::Ids(..) => Some(0),
-        Condition::Patient(one) if one.len() == 1 => Some(1),
-        Condition::Keys(_) => Some(2),
-        Condition::Handles(few) if few.len() <= HANDLES_FEW => Some(2),
-        // A reference of several possible forms: each is looked up in its index.
-        Condition::Any(each) if !each.is_empty() && each.iter().all(is_reference) => Some(2),
-        Condition::Patient(_) => Some(3),
-        Condition::TextPrefix(..) | Condition::TextContains(..) | Condition::Near(..) => Some(3),
-        Condition::Codes(one) if one.len() == 1 && by_date => Some(4),
-        Condition::Any(each) if !each.is_empty() && each.iter().all(is_entry) => Some(5),
-        entry if is_entry(entry) => Some(5),
-        Condition::Tokens(_) | Condition::Codes(_) | Condition::Handles(_) => Some(6),
-        // Along the order these are bounds; in another they are looked up.
-        Condition::Updated(_) if !is_by_updated(order) => Some(7),
-        part if !is_by_date_first(order) && !Window::of(std::slice::from_ref(part)).is_open() => Some(8),
-        _ => None,
-    }
-}
-
-fn is_reference(part: &Condition) -> bool {
-    matches!(part, Condition::Patient(_) | Condition::Keys(_))
-}
-
-fn is_token(part: &Condition) -> bool {
-    matches!(part, Condition::Tokens(_) | Condition::Codes(_))
-}
-
-fn is_text(part: &Condition) -> bool {
-    matches!(part, Condition::TextPrefix(..) | Condition::TextContains(..))
-}
-
-fn is_entry(part: &Condition) -> bool {
-    let ordered = |part: &Condition| {
-        matches!(
-            part,
-            Condition::DateEntry(..) | Condition::NumberEntry { .. } | Condition::QuantityEntry { .. }
-        )
-    };
-    is_text(part) || ordered(part)
-}
-
 impl Shape<'_> {
     fn steps(&self) -> Vec<Step> {
         let by_date = is_by_date(&self.sorted.order);
@@ -225,6 +172,15 @@ impl Shape<'_> {
         match (rank, driver) {
             (0, _) => vec![self.driven("id", driver, &rest)],
             (1, _) => self.along(&|part| vec![part.walk("patient")]),
+            (2, Condition::Keys(_) | Condition::Any(_)) => {
+                let many = |part: &Shape<'_>| part.many("gin", driver, &rest);
+                let mut steps = vec![self.driven_if_few(driver, &rest)];
+                steps.extend(match one_column {
+                    true => self.along(&|part| vec![part.budgeted_walk(), many(part)]),
+                    false => vec![many(self)],
+                });
+                steps
+            }
             (2, _) => vec![self.driven("gin", driver, &rest)],
             (3, Condition::Patient(patients)) => self.patients(patients, &rest, by_date),
             (3 | 5, _) => vec![self.values(driver, &rest)],
@@ -418,11 +374,31 @@ impl Shape<'_> {
         sql.push("with r as materialized (select r.* from resource r where ");
         push_driver(driver, &mut sql);
         sql.push(") ");
-        self.select(&mut sql);
-        sql.push(" from r where r.type_id = ").bind(Bind::Int(self.type_id));
-        push_and(rest, &mut sql);
-        self.tail(&mut sql);
+        self.of_driven(rest, &mut sql);
         Self::done(shape, sql)
+    }
+
+    /// The same where they are expected to be few, as long as they are: everybody can be of one organization.
+    fn driven_if_few(&self, driver: &Condition, rest: &[Condition]) -> Step {
+        let mut sql = Sql::default();
+        sql.push("with r as materialized (select r.* from resource r where ");
+        push_driver(driver, &mut sql);
+        sql.limit(HANDLES_FEW + 1).push(") (");
+        self.select(&mut sql);
+        sql.push(
+            " from (select (n.r).* from (select null::resource as r) n) r where (select count(*) from r) > ",
+        );
+        sql.push(&HANDLES_FEW.to_string()).push(") union all (");
+        self.of_driven(rest, &mut sql);
+        sql.push(")");
+        Step { sql: sql.of_shape("gin"), then: Then::IfFew }
+    }
+
+    fn of_driven(&self, rest: &[Condition], sql: &mut Sql) {
+        self.select(sql);
+        sql.push(" from r where r.type_id = ").bind(Bind::Int(self.type_id));
+        push_and(rest, sql);
+        self.tail(sql);
     }
 
     /// Driven by a condition whose matches may be many.

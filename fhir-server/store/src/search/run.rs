@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Client;
-use fhir_model::{Kind, Result};
+use fhir_model::{Error, Kind, Result};
 use fhir_search::sql::{Bind, Plan, Sql, Then};
 use futures_util::TryStreamExt;
 use tokio::time::Instant;
@@ -22,11 +22,14 @@ impl Store {
         let mut found = Vec::new();
         for step in &plan.steps {
             let rows = self.run(&step.sql).await?;
+            if step.then == Then::IfFew && are_too_many(&rows)? {
+                continue;
+            }
             let full = found.len() + rows.len() >= limit;
             if full || step.then != Then::OrElse {
                 found.extend(rows);
             }
-            if full || step.then == Then::Done {
+            if full || matches!(step.then, Then::Done | Then::IfFew) {
                 break;
             }
         }
@@ -39,6 +42,9 @@ impl Store {
         let (mut found, mut taken) = (Vec::new(), 0);
         for step in &plan.steps {
             let (rows, cut) = self.run_within(&step.sql, bytes.saturating_sub(taken)).await?;
+            if step.then == Then::IfFew && are_too_many(&rows)? {
+                continue;
+            }
             let full = cut || found.len() + rows.len() >= limit;
             if full || step.then != Then::OrElse {
                 taken += rows.iter().map(Row::raw_size_bytes).sum::<usize>();
@@ -47,7 +53,7 @@ impl Store {
             if cut {
                 return Ok((found, true));
             }
-            if full || step.then == Then::Done {
+            if full || matches!(step.then, Then::Done | Then::IfFew) {
                 break;
             }
         }
@@ -121,6 +127,13 @@ impl Store {
             Err(e) => Err(e),
         }
     }
+}
+
+/// True when the first row is none.
+fn are_too_many(rows: &[Row]) -> Result<bool> {
+    let handle =
+        rows.first().map(|row| row.try_get::<_, Option<i64>>(0)).transpose().map_err(Error::internal)?;
+    Ok(handle == Some(None))
 }
 
 async fn run_on(client: &Client, text: &str, binds: &[Bind]) -> Result<Vec<Row>> {

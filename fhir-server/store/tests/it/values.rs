@@ -121,9 +121,14 @@ pub(crate) async fn versions_and_paths(store: &Arc<Store>) {
     put(store, "Questionnaire", "f", r#"{"url":"http://x/own"}"#).await;
     put(store, "Questionnaire", "g", r#"{"url":"http://x/"}"#).await;
     put(store, "Questionnaire", "h", r#"{"url":"urn:oid:1.2"}"#).await;
+    let plan = r#"{"instantiatesCanonical":["PlanDefinition/p"]}"#;
+    put(store, "RequestGroup", "r", plan).await;
     finds(
         store,
         &[
+            // The definition of this one names no targets.
+            ("RequestGroup?instantiates-canonical=p", "r"),
+            ("RequestGroup?instantiates-canonical=PlanDefinition/p,q", "r"),
             ("QuestionnaireResponse?questionnaire=http://x/q", "a b c d"),
             ("QuestionnaireResponse?questionnaire=http://x/q|1.2", "b"),
             ("QuestionnaireResponse?questionnaire:below=http://x/q|1.2", "a b"),

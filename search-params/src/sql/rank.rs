@@ -1,0 +1,64 @@
+//! Which condition drives a search: the one that is expected to be the rarest.
+
+use super::sort::{is_by_date, is_by_date_first, is_by_updated};
+use super::window::Window;
+use crate::condition::Condition;
+use crate::order::Order;
+
+/// Rows that are read at once with their bodies.
+pub(super) const HANDLES_FEW: usize = 1000;
+
+/// True when one part of a condition says that few resources meet it.
+pub fn is_narrow(condition: &Condition) -> bool {
+    let none = Order::none();
+    let narrow = |part: &Condition| rank(part, &none).is_some_and(|rank| rank <= 2);
+    match condition {
+        Condition::All(parts) => parts.iter().any(narrow),
+        one => narrow(one),
+    }
+}
+
+/// How well a condition drives a search: lower is better.
+pub(super) fn rank(part: &Condition, order: &Order) -> Option<u8> {
+    let by_date = is_by_date(order);
+    match part {
+        Condition::Ids(..) => Some(0),
+        Condition::Patient(one) if one.len() == 1 => Some(1),
+        Condition::Keys(_) => Some(2),
+        Condition::Handles(few) if few.len() <= HANDLES_FEW => Some(2),
+        // A reference of several possible forms: each is looked up in its index.
+        Condition::Any(each) if !each.is_empty() && each.iter().all(is_reference) => Some(2),
+        Condition::Patient(_) => Some(3),
+        Condition::TextPrefix(..) | Condition::TextContains(..) | Condition::Near(..) => Some(3),
+        Condition::Codes(one) if one.len() == 1 && by_date => Some(4),
+        Condition::Any(each) if !each.is_empty() && each.iter().all(is_entry) => Some(5),
+        entry if is_entry(entry) => Some(5),
+        Condition::Tokens(_) | Condition::Codes(_) | Condition::Handles(_) => Some(6),
+        // Along the order these are bounds; in another they are looked up.
+        Condition::Updated(_) if !is_by_updated(order) => Some(7),
+        part if !is_by_date_first(order) && !Window::of(std::slice::from_ref(part)).is_open() => Some(8),
+        _ => None,
+    }
+}
+
+fn is_reference(part: &Condition) -> bool {
+    matches!(part, Condition::Patient(_) | Condition::Keys(_))
+}
+
+pub(super) fn is_token(part: &Condition) -> bool {
+    matches!(part, Condition::Tokens(_) | Condition::Codes(_))
+}
+
+fn is_text(part: &Condition) -> bool {
+    matches!(part, Condition::TextPrefix(..) | Condition::TextContains(..))
+}
+
+fn is_entry(part: &Condition) -> bool {
+    let ordered = |part: &Condition| {
+        matches!(
+            part,
+            Condition::DateEntry(..) | Condition::NumberEntry { .. } | Condition::QuantityEntry { .. }
+        )
+    };
+    is_text(part) || ordered(part)
+}
