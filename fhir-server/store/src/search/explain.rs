@@ -127,7 +127,7 @@ pub(super) fn costly(e: Error, shape: &str) -> Error {
         "walk" | "budgeted walk" => "going through the resources of the type one by one, of which few match",
         "gathered" => "sorting all that match by what no index has in order",
         "entries" => "going through the values it is sorted by, of which few belong to a match",
-        "values" => "looking at all resources that have such a value",
+        "values" | "few" => "looking at all resources that have such a value",
         "gin" | "handles" => "looking at all resources that have a value which many have",
         "code" | "codes" | "budgeted code" => "going through all resources of the code, of which few match",
         "dates" | "long" | "updated" => "looking at all resources of that time",
