@@ -22,7 +22,7 @@ async fn a_statement_that_takes_too_long_is_stopped_and_said_so() {
         ("Patient", "one by one", ""),
         ("Patient?gender=male", "one by one", ""),
         ("Patient?identifier=a", "a value which many have", ""),
-        ("Patient?family=a", "resources that have such a value", ""),
+        ("Patient?family=a", "resources that have a value", ""),
         ("Observation?code=http://l|a", "all resources of the code", ""),
         ("Observation?patient=a", "all resources of the patients", ""),
         ("Patient?_id=a,b&_sort=identifier", "sorting all that match", "_sort"),
