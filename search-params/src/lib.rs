@@ -17,6 +17,7 @@ pub mod fold;
 mod holds;
 pub mod include;
 pub mod keyer;
+mod modifiers;
 pub mod near;
 pub mod number;
 pub mod order;

@@ -63,6 +63,11 @@ impl Store {
         let _ = self.full_text.set(index);
     }
 
+    /// True when there is a full text index, be it complete or not.
+    pub fn has_full_text(&self) -> bool {
+        self.full_text.get().is_some()
+    }
+
     /// How long ago the full text index had everything; none: there is no index, or it is being made.
     pub fn full_text_lag(&self) -> Option<Duration> {
         self.full_text.get()?.lag()

@@ -7,7 +7,7 @@ use fhir_profiles::Definitions;
 use fhir_search::Registry;
 use tokio::sync::OnceCell;
 
-use crate::{Options, Store, migrate};
+use crate::{Options, Store, failure, migrate};
 
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 static REGISTRY: OnceCell<Arc<Registry>> = OnceCell::const_new();
@@ -37,4 +37,14 @@ pub async fn fresh() -> Result<Arc<Store>> {
 /// A store on a fresh database, with options.
 pub async fn fresh_with(options: Options) -> Result<Arc<Store>> {
     Store::open(&database().await?, options, registry().await?).await
+}
+
+/// A connection that holds all resources for itself: until it is dropped, whoever asks for one waits.
+pub async fn hold_resources(url: &str) -> Result<tokio_postgres::Client> {
+    let (client, connection) =
+        tokio_postgres::connect(url, tokio_postgres::NoTls).await.map_err(failure::classify)?;
+    tokio::spawn(connection);
+    let lock = "begin; lock table resource in access exclusive mode";
+    client.batch_execute(lock).await.map_err(failure::classify)?;
+    Ok(client)
 }

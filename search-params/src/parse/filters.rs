@@ -73,35 +73,18 @@ impl Parser<'_> {
     }
 
     fn modifier(&self, param: &Param, modifier: Option<&str>) -> Result<Modifier> {
-        use ParameterKind::{Reference, String, Token, Uri};
-        let canonical = || param.has_type(&["canonical", "uri"]);
-        let coded = || !param.indexes.iter().all(|i| i.identifies || i.truth);
         let Some(text) = modifier else { return Ok(Modifier::None) };
-        let known = match (text, param.kind) {
-            ("missing", _) => Some(Modifier::Missing),
-            ("exact", String) => Some(Modifier::Exact),
-            ("contains", String) => Some(Modifier::Contains),
-            ("not", Token) => Some(Modifier::Not),
-            ("text", Token) if param.has_type(&["CodeableConcept", "Coding", "Identifier"]) => {
-                Some(Modifier::Text)
-            }
-            ("in", Token) if coded() => Some(Modifier::In),
-            ("not-in", Token) if coded() => Some(Modifier::NotIn),
-            ("above", Token) if coded() => Some(Modifier::Above),
-            ("below", Token) if coded() => Some(Modifier::Below),
-            ("below", Uri) => Some(Modifier::Below),
-            ("of-type", Token) if param.has_type(&["Identifier"]) => Some(Modifier::OfType),
-            ("above", Uri) => Some(Modifier::Above),
-            ("below", Reference) if canonical() => Some(Modifier::Below),
-            ("above", Reference) if canonical() => Some(Modifier::Above),
-            ("identifier", Reference) => Some(Modifier::Identifier),
-            (type_name, Reference) if self.registry.definitions().is_resource(type_name) => {
-                if !param.targets.is_empty() && !param.targets.iter().any(|t| **t == *type_name) {
-                    return Err(Error::invalid(format!("`{}` never refers to a {type_name}", param.code)));
+        let stated = param.modifiers().into_iter().find(|(name, _)| *name == text);
+        let is_type = || self.registry.definitions().is_resource(text);
+        let known = match stated {
+            Some((_, modifier)) => Some(modifier),
+            None if param.kind == ParameterKind::Reference && is_type() => {
+                if !param.targets.is_empty() && !param.targets.iter().any(|t| **t == *text) {
+                    return Err(Error::invalid(format!("`{}` never refers to a {text}", param.code)));
                 }
-                Some(Modifier::Type(type_name.into()))
+                Some(Modifier::Type(text.into()))
             }
-            _ => None,
+            None => None,
         };
         known.ok_or_else(|| {
             let kind = param.kind.as_str();

@@ -117,7 +117,7 @@ fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Va
         |list: Option<&Vec<String>>| list.into_iter().flatten().map(|s| json!(s)).collect::<Vec<_>>();
     put("searchInclude", to_values(references.from.get(type_name)));
     put("searchRevInclude", to_values(references.to.get(type_name)));
-    put("searchParam", own.map(|p| parameter(&p.definition, type_name, mode)).collect());
+    put("searchParam", own.map(|p| of_param(p, type_name, mode)).collect());
     let for_type =
         cx.operations.definitions().filter(|d| (d.types || d.instance) && d.is_for_type(type_name));
     put("operation", for_type.map(operation).collect());
@@ -132,11 +132,37 @@ fn is_everywhere(param: &Param) -> bool {
 /// Parameters of all resources.
 fn everywhere(cx: &Cx, mode: Mode) -> Vec<Value> {
     let definitions = cx.registry.parameters();
-    let columns = ["_id", "_lastUpdated"].iter().filter_map(|code| definitions.get("Patient", code));
+    let words = ["_text", "_content"].into_iter().filter(|_| cx.store.has_full_text());
+    let columns = ["_id", "_lastUpdated", "_filter"].into_iter().chain(words);
+    let columns = columns.filter_map(|code| definitions.get("Patient", code));
     let of_patient = cx.registry.of("Patient").ok();
     let params = of_patient.as_ref().map(|t| t.params()).unwrap_or_default();
-    let params = params.iter().filter(|p| is_everywhere(p)).map(|p| &p.definition);
-    columns.chain(params).map(|definition| parameter(definition, "Resource", mode)).collect()
+    let params = params.iter().filter(|p| is_everywhere(p)).map(|p| of_param(p, "Resource", mode));
+    let columns = columns.map(|definition| parameter(definition, "Resource", mode));
+    let undefined = UNDEFINED.iter().map(|(name, kind, text)| match mode {
+        Mode::Full => json!({ "name": name, "type": kind, "documentation": text }),
+        _ => json!({ "name": name, "type": kind }),
+    });
+    columns.chain(params).chain(undefined).collect()
+}
+
+/// Parameters that the specification describes and gives no definition: name, what comes nearest to a type, meaning.
+const UNDEFINED: &[(&str, &str, &str)] = &[
+    ("_has", "string", "Something refers to the resource: `_has:Observation:patient:code=1234-5`"),
+    ("_list", "string", "Entries of the List with this id"),
+    ("_type", "token", "In a search of the whole server or a whole compartment: the types that are searched"),
+];
+
+/// A parameter with the modifiers it takes.
+fn of_param(param: &Param, type_name: &str, mode: Mode) -> Value {
+    let mut stated = parameter(&param.definition, type_name, mode);
+    if let Some(Value::String(text)) = stated.get_mut("documentation") {
+        let names = param.modifiers().into_iter().map(|(name, _)| format!("`:{name}`"));
+        let types = (param.kind == ParameterKind::Reference).then(|| "`:[type]`".to_owned());
+        let all: Vec<String> = names.chain(types).collect();
+        text.push_str(&format!(" Modifiers: {}", all.join(", ")));
+    }
+    stated
 }
 
 fn parameter(definition: &Parameter, type_name: &str, mode: Mode) -> Value {
@@ -157,8 +183,11 @@ fn parameter(definition: &Parameter, type_name: &str, mode: Mode) -> Value {
 const MODIFIERS: &str = " Modifiers: every parameter takes `:missing`; strings `:exact`, `:contains`; tokens `:not`, with a display or \
     text `:text`, with codes `:in`, `:not-in`, `:above`, `:below`, identifiers `:of-type`; references `:[type]`, `:identifier`, \
     canonicals `:above`, `:below`; uris `:above`, `:below`. Every reference can be chained, with and without a type \
-    (`subject:Patient.organization.name`), and asked backwards (`_has:Observation:patient:code`), eight steps at most; \
-    `_include` and `_revinclude` take `:iterate`. `_filter`, `_list`, `_text`, `_content`, `_type` are answered, `_query` is not.";
+    (`subject:Patient.organization.name`), and asked backwards (`_has:Observation:patient:code`), eight steps at most; of \
+    canonicals only those that are urls of this server are followed. `_include` and `_revinclude` take `:iterate`, and `*` for \
+    every reference. `_sort` takes up to eight parameters of any type but composite and special, `_id`, `_lastUpdated`, and one \
+    step along a reference (`subject:Patient.family`). `near` takes latitude|longitude|distance|units. `_id`, `_lastUpdated`, \
+    `_list`, `_filter`, `_text` and `_content` take no modifier. `_query` is not answered, `_contained` is `false`.";
 
 /// What holds for all types, said once.
 fn documentation(references: &References, mode: Mode) -> String {
@@ -200,10 +229,13 @@ impl References {
             let params = of_type.as_ref().map(|t| t.params()).unwrap_or_default();
             for param in params.iter().filter(|p| p.kind == ParameterKind::Reference) {
                 let path = format!("{type_name}:{}", param.code);
-                if param.targets.len() > TARGETS_MAX {
+                // Of what an element may refer to, `patient` and the like follow one type.
+                let any = param.targets.is_empty() || param.targets.len() > TARGETS_MAX;
+                if any && param.only_target.is_none() {
                     references.to_any.push(path.clone());
                 } else {
-                    for target in &param.targets {
+                    let followed = param.only_target.as_ref().map_or(&*param.targets, std::slice::from_ref);
+                    for target in followed {
                         references.to.entry(target.to_string()).or_default().push(path.clone());
                     }
                 }

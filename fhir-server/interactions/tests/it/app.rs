@@ -9,6 +9,7 @@ use fhir_interactions::{
 };
 use fhir_model::json::Doc;
 use fhir_model::{Error, Result};
+use fhir_search::{ParseCx, Query};
 use fhir_store::{Scope, Store, testing};
 use serde_json::Value;
 
@@ -75,6 +76,23 @@ impl App {
             Ok(reply) => answer(reply),
             Err(error) => refused(&error),
         }
+    }
+
+    /// What a search asks for, read as strictly as may be.
+    pub(crate) fn parse(&self, search: &str) -> Result<Query> {
+        let (type_name, pair) = search.split_once('?').unwrap();
+        let (name, value) = pair.split_once('=').unwrap();
+        let cx = ParseCx {
+            strict: true,
+            bases: self.cx.store.bases(),
+            now: self.cx.store.now(),
+            count_default: 10,
+            count_max: 10,
+            values_max: 10,
+            secret: self.cx.store.secret(),
+            bound_to: "",
+        };
+        Query::parse(&self.cx.registry, type_name, &[(name.to_owned(), value.to_owned())], &cx)
     }
 
     /// The logical ids that a search finds, in order, with `+` before what is included.

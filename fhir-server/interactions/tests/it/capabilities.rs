@@ -22,9 +22,12 @@ async fn the_statement_says_what_works() {
     assert!(patient["searchInclude"].as_array().unwrap().contains(&json!("Patient:organization")));
     assert!(patient["searchRevInclude"].as_array().unwrap().contains(&json!("Observation:subject")));
     let common = rest["searchParam"].as_array().unwrap();
-    for name in ["_id", "_lastUpdated", "_tag", "_profile", "_security"] {
+    for name in ["_id", "_lastUpdated", "_tag", "_profile", "_security", "_filter", "_has", "_list", "_type"]
+    {
         assert!(common.iter().any(|p| p["name"] == name), "{name}");
     }
+    // There is no index of words here.
+    assert!(common.iter().all(|p| p["name"] != "_text" && p["name"] != "_content"));
 }
 
 /// A value that a parameter of this type takes.
@@ -34,6 +37,7 @@ fn value_of(kind: &str, name: &str) -> &'static str {
         "date" => "2020-01-01",
         "reference" => "Patient/1",
         "special" if name == "near" => "42.3|-83.1",
+        "special" if name == "_filter" => "_id eq x",
         _ => "x",
     }
 }
@@ -47,6 +51,7 @@ async fn every_stated_parameter_can_be_searched() {
     for resource in rest["resource"].as_array().unwrap() {
         let type_name = resource["type"].as_str().unwrap();
         let own = resource["searchParam"].as_array().cloned().unwrap_or_default();
+        let this = app.cx.registry.of(type_name).unwrap();
         for parameter in own.iter().chain(if type_name == "Patient" { common.as_slice() } else { &[] }) {
             let name = parameter["name"].as_str().unwrap();
             assert!(parameter["documentation"].as_str().is_some_and(|d| !d.is_empty()), "{type_name} {name}");
@@ -60,9 +65,88 @@ async fn every_stated_parameter_can_be_searched() {
                 kind => value_of(kind, name).to_owned(),
             };
             let line = format!("GET {type_name}?{name}={value}&_count=1 | Prefer: handling=strict");
-            // A reference parameter may not point at Patients; that it is refused for that shows that it is known.
+            // Of whom something has it, or what types are searched, is part of the name or of the path.
+            if matches!(name, "_has" | "_type") {
+                continue;
+            }
             let answer = app.ask(&line).await;
             assert_eq!(answer.status, 200, "{line}: {}", answer.body);
+            if this.param(name).is_some() {
+                let line = format!("GET {type_name}?{name}:missing=true&_count=1 | Prefer: handling=strict");
+                let answer = app.ask(&line).await;
+                assert_eq!(answer.status, 200, "{line}: {}", answer.body);
+            }
+        }
+    }
+}
+
+/// All modifiers there are, with a value that they take.
+const MODIFIERS: &[(&str, &str)] = &[
+    ("missing", "true"),
+    ("exact", "x"),
+    ("contains", "x"),
+    ("not", "x"),
+    ("text", "x"),
+    ("in", "http://x"),
+    ("not-in", "http://x"),
+    ("above", "http://x|1"),
+    ("below", "http://x|1"),
+    ("identifier", "s|x"),
+    ("of-type", "s|c|x"),
+    ("iterate", "x"),
+];
+
+#[tokio::test]
+async fn every_stated_modifier_is_taken_and_no_other() {
+    let app = App::new().await;
+    let statement = app.ask("GET metadata?mode=full").await.body;
+    let rest = &statement["rest"][0];
+    let common = rest["searchParam"].as_array().unwrap();
+    let mut taken = 0;
+    for resource in rest["resource"].as_array().unwrap() {
+        let type_name = resource["type"].as_str().unwrap();
+        let own = resource["searchParam"].as_array().cloned().unwrap_or_default();
+        for parameter in own.iter().chain(if type_name == "Patient" { common.as_slice() } else { &[] }) {
+            let name = parameter["name"].as_str().unwrap();
+            // The rest of its name is the parameter of another type.
+            if name == "_has" || name == "_type" {
+                continue;
+            }
+            let text = parameter["documentation"].as_str().unwrap();
+            let stated = text.rsplit_once(" Modifiers: ").map_or("", |(_, list)| list);
+            for (modifier, value) in MODIFIERS {
+                let asked = format!("{type_name}?{name}:{modifier}={value}");
+                let read = app.parse(&asked);
+                match stated.contains(&format!("`:{modifier}`")) {
+                    true => {
+                        read.unwrap_or_else(|e| panic!("{asked}: {e}"));
+                        taken += 1;
+                    }
+                    false => {
+                        let refused = read.expect_err(&asked);
+                        assert_eq!(refused.kind.status(), 400, "{asked}");
+                        assert!(refused.text.contains(&format!("`:{modifier}`")), "{asked}: {refused}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(taken > 5000, "{taken}");
+}
+
+#[tokio::test]
+async fn every_stated_include_is_taken() {
+    let app = App::new().await;
+    let statement = app.ask("GET metadata").await.body;
+    for resource in statement["rest"][0]["resource"].as_array().unwrap() {
+        let type_name = resource["type"].as_str().unwrap();
+        for (list, name) in [("searchInclude", "_include"), ("searchRevInclude", "_revinclude")] {
+            for value in resource[list].as_array().into_iter().flatten() {
+                for modifier in ["", ":iterate"] {
+                    let asked = format!("{type_name}?{name}{modifier}={}", value.as_str().unwrap());
+                    app.parse(&asked).unwrap_or_else(|e| panic!("{asked}: {e}"));
+                }
+            }
         }
     }
 }

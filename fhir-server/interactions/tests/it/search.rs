@@ -1,7 +1,9 @@
 //! Searchsets: <https://hl7.org/fhir/R4/http.html#search>. What matches is tested where it is decided, in the search crate.
 
-use fhir_interactions::{Body, Guard, Interaction, Principal};
-use fhir_store::Scope;
+use std::time::Duration;
+
+use fhir_interactions::{Body, Guard, Interaction, Limits, Principal, Settings};
+use fhir_store::{Options, Scope, Store, testing};
 use serde_json::json;
 
 use crate::app::{App, BASE, ids, link, request};
@@ -374,6 +376,35 @@ async fn those_who_run_the_server_are_told_how_it_answers() {
         app.ask("GET Patient?family=bea&_explain=false").await.body["entry"].as_array().unwrap().len() == 1
     );
     assert_eq!(app.ask("GET Patient?_explain=perhaps").await.status, 400);
+}
+
+/// What cannot be answered in time says what it was that took so long, and for which parameter.
+#[tokio::test]
+async fn what_takes_too_long_is_named() {
+    let options =
+        Options { connections_max: 4, statement_timeout: Duration::from_millis(100), ..Options::default() };
+    let url = testing::database().await.unwrap();
+    let store = Store::open(&url, options, testing::registry().await.unwrap()).await.unwrap();
+    let app = App::on(store, Settings::default(), Limits::default());
+    let lock = testing::hold_resources(&url).await.unwrap();
+    for (search, what, name) in [
+        ("Patient?gender=male", "going through the resources of the type", None),
+        ("Patient?_summary=count", "counting all that match", None),
+        ("Patient?family=a&_total=accurate", "looking at all texts that match", None),
+        ("Patient?_sort=identifier", "sorting all that match", Some("_sort")),
+        ("Observation?subject:Patient.gender=male", "`subject`: ", Some("subject")),
+        ("Patient?_has:Observation:patient:code=a", "`_has:", Some("_has:Observation:patient")),
+        ("?_type=Patient,Observation&_tag=x", "going through the resources", None),
+    ] {
+        let answer = app.ask(&format!("GET {search}")).await;
+        let issue = &answer.body["issue"][0];
+        assert_eq!((answer.status, &issue["code"]), (504, &json!("timeout")), "{search}");
+        let text = issue["details"]["text"].as_str().unwrap();
+        assert!(text.contains(what) && text.contains("longer than this server allows"), "{search}: {text}");
+        assert_eq!(issue["expression"][0].as_str(), name, "{search}: {text}");
+    }
+    drop(lock);
+    assert_eq!(app.ask("GET Patient?gender=male").await.status, 200, "and then it goes on");
 }
 
 /// Who runs the server.

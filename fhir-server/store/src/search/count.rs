@@ -10,7 +10,7 @@ use fhir_search::sql;
 use tokio::time::Instant;
 use tokio_postgres::Row;
 
-use super::Part;
+use super::{Part, explain};
 use crate::Store;
 use crate::scope::Scope;
 
@@ -62,7 +62,7 @@ impl Store {
             all = Count { n: all.n + count.n, exact: all.exact && count.exact };
         }
         if late {
-            let seconds = self.options.total_timeout.as_secs_f32();
+            let seconds = self.options.total_timeout.min(self.options.statement_timeout).as_secs_f32();
             warnings.push(format!("the total is an estimate: it could not be counted within {seconds} s"));
         }
         Ok(Some(all))
@@ -100,7 +100,8 @@ impl Store {
     /// What the planner's statistics say, but never less than was seen.
     async fn planned(&self, query: &Query, condition: &Condition, seen: u64) -> Result<Count> {
         let all = sql::count(query, condition, &self.registry, Some(i32::MAX as usize));
-        let rows = self.run_text(&format!("explain (format json) {}", all.text()), all.binds()).await?;
+        let text = format!("explain (format json) {}", all.text());
+        let rows = self.run_text(&text, all.binds()).await.map_err(|e| explain::costly(e, all.shape()))?;
         let plan: serde_json::Value = match rows.first() {
             Some(row) => row.try_get(0).map_err(Error::internal)?,
             None => serde_json::Value::Null,

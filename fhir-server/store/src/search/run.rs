@@ -113,8 +113,11 @@ impl Store {
         let client = self.connections.client().await?;
         let cancel = client.cancel_token();
         let mut running = std::pin::pin!(run_on(&client, sql.text(), sql.binds()));
-        if let Ok(rows) = tokio::time::timeout_at(until, &mut running).await {
-            return rows.map(Some);
+        match tokio::time::timeout_at(until, &mut running).await {
+            // A statement has a time of its own, which may be shorter.
+            Ok(Err(e)) if e.kind == Kind::Timeout => return Ok(None),
+            Ok(rows) => return rows.map(Some),
+            Err(_) => {}
         }
         let stopped = tokio::time::timeout(STOPPING, cancel.cancel_query(NoTls)).await;
         if !matches!(stopped, Ok(Ok(()))) {
