@@ -32,7 +32,6 @@ pub use origin::Origins;
 pub use request_id::{HEADER as REQUEST_ID, RequestIds};
 pub use server::{Server, Stop};
 
-use crate::logging::Seldom;
 use crate::metrics::Metrics;
 
 /// Where FHIR is mounted; the first that fits is taken.
@@ -56,7 +55,6 @@ pub struct App {
     ids: RequestIds,
     room: Arc<room::Room>,
     stopping: AtomicBool,
-    unavailable: Seldom,
 }
 
 impl App {
@@ -73,7 +71,6 @@ impl App {
             adapters: None,
             ids: RequestIds::new(),
             stopping: AtomicBool::new(false),
-            unavailable: Seldom::default(),
         }
     }
 }

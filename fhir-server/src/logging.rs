@@ -1,9 +1,8 @@
 //! The log, and what becomes of panics.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use fhir_config::{Log, LogFormat};
 use tracing::{Level, Metadata, Subscriber};
@@ -17,9 +16,6 @@ use crate::metrics::Metrics;
 
 /// Drivers log parameters, which are patients' data and secrets: nobody's wish switches that on.
 const DRIVERS: [&str; 2] = ["tokio_postgres", "sqlx"];
-
-/// What is said as often as somebody asks in vain is said once in this time.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts the log on standard error; `RUST_LOG` wins over the setting.
 pub fn start(log: &Log) {
@@ -44,29 +40,6 @@ fn may_be_told(line: &Metadata<'_>) -> bool {
     *line.level() <= Level::WARN || !DRIVERS.iter().any(|driver| line.target().starts_with(driver))
 }
 
-/// Keeps a line that every request would add from filling the disk.
-#[derive(Debug, Default)]
-pub struct Seldom(Mutex<Passed>);
-
-#[derive(Debug, Default)]
-struct Passed {
-    told_at: Option<Instant>,
-    since: u64,
-}
-
-impl Seldom {
-    /// How many were passed over since the last that was told; none when this one is passed over as well.
-    pub fn turn(&self, now: Instant) -> Option<u64> {
-        let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if passed.told_at.is_some_and(|at| now.duration_since(at) < PAUSE) {
-            passed.since += 1;
-            return None;
-        }
-        passed.told_at = Some(now);
-        Some(std::mem::take(&mut passed.since))
-    }
-}
-
 /// Counts panics and logs where they happened. What they say may hold data of a request, so it goes to the log alone.
 pub fn count_panics(metrics: Arc<Metrics>) {
     std::panic::set_hook(Box::new(move |panic| {
@@ -79,6 +52,8 @@ pub fn count_panics(metrics: Arc<Metrics>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[derive(Clone, Default)]
@@ -119,16 +94,5 @@ mod tests {
             assert!(told.contains("slow"), "{wanted}: {told}");
             assert_eq!(told.contains("ours"), !wanted.contains('='), "{wanted}: {told}");
         }
-    }
-
-    #[test]
-    fn what_repeats_is_told_once_in_a_while_with_its_number() {
-        let (seldom, began) = (Seldom::default(), Instant::now());
-        let at = |millis| began + Duration::from_millis(millis);
-        let turns: Vec<Option<u64>> = [0, 1, 500, 999, 1000, 1500, 2500, 2600]
-            .into_iter()
-            .map(|millis| seldom.turn(at(millis)))
-            .collect();
-        assert_eq!(turns, [Some(0), None, None, None, Some(3), None, Some(1), None]);
     }
 }

@@ -9,7 +9,7 @@ use fhir_access::{DenyAll, Open};
 use fhir_adapters::Adapter;
 use fhir_config::{Auth, Body, ConditionalDelete, Config};
 use fhir_fulltext::Index;
-use fhir_interactions::{Cx, Guard, Limits, Operations, Settings, Statements};
+use fhir_interactions::{Cx, Faults, Guard, Limits, Operations, Settings, Statements};
 use fhir_model::json;
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
@@ -138,6 +138,7 @@ pub async fn cx(
         limits: limits(config),
         settings: settings(config),
         statements: Statements::default(),
+        faults: Faults::default(),
     }))
 }
 

@@ -34,16 +34,7 @@ impl<'a> Ask<'a> {
 
     /// Under strict handling, an error for a parameter that is none of `known`. `what`: which have no such parameter.
     pub(crate) fn only(&self, known: &[&str], what: &str) -> Result<()> {
-        // How the answer is written is settled at the edge.
-        const OUTSIDE: [&str; 2] = ["_format", "_pretty"];
-        let is_known = |name: &str| OUTSIDE.contains(&name) || known.contains(&name);
-        match self.pairs.iter().find(|(name, _)| !is_known(name)) {
-            Some((name, _)) if self.strict() => {
-                Err(Error::invalid(format!("`{name}` is not a parameter of {what} (strict handling)"))
-                    .at(name.as_str()))
-            }
-            _ => Ok(()),
-        }
+        if self.strict() { only(&self.pairs, known, what) } else { Ok(()) }
     }
 
     /// The resource in the body, of the type of the URL.
@@ -83,7 +74,7 @@ impl<'a> Ask<'a> {
     }
 
     /// Where the client may mean this server: the urls it is known by, and the one that was asked.
-    fn bases(&self) -> &Bases {
+    pub(crate) fn bases(&self) -> &Bases {
         let (known, asked) = (self.cx.store.bases(), &self.request.base);
         if known.has(asked) { known } else { self.bases.get_or_init(|| known.with(asked)) }
     }
@@ -91,6 +82,20 @@ impl<'a> Ask<'a> {
     /// `Prefer: handling=strict`
     pub(crate) fn strict(&self) -> bool {
         self.request.prefer.handling == Handling::Strict
+    }
+}
+
+/// An error for a parameter that is none of `known`. `what`: which have no such parameter.
+pub(crate) fn only(pairs: &[(String, String)], known: &[&str], what: &str) -> Result<()> {
+    // How the answer is written is settled at the edge.
+    const OUTSIDE: [&str; 2] = ["_format", "_pretty"];
+    let is_known = |name: &str| OUTSIDE.contains(&name) || known.contains(&name);
+    match pairs.iter().find(|(name, _)| !is_known(name)) {
+        Some((name, _)) => {
+            let text = format!("`{name}` is not a parameter of {what} (strict handling)");
+            Err(Error::invalid(text).at(name.as_str()))
+        }
+        None => Ok(()),
     }
 }
 

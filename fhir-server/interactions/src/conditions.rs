@@ -61,14 +61,17 @@ enum Tags {
 }
 
 impl Tags {
-    /// Reads `*`, `W/"3"`, `"3"`, `3` or a list. A tag that is no version of ours matches nothing.
+    /// Reads `*`, `W/"3"`, `"3"`, `3` or a list, whose empty places mean nothing
+    /// (<https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1>). A tag that is no version of ours matches nothing.
     fn parse(header: &str, text: &str) -> Result<Tags> {
         if text.trim() == "*" {
             return Ok(Tags::Any);
         }
         let mut versions = Vec::new();
-        for tag in text.split(',') {
-            let tag = tag.trim();
+        let tags = text.split(',').map(str::trim).filter(|tag| !tag.is_empty());
+        // A header that says nothing is not one that is not there.
+        let none = if text.split(',').all(|tag| tag.trim().is_empty()) { Some("") } else { None };
+        for tag in tags.chain(none) {
             let bare = tag.strip_prefix("W/").unwrap_or(tag);
             let inner = bare.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(bare);
             if inner.is_empty() || inner.contains('"') {
@@ -103,6 +106,8 @@ mod tests {
             (Some("\"3\""), None, 3, false, 0),
             (Some("3"), None, 3, false, 0),
             (Some("W/\"2\", W/\"3\""), None, 3, false, 0),
+            (Some(", W/\"2\",, W/\"3\", "), None, 3, false, 0),
+            (Some(" , "), None, 3, false, 400),
             (Some("*"), None, 3, false, 0),
             (Some("W/\"2\""), None, 3, false, 412),
             (Some("W/\"abc\""), None, 3, false, 412),

@@ -8,6 +8,7 @@ use fhir_search::Registry;
 use fhir_store::Store;
 
 use crate::capabilities::Statements;
+use crate::faults::Faults;
 use crate::guard::Guard;
 use crate::operation::Operations;
 
@@ -29,6 +30,8 @@ pub struct Cx {
     pub settings: Settings,
     /// CapabilityStatements that were asked for already.
     pub statements: Statements,
+    /// Our own faults, for the log.
+    pub faults: Faults,
 }
 
 /// Bounds on what one request may cost.

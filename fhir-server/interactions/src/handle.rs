@@ -4,7 +4,7 @@ use fhir_model::Result;
 use fhir_model::interaction::Interaction;
 use fhir_store::HistoryOf;
 
-use crate::ask::Ask;
+use crate::ask::{Ask, only};
 use crate::cx::Cx;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -15,15 +15,8 @@ pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
     let interaction = Interaction::parse(request.method, &request.path, &*cx.definitions)?;
     let scope = cx.guard.scope(&request.principal, &interaction)?;
     let ask = Ask::new(cx, &request, scope)?;
-    if matches!(
-        interaction,
-        Interaction::Create(_)
-            | Interaction::Update(_)
-            | Interaction::Patch(_)
-            | Interaction::Delete(_)
-            | Interaction::Bundle
-    ) {
-        ask.only(&[], "a write without criteria")?;
+    if ask.strict() {
+        check_write(&interaction, &ask.pairs)?;
     }
     match &interaction {
         Interaction::Capabilities => capabilities::capabilities(&ask),
@@ -51,5 +44,17 @@ pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
         Interaction::Operation(level, code) => cx.operations.call(&ask, level, code).await,
         // A Bundle's entries come back here, so the future would hold itself if it were not boxed.
         Interaction::Bundle => bundle::process(&ask).await,
+    }
+}
+
+/// An error for a parameter of a write that takes none: what the client meant by it would not happen.
+pub(crate) fn check_write(interaction: &Interaction, pairs: &[(String, String)]) -> Result<()> {
+    match interaction {
+        Interaction::Create(_)
+        | Interaction::Update(_)
+        | Interaction::Patch(_)
+        | Interaction::Delete(_)
+        | Interaction::Bundle => only(pairs, &[], "a write without criteria"),
+        _ => Ok(()),
     }
 }

@@ -68,21 +68,22 @@ pub enum Handling {
 }
 
 impl Prefer {
-    /// Reads the header's value; what is not known is passed over, as the header is a wish.
+    /// Reads the header's value; what is not known is passed over, as the header is a wish. Of several wishes of a name
+    /// the first counts (<https://www.rfc-editor.org/rfc/rfc7240#section-2>).
     pub fn parse(header: &str) -> Prefer {
-        let mut prefer = Prefer::default();
+        let (mut ret, mut handling) = (None, None);
         for wish in header.split([',', ';']) {
             let (name, value) = wish.split_once('=').unwrap_or((wish, ""));
             match (name.trim().to_ascii_lowercase().as_str(), value.trim().trim_matches('"')) {
-                ("return", "minimal") => prefer.ret = Some(Return::Minimal),
-                ("return", "representation") => prefer.ret = Some(Return::Representation),
-                ("return", "OperationOutcome") => prefer.ret = Some(Return::OperationOutcome),
-                ("handling", "strict") => prefer.handling = Handling::Strict,
-                ("handling", "lenient") => prefer.handling = Handling::Lenient,
+                ("return", "minimal") => ret = ret.or(Some(Return::Minimal)),
+                ("return", "representation") => ret = ret.or(Some(Return::Representation)),
+                ("return", "OperationOutcome") => ret = ret.or(Some(Return::OperationOutcome)),
+                ("handling", "strict") => handling = handling.or(Some(Handling::Strict)),
+                ("handling", "lenient") => handling = handling.or(Some(Handling::Lenient)),
                 _ => {}
             }
         }
-        prefer
+        Prefer { ret, handling: handling.unwrap_or_default() }
     }
 }
 
@@ -99,6 +100,8 @@ mod tests {
             ("return=OperationOutcome, handling=strict", Some(Return::OperationOutcome), Handling::Strict),
             ("respond-async; handling=strict", None, Handling::Strict),
             ("return=everything", None, Handling::Lenient),
+            ("return=minimal, return=representation", Some(Return::Minimal), Handling::Lenient),
+            ("handling=strict, handling=lenient", None, Handling::Strict),
         ];
         for (header, ret, handling) in rows {
             assert_eq!(Prefer::parse(header), Prefer { ret, handling }, "{header}");

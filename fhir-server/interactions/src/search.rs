@@ -6,7 +6,7 @@ mod asked;
 mod links;
 
 use fhir_model::error::operation_outcome;
-use fhir_model::{Error, Key, Kind, Result};
+use fhir_model::{Error, Key, Result};
 use fhir_store::{Explained, Version};
 
 pub(crate) use self::asked::Asked;
@@ -45,6 +45,7 @@ async fn learn(ask: &Ask<'_>, type_name: &str) -> Result<()> {
 
 async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
     let cx = ask.cx;
+    let (subset, unknown) = asked.check(ask)?;
     let Asked { mut queries, links, any_type } = asked;
     if any_type {
         let types: Vec<&str> = queries.iter().map(|query| &*query.type_name).collect();
@@ -55,24 +56,11 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
         queries.extend(one.filter(|_| queries.is_empty()));
     }
     let Some(query) = queries.first() else { return Err(Error::internal("a search of no type")) };
-    let subset = Subset::of(query.summary, &query.elements);
-    // What is included may be of any type.
-    let only_type = (query.includes.is_empty() && queries.len() == 1).then_some(&*query.type_name);
-    let unknown = subset.as_ref().and_then(|subset| subset.check(only_type, &cx.definitions).err());
-    if let (true, Some(error)) = (ask.strict(), unknown.as_ref()) {
-        return Err(Error::invalid(error.text.as_str()).at("_elements"));
-    }
     let (mut page, explained) = match query.explain {
         false => (cx.store.search_types(&ask.scope, &queries).await?, Vec::new()),
-        true if cx.guard.may_explain(&ask.request.principal) => {
-            cx.store.explain(&ask.scope, &queries).await?
-        }
-        true => {
-            let text = "how searches are answered is told to those who run the server";
-            return Err(Error::new(Kind::Forbidden, text).at("_explain"));
-        }
+        true => cx.store.explain(&ask.scope, &queries).await?,
     };
-    page.warnings.extend(unknown.map(|error| format!("{}; it was ignored", error.text)));
+    page.warnings.extend(unknown);
     let size =
         page.matches.iter().chain(&page.included).map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 200).sum();
     let mut bundle = BundleText::new("searchset", size);

@@ -75,23 +75,24 @@ impl Subset {
     }
 
     fn of_pairs(pairs: &[(String, String)]) -> Result<Option<Subset>> {
-        let mut summary = Summary::False;
+        let mut summary = None;
         let mut elements: Vec<Box<str>> = Vec::new();
         for (name, value) in pairs {
             match name.as_str() {
-                "_summary" => {
-                    summary = match value.as_str() {
+                // As in a search, nothing is as if it were not there, and of several the first counts.
+                "_summary" if !value.is_empty() && summary.is_none() => {
+                    summary = Some(match value.as_str() {
                         "true" => Summary::True,
                         "text" => Summary::Text,
                         "data" => Summary::Data,
                         "false" => Summary::False,
                         _ => {
                             let text = format!(
-                                "`_summary` of one resource is true, text, data or false, not `{value}`"
+                                "`_summary` of a read or history is true, text, data or false, not `{value}`"
                             );
                             return Err(Error::value(text).at("_summary"));
                         }
-                    };
+                    });
                 }
                 "_elements" => {
                     elements.extend(value.split(',').map(str::trim).filter(|e| !e.is_empty()).map(Box::from))
@@ -99,6 +100,7 @@ impl Subset {
                 _ => {}
             }
         }
+        let summary = summary.unwrap_or(Summary::False);
         if summary != Summary::False && !elements.is_empty() {
             return Err(Error::invalid("`_summary` and `_elements` cannot be asked for together"));
         }

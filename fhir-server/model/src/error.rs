@@ -2,6 +2,7 @@
 //!
 //! <https://hl7.org/fhir/R4/operationoutcome.html>, <https://hl7.org/fhir/R4/http.html#Status-Codes>
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Value, json};
@@ -209,11 +210,43 @@ impl std::error::Error for Error {
     }
 }
 
+/// Longest sentence or location in an outcome, in bytes: what was sent is quoted, and may be as long as a body.
+const TEXT_BYTES_MAX: usize = 2000;
+
 /// An OperationOutcome with one issue.
 pub fn operation_outcome(severity: &str, code: &str, text: &str, expression: &[String]) -> Value {
-    let mut issue = json!({ "severity": severity, "code": code, "details": { "text": text } });
+    let mut issue = json!({ "severity": severity, "code": code, "details": { "text": brief(text) } });
     if let (false, Some(issue)) = (expression.is_empty(), issue.as_object_mut()) {
+        let expression: Vec<_> = expression.iter().map(|path| brief(path)).collect();
         issue.insert("expression".to_owned(), json!(expression));
     }
     json!({ "resourceType": "OperationOutcome", "issue": [issue] })
+}
+
+/// The text, or the two ends of a longer one: what is wrong is said before and after what is quoted.
+fn brief(text: &str) -> Cow<'_, str> {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text.into();
+    }
+    let begin = text.floor_char_boundary(TEXT_BYTES_MAX / 2);
+    let end = text.ceil_char_boundary(text.len() - TEXT_BYTES_MAX / 2);
+    format!("{}…{}", text.get(..begin).unwrap_or_default(), text.get(end..).unwrap_or_default()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_cut_in_its_middle() {
+        let long = format!("`{}` is nothing", "ä".repeat(TEXT_BYTES_MAX));
+        let outcome = Error::invalid(&*long).at(&*long).outcome();
+        for told in [&outcome["issue"][0]["details"]["text"], &outcome["issue"][0]["expression"][0]] {
+            let told = told.as_str().unwrap();
+            assert!(told.len() <= TEXT_BYTES_MAX + '…'.len_utf8(), "{}", told.len());
+            assert!(told.starts_with("`ää") && told.ends_with("ä` is nothing"), "{told}");
+        }
+        let exact = "x".repeat(TEXT_BYTES_MAX);
+        assert_eq!(Error::invalid(&*exact).outcome()["issue"][0]["details"]["text"], *exact);
+    }
 }

@@ -8,6 +8,7 @@
 
 mod entities;
 mod narrative;
+mod object;
 mod path;
 mod read;
 mod write;

@@ -112,37 +112,8 @@ struct Seen {
 }
 
 async fn refused(app: &App, error: &Error, seen: &Seen, id: &HeaderValue) -> Answer {
-    let status = error.kind.status();
-    if status >= 500 {
-        let id = id.to_str().unwrap_or("");
-        let (interaction, cause) = (seen.interaction, Chain(error));
-        match error.kind {
-            Kind::Internal => tracing::error!(request_id = id, interaction, "{status}: {cause}"),
-            // While the database is away, or all places are taken, this is every request.
-            Kind::Unavailable => {
-                if let Some(passed_over) = app.unavailable.turn(Instant::now()) {
-                    tracing::warn!(request_id = id, interaction, passed_over, "{status}: {cause}");
-                }
-            }
-            _ => tracing::warn!(request_id = id, interaction, "{status}: {cause}"),
-        }
-    }
+    app.cx.faults.tell(error, seen.interaction, id.to_str().ok());
     reply::of_error(error, seen.allowed, &seen.shape, &*app.cx.definitions).await
-}
-
-/// An error with its causes, for the log.
-struct Chain<'e>(&'e Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut at = std::error::Error::source(self.0);
-        while let Some(cause) = at {
-            write!(f, ": {cause}")?;
-            at = cause.source();
-        }
-        Ok(())
-    }
 }
 
 /// The request as the interactions take it, and what they say. Fills `seen` on the way.

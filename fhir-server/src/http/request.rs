@@ -50,10 +50,14 @@ pub(super) async fn understood(
                 .map(Body::Resource)
         }
         (Sent::Xml, _) => {
-            let (limits, definitions) = (app.cx.limits.json, app.cx.definitions.clone());
+            let (limits, definitions) =
+                (app.cx.limits.json.for_body(bytes.len()), app.cx.definitions.clone());
             let parse = move || {
                 let text = xml::to_json(&bytes, &*definitions, limits)?;
-                json::Doc::parse(text, limits).map_err(Error::from)
+                // What follows takes its own memory.
+                drop(bytes);
+                json::Doc::parse(text, limits)
+                    .map_err(|e| Error::new(e.kind, format!("the XML, read as JSON, is {}", e.text)))
             };
             heavy(HEAVY_BYTES, parse).await.map(Body::Resource)
         }

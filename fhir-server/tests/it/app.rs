@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fhir_access::Open;
 use fhir_adapters::Adapter;
-use fhir_interactions::{Call, Cx, Operation, Operations, Reply, Settings, Statements};
-use fhir_model::Result;
+use fhir_interactions::{Call, Cx, Faults, Operation, Operations, Reply, Settings, Statements};
+use fhir_model::{Error, Kind, Result};
 use fhir_server::http::{App, Limits, Names, Origins, Server, Stop};
 use fhir_server::metrics::Metrics;
 use fhir_server::wiring;
@@ -56,7 +56,8 @@ impl TestApp {
         let store = fhir_store::testing::fresh_with(options).await.unwrap();
         let registry = fhir_store::testing::registry().await.unwrap();
         let hold = Arc::new(Hold { arrived: Semaphore::new(0), go_on: Notify::new() });
-        let operations: Vec<Box<dyn Operation>> = vec![Box::new(HoldOn(hold.clone())), Box::new(Panic)];
+        let operations: Vec<Box<dyn Operation>> =
+            vec![Box::new(HoldOn(hold.clone())), Box::new(Panic), Box::new(Away)];
         let cx = Arc::new(Cx {
             store,
             definitions: definitions(),
@@ -66,6 +67,7 @@ impl TestApp {
             limits: fhir_interactions::Limits::default(),
             settings: Settings::default(),
             statements: Statements::default(),
+            faults: Faults::default(),
         });
         let metrics = Arc::new(Metrics::default());
         let mut app = App::new(cx.clone(), limits, metrics.clone(), names, origins);
@@ -142,6 +144,20 @@ impl Operation for HoldOn {
         self.0.arrived.add_permits(1);
         go_on.await;
         Ok(Reply::made(r#"{"resourceType":"Parameters"}"#))
+    }
+}
+
+/// As if the database were away.
+struct Away;
+
+#[async_trait]
+impl Operation for Away {
+    fn definition(&self) -> &'static str {
+        r#"{"resourceType":"OperationDefinition","url":"http://example.org/away","code":"away","system":true}"#
+    }
+
+    async fn run(&self, _: &Cx, _: Call) -> Result<Reply> {
+        Err(Error::new(Kind::Unavailable, "the database is away").because("a secret of the server"))
     }
 }
 

@@ -185,6 +185,34 @@ async fn a_body_of_nothing_but_values_is_refused() {
 }
 
 #[tokio::test]
+async fn xml_of_nothing_but_elements_is_refused() {
+    let app = TestApp::start().await;
+    let names = |count: usize| {
+        let names = r#"<name id="1"/>"#.repeat(count);
+        format!(r#"<Patient xmlns="http://hl7.org/fhir"><id value="x"/>{names}</Patient>"#)
+    };
+    for (count, wanted) in [(30_000, 201), (500_000, 413)] {
+        let ask = app.ask("PUT", "Patient/x").header("content-type", "application/fhir+xml");
+        let answer = ask.body(names(count)).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), wanted, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_quoted_is_cut() {
+    let app = TestApp::start().await;
+    let long = "ä".repeat(1_000_000);
+    let entry = format!(r#"{{"request":{{"method":"GET","url":"http://{long}"}}}}"#);
+    let bundle = format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{entry}]}}"#);
+    let xml = format!(r#"<Patient xmlns="http://hl7.org/fhir"><{long}/></Patient>"#);
+    for (kind, path, body) in [("json", "", bundle), ("xml", "Patient", xml)] {
+        let ask = app.ask("POST", path).header("content-type", format!("application/fhir+{kind}"));
+        let answer = ask.body(body).send().await.unwrap().text().await.unwrap();
+        assert!(answer.contains("OperationOutcome") && answer.len() < 5000, "{}", answer.len());
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_xml_cannot_show_is_done_and_said_in_json() {
     let app = TestApp::with(Limits::default(), Origins::default()).await;
     let body = r#"{"resourceType":"Patient","foo":{"bar":1}}"#;

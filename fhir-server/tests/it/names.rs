@@ -25,6 +25,30 @@ async fn what_is_meant_for_another_server_is_refused() {
 }
 
 #[tokio::test]
+async fn entries_may_name_this_server_by_every_name_of_it() {
+    let app = TestApp::start().await;
+    let port = app.address.port();
+    let own = [
+        "Patient".to_owned(),
+        format!("http://127.0.0.1:{port}/fhir/R4/Patient"),
+        format!("http://127.0.0.1:{port}/fhir/Patient"),
+        "https://ehr.local/fhir/R4/Patient".to_owned(),
+    ];
+    let other = ["https://other.org/fhir/Patient", "http://localhost:1/fhir/R4/Patient", "//x://y"];
+    for (url, status) in own.iter().map(|url| (&**url, 200)).chain(other.map(|url| (url, 400))) {
+        for kind in ["batch", "transaction"] {
+            let bundle = format!(
+                r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{{"request":{{"method":"GET","url":"{url}?_count=1"}}}}]}}"#
+            );
+            let (answered, answer) = json(app.send("POST", "", &bundle).send().await.unwrap()).await;
+            let of_entry = answer["entry"][0]["response"]["status"].as_str().unwrap_or_default();
+            let found = if kind == "batch" { of_entry[..3].parse().unwrap() } else { answered };
+            assert_eq!(found, status, "{kind} {url}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn absolute_references_to_this_server_are_local_by_every_name_of_it() {
     let app = TestApp::start().await;
     let port = app.address.port();

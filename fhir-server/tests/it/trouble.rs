@@ -73,6 +73,31 @@ async fn a_crowd_that_is_sent_away_does_not_fill_the_log() {
     assert!(lines >= 1 && lines <= 1 + began.elapsed().as_secs(), "{told}");
 }
 
+#[tokio::test]
+async fn entries_that_fail_do_not_fill_the_log() {
+    let told = Told::default();
+    let lines = tracing_subscriber::fmt().with_writer({
+        let told = told.clone();
+        move || told.clone()
+    });
+    let _ours = tracing::subscriber::set_default(lines.finish());
+    let began = Instant::now();
+    let app = TestApp::start().await;
+    let entry = r#"{"request":{"method":"GET","url":"$away"}}"#;
+    let entries = vec![entry; 50].join(",");
+    let batch = format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{entries}]}}"#);
+    let (status, answer) = json(app.send("POST", "", &batch).send().await.unwrap()).await;
+    assert_eq!(
+        (status, &answer["entry"][49]["response"]["status"]),
+        (200, &"503 Service Unavailable".into())
+    );
+    assert!(!answer.to_string().contains("secret"), "{answer}");
+    assert_eq!(app.ask("GET", "$away").send().await.unwrap().status().as_u16(), 503);
+    let told = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();
+    let lines = told.lines().filter(|line| line.contains("the database is away: a secret")).count() as u64;
+    assert!(lines >= 1 && lines <= 1 + began.elapsed().as_secs(), "{told}");
+}
+
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<u8>>>);
 

@@ -27,13 +27,13 @@ pub(super) async fn batch(ask: &Ask<'_>, entries: &[Ref<'_>]) -> Result<Reply> {
 }
 
 async fn answer(ask: &Ask<'_>, entry: Ref<'_>) -> Result<Reply> {
-    let entry = Entry::parse(entry, &ask.request.base, &*ask.cx.definitions)?;
+    let entry = Entry::parse(entry, ask.bases(), &*ask.cx.definitions)?;
     let is_write = entry.interaction.is_write();
     let mut request = entry.request(ask)?;
     if is_write && request.prefer.ret.is_none() {
         request.prefer.ret = Some(Return::Minimal);
     }
-    handle(ask.cx, request).await
+    Ok(entry.said(handle(ask.cx, request).await?))
 }
 
 /// One entry of the answer.
@@ -41,7 +41,7 @@ pub(super) fn write(bundle: &mut BundleText, answer: &Result<Reply>, ask: &Ask<'
     bundle.entry();
     match answer {
         Err(error) => {
-            log(error);
+            ask.cx.faults.tell(error, "an entry of a Bundle", None);
             let outcome = error.outcome().to_string();
             bundle.response(error.kind.status(), None, None, None, Some(outcome.as_bytes()));
         }
@@ -64,12 +64,4 @@ pub(super) fn write(bundle: &mut BundleText, answer: &Result<Reply>, ask: &Ask<'
         }
     }
     bundle.end_entry();
-}
-
-/// Our own faults are logged where they become an answer.
-fn log(error: &fhir_model::Error) {
-    if error.kind.status() >= 500 {
-        let cause = error.source.as_deref().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(text = %error, cause, "an entry of a Bundle failed");
-    }
 }

@@ -6,11 +6,13 @@ use fhir_model::json::{Doc, Kind, Ref};
 use fhir_model::reference::Reference;
 use fhir_model::types::Types;
 use fhir_model::{Error, Result, error, url};
+use fhir_search::Bases;
 
 use super::patches::{self, data};
 use crate::ask::Ask;
 use crate::conditions::Conditions;
 use crate::operation::parameters::simple;
+use crate::reply::Reply;
 use crate::request::{Body, Request};
 
 /// Members of `request` that are texts.
@@ -29,7 +31,7 @@ pub(super) struct Entry<'d> {
 }
 
 impl<'d> Entry<'d> {
-    pub(super) fn parse(entry: Ref<'d>, base: &str, types: &dyn Types) -> Result<Entry<'d>> {
+    pub(super) fn parse(entry: Ref<'d>, bases: &Bases, types: &dyn Types) -> Result<Entry<'d>> {
         let Some(request) = entry.get("request").filter(|r| r.is_object()) else {
             return Err(Error::invalid("an entry of a batch or transaction has a `request`").at("request"));
         };
@@ -48,8 +50,10 @@ impl<'d> Entry<'d> {
             return Err(Error::value("`request.method` is GET, HEAD, POST, PUT, PATCH or DELETE")
                 .at("request.method"));
         };
-        let url = request.get_str("url").unwrap_or_default();
-        let (path, query) = below(&url, base)?;
+        let Some(url) = request.get_str("url").filter(|url| !url.is_empty()) else {
+            return Err(Error::structure("`request.url` is missing").at("request.url"));
+        };
+        let (path, query) = below(&url, bases)?;
         let interaction = Interaction::parse(method, path, types).map_err(|e| e.at("request.url"))?;
         if interaction == Interaction::Bundle {
             return Err(Error::invalid("a Bundle cannot be processed within a Bundle").at("request.url"));
@@ -83,6 +87,11 @@ impl<'d> Entry<'d> {
                 if_none_exist: text("ifNoneExist"),
             },
         })
+    }
+
+    /// What is said to the entry: to HEAD, all but the resource.
+    pub(super) fn said(&self, reply: Reply) -> Reply {
+        if self.method == Method::Head { Reply { body: None, ..reply } } else { reply }
     }
 
     fn is_search(&self) -> bool {
@@ -149,17 +158,18 @@ fn search_body(resource: Ref<'_>) -> Result<Body> {
     Err(Error::new(error::Kind::UnsupportedMediaType, text).at("resource"))
 }
 
-/// Path and query of a url, relative to the base or below it.
-fn below<'u>(url: &'u str, base: &str) -> Result<(&'u str, &'u str)> {
-    let relative = match url.strip_prefix(base) {
-        Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => rest,
-        _ if url.split('?').next().is_some_and(|path| path.contains("://")) => {
+/// Path and query of a url, relative to the server or below one of its bases.
+fn below<'u>(url: &'u str, bases: &Bases) -> Result<(&'u str, &'u str)> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    match bases.below(path) {
+        Some(path) => Ok((path, query)),
+        None if bases.has(path) => Ok(("", query)),
+        None if path.contains("://") => {
             let text = "`request.url` is relative to the server, or begins with its base url";
-            return Err(Error::invalid(text).at("request.url"));
+            Err(Error::invalid(text).at("request.url"))
         }
-        _ => url,
-    };
-    Ok(relative.split_once('?').unwrap_or((relative, "")))
+        None => Ok((path, query)),
+    }
 }
 
 #[cfg(test)]
@@ -172,7 +182,7 @@ mod tests {
     /// Where `Entry::parse` finds a fault; nothing when it finds none.
     fn fault(types: &Definitions, entry: &serde_json::Value) -> Option<String> {
         let doc = Doc::parse(entry.to_string(), fhir_model::json::Limits::default()).unwrap();
-        let error = Entry::parse(doc.root(), "http://a.org/fhir", types).err()?;
+        let error = Entry::parse(doc.root(), &Bases::new(["http://a.org/fhir"]), types).err()?;
         assert_eq!(error.kind.status(), 400, "{entry}: {error}");
         Some(error.expression.join(" "))
     }
@@ -190,6 +200,10 @@ mod tests {
             let request = json!({"method": "PUT", "url": "Patient/1"});
             let entry = json!({"fullUrl": value, "request": request});
             assert_eq!(fault(&types, &entry).as_deref(), Some("fullUrl"), "{entry}");
+        }
+        for request in [json!({"method": "GET"}), json!({"method": "GET", "url": ""})] {
+            let entry = json!({"request": request});
+            assert_eq!(fault(&types, &entry).as_deref(), Some("request.url"), "{entry}");
         }
     }
 
@@ -222,18 +236,21 @@ mod tests {
 
     #[test]
     fn urls_are_taken_relative_to_the_base() {
-        let base = "http://a.org/fhir";
+        let bases = Bases::new(["http://a.org/fhir", "http://a.org/fhir/R4", "https://ehr/fhir"]);
         let rows = [
             ("Patient/1", Some(("Patient/1", ""))),
             ("/Patient?name=a", Some(("/Patient", "name=a"))),
-            ("http://a.org/fhir/Patient?name=a", Some(("/Patient", "name=a"))),
+            ("http://a.org/fhir/Patient?name=a", Some(("Patient", "name=a"))),
+            ("HTTPS://EHR/fhir/Patient/1", Some(("Patient/1", ""))),
+            ("http://a.org/fhir?_type=Patient", Some(("", "_type=Patient"))),
+            ("https://a.org/fhir/Patient", None),
             ("http://a.org/fhir", Some(("", ""))),
             ("http://b.org/fhir/Patient", None),
             ("http://a.org/fhirish/Patient", None),
             ("ValueSet?url=http://b.org/vs", Some(("ValueSet", "url=http://b.org/vs"))),
         ];
         for (url, wanted) in rows {
-            assert_eq!(below(url, base).ok(), wanted, "{url}");
+            assert_eq!(below(url, &bases).ok(), wanted, "{url}");
         }
     }
 }

@@ -12,6 +12,7 @@ use super::references::{Site, sites};
 use crate::ask::{Ask, same_id};
 use crate::check::{check, id_of};
 use crate::conditional::Criteria;
+use crate::handle::check_write;
 
 /// One entry.
 pub(super) struct Planned<'d> {
@@ -42,6 +43,9 @@ impl<'d> Planned<'d> {
             check(resource, type_name, &*cx.definitions)?;
             Ok(resource)
         };
+        if ask.strict() {
+            check_write(&entry.interaction, &pairs()?)?;
+        }
         let (mut criteria, mut patch) = (None, None);
         match &entry.interaction {
             Interaction::Create(type_name) => {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use fhir_model::interaction::{Interaction, Level};
-use fhir_model::{Error, Key, Result};
+use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{HistoryOf, Write};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -28,16 +28,20 @@ pub(super) fn check(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<()> {
     let request = entry.request(ask)?;
     let ask = Ask::new(ask.cx, &request, ask.scope.clone())?;
     match &entry.interaction {
-        Interaction::SearchType(type_name) => Asked::of_type(&ask, type_name).map(|_| ()),
-        Interaction::SearchSystem => Asked::of_system(&ask).map(|_| ()),
+        Interaction::SearchType(type_name) => checked(&ask, Asked::of_type(&ask, type_name)?),
+        Interaction::SearchSystem => checked(&ask, Asked::of_system(&ask)?),
         Interaction::SearchCompartment(key, type_name) => {
-            Asked::of_compartment(&ask, key, type_name).map(|_| ())
+            checked(&ask, Asked::of_compartment(&ask, key, type_name)?)
         }
         Interaction::HistoryInstance(key) => history::check(&ask, &HistoryOf::Instance(key.clone())),
         Interaction::HistoryType(type_name) => history::check(&ask, &HistoryOf::Type(type_name.clone())),
         Interaction::HistorySystem => history::check(&ask, &HistoryOf::System),
         _ => Ok(()),
     }
+}
+
+fn checked(ask: &Ask<'_>, asked: Asked) -> Result<()> {
+    asked.check(ask).map(|_| ())
 }
 
 /// Answers what can be answered before the commit of `writes`, and fails when one of the answers is an error.
@@ -104,13 +108,17 @@ async fn early(
             ask_alone(ask, entry).await.map(Some)
         }
         Interaction::HistoryInstance(key) if written(key).is_none() => ask_alone(ask, entry).await.map(Some),
-        // What it finds may change with the writes, that it finds something will not: it is asked twice.
+        // What it finds may change with the writes, that it finds something will not, unless they make what it is
+        // called on: it is asked twice.
         Interaction::Operation(level, _) => {
-            let here = matches!(level, Level::Instance(key) if written(key).is_some());
-            if !here {
-                ask_alone(ask, entry).await?;
+            let write = if let Level::Instance(key) = level { written(key) } else { None };
+            if let Some(gone) = write.filter(|write| write.doc.is_none()) {
+                return Err(Error::gone(&gone.key));
             }
-            Ok(None)
+            match ask_alone(ask, entry).await {
+                Err(e) if write.is_some() && matches!(e.kind, Kind::NotFound | Kind::Gone) => Ok(None),
+                answer => answer.map(|_| None),
+            }
         }
         _ => Ok(None),
     }
@@ -125,9 +133,10 @@ fn written_now(ask: &Ask<'_>, entry: &Entry<'_>, write: &Write, updated_at: i64)
     let scope = ask.cx.guard.scope(&request.principal, &entry.interaction)?;
     let written = Reply::written(write, false, updated_at, Return::Representation);
     give(&Ask::new(ask.cx, &request, scope)?, Reply { location: None, ..written })
+        .map(|reply| entry.said(reply))
 }
 
 /// The entry as a request of its own.
 async fn ask_alone(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<Reply> {
-    handle(ask.cx, entry.request(ask)?).await
+    Ok(entry.said(handle(ask.cx, entry.request(ask)?).await?))
 }

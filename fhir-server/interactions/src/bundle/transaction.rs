@@ -59,7 +59,7 @@ impl<'d> Plan<'d> {
         let mut entries = Vec::with_capacity(refs.len());
         for (at, entry) in refs.iter().enumerate() {
             let entry =
-                Entry::parse(*entry, &ask.request.base, &*ask.cx.definitions).map_err(|e| in_entry(e, at))?;
+                Entry::parse(*entry, ask.bases(), &*ask.cx.definitions).map_err(|e| in_entry(e, at))?;
             entries.push(entry);
         }
         let links = Links::new(&entries)?;
@@ -181,7 +181,10 @@ impl<'d> Plan<'d> {
                 let mut same = self.entries.iter().zip(identities).filter(|(planned, _)| same(planned));
                 let first = same.find_map(|(_, identity)| identity.as_ref());
                 first.map(|(key, _)| key.clone()).ok_or_else(|| {
-                    Error::new(Kind::NotFound, format!("the reference {} finds no resource", criteria.text))
+                    Error::new(
+                        Kind::Precondition,
+                        format!("the reference {} finds no resource", criteria.text),
+                    )
                 })
             }
         }

@@ -1,12 +1,13 @@
 //! What a search asks for, at whatever path: a type, the whole server, a compartment.
 
 use fhir_model::types::Types;
-use fhir_model::{Error, Key, Result, url};
+use fhir_model::{Error, Key, Kind, Result, url};
 use fhir_search::{ParseCx, Query, query};
 
 use super::links::Links;
 use crate::ask::Ask;
 use crate::request::Body;
+use crate::summary::Subset;
 
 /// A search, read: a query for each type, alike but for the type.
 pub(crate) struct Asked {
@@ -70,6 +71,24 @@ impl Asked {
         let links = Links::of(ask, &path, &with_types(named.as_deref(), &queries), identity);
         let queries = queries.into_iter().map(|query| query.in_compartment(registry, compartment));
         Ok(Asked { queries: queries.collect::<Result<_>>()?, links, any_type })
+    }
+
+    /// The part of the resources that is asked for, with a warning when it names what there is not. Refuses what can be
+    /// refused whatever is found.
+    pub(crate) fn check(&self, ask: &Ask<'_>) -> Result<(Option<Subset>, Option<String>)> {
+        let Some(query) = self.queries.first() else { return Ok((None, None)) };
+        if query.explain && !ask.cx.guard.may_explain(&ask.request.principal) {
+            let text = "how searches are answered is told to those who run the server";
+            return Err(Error::new(Kind::Forbidden, text).at("_explain"));
+        }
+        let subset = Subset::of(query.summary, &query.elements);
+        // What is included may be of any type.
+        let only_type = (query.includes.is_empty() && self.queries.len() == 1).then_some(&*query.type_name);
+        let unknown = subset.as_ref().and_then(|part| part.check(only_type, &ask.cx.definitions).err());
+        match unknown {
+            Some(error) if ask.strict() => Err(Error::invalid(error.text).at("_elements")),
+            unknown => Ok((subset, unknown.map(|error| format!("{}; it was ignored", error.text)))),
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fhir_interactions::{
-    Body, Conditions, Cx, Guard, Interaction, Limits, Method, Operations, Prefer, Principal, Reply, Request,
-    Settings, Statements, handle,
+    Body, Conditions, Cx, Faults, Guard, Interaction, Limits, Method, Operations, Prefer, Principal, Reply,
+    Request, Settings, Statements, handle,
 };
 use fhir_model::json::Doc;
 use fhir_model::{Error, Result};
@@ -54,7 +54,10 @@ impl App {
         let operations = Operations::default();
         let statements = Statements::default();
         let guard = Arc::new(Everybody);
-        App { cx: Cx { store, definitions, registry, guard, operations, limits, settings, statements } }
+        let faults = Faults::default();
+        App {
+            cx: Cx { store, definitions, registry, guard, operations, limits, settings, statements, faults },
+        }
     }
 
     /// `GET Patient/1 | If-None-Match: W/"1"`

@@ -146,7 +146,7 @@ async fn references_in_patches_are_resolved() {
     let binary = json!({"resourceType": "Binary", "contentType": "application/json-patch+json",
         "data": STANDARD.encode(lost.to_string())});
     let answer = app.send("POST ", &transaction(vec![entry("PATCH", "Patient/json", "", binary)])).await;
-    assert_eq!(answer.status, 404, "{}", answer.body);
+    assert_eq!(answer.status, 412, "{}", answer.body);
     assert_eq!(answer.body["issue"][0]["expression"], json!(["Bundle.entry[0].resource"]));
 }
 

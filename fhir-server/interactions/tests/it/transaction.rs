@@ -120,6 +120,60 @@ async fn reads_answer_or_fail_the_whole() {
 }
 
 #[tokio::test]
+async fn head_is_told_all_but_the_resource() {
+    let app = App::new().await;
+    app.send("PUT Patient/a", &patient("a")).await;
+    for kind in ["transaction", "batch"] {
+        let mut bundle = transaction(vec![entry("HEAD", "Patient/a", "", Value::Null)]);
+        bundle["type"] = json!(kind);
+        let answer = app.send("POST ", &bundle).await.body;
+        assert_eq!(answer["entry"][0]["response"]["etag"], "W/\"1\"", "{answer}");
+        assert!(answer["entry"][0]["resource"].is_null(), "{answer}");
+    }
+}
+
+/// Lenient clients get a transaction that is done, strict ones the same error as outside of one, and nothing is done.
+#[tokio::test]
+async fn strict_handling_is_that_of_each_entry() {
+    let app = App::new().await;
+    let a = || json!({"resourceType": "Patient", "id": "a"});
+    app.send("PUT Patient/a", &a()).await;
+    let patch = json!({"resourceType": "Parameters", "parameter": []});
+    for (method, url, resource) in [
+        ("GET", "Patient?nonsense=1", Value::Null),
+        ("GET", "Patient?_elements=nonsense", Value::Null),
+        ("GET", "?_type=Patient&nonsense=1", Value::Null),
+        ("GET", "Patient/a/Observation?nonsense=1", Value::Null),
+        ("GET", "Patient/a?nonsense=1", Value::Null),
+        ("GET", "Patient/w?nonsense=1", Value::Null),
+        ("GET", "Patient/a/_history?nonsense=1", Value::Null),
+        ("GET", "metadata?nonsense=1", Value::Null),
+        ("POST", "Patient?nonsense=1", json!({"resourceType": "Patient"})),
+        ("PUT", "Patient/a?nonsense=1", a()),
+        ("PATCH", "Patient/a?nonsense=1", patch),
+        ("DELETE", "Patient/a?nonsense=1", Value::Null),
+    ] {
+        for kind in ["transaction", "batch"] {
+            let mut bundle = transaction(vec![
+                entry("PUT", "Patient/w", "", json!({"resourceType": "Patient", "id": "w"})),
+                entry(method, url, "", resource.clone()),
+            ]);
+            bundle["type"] = json!(kind);
+            let before = app.ask("GET Patient/w").await.version;
+            let strict = app.send("POST  | Prefer: handling=strict", &bundle).await;
+            if kind == "transaction" {
+                assert_eq!(strict.status, 400, "{method} {url}: {}", strict.body);
+                assert_eq!(app.ask("GET Patient/w").await.version, before, "{method} {url}");
+            } else {
+                assert_eq!(outcome(&strict.body)[1], 400, "{method} {url}: {}", strict.body);
+            }
+            assert!(app.send("POST ", &bundle).await.status == 200, "{method} {url}");
+        }
+        app.send("PUT Patient/a", &a()).await;
+    }
+}
+
+#[tokio::test]
 async fn errors_lead_to_the_fault() {
     let app = App::new().await;
     let observation = |subject: &str| {
@@ -192,6 +246,7 @@ async fn all_or_nothing() {
         (entry("PATCH", "Patient/never", "", json!({"resourceType": "Parameters"})), 404),
         (entry("PUT", "Patient?nonsense=1", "", patient("x")), 400),
         (entry("POST", "", "", json!({"resourceType": "Bundle"})), 400),
+        (entry("POST", "http://test/fhir", "", json!({"resourceType": "Bundle"})), 400),
         (
             entry(
                 "POST",
@@ -200,7 +255,7 @@ async fn all_or_nothing() {
                 json!({"resourceType": "Observation", "status": "final", "code": {"text": "c"},
                 "subject": {"reference": "Patient?identifier=none"}}),
             ),
-            404,
+            412,
         ),
     ];
     for (bad, status) in rows {

@@ -4,6 +4,7 @@ use quick_xml::NsReader;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 
+use super::object::{Object, Value, quote};
 use super::path::Path;
 use super::{FHIR, Meaning, XHTML, entities, is_attribute, narrative};
 use crate::json::{Doc, Kind, Limits};
@@ -25,37 +26,11 @@ pub(super) fn document(text: &str, types: &dyn Types, depth_max: usize) -> Resul
     if reader.next(&top)?.is_some() {
         return Err(refuse(&top, "holds more than one resource"));
     }
-    let mut out = String::with_capacity(text.len());
-    resource.write(&mut out);
-    Ok(out)
+    Ok(resource)
 }
 
-/// An object being read.
-#[derive(Default)]
-struct Object {
-    resource_type: Option<String>,
-    members: Vec<Member>,
-}
-
-/// A key with the values found so far.
-struct Member {
-    key: String,
-    many: bool,
-    values: Vec<Value>,
-}
-
-/// What stands under `key`, and what under `_key`.
-#[derive(Default)]
-struct Value {
-    value: Option<Node>,
-    extra: Option<Object>,
-}
-
-enum Node {
-    /// A scalar, as JSON text.
-    Scalar(String),
-    Object(Object),
-}
+/// The only attributes that FHIR gives a meaning: `id`, `url`, `value`. Of one more, one is unknown.
+const ATTRIBUTES_MAX: usize = 3;
 
 struct Reader<'x> {
     text: &'x str,
@@ -128,7 +103,7 @@ impl<'x> Reader<'x> {
     }
 
     /// A resource from its start tag, inside an element (`contained`) or at the top.
-    fn resource(&mut self, tag: &BytesStart<'x>, within: Option<&Path<'_>>) -> Result<Object> {
+    fn resource(&mut self, tag: &BytesStart<'x>, within: Option<&Path<'_>>) -> Result<String> {
         let top = Path::root("the document");
         let (name, xhtml) = self.name(tag, within.unwrap_or(&top))?;
         if xhtml || !self.types.is_resource(&name) {
@@ -142,12 +117,12 @@ impl<'x> Reader<'x> {
         if let Some((key, _)) = self.attributes(tag, path)?.first() {
             return Err(refuse(path, &format!("has an unknown attribute `{key}`")));
         }
-        let mut object = Object { resource_type: Some(name.clone()), members: Vec::new() };
+        let mut object = Object::default();
         self.members(&name, &mut object, path)?;
-        if object.members.is_empty() && within.is_some() {
+        if object.is_empty() && within.is_some() {
             return Err(refuse(path, "is empty"));
         }
-        Ok(object)
+        Ok(object.into_json(Some(&name)))
     }
 
     /// The child elements up to the end tag.
@@ -159,15 +134,12 @@ impl<'x> Reader<'x> {
                 .filter(|_| !is_attribute(self.types, type_name, &name))
                 .ok_or_else(|| refuse(path, &format!("has an unknown element `{name}`")))?;
             let many = meaning.element.many;
-            let place = object.place(&name, many);
-            let count = object.members.get(place).map_or(0, |m| m.values.len());
+            let count = object.count(&name);
             if count > 0 && !many {
                 return Err(refuse(&path.child(&name, None), "stands more than once"));
             }
             let value = self.value(&tag, &meaning, &path.child(&name, many.then_some(count)))?;
-            if let Some(member) = object.members.get_mut(place) {
-                member.values.push(value);
-            }
+            object.push(&name, many, value);
         }
         Ok(())
     }
@@ -178,7 +150,7 @@ impl<'x> Reader<'x> {
             let div = narrative::from_events(&mut self.events, self.text, tag, self.begin, depth_max);
             self.depth -= 1;
             let div = div.map_err(|why| refuse(path, &format!("is no narrative: {why}")))?;
-            return Ok(Value { value: Some(Node::Scalar(quote(&div))), extra: None });
+            return Ok(Value { value: Some(quote(&div)), extra: None });
         }
         let attributes = self.attributes(tag, path)?;
         if meaning.is_resource() {
@@ -190,7 +162,7 @@ impl<'x> Reader<'x> {
             if self.next(path)?.is_some() {
                 return Err(refuse(path, "holds more than one resource"));
             }
-            return Ok(Value { value: Some(Node::Object(resource)), extra: None });
+            return Ok(Value { value: Some(resource), extra: None });
         }
         let primitive = meaning.is_primitive(self.types);
         let type_name = meaning.type_name;
@@ -198,23 +170,26 @@ impl<'x> Reader<'x> {
         for (key, text) in attributes {
             match key {
                 "value" if primitive => value = Some(scalar(type_name, &text, path)?),
-                _ if key == "id" || is_attribute(self.types, type_name, key) => object.attribute(key, &text),
+                _ if key == "id" || is_attribute(self.types, type_name, key) => {
+                    object.push(key, false, Value { value: Some(quote(&text)), extra: None });
+                }
                 _ => return Err(refuse(path, &format!("has an unknown attribute `{key}`"))),
             }
         }
         // All primitives have the members of `Element`, and only those.
         self.members(if primitive { "Element" } else { type_name }, &mut object, path)?;
-        let empty = object.members.is_empty();
-        if empty && value.is_none() {
+        let object = (!object.is_empty()).then(|| object.into_json(None));
+        if object.is_none() && value.is_none() {
             return Err(refuse(path, "is empty"));
         }
-        if primitive {
-            return Ok(Value { value: value.map(Node::Scalar), extra: (!empty).then_some(object) });
-        }
-        Ok(Value { value: Some(Node::Object(object)), extra: None })
+        Ok(match primitive {
+            true => Value { value, extra: object },
+            false => Value { value: object, extra: None },
+        })
     }
 
-    /// The attributes of a FHIR element, without namespace declarations.
+    /// The attributes of a FHIR element, without namespace declarations. Of very many, as many as show that one is
+    /// unknown.
     fn attributes<'t>(&self, tag: &'t BytesStart<'x>, path: &Path<'_>) -> Result<Vec<(&'t str, String)>> {
         let mut found = Vec::new();
         for attribute in tag.attributes() {
@@ -222,6 +197,9 @@ impl<'x> Reader<'x> {
             let name = attribute.key.into_inner();
             if attribute.key.as_namespace_binding().is_some() {
                 continue;
+            }
+            if found.len() > ATTRIBUTES_MAX {
+                break;
             }
             match self.events.resolver().resolve_attribute(attribute.key) {
                 (ResolveResult::Unbound, _) => {}
@@ -241,73 +219,6 @@ impl<'x> Reader<'x> {
     }
 }
 
-impl Object {
-    /// The place of a key among the members, made when it is new. Equal keys mostly follow each other.
-    fn place(&mut self, key: &str, many: bool) -> usize {
-        if let Some(place) = self.members.iter().rposition(|m| m.key == key) {
-            return place;
-        }
-        self.members.push(Member { key: key.to_owned(), many, values: Vec::new() });
-        self.members.len() - 1
-    }
-
-    fn attribute(&mut self, key: &str, text: &str) {
-        let value = Value { value: Some(Node::Scalar(quote(text))), extra: None };
-        self.members.push(Member { key: key.to_owned(), many: false, values: vec![value] });
-    }
-
-    fn write(&self, out: &mut String) {
-        out.push('{');
-        let start = out.len();
-        if let Some(name) = &self.resource_type {
-            out.push_str("\"resourceType\":");
-            out.push_str(&quote(name));
-        }
-        for member in &self.members {
-            if member.values.iter().any(|v| v.value.is_some()) {
-                member.write("", start, out, |value, out| match &value.value {
-                    Some(Node::Scalar(text)) => out.push_str(text),
-                    Some(Node::Object(object)) => object.write(out),
-                    None => out.push_str("null"),
-                });
-            }
-            if member.values.iter().any(|v| v.extra.is_some()) {
-                member.write("_", start, out, |value, out| match &value.extra {
-                    Some(object) => object.write(out),
-                    None => out.push_str("null"),
-                });
-            }
-        }
-        out.push('}');
-    }
-}
-
-impl Member {
-    /// Writes the member, after a comma unless it is the first since `start`.
-    fn write(&self, prefix: &str, start: usize, out: &mut String, one: impl Fn(&Value, &mut String)) {
-        if out.len() > start {
-            out.push(',');
-        }
-        // Keys are names out of the definitions: they need no escapes.
-        out.push('"');
-        out.push_str(prefix);
-        out.push_str(&self.key);
-        out.push_str("\":");
-        if self.many {
-            out.push('[');
-        }
-        for (i, value) in self.values.iter().enumerate() {
-            if i > 0 {
-                out.push(',');
-            }
-            one(value, out);
-        }
-        if self.many {
-            out.push(']');
-        }
-    }
-}
-
 /// The JSON of a primitive: numbers and booleans keep their text, the rest are strings.
 fn scalar(type_name: &str, text: &str, path: &Path<'_>) -> Result<String> {
     let wanted = match type_name {
@@ -324,11 +235,6 @@ fn scalar(type_name: &str, text: &str, path: &Path<'_>) -> Result<String> {
         return Err(Error::value(format!("{path} is not a valid {type_name}")).at(path.to_string()));
     }
     Ok(digits.to_owned())
-}
-
-/// A JSON string.
-fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 fn refuse(at: &Path<'_>, why: &str) -> Error {

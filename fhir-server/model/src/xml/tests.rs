@@ -293,6 +293,25 @@ fn limits_hold_at_the_limit_and_past_it() {
 }
 
 #[test]
+fn values_and_extensions_keep_their_places() {
+    let name = |given: &str| read(&format!("<name>{given}</name>")).unwrap();
+    let (plain, extra) = ("<given value='a'/>", "<given id='x'/>");
+    for (given, wanted) in [
+        (plain.to_owned() + plain, r#""given":["a","a"]"#),
+        (plain.to_owned() + extra + plain, r#""given":["a",null,"a"],"_given":[null,{"id":"x"},null]"#),
+        (extra.to_owned() + plain, r#""given":[null,"a"],"_given":[{"id":"x"},null]"#),
+        (extra.to_owned() + extra, r#""_given":[{"id":"x"},{"id":"x"}]"#),
+        (
+            "<given value='a' id='x'/><family id='f'/>".to_owned() + plain,
+            r#""given":["a","a"],"_given":[{"id":"x"},null],"_family":{"id":"f"}"#,
+        ),
+    ] {
+        let json = name(&given);
+        assert!(json.contains(&format!("[{{{wanted}}}]")), "{json}");
+    }
+}
+
+#[test]
 fn what_xml_cannot_carry_is_said() {
     let rows = [
         (r#""nom":1"#, "Patient has an element `nom`"),
