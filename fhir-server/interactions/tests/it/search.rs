@@ -370,7 +370,7 @@ async fn those_who_run_the_server_are_told_how_it_answers() {
     let issue = &outcome["resource"]["issue"][0];
     assert_eq!((&issue["severity"], &issue["code"]), (&json!("information"), &json!("informational")));
     let text = issue["details"]["text"].as_str().unwrap();
-    assert!(text.starts_with("strings: 1 rows, ") && text.contains("e.value >= $2"), "{text}");
+    assert!(text.contains(": 1 rows, ") && text.contains("e.value >= $2"), "{text}");
     assert!(!text.to_lowercase().contains("bea"), "values are not told: {text}");
     assert!(
         app.ask("GET Patient?family=bea&_explain=false").await.body["entry"].as_array().unwrap().len() == 1
@@ -390,7 +390,7 @@ async fn what_takes_too_long_is_named() {
     for (search, what, name) in [
         ("Patient?gender=male", "going through the resources of the type", None),
         ("Patient?_summary=count", "counting all that match", None),
-        ("Patient?family=a&_total=accurate", "looking at all texts that match", None),
+        ("Patient?family=a&_total=accurate", "looking at all resources that have a value", None),
         ("Patient?_sort=identifier", "sorting all that match", Some("_sort")),
         ("Observation?subject:Patient.gender=male", "`subject`: ", Some("subject")),
         ("Patient?_has:Observation:patient:code=a", "`_has:", Some("_has:Observation:patient")),
