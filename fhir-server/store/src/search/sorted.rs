@@ -176,27 +176,31 @@ impl Store {
         self.bodies(ask, after(ask, all)).await.map(Some)
     }
 
-    /// The first of the rows whose places are known. What was deleted meanwhile is not there, and others take its place.
+    /// The first of the rows whose places are known. What was deleted meanwhile is not there, nor has it bytes, and others
+    /// take its place: a page without any would be the last one.
     async fn bodies(&self, ask: Ask<'_>, sorted: Vec<Standing>) -> Result<Rows> {
         let (mut found, mut taken) = (Vec::new(), 0);
-        for some in sorted.chunks(ask.limit.max(1)) {
-            let fits = some.iter().take_while(|row| {
-                let fits = taken <= ask.bytes;
-                taken += row.bytes;
+        let mut rest = sorted.as_slice();
+        while !rest.is_empty() && found.len() < ask.limit {
+            let mut bytes = taken;
+            let fits = rest.iter().take(ask.limit - found.len()).take_while(|row| {
+                let fits = bytes <= ask.bytes;
+                bytes += row.bytes;
                 fits
             });
-            let fits: Vec<&Standing> = fits.collect();
-            let cut = fits.len() < some.len();
-            let mut rows = HashMap::with_capacity(fits.len());
-            for row in self.run(&current(fits.iter().map(|row| row.handle).collect())).await? {
+            let (some, further) = rest.split_at(fits.count());
+            if some.is_empty() {
+                return Ok((found, true));
+            }
+            rest = further;
+            let mut rows = HashMap::with_capacity(some.len());
+            for row in self.run(&current(some.iter().map(|row| row.handle).collect())).await? {
                 rows.insert(row.try_get::<_, i64>(0).map_err(Error::internal)?, row);
             }
-            found.extend(fits.into_iter().filter_map(|Standing { places, handle, .. }| {
-                Some(Placed { row: rows.remove(handle)?, places: places.clone(), handle: *handle })
-            }));
-            if cut || found.len() >= ask.limit {
-                found.truncate(ask.limit);
-                return Ok((found, cut));
+            for Standing { places, handle, .. } in some {
+                let Some(row) = rows.remove(handle) else { continue };
+                taken += row.raw_size_bytes();
+                found.push(Placed { row, places: places.clone(), handle: *handle });
             }
         }
         Ok((found, false))
