@@ -50,6 +50,7 @@ async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
         done = load::load(&cx, &args.paths, usize::from(args.parallel)) => done,
         _ = told_to_stop() => Err(anyhow::anyhow!("stopped; start again to load the rest")),
     };
+    cx.store.leave().await;
     drop(cx);
     database.stop().await;
     let summary = done?;
@@ -154,6 +155,7 @@ impl Serving {
         if let Some(following) = self.following {
             following.abort();
         }
+        self.cx.store.leave().await;
         drop(self.cx);
         self.database.stop().await;
         tracing::info!("stopped");

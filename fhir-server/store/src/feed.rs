@@ -77,6 +77,8 @@ const ANNOUNCE: &str = "insert into writer (id, horizon, heartbeat_at, search_ve
      values ($1::int8, $2::int8, $3::int8, $4::int8) on conflict (id) do update set horizon = excluded.horizon, \
      heartbeat_at = excluded.heartbeat_at, search_version = excluded.search_version";
 
+const LEAVE: &str = "delete from writer w where w.id = $1::int8";
+
 const FORGET: &str = "delete from writer w where w.heartbeat_at < $1::int8";
 
 const HORIZON: &str = "select min(w.horizon) from writer w where w.heartbeat_at >= $1::int8";
@@ -121,7 +123,25 @@ pub(crate) async fn announce(store: &Arc<Store>) -> Result<()> {
 }
 
 impl Store {
+    /// This process writes no more, and others need not wait until its lease is over. With a write under way, of which it
+    /// is not known how it ends, they do.
+    pub async fn leave(&self) {
+        if !self.clock.leave() {
+            return;
+        }
+        let left = async {
+            let client = self.connections.client().await?;
+            client.execute(LEAVE, &[&self.clock.process]).await.map_err(failure::classify)
+        };
+        if let Err(e) = left.await {
+            tracing::debug!("this process could not take its leave of the database: {e}");
+        }
+    }
+
     pub(crate) async fn announce(&self) -> Result<()> {
+        if self.clock.has_left() {
+            return Ok(());
+        }
         self.understand().await?;
         let (at, horizon, version) = (now(), self.clock.horizon(), self.learned.version(&self.clock));
         let client = self.connections.client().await?;

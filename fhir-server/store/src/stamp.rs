@@ -36,6 +36,8 @@ struct Open {
     last: i64,
     /// Open stamps; two writes may not share one, so a set would do, but removal is by key either way.
     stamps: BTreeMap<i64, ()>,
+    /// No stamps are given any more.
+    left: bool,
 }
 
 /// The `lastUpdated` of a write, held while it is open.
@@ -84,6 +86,17 @@ impl Clock {
         open.stamps.keys().next().is_none_or(|earliest| *earliest > micros)
     }
 
+    /// From now on no stamps are given; false when there are open ones.
+    pub(crate) fn leave(&self) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
+        open.left = true;
+        open.stamps.is_empty()
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.open.lock().unwrap_or_else(|e| e.into_inner()).left
+    }
+
     fn stamp(&self) -> Result<Stamp> {
         let now = now();
         if now - self.announced_at.load(Ordering::Relaxed) > WRITE_UNTIL_MICROS {
@@ -93,6 +106,9 @@ impl Clock {
             ));
         }
         let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
+        if open.left {
+            return Err(Error::new(Kind::Unavailable, "this server is being stopped"));
+        }
         let micros = now.max(open.last + 1);
         open.last = micros;
         open.stamps.insert(micros, ());

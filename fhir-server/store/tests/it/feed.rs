@@ -37,3 +37,40 @@ async fn changes_come_in_order_without_holes() {
     }
     assert_eq!(names(&walked), "a/1 a/2 a/3 b/1");
 }
+
+/// What another process sees of this one at once, and of one that has a write under way when its lease is over.
+#[tokio::test]
+async fn a_process_that_leaves_holds_nothing_back_and_writes_no_more() {
+    let url = fhir_store::testing::database().await.unwrap();
+    let registry = fhir_store::testing::registry().await.unwrap();
+    let open = async || {
+        let options = fhir_store::Options { connections_max: 4, ..Default::default() };
+        Store::open(&url, options, registry.clone()).await.unwrap()
+    };
+    let (here, there, busy) = (open().await, open().await, open().await);
+    let writers = async || {
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        let task = tokio::spawn(connection);
+        let count: i64 = client.query_one("select count(*) from writer", &[]).await.unwrap().get(0);
+        drop(client);
+        task.abort();
+        count
+    };
+    put(&there, "Patient", "a", "{}").await;
+    there.leave().await;
+    assert!(there.stamp().is_err(), "what leaves gives no stamps");
+    // It may be asked for its changes still, and does not come back by that.
+    there.changes(&all(), FeedPlace::default(), 10).await.unwrap();
+    assert_eq!(writers().await, 2);
+    put(&here, "Patient", "b", "{}").await;
+    // It tells how far it is.
+    busy.changes(&all(), FeedPlace::default(), 10).await.unwrap();
+    let under_way = busy.stamp().unwrap();
+    busy.leave().await;
+    assert_eq!(writers().await, 2, "its write may still come");
+    put(&here, "Patient", "c", "{}").await;
+    let seen = here.changes(&all(), FeedPlace::default(), 10).await.unwrap();
+    let ids: Vec<_> = seen.iter().map(|change| &*change.version.key.id).collect();
+    assert_eq!(ids, ["a", "b"]);
+    drop(under_way);
+}
