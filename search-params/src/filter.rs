@@ -19,6 +19,13 @@ fn all(filters: &[Filter], type_name: &str, registry: &Registry, keyer: &Keyer) 
 fn of(filter: &Filter, type_name: &str, registry: &Registry, keyer: &Keyer) -> Condition {
     let any = |each: &dyn Fn(&Term) -> Condition| Condition::Any(filter.terms.iter().map(each).collect());
     let found = match &filter.subject {
+        // Every resource has an id, and was written some time.
+        Subject::Id | Subject::LastUpdated if filter.modifier == Modifier::Missing => {
+            any(&|term| match term {
+                Term::Flag(false) => Condition::All(Vec::new()),
+                _ => Condition::never(),
+            })
+        }
         Subject::Id => ids(filter, registry.number(type_name).unwrap_or(0), keyer),
         Subject::LastUpdated => any(&|term| match term {
             Term::Date(term) => date::updated(term),

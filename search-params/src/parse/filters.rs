@@ -15,18 +15,23 @@ use crate::{date, near, number, quantity, reference, string, token, uri};
 impl Parser<'_> {
     /// `_id` and `_lastUpdated`.
     pub(super) fn column(&mut self, code: &str, modifier: Option<&str>, value: &str) -> Result<()> {
-        if let Some(modifier) = modifier {
-            return Err(Error::invalid(format!("`{code}` does not take the modifier `:{modifier}`")));
-        }
+        let modifier = match modifier {
+            None => Modifier::None,
+            Some("missing") => Modifier::Missing,
+            Some(other) => {
+                return Err(Error::invalid(format!("`{code}` does not take the modifier `:{other}`")));
+            }
+        };
         let values = self.values(code, value)?;
         let id = code == "_id";
         let terms = values.into_iter().map(|v| match id {
+            _ if modifier == Modifier::Missing => flag(v),
             true => Ok(Term::Id(unescape(v))),
             false => date::Term::parse(&unescape(v), self.cx.now).map(Term::Date),
         });
         let terms = terms.collect::<Result<Vec<_>>>().map_err(|e| e.at(code))?;
         let subject = if id { Subject::Id } else { Subject::LastUpdated };
-        self.query.filters.push(Filter { subject, modifier: Modifier::None, terms });
+        self.query.filters.push(Filter { subject, modifier, terms });
         Ok(())
     }
 
@@ -97,11 +102,7 @@ impl Parser<'_> {
 
     fn term(&self, param: &Param, modifier: &Modifier, value: &str) -> Result<Term> {
         if *modifier == Modifier::Missing {
-            return match value {
-                "true" => Ok(Term::Flag(true)),
-                "false" => Ok(Term::Flag(false)),
-                _ => Err(Error::value(format!("`:missing` is true or false, not `{value}`"))),
-            };
+            return flag(value);
         }
         Ok(match (param.kind, modifier) {
             (ParameterKind::Token, Modifier::Text) => Term::Text(string::parse(unescape(value), modifier)?),
@@ -166,5 +167,14 @@ impl Parser<'_> {
             true => Err(Error::value(format!("`{code}` has an empty value in its list")).at(code)),
             false => Ok(values),
         }
+    }
+}
+
+/// The value of `:missing`.
+fn flag(value: &str) -> Result<Term> {
+    match value {
+        "true" => Ok(Term::Flag(true)),
+        "false" => Ok(Term::Flag(false)),
+        _ => Err(Error::value(format!("`:missing` is true or false, not `{value}`"))),
     }
 }

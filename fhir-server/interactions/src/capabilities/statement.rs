@@ -138,7 +138,7 @@ fn everywhere(cx: &Cx, mode: Mode) -> Vec<Value> {
     let of_patient = cx.registry.of("Patient").ok();
     let params = of_patient.as_ref().map(|t| t.params()).unwrap_or_default();
     let params = params.iter().filter(|p| is_everywhere(p)).map(|p| of_param(p, "Resource", mode));
-    let columns = columns.map(|definition| parameter(definition, "Resource", mode));
+    let columns = columns.map(|definition| of_column(definition, mode));
     let undefined = UNDEFINED.iter().map(|(name, kind, text)| match mode {
         Mode::Full => json!({ "name": name, "type": kind, "documentation": text }),
         _ => json!({ "name": name, "type": kind }),
@@ -165,6 +165,17 @@ fn of_param(param: &Param, type_name: &str, mode: Mode) -> Value {
     stated
 }
 
+/// A parameter that is no part of the index: every resource has an id and a time, which may be asked for all the same.
+fn of_column(definition: &Parameter, mode: Mode) -> Value {
+    let mut stated = parameter(definition, "Resource", mode);
+    if let Some(Value::String(text)) = stated.get_mut("documentation")
+        && matches!(&*definition.code, "_id" | "_lastUpdated")
+    {
+        text.push_str(" Modifiers: `:missing`");
+    }
+    stated
+}
+
 fn parameter(definition: &Parameter, type_name: &str, mode: Mode) -> Value {
     let mut parameter = json!({ "name": definition.code, "type": definition.kind.as_str() });
     let Some(members) = parameter.as_object_mut() else { return parameter };
@@ -186,8 +197,8 @@ const MODIFIERS: &str = " Modifiers: every parameter takes `:missing`; strings `
     (`subject:Patient.organization.name`), and asked backwards (`_has:Observation:patient:code`), eight steps at most; of \
     canonicals only those that are urls of this server are followed. `_include` and `_revinclude` take `:iterate`, and `*` for \
     every reference. `_sort` takes up to eight parameters of any type but composite and special, `_id`, `_lastUpdated`, and one \
-    step along a reference (`subject:Patient.family`). `near` takes latitude|longitude|distance|units. `_id`, `_lastUpdated`, \
-    `_list`, `_filter`, `_text` and `_content` take no modifier. `_query` is not answered, `_contained` is `false`.";
+    step along a reference (`subject:Patient.family`). `near` takes latitude|longitude|distance|units. `_list`, \
+    `_filter`, `_text` and `_content` take no modifier. `_query` is not answered, `_contained` is `false`.";
 
 /// What holds for all types, said once.
 fn documentation(references: &References, mode: Mode) -> String {

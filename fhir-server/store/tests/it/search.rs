@@ -346,7 +346,11 @@ pub(crate) async fn references_elsewhere_and_by_identifier(store: &Arc<Store>) {
         r#"{"subject":{"type":"Patient","identifier":{"system":"s","value":"v"}}}"#,
     )
     .await;
+    // No type is named in the definition of its `instantiates-canonical`.
+    put(store, "RequestGroup", "d", r#"{"instantiatesCanonical":["PlanDefinition/p"]}"#).await;
     let rows = [
+        ("RequestGroup?instantiates-canonical=p", "d"),
+        ("RequestGroup?instantiates-canonical=d", ""),
         ("Observation?subject=http://them/Group/1", "b"),
         ("Observation?patient=http://them/Group/1", ""),
         ("Observation?patient=http://them/Patient/1", "a"),
