@@ -6,9 +6,12 @@
 mod ask;
 mod chain;
 mod corpus;
+mod expression;
+mod laws;
 mod matches;
 mod order;
 pub(crate) mod random;
+mod terms;
 mod when;
 
 use std::collections::HashMap;

@@ -8,11 +8,14 @@ use fhir_search::registry::{Param, Registry};
 
 use super::chain;
 use super::corpus::{Corpus, One};
+use super::expression;
 use super::matches::{folded, local, numbers, quantities, target_text, texts, token_texts, tokens};
 use super::random::Random;
+use super::terms;
 use super::when;
 
 /// A search as a client writes it: type, pairs, and sometimes a Patient in whose compartment it is.
+#[derive(Clone)]
 pub(super) struct Question {
     pub(super) type_name: String,
     pub(super) pairs: Vec<(String, String)>,
@@ -34,26 +37,18 @@ const PREFIXES: &[&str] = &["", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "e
 const TEXT_CHARS_MAX: usize = 60;
 
 pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry) -> Question {
-    let types = corpus.types();
-    let mut type_name = *random.pick(&types).unwrap();
-    // There are more types with a handful of examples than with many.
-    if random.chance(50) {
-        type_name = types
-            .iter()
-            .copied()
-            .filter(|t| corpus.of(t).len() > 20)
-            .nth(random.below(12))
-            .unwrap_or(type_name);
-    }
+    let type_name = type_name(random, corpus);
     let of_type = registry.of(type_name).unwrap();
     let params = of_type.params();
     // Filters that ask for values of the same resource find something together.
     let same = random.chance(70).then(|| random.below(corpus.of(type_name).len()));
     let mut pairs = Vec::new();
     for _ in 0..[0, 1, 1, 1, 2, 2, 3][random.below(7)] {
-        pairs.extend(match random.chance(15) {
-            true => chain::ask(random, corpus, registry, type_name),
-            false => pair(random, corpus, type_name, params, same),
+        pairs.extend(match random.below(100) {
+            0..15 => chain::ask(random, corpus, registry, type_name),
+            15..19 => expression::ask(random, corpus, &of_type, same, 0).map(|e| ("_filter".to_owned(), e)),
+            19 => expression::ask_list(random, corpus, type_name).map(|ids| ("_list".to_owned(), ids)),
+            _ => pair(random, corpus, type_name, params, same),
         });
     }
     if random.chance(50) {
@@ -68,6 +63,22 @@ pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry
     let compartment =
         in_compartment.then(|| random.pick(corpus.of("Patient")).map(|p| p.key.id.to_string())).flatten();
     Question { type_name: type_name.to_owned(), pairs, compartment }
+}
+
+/// A type that there are examples of.
+pub(super) fn type_name<'c>(random: &mut Random, corpus: &'c Corpus) -> &'c str {
+    let types = corpus.types();
+    let any = *random.pick(&types).unwrap();
+    // There are more types with a handful of examples than with many.
+    if random.chance(50) {
+        return types
+            .iter()
+            .copied()
+            .filter(|t| corpus.of(t).len() > 20)
+            .nth(random.below(12))
+            .unwrap_or(any);
+    }
+    any
 }
 
 fn sort(random: &mut Random, params: &[Arc<Param>], registry: &Registry) -> Option<String> {
@@ -103,6 +114,10 @@ pub(super) fn pair(
 ) -> Option<(String, String)> {
     let resources = corpus.of(type_name);
     let at = |random: &mut Random| same.unwrap_or_else(|| random.below(resources.len()));
+    if random.chance(1) {
+        let column = random.pick(&["_id", "_lastUpdated"])?;
+        return Some((format!("{column}:missing"), random.chance(50).to_string()));
+    }
     if random.chance(3) {
         let mut ids = Vec::new();
         for _ in 0..1 + random.below(3) {
@@ -139,6 +154,13 @@ pub(super) fn pair(
     }
     let all = corpus.values(type_name, param, true);
     let having: Vec<&Vec<One>> = all.iter().filter(|values| !values.is_empty()).collect();
+    if param.kind == ParameterKind::Token && random.chance(12) {
+        let values = random.pick(&having)?;
+        let value = random.pick(values)?;
+        if let Some((modifier, text)) = terms::ask(random, corpus.terms(), param, value) {
+            return Some((format!("{}{modifier}", param.code), text));
+        }
+    }
     let mut modifier = String::new();
     let mut terms = Vec::new();
     for i in 0..[1, 1, 1, 2, 3][random.below(5)] {
@@ -271,6 +293,11 @@ fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, Stri
             let text = target_text(node).filter(|text| !text.starts_with('#'))?;
             let canonical = node.str().is_some();
             Some(match (local(&text), random.below(3)) {
+                // Without a version, whatever it is.
+                _ if canonical && random.chance(10) => {
+                    let url = text.split('|').next()?;
+                    ((*random.pick(&[":above", ":below"])?).to_owned(), escaped(url))
+                }
                 _ if canonical && text.contains('|') && random.chance(60) => {
                     let modifier = *random.pick(&[":above", ":below"])?;
                     let (url, version) = text.split_once('|')?;
@@ -398,7 +425,7 @@ fn changed(random: &mut Random, text: &str, percent: usize) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         if matches!(c, '\\' | ',' | '|' | '$') {

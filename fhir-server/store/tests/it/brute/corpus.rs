@@ -3,7 +3,7 @@
 #[path = "../../../../model/tests/examples/mod.rs"]
 mod package;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use fhir_profiles::Definitions;
 use fhir_search::registry::Param;
 use fhir_store::{Commit, Found, Method, Store, Write};
 
+use super::terms::Terms;
 use crate::all;
 
 /// Larger resources slow the test down and show nothing that others do not.
@@ -31,6 +32,12 @@ pub(super) struct Resource {
     pub(super) key: Key,
     pub(super) updated_at: i64,
     doc: &'static Doc,
+}
+
+impl Resource {
+    pub(super) fn root(&self) -> Ref<'static> {
+        self.doc.root()
+    }
 }
 
 /// One value of a parameter in a resource.
@@ -52,6 +59,7 @@ pub(super) struct Corpus {
     types: BTreeMap<Box<str>, Vec<Resource>>,
     values: RefCell<HashMap<Asked, Values>>,
     together: RefCell<HashMap<Asked, Together>>,
+    terms: OnceCell<Terms>,
 }
 
 /// By resource, by element: the values of each part of a composite.
@@ -69,6 +77,7 @@ impl Corpus {
             types: BTreeMap::new(),
             values: RefCell::default(),
             together: RefCell::default(),
+            terms: OnceCell::new(),
         };
         for batch in chosen.chunks(BATCH) {
             let twins = batch
@@ -98,6 +107,12 @@ impl Corpus {
 
     pub(super) fn of(&self, type_name: &str) -> &[Resource] {
         self.types.get(type_name).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the examples and the specification say of codes.
+    pub(super) fn terms(&self) -> &Terms {
+        let texts = |type_name| self.of(type_name).iter().map(|r| r.root().raw().to_owned());
+        self.terms.get_or_init(|| Terms::of(self.definitions, texts("ValueSet"), texts("CodeSystem")))
     }
 
     /// The values of a parameter in all resources of a type, in their order. `targets`: whatever a reference points

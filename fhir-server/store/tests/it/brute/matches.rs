@@ -17,12 +17,17 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::chain::{chain, has};
 use super::corpus::{Corpus, One};
+use super::expression;
+use super::terms::Codes;
 use super::when;
 
 /// For each resource of the type, whether the filter holds.
 pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<bool> {
     let resources = corpus.of(type_name);
     match &filter.subject {
+        Subject::Id | Subject::LastUpdated if filter.modifier == Modifier::Missing => {
+            vec![filter.terms.iter().any(|t| matches!(t, Term::Flag(false))); resources.len()]
+        }
         Subject::Id => {
             let is = |key: &Key| filter.terms.iter().any(|t| matches!(t, Term::Id(id) if **id == *key.id));
             resources.iter().map(|r| is(&r.key)).collect()
@@ -42,12 +47,25 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<
         Subject::Param(param) => {
             let any_target = filter.modifier == Modifier::Identifier;
             let values = corpus.values(type_name, param, any_target);
-            let holds =
-                |values: &Vec<One>| filter.terms.iter().any(|t| term(t, &filter.modifier, param, values));
-            values.iter().map(|v| holds(v) != (filter.modifier == Modifier::Not)).collect()
+            let coded =
+                filter.terms.iter().map(|t| codes(t, &filter.modifier, param, corpus)).collect::<Vec<_>>();
+            let holds = |values: &Vec<One>| {
+                filter.terms.iter().zip(&coded).any(|(t, coded)| match coded {
+                    Some(codes) => is_one_of(codes, values, param),
+                    None => term(t, &filter.modifier, param, values),
+                })
+            };
+            let negates = matches!(filter.modifier, Modifier::Not | Modifier::NotIn);
+            values.iter().map(|v| holds(v) != negates).collect()
         }
-        Subject::Words(_) | Subject::List | Subject::Expression(_) => {
-            panic!("{:?} is not asked for here", filter.subject)
+        Subject::Words(_) => panic!("{:?} is not asked for here", filter.subject),
+        Subject::Expression(inner) => expression::holds(inner, type_name, corpus),
+        Subject::List => {
+            let id = |t: &'_ Term| if let Term::Id(id) = t { id.clone() } else { String::new() };
+            let lists: Vec<String> = filter.terms.iter().map(id).collect();
+            let lists: Vec<&str> = lists.iter().map(String::as_str).collect();
+            let found = expression::listed(&lists, type_name, corpus);
+            resources.iter().map(|r| found.iter().any(|id| **id == *r.key.id)).collect()
         }
         Subject::Chain { param, targets } => chain(param, targets, type_name, corpus),
         Subject::Has { source, param, filters } => has(source, param, filters, type_name, corpus),
@@ -57,6 +75,36 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<
             (0..resources.len()).map(|i| filter.terms.iter().any(|t| holds(i, t))).collect()
         }
     }
+}
+
+/// The codes that a value set has, or that are above or below a code; none for what is asked as it stands.
+fn codes(term: &Term, modifier: &Modifier, param: &Param, corpus: &Corpus) -> Option<Codes> {
+    match (param.kind, term, modifier) {
+        (ParameterKind::Token, Term::Text(url), Modifier::In | Modifier::NotIn) => {
+            Some(Codes::clone(&corpus.terms().codes(url).unwrap()))
+        }
+        (ParameterKind::Token, Term::Token(t), Modifier::Above | Modifier::Below) => {
+            match (&t.system, &t.code) {
+                (System::Is(system), Some(code)) => {
+                    Some(corpus.terms().related(system, code, *modifier == Modifier::Below))
+                }
+                _ => panic!("{t:?} has no system"),
+            }
+        }
+        _ => None,
+    }
+}
+
+fn is_one_of(codes: &Codes, values: &[One], param: &Param) -> bool {
+    let has = |node: Ref<'_>, kind: &str| {
+        let own: Vec<Option<String>> = tokens(kind, node).into_iter().map(|(_, code)| code).collect();
+        let alike = codes.iter().filter(|(_, code)| own.iter().any(|o| o.as_ref() == Some(code)));
+        alike.into_iter().any(|(system, code)| {
+            let system = if system.is_empty() { System::None } else { System::Is(system.clone()) };
+            token(&token::Term { system, code: Some(code.clone()) }, kind, node, param)
+        })
+    };
+    values.iter().any(|value| matches!(value, One::Node(node, kind) if has(*node, kind)))
 }
 
 /// Whether the values within one element are those asked for, or are any at all.
