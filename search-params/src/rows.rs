@@ -12,7 +12,8 @@ pub struct Ordered {
     pub key: i64,
     /// Microseconds, sortable bits of a number, ...
     pub value: i64,
-    /// Dates: upper bound. Numbers: what the float leaves. Quantities: key of the unit. Otherwise 0.
+    /// Dates and ranges: upper end. Numbers: what the float leaves. Quantities: key of the unit. Positions: longitude.
+    /// Otherwise 0.
     pub extra: i64,
     /// [`FIRST`] and [`LAST`].
     pub rank: i16,

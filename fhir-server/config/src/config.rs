@@ -14,8 +14,6 @@ use crate::sources::Sources;
 #[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
 pub struct Config {
     pub listen: SocketAddr,
-    /// Whether the address was said, or is the default.
-    pub listen_said: bool,
     /// Without a slash at its end.
     pub base_url: Option<String>,
     pub hosts: Vec<String>,
@@ -24,7 +22,6 @@ pub struct Config {
     pub auth: Auth,
     pub conditional_delete: ConditionalDelete,
     pub database: Database,
-    pub redis: Redis,
     pub postgres: Postgres,
     pub storage: Storage,
     pub full_text: bool,
@@ -77,13 +74,6 @@ pub enum LogFormat {
 pub struct Database {
     pub url: Option<Secret>,
     pub connections_max: usize,
-}
-
-/// `redis.*`
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
-pub struct Redis {
-    pub url: Option<Secret>,
 }
 
 /// `postgres.*`
@@ -209,7 +199,6 @@ impl Config {
             url: reader.secret("database.url", database_url).map(Secret),
             connections_max: size(reader.number("database.connections_max", 1..=1000)),
         };
-        let redis = Redis { url: reader.secret("redis.url", redis_url).map(Secret) };
         let postgres = Postgres {
             bin_dir: reader.text("postgres.bin_dir").map(|(dir, _)| PathBuf::from(dir)),
             download: reader.boolean("postgres.download"),
@@ -234,8 +223,7 @@ impl Config {
             level: reader.parsed("log.level", log_level).map(|(level, _)| level).unwrap_or_default(),
         };
         let (listen, origin) = listen?;
-        let listen_said = origin != Origin::Default;
-        if auth == Auth::None && !listen.ip().is_loopback() && !listen_said {
+        if auth == Auth::None && !listen.ip().is_loopback() && origin == Origin::Default {
             reader.problem(
                 "listen",
                 &origin,
@@ -244,7 +232,6 @@ impl Config {
         }
         Some(Config {
             listen,
-            listen_said,
             base_url,
             hosts,
             allow_origins,
@@ -252,7 +239,6 @@ impl Config {
             auth,
             conditional_delete,
             database,
-            redis,
             postgres,
             storage,
             full_text,
@@ -338,11 +324,6 @@ fn web_origin(text: &str) -> Result<String, &'static str> {
 fn database_url(text: &str) -> Result<(), &'static str> {
     let is = text.starts_with("postgres://") || text.starts_with("postgresql://");
     is.then_some(()).ok_or("the value is not a URL that starts with `postgres://`")
-}
-
-fn redis_url(text: &str) -> Result<(), &'static str> {
-    let is = text.starts_with("redis://") || text.starts_with("rediss://");
-    is.then_some(()).ok_or("the value is not a URL that starts with `redis://`")
 }
 
 fn log_level(text: &str) -> Result<String, &'static str> {

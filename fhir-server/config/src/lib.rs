@@ -20,7 +20,7 @@ mod sources;
 
 pub use config::{
     Auth, Body, Concurrency, ConditionalDelete, Config, Database, Exposure, Limits, Log, LogFormat, Postgres,
-    Redis, Secret, Storage,
+    Secret, Storage,
 };
 pub use error::{Error, Origin, Problem};
 pub use settings::{SETTINGS, Setting, reference};

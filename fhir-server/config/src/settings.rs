@@ -76,14 +76,6 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("database.connections_max", "16", "Connections to the database, 1 to 1000."),
     also(
-        "REDIS_URL",
-        setting(
-            "redis.url",
-            "",
-            "Where several servers count requests together. Unset: each counts for itself.",
-        ),
-    ),
-    also(
         "CARI_PG_BIN",
         setting(
             "postgres.bin_dir",

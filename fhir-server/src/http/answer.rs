@@ -25,7 +25,7 @@ use crate::reply::{self, Answer, Shape};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
-/// How many bytes of JSON a byte of XML counts for: on its way to JSON it is a tree of elements with their names.
+/// How many bytes of JSON a byte of XML counts for: on its way it is there as XML and as JSON, in parts twice.
 const XML_WEIGHT: usize = 4;
 
 /// Answers a request, whatever it is.

@@ -51,13 +51,7 @@ async fn who_finds_no_place_is_told_to_come_back() {
 
 #[tokio::test]
 async fn a_crowd_that_is_sent_away_does_not_fill_the_log() {
-    let told = Told::default();
-    let lines = tracing_subscriber::fmt().with_writer({
-        let told = told.clone();
-        move || told.clone()
-    });
-    // The server answers on this very thread.
-    let _ours = tracing::subscriber::set_default(lines.finish());
+    let (told, _ours) = listen();
     let began = Instant::now();
     let limits = Limits { requests_max: 1, queue_max: 0, ..Limits::default() };
     let app = TestApp::with(limits, Origins::default()).await;
@@ -75,12 +69,7 @@ async fn a_crowd_that_is_sent_away_does_not_fill_the_log() {
 
 #[tokio::test]
 async fn entries_that_fail_do_not_fill_the_log() {
-    let told = Told::default();
-    let lines = tracing_subscriber::fmt().with_writer({
-        let told = told.clone();
-        move || told.clone()
-    });
-    let _ours = tracing::subscriber::set_default(lines.finish());
+    let (told, _ours) = listen();
     let began = Instant::now();
     let app = TestApp::start().await;
     let entry = r#"{"request":{"method":"GET","url":"$away"}}"#;
@@ -96,6 +85,16 @@ async fn entries_that_fail_do_not_fill_the_log() {
     let told = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();
     let lines = told.lines().filter(|line| line.contains("the database is away: a secret")).count() as u64;
     assert!(lines >= 1 && lines <= 1 + began.elapsed().as_secs(), "{told}");
+}
+
+/// What is logged from here on, as the server answers on this very thread.
+fn listen() -> (Told, tracing::subscriber::DefaultGuard) {
+    let told = Told::default();
+    let lines = tracing_subscriber::fmt().with_writer({
+        let told = told.clone();
+        move || told.clone()
+    });
+    (told, tracing::subscriber::set_default(lines.finish()))
 }
 
 #[derive(Clone, Default)]

@@ -75,7 +75,6 @@ const MISTAKES: &[(&str, &str)] = &[
         "[database]\nurl = 'mysql://root:geheim@localhost'",
         "FILE:2: database.url: the value is not a URL that starts with `postgres://`",
     ),
-    ("[redis]\nurl = 'geheim'", "FILE:2: redis.url: the value is not a URL that starts with `redis://`"),
     // All at once.
     (
         "auth = 'open'\nlisten = 'here'\n[log]\nformat = 'xml'",
@@ -165,13 +164,12 @@ fn the_later_source_wins() {
 fn the_defaults() {
     let config = Config::load(Sources::default()).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-    assert!(!config.listen_said);
     assert_eq!(config.base_url, None);
     assert!(config.hosts.is_empty() && config.allow_origins.is_empty());
     assert_eq!(config.data_dir.to_str(), Some(".data"));
     assert_eq!(config.auth, Auth::Deny);
     assert_eq!(config.conditional_delete, ConditionalDelete::Single);
-    assert!(config.database.url.is_none() && config.redis.url.is_none());
+    assert!(config.database.url.is_none());
     assert_eq!(config.storage.body, Body::Jsonb);
     assert_eq!(config.log.format, LogFormat::Text);
     assert!(config.postgres.download);
@@ -225,7 +223,6 @@ fn an_open_server_beyond_this_machine_is_known_as_such() {
         let sources =
             Sources::default().flag("--auth", "auth", Some(auth)).flag("--listen", "listen", Some(listen));
         let config = Config::load(sources).unwrap();
-        assert!(config.listen_said);
         assert_eq!(config.exposure(), exposure, "{auth} {listen}");
     }
 }
@@ -235,14 +232,12 @@ fn plain_variables_are_understood_and_prefixed_ones_win() {
     let sources = Sources::default()
         .variable("CARI_DATABASE__URL", "postgres://ours")
         .variable("DATABASE_URL", "postgres://plain")
-        .variable("REDIS_URL", "redis://r")
         .variable("CARI_PG_BIN", "/pg/bin")
         .variable("CARI_SHARED_DATA", "/somewhere")
         .variable("CARI_BASE_URL", "")
         .variable("HOME", "/home");
     let config = Config::load(sources).unwrap();
     assert_eq!(config.database.url.unwrap().expose(), "postgres://ours");
-    assert_eq!(config.redis.url.unwrap().expose(), "redis://r");
     assert_eq!(config.postgres.bin_dir.unwrap().to_str(), Some("/pg/bin"));
     assert_eq!(config.base_url, None);
 }
