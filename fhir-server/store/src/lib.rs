@@ -91,7 +91,7 @@ impl Default for Options {
             include_max: 1000,
             page_bytes_max: 32 << 20,
             total_timeout: Duration::from_secs(2),
-            entries_few: 1000,
+            entries_few: 250,
             chain_rare: 50,
             chain_max: 200_000,
             looked_up_max: 1_000_000,

@@ -17,8 +17,8 @@ use super::explain;
 use super::place::{Placed, Standing};
 use crate::Store;
 
-/// Entries that are looked at before the search is answered in another way. First it is some more than a page, then each
-/// time so many times more.
+/// Entries that are looked at before the search is answered in another way. First it is some more than a page, or some
+/// pages when not all will match, then each time so many times more.
 const WALK_MAX: usize = 16_384;
 const WALK_GROWS: usize = 8;
 /// References of a match that are followed to sort it, on average.
@@ -116,7 +116,8 @@ impl Store {
 
     /// Along the entries; none when a page is not full after all that may be looked at.
     async fn along(&self, ask: Ask<'_>, walk: &Walk<'_>) -> Result<Option<Rows>> {
-        let first = ask.limit + ask.limit / 2;
+        let halves = if *ask.condition == Condition::default() { 3 } else { 6 };
+        let first = (ask.limit * halves).div_ceil(2);
         for looked_at in
             std::iter::successors(Some(first), |n| Some(n * WALK_GROWS)).take_while(|n| *n <= WALK_MAX)
         {
