@@ -14,13 +14,16 @@ use super::media::{Format, Sent};
 use super::{App, MOUNTS};
 use crate::reply::Shape;
 
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// What was sent, read as its `Content-Type` says.
 pub(super) async fn understood(
     app: &Arc<App>,
     method: Method,
     interaction: &Interaction,
     sent: Sent,
-    bytes: Vec<u8>,
+    mut bytes: Vec<u8>,
     shape: &mut Shape,
 ) -> Result<Body> {
     let searches = matches!(
@@ -28,6 +31,10 @@ pub(super) async fn understood(
         Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
     );
     let wrong = |text| Err(Error::new(Kind::UnsupportedMediaType, text).at("http.content-type"));
+    // Some clients begin JSON with a mark, which readers may pass over: <https://www.rfc-editor.org/rfc/rfc8259#section-8.1>
+    if sent != Sent::Form && bytes.starts_with(MARK) {
+        bytes.drain(..MARK.len());
+    }
     match (sent, method) {
         (Sent::Form, _) if searches => {
             let form =

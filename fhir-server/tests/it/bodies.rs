@@ -62,6 +62,8 @@ async fn bodies_that_are_not_what_they_say() {
         let (status, outcome) = json(app.send("PUT", "Basic/b", text).send().await.unwrap()).await;
         assert_eq!((status, issue(&outcome).0.as_str()), (400, "structure"), "{text}");
     }
+    let marked = format!("\u{feff}{}", basic(200));
+    assert_eq!(app.send("PUT", "Basic/b", &marked).send().await.unwrap().status().as_u16(), 200);
     let (status, _) = json(app.send("PUT", "Basic/b", "").send().await.unwrap()).await;
     assert!((400..500).contains(&status), "{status}");
 }

@@ -55,9 +55,14 @@ pub(crate) fn process<'a>(ask: &'a Ask<'a>) -> Pin<Box<dyn Future<Output = Resul
     })
 }
 
-/// Says in which entry the fault is.
+/// Says in which entry of a transaction the fault is.
 fn in_entry(error: Error, at: usize) -> Error {
-    Error { text: format!("entry {at}: {}", error.text), ..placed(error, at) }
+    let kind = match error.kind {
+        // The method and the format of the transaction itself are right.
+        Kind::MethodNotAllowed | Kind::UnsupportedMediaType => Kind::NotSupported,
+        kind => kind,
+    };
+    Error { kind, text: format!("entry {at}: {}", error.text), ..placed(error, at) }
 }
 
 /// Leads to the fault from the Bundle, not from the entry or its resource.

