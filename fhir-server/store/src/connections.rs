@@ -45,10 +45,12 @@ impl Connections {
         // One plan for a statement, whatever its values: planned anew for each array parameter, as PostgreSQL would by
         // itself, most searches and reads by key cost more to plan than to run, and the plans hang on estimates that
         // are off by orders of magnitude. The statements are written so that the one plan is right, and a table is
-        // only read from end to end when no index could serve.
+        // only read from end to end when no index could serve. Nor does a search start workers: that alone takes longer
+        // than most run, and the other cores have searches of their own.
         let settings = format!(
             "-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed \
-             -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
+             -c plan_cache_mode=force_generic_plan -c enable_seqscan=off \
+             -c max_parallel_workers_per_gather=0"
         );
         config.options(&settings);
         let manager = Manager::from_config(

@@ -26,7 +26,7 @@ struct Asking {
 /// Each batch is a statement or more.
 const OF_OTHERS: Asking = Asking { batches: &[3, 8, 24], for_one: 4 };
 /// Each match is some microseconds.
-const OF_BODIES: Asking = Asking { batches: &[3, 24, 200], for_one: 50 };
+const OF_BODIES: Asking = Asking { batches: &[3, 8, 24, 72, 200], for_one: 50 };
 /// The same where the rest has few matches: they are asked to the end.
 const OF_FEW: Asking = Asking { batches: &[6, 60, 600], for_one: usize::MAX };
 
@@ -51,7 +51,8 @@ impl Store {
                 query.cursor = Some(row.cursor(backwards));
             }
             asked += rows.len();
-            found.extend(self.of_which_hold(&query.type_name, rows, late).await?);
+            let wanted = ask.limit - found.len();
+            found.extend(self.of_which_hold(&query.type_name, rows, late, wanted).await?);
             let fit = that_fit(&found, ask.bytes);
             if fit < found.len().min(ask.limit) {
                 found.truncate(fit);
@@ -68,16 +69,19 @@ impl Store {
         Ok(None)
     }
 
+    /// The rows of which all hold; as many as are wanted, if not more.
     async fn of_which_hold(
         &self,
         type_name: &str,
         mut rows: Vec<Placed>,
         late: &[Condition],
+        wanted: usize,
     ) -> Result<Vec<Placed>> {
         // What the bodies tell is asked first.
         let (of_bodies, of_others): (Vec<_>, Vec<_>) = late.iter().partition(|one| one.is_of_entries());
         if !of_bodies.is_empty() {
-            rows = self.whose_bodies_hold(type_name, rows, &of_bodies)?;
+            let wanted = if of_others.is_empty() { wanted } else { usize::MAX };
+            rows = self.whose_bodies_hold(type_name, rows, &of_bodies, wanted)?;
         }
         for condition in of_others {
             let keys = rows.iter().map(|found| read::key(type_name, &found.row));
@@ -98,9 +102,13 @@ impl Store {
         type_name: &str,
         rows: Vec<Placed>,
         conditions: &[&Condition],
+        wanted: usize,
     ) -> Result<Vec<Placed>> {
-        let mut found = Vec::with_capacity(rows.len());
+        let mut found = Vec::new();
         for placed in rows {
+            if found.len() >= wanted {
+                break;
+            }
             let doc = super::include::parse(&read::version(type_name, &placed.row)?)?;
             let entries = self.registry.extract(&self.keyer, type_name, doc.root(), &self.options.bases)?;
             if conditions.iter().all(|condition| condition.holds(&entries)) {
