@@ -1,6 +1,7 @@
 //! The one builder of search SQL: text from fixed fragments, every value bound.
 
 pub mod chain;
+mod count;
 pub mod entries;
 pub mod everything;
 mod include;
@@ -10,12 +11,13 @@ mod residual;
 mod sort;
 mod window;
 
+pub use count::count;
 pub use include::{located, present, referring, referring_rows};
-pub use plan::{Plan, Step, Then, count, matching, page, places, unordered, with_entries};
+pub use plan::{Plan, Step, Then, matching, page, places, unordered, with_entries};
 pub use rank::is_narrow;
 
 /// A value bound to a statement.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub enum Bind {
     /// `bigint`
     Long(i64),

@@ -15,7 +15,7 @@ use fhir_search::keyer::id_of;
 use fhir_search::query::Include;
 use fhir_search::reference::Target;
 use fhir_search::registry::{Param, Role};
-use fhir_search::sql;
+use fhir_search::sql::{self, Plan};
 use tokio_postgres::Row;
 
 use super::explain;
@@ -62,15 +62,23 @@ impl Store {
         for (target, condition) in &chain.targets {
             let limit = far.limit();
             let plan = sql::places(self.type_number(target)?, condition.clone(), limit + 1);
-            let rows =
-                self.run_plan(&plan, limit + 1).await.map_err(|e| explain::costly_for(e, &chain.code))?;
-            if rows.len() > limit {
-                return far.too_many(&chain.code);
-            }
+            let rows = self.rare_or_all(&plan, far).await.map_err(|e| explain::costly_for(e, &chain.code))?;
+            let Some(rows) = rows else { return far.too_many(&chain.code) };
             let keys = rows.iter().map(|row| place(target, row)).collect::<Result<Vec<_>>>()?;
             any.push(refers_to(&param, &keys, &self.registry, &self.keyer));
         }
         Ok(Some(Condition::Any(any).simplify()))
+    }
+
+    /// The rows of a plan, none when they are too many.
+    async fn rare_or_all(&self, plan: &Plan, far: Far) -> Result<Option<Vec<Row>>> {
+        match far {
+            Far::Rare(limit) => self.rare(plan, limit).await,
+            Far::All(limit) => {
+                let rows = self.run_plan(plan, limit + 1).await?;
+                Ok((rows.len() <= limit).then_some(rows))
+            }
+        }
     }
 
     /// What `_has` means for resources of a type, its condition resolved before; none: the other end is common.
@@ -79,17 +87,13 @@ impl Store {
         let number = self.type_number(&has.source)?;
         if is_by_patient(type_name, &param) {
             let limit = far.limit();
-            let rows = match far {
-                Far::Rare(_) => {
-                    let plan = sql::places(number, has.condition.clone(), limit + 1);
-                    self.run_plan(&plan, limit + 1).await
-                }
-                Far::All(_) => self.run(&sql::chain::patients(number, &has.condition, limit + 1)).await,
+            let plan = match far {
+                Far::Rare(_) => sql::places(number, has.condition.clone(), limit + 1),
+                Far::All(_) => Plan::of(sql::chain::patients(number, &has.condition, limit + 1)),
             };
+            let rows = self.rare_or_all(&plan, far).await;
             let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
-            if rows.len() > limit {
-                return far.too_many(&has.code);
-            }
+            let Some(rows) = rows else { return far.too_many(&has.code) };
             let at = if matches!(far, Far::Rare(_)) { 2 } else { 0 };
             let mut patients = Vec::with_capacity(rows.len());
             for row in &rows {

@@ -100,8 +100,7 @@ impl Store {
         for condition in entries {
             if !narrow {
                 let few = self.options.entries_few;
-                let rows = self.run(&sql::with_entries(&condition, few + 1)).await?;
-                if rows.len() <= few {
+                if let Some(rows) = self.rare(&sql::with_entries(&condition, few + 1), few).await? {
                     let handles = rows.iter().map(|row| row.try_get(0).map_err(Error::internal));
                     let mut handles = handles.collect::<Result<Vec<i64>>>()?;
                     handles.sort_unstable();

@@ -43,7 +43,8 @@ const BOUNDED: &[(&str, &str)] = &[
     ("patient", "Observation?patient=p7&value-quantity=gt5"),
     ("few", "Observation?code=http://loinc.org|c3&value-quantity=gt5"),
     ("few", "Observation?value-quantity=gt17990"),
-    ("few", "Observation?value-quantity=gt5&_sort=-_lastUpdated"),
+    // That many have such a value is known by now.
+    ("walk", "Observation?value-quantity=gt5&_sort=-_lastUpdated"),
     ("walk", "Observation?date=2005-01-01"),
     ("long", "Observation?date=ge2005-01-01&date=le2005-01-03&_sort=date"),
     ("walk", "Observation?date=ge2005-01-01&date=lt2005-01-03"),

@@ -16,6 +16,7 @@ use super::chain;
 use super::corpus::{Corpus, One};
 use super::parse;
 use super::random::Random;
+use super::when;
 use crate::all;
 
 /// Questions for each law that is asked at random.
@@ -153,7 +154,9 @@ async fn the_months_of_a_year_sum_to_it(random: &mut Random, store: &Arc<Store>,
 
 /// A date that is written to the month or finer.
 fn point(value: &One) -> Option<String> {
-    let One::Node(node, _) = value else { return None };
+    let One::Node(node, type_name) = value else { return None };
+    // `occurrenceString` is among the dates of immunizations.
+    when::span(type_name, *node)?;
     node.str().map(|text| text.into_owned()).filter(|text| text.len() >= 7)
 }
 

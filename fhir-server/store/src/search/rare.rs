@@ -1,0 +1,74 @@
+//! Whether few rows meet a condition. That many do is not asked again for a while: what is common stays so, and a search
+//! that takes it for common wrongly is slower, not wrong.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use fhir_model::Result;
+use fhir_search::sql::Plan;
+use tokio_postgres::Row;
+
+use crate::Store;
+
+/// How long what was common is taken to be so.
+const STAYS: Duration = Duration::from_secs(60);
+/// Conditions that are remembered; then all are forgotten.
+const REMEMBERED_MAX: usize = 4096;
+
+/// What was found to be common, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Common(Mutex<HashMap<u64, Instant>>);
+
+impl Common {
+    fn has(&self, condition: u64) -> bool {
+        let found = self.0.lock().ok().and_then(|known| known.get(&condition).copied());
+        found.is_some_and(|at| at.elapsed() < STAYS)
+    }
+
+    fn note(&self, condition: u64) {
+        if let Ok(mut known) = self.0.lock() {
+            if known.len() >= REMEMBERED_MAX {
+                known.clear();
+            }
+            known.insert(condition, Instant::now());
+        }
+    }
+}
+
+impl Store {
+    /// The rows of a plan; none when there are more than so many. It looks for one more.
+    pub(super) async fn rare(&self, plan: &Plan, limit: usize) -> Result<Option<Vec<Row>>> {
+        let mut hasher = DefaultHasher::new();
+        plan.steps.iter().for_each(|step| (step.sql.text(), step.sql.binds()).hash(&mut hasher));
+        let condition = hasher.finish();
+        if self.common.has(condition) {
+            return Ok(None);
+        }
+        let rows = self.run_plan(plan, limit + 1).await?;
+        if rows.len() > limit {
+            self.common.note(condition);
+            return Ok(None);
+        }
+        Ok(Some(rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_common_is_remembered_up_to_a_bound() {
+        let common = Common::default();
+        assert!(!common.has(1));
+        for condition in 0..REMEMBERED_MAX as u64 {
+            common.note(condition);
+        }
+        assert!(common.has(1));
+        common.note(u64::MAX);
+        assert!(!common.has(1) && common.has(u64::MAX));
+    }
+}

@@ -1,0 +1,40 @@
+//! How many resources match.
+
+use super::residual::push_driver;
+use super::window::Window;
+use super::{Bind, Sql};
+use crate::condition::Condition;
+use crate::query::Query;
+use crate::registry::Registry;
+
+/// The number of matches; at most `limit` are counted when there is one.
+pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: Option<usize>) -> Sql {
+    let number = registry.number(&query.type_name).unwrap_or(0);
+    let mut sql = Sql::default().of_shape("count");
+    if let (Condition::Codes(codes), None) = (condition, limit)
+        && let [code] = codes.as_slice()
+    {
+        // Index-only on both sides: first codings are a column, further ones are entries.
+        sql.push("select (select count(*) from resource r where r.primary_code = ").bind(Bind::Long(*code));
+        sql.push(") + (select count(*) from ordered_entry e where e.key = ")
+            .bind(Bind::Long(*code))
+            .push(")");
+        return sql;
+    }
+    let spans = Window::of(&condition.clone().parts()).spans();
+    sql.push("select count(*) from (");
+    for (i, span) in spans.iter().enumerate() {
+        sql.push(if i == 0 { "" } else { " union all " });
+        sql.push("select 1 from resource r where r.type_id = ").bind(Bind::Int(number.into()));
+        span.push("r.date", &mut sql);
+        if *condition != Condition::All(Vec::new()) {
+            sql.push(" and ");
+            push_driver(condition, &mut sql);
+        }
+    }
+    if let Some(limit) = limit {
+        sql.limit(limit);
+    }
+    sql.push(") found");
+    sql
+}
