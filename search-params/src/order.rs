@@ -153,6 +153,12 @@ impl Order {
         self.keys.iter().all(Key::is_column)
     }
 
+    /// True when an index has the rows in the order of the first key: it can be walked from where a page begins.
+    pub fn is_walked(&self) -> bool {
+        let by = self.keys.first().map(|key| &key.by);
+        matches!(by, None | Some(By::Date | By::Updated | By::Numbers(_) | By::Texts(_)))
+    }
+
     /// True when the handle, which settles ties, descends.
     pub fn handle_descends(&self) -> bool {
         self.keys.first().is_some_and(|key| key.descending)

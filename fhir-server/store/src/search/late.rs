@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use fhir_model::{Error, Key, Result};
+use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::condition::{Chain, Condition, Has};
 use fhir_search::filter::refers_to;
 use fhir_search::registry::{Param, Role};
@@ -39,12 +39,18 @@ impl Store {
         let of_bodies = late.iter().all(Condition::is_of_entries);
         let Asking { batches, for_one } = match of_bodies {
             true if sql::is_narrow(ask.condition) => OF_FEW,
-            true => OF_BODIES,
+            true if ask.order.is_walked() => OF_BODIES,
+            // All would be sorted before the first is asked.
+            true => return Ok(None),
             false => OF_OTHERS,
         };
         for halves in batches {
             let batch = (ask.limit * halves).div_ceil(2);
-            let (rows, cut) = self.ordered(Ask { query: &query, limit: batch, ..ask }).await?;
+            let (rows, cut) = match self.ordered(Ask { query: &query, limit: batch, ..ask }).await {
+                // Too many to sort, until what is late makes them fewer.
+                Err(e) if e.kind == Kind::TooCostly => return Ok(None),
+                rows => rows?,
+            };
             let last = !cut && rows.len() < batch;
             if let (false, Some(row)) = (last, rows.last()) {
                 let backwards = query.cursor.as_ref().is_some_and(|c| c.backwards);

@@ -123,6 +123,22 @@ async fn more_than_can_be_sorted_is_refused() {
     assert_eq!(search(&store, "Patient?_sort=-family").await, "c b a d", "an index has these in order");
 }
 
+/// What many have is asked of bodies in order; where all would have to be sorted for it, it is looked up first.
+#[tokio::test]
+async fn what_is_looked_up_makes_fewer_to_sort() {
+    let options = Options { sorted_max: 3, entries_few: 1, connections_max: 4, ..Options::default() };
+    let store = testing::fresh_with(options).await.unwrap();
+    for id in ["a", "b", "c", "d", "e"] {
+        let family = if id < "c" { "Odhiambo" } else { "Wanjiku" };
+        put(&store, "Patient", id, &format!(r#"{{"gender":"male","name":[{{"family":"{family}"}}]}}"#)).await;
+    }
+    for _ in 0..2 {
+        assert_eq!(search(&store, "Patient?family=odhiambo&_sort=gender,_id").await, "a b");
+        assert_eq!(search(&store, "Patient?family=odhiambo&gender=male&_sort=-gender,_id").await, "a b");
+        assert_eq!(search(&store, "Patient?family=odhiambo&_sort=_id").await, "a b");
+    }
+}
+
 /// The ends of chains, the entries of lists, the codes of value sets: all that is looked up for a search counts together.
 #[tokio::test]
 async fn a_search_holds_so_many_values_and_no_more() {
