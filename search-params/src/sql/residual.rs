@@ -37,9 +37,10 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         Condition::All(parts) => list(parts, " and ", "true", gin, sql),
         Condition::Any(parts) => list(parts, " or ", "false", gin, sql),
         Condition::Not(inner) => {
-            sql.push("not (");
+            // Of a column without a value nothing is true, nor is its negation.
+            sql.push("(");
             write(inner, Gin::Kept, sql);
-            sql.push(")");
+            sql.push(") is not true");
         }
         Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => {
             match (keys.as_slice(), gin) {

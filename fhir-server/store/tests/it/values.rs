@@ -123,9 +123,13 @@ pub(crate) async fn versions_and_paths(store: &Arc<Store>) {
     put(store, "Questionnaire", "h", r#"{"url":"urn:oid:1.2"}"#).await;
     let plan = r#"{"instantiatesCanonical":["PlanDefinition/p"]}"#;
     put(store, "RequestGroup", "r", plan).await;
+    put(store, "Encounter", "nobody", r#"{"status":"planned"}"#).await;
+    put(store, "Encounter", "p", r#"{"status":"planned","subject":{"reference":"Patient/p"}}"#).await;
     finds(
         store,
         &[
+            // What is about nobody is not about this patient either.
+            ("Encounter?_filter=not (patient eq Patient/p)", "nobody"),
             // The definition of this one names no targets.
             ("RequestGroup?instantiates-canonical=p", "r"),
             ("RequestGroup?instantiates-canonical=PlanDefinition/p,q", "r"),
