@@ -71,7 +71,15 @@ fn of_value(value: &One, kind: ParameterKind) -> Vec<Value> {
     match kind {
         ParameterKind::Date => when::span(type_name, node).map(|s| Value::Micros(s.0)).into_iter().collect(),
         ParameterKind::Number => numbers(type_name, node).into_iter().map(low).collect(),
-        ParameterKind::Quantity => quantities(type_name, node).into_iter().map(|q| low(q.span)).collect(),
+        ParameterKind::Quantity => {
+            // What is more than 60 comes after what is 60.
+            let more = node.get_str("comparator").as_deref() == Some(">");
+            let place = |(low, _): Span| {
+                let number = low.map_or(f64::NEG_INFINITY, |n| n.to_f64());
+                Value::Number(if more { number.next_up() } else { number })
+            };
+            quantities(type_name, node).into_iter().map(|q| place(q.span)).collect()
+        }
         ParameterKind::String => all(texts(type_name, node).iter().map(|text| folded(text)).collect()),
         ParameterKind::Token => {
             all(tokens(type_name, node).into_iter().filter_map(|(_, code)| code).collect())
