@@ -87,12 +87,14 @@ async fn jobs(cx: &Cx, call: &Call, types: &[Box<str>]) -> Result<Vec<Value>> {
 }
 
 fn job(job: &Job) -> Value {
-    json!({ "name": "job", "part": [
-        { "name": "type", "valueCode": job.type_name },
-        { "name": "state", "valueCode": job.state.as_str() },
-        { "name": "done", "valueDecimal": job.done },
-        { "name": "total", "valueDecimal": job.total },
-    ]})
+    let mut parts = vec![
+        json!({ "name": "type", "valueCode": job.type_name }),
+        json!({ "name": "state", "valueCode": job.state.as_str() }),
+        json!({ "name": "done", "valueDecimal": job.done }),
+        json!({ "name": "total", "valueDecimal": job.total }),
+    ];
+    parts.extend(job.failure.as_ref().map(|text| json!({ "name": "failure", "valueString": text })));
+    json!({ "name": "job", "part": parts })
 }
 
 fn search_parameter(custom: &Custom) -> Value {

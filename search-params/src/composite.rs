@@ -80,9 +80,7 @@ pub(crate) fn index(element: Ref<'_>, resource: Ref<'_>, sink: &mut Sink<'_>) ->
     };
     composite.here.walk(element, &mut visit);
     composite.of_resource.walk(resource, &mut visit);
-    for rows in &mut found {
-        sink.rows.distinct.append(&mut rows.distinct);
-    }
+    let distinct: Vec<_> = found.iter_mut().flat_map(|rows| std::mem::take(&mut rows.distinct)).collect();
     let entries: Vec<Vec<Entry<'_>>> =
         composite.parts.iter().zip(&found).map(|(param, rows)| entries(param, rows)).collect();
     let combinations = entries.iter().map(Vec::len).try_fold(1usize, |n, many| n.checked_mul(many));
@@ -90,6 +88,7 @@ pub(crate) fn index(element: Ref<'_>, resource: Ref<'_>, sink: &mut Sink<'_>) ->
         let text = format!("the values for `{}` have more than {COMBINATIONS_MAX} combinations", index.name);
         return Err(Error::new(Kind::TooCostly, text));
     }
+    sink.rows.distinct.extend(distinct);
     // Values that are there and cannot be asked for (a code that is nothing but text) are there all the same.
     sink.found.any = has.iter().all(|has| *has);
     let mut chosen = Vec::with_capacity(entries.len());

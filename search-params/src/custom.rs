@@ -3,6 +3,8 @@
 //! <https://hl7.org/fhir/R4/searchparameter.html>. One that is not `active` may be anything; one that is must be
 //! understood in full, or it is refused.
 
+mod components;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -10,7 +12,7 @@ use fhir_model::types::Types;
 use fhir_model::{Error, Kind, Result};
 use fhir_profiles::Definitions;
 
-use crate::parameters::{Parameter, ParameterKind};
+use crate::parameters::{Component, Parameter, ParameterKind};
 use crate::path::{Step, Test, Trie};
 use crate::registry::Registry;
 use crate::registry::compile::Branches;
@@ -120,7 +122,12 @@ impl Defined {
     pub fn indexes_like(&self, other: &Defined) -> bool {
         let what = |d: &Defined| {
             let p = d.parameter.clone();
-            (p.code, p.kind, p.expression, d.types.clone())
+            let part = |c: Component| {
+                let (kind, target) = c.resolved.map(|r| (r.kind, r.target)).unzip();
+                (c.expression, kind, target)
+            };
+            let parts: Vec<_> = p.components.into_iter().map(part).collect();
+            (p.code, p.kind, p.expression, parts, d.types.clone())
         };
         what(self) == what(other)
     }
@@ -143,9 +150,13 @@ pub fn read(resource: &str, registry: &Registry) -> Result<Option<Defined>> {
         return Ok(None);
     }
     check_code(&parameter.code)?;
-    if matches!(parameter.kind, ParameterKind::Composite | ParameterKind::Special) {
-        let text = format!("{} parameters cannot be added to this server", parameter.kind.as_str());
-        return Err(Error::new(Kind::Rule, text).at("SearchParameter.type"));
+    match parameter.kind {
+        ParameterKind::Special => {
+            let text = "what a special parameter does is written into a server: it cannot be added to one";
+            return Err(rule(text, "SearchParameter.type"));
+        }
+        ParameterKind::Composite => components::resolve(&mut parameter.components, registry)?,
+        _ => parameter.components.clear(),
     }
     for name in &types {
         check_expression(&parameter, name, definitions)?;
@@ -235,6 +246,11 @@ fn check_expression(parameter: &Parameter, type_name: &str, definitions: &Defini
     }
     if !found {
         return Err(refuse(format!("the expression leads nowhere in {type_name}")));
+    }
+    if parameter.kind == ParameterKind::Composite {
+        return branches
+            .iter()
+            .try_for_each(|steps| components::check(parameter, type_name, steps, definitions));
     }
     let types = trie.leaf_types(0);
     if !types.iter().any(|t| is_compared(parameter.kind, t)) {

@@ -92,6 +92,9 @@ pub struct Component {
     pub definition: Box<str>,
     /// Where its values are, seen from the composite's own expression.
     pub expression: Box<str>,
+    /// That parameter as it was when the composite was added to the server; R4's own stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Box<Parameter>>,
 }
 
 /// The search parameters of one FHIR version.

@@ -136,6 +136,10 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
             let text = value.str().or_else(|| value.bool().map(|_| value.raw().into()));
             if let Some(code) = text.filter(|t| !t.is_empty()) {
                 sink.equality(Form::Code, &[&code]);
+                // Among values that have systems (`extension.value`), it is one that has none.
+                if !sink.index.plain {
+                    sink.equality(Form::SystemCode, &["", &code]);
+                }
             }
         }
     }

@@ -45,6 +45,8 @@ pub struct Job {
     pub done: u64,
     /// Resources that there were when it began.
     pub total: u64,
+    /// What keeps it from going on, with the resource it is about where it is about one.
+    pub failure: Option<String>,
 }
 
 /// States of a job.
@@ -85,7 +87,7 @@ pub(crate) struct Walk {
     pub(crate) rows_done: i64,
     /// None: not counted yet.
     pub(crate) rows_total: Option<i64>,
-    pub(crate) failing: bool,
+    pub(crate) failure: Option<String>,
 }
 
 impl Walk {
@@ -101,7 +103,7 @@ impl Walk {
     fn job(self) -> Job {
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         let state = match self.walking {
-            _ if self.failing => JobState::Failing,
+            _ if self.failure.is_some() => JobState::Failing,
             Some(_) => JobState::Running,
             None if self.done < self.wanted => JobState::Waiting,
             None => JobState::Done,
@@ -111,6 +113,7 @@ impl Walk {
             state,
             done: count(self.rows_done),
             total: count(self.rows_total.unwrap_or(0)),
+            failure: self.failure,
         }
     }
 }
@@ -121,7 +124,7 @@ const WANT: &str = "insert into reindex (type_id, wanted, done, until_at, positi
      rows_total = case when reindex.walking is null then null else reindex.rows_total end";
 
 const WALKS: &str = "select j.type_id, j.wanted, j.done, j.walking, j.until_at, j.position_at, j.position_handle, \
-     j.rows_done, j.rows_total, j.failure is not null from reindex j order by j.type_id";
+     j.rows_done, j.rows_total, j.failure from reindex j order by j.type_id";
 
 /// Rows of these types are to be indexed by a version, which is the latest: its row is locked.
 pub(crate) async fn want(
@@ -180,7 +183,7 @@ impl Store {
             position: (row.try_get(5)?, row.try_get(6)?),
             rows_done: row.try_get(7)?,
             rows_total: row.try_get(8)?,
-            failing: row.try_get(9)?,
+            failure: row.try_get(9)?,
         }))
     }
 }

@@ -48,7 +48,6 @@ fn what_is_not_understood_is_refused() {
         (json!({ "expression": deep }), "expression", "more than 2000 places"),
         (json!({ "expression": "Patient.name.where(`a b` = 'c').given" }), "expression", "tests for"),
         (json!({ "expression": "Patient.name.where(use = '\\u0000').given" }), "expression", "tests for"),
-        (json!({ "type": "composite" }), "type", "composite"),
         (json!({ "type": "special" }), "type", "special"),
         (json!({ "base": ["Nonsense"] }), "base", "`Nonsense`"),
         (json!({ "base": [] }), "base", "which types"),
@@ -70,6 +69,126 @@ fn what_is_not_understood_is_refused() {
         assert_eq!(error.kind.status(), 422, "{changes}: {error}");
         assert_eq!(error.expression, [at], "{changes}: {error}");
         assert!(error.text.contains(sentence), "{changes}: {error}");
+    }
+}
+
+/// A composite of Patient.contact, with components of a definition of R4's (the last part of its url) and an expression.
+fn composite(changes: Value, parts: &[(&str, &str)]) -> Value {
+    let part = |(url, expression): &(&str, &str)| {
+        let url = format!("http://hl7.org/fhir/SearchParameter/{url}");
+        json!({ "definition": url, "expression": expression })
+    };
+    let mut composite = json!({
+        "type": "composite", "expression": "Patient.contact",
+        "component": parts.iter().map(part).collect::<Vec<_>>(),
+    });
+    composite.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    composite
+}
+
+#[test]
+fn parts_that_are_not_understood_are_refused() {
+    let registry = registry();
+    let gender = ("individual-gender", "gender");
+    let name = ("Patient-name", "name");
+    let rows = [
+        // changes, parts, where, a part of the sentence
+        (json!({}), vec![gender], "component", "two to 4"),
+        (json!({}), vec![gender; 5], "component", "not 5"),
+        (json!({ "component": null }), vec![], "SearchParameter", "complete"),
+        (json!({}), vec![gender, ("Patient-nonsense", "name")], "component[1].definition", "in force"),
+        (json!({}), vec![("Location-near", "address"), gender], "component[0].definition", "special"),
+        (
+            json!({}),
+            vec![gender, ("Observation-code-value-quantity", "name")],
+            "component[1].definition",
+            "a composite parameter",
+        ),
+        (json!({}), vec![gender, ("Patient-name", "name.count()")], "component[1].expression", "at byte 5"),
+        (json!({}), vec![gender, ("Patient-name", "name..given")], "component[1].expression", "at byte"),
+        (json!({}), vec![gender, ("Patient-name", "birthDate")], "component[1].expression", "leads nowhere"),
+        (json!({}), vec![gender, ("Patient-name", "Patient.name")], "component[1].expression", "begins at"),
+        (json!({}), vec![("individual-gender", "period"), name], "component[0].expression", "look at Period"),
+        (
+            json!({}),
+            vec![("individual-gender", "gender.exists() and gender != false"), name],
+            "component[0].expression",
+            "whether",
+        ),
+        (json!({}), vec![("individual-birthdate", "period"), name], "component", "date and string"),
+        (json!({ "expression": "Patient.deceased" }), vec![gender, name], "expression", "one type"),
+        (json!({ "expression": "Patient.nonsense" }), vec![gender, name], "expression", "leads nowhere"),
+        (json!({ "expression": null }), vec![gender, name], "expression", "has an expression"),
+    ];
+    for (changes, parts, place, sentence) in rows {
+        let changes = composite(changes, &parts);
+        let error = read(&parameter(changes.clone()), &registry).unwrap_err();
+        let at =
+            if place == "SearchParameter" { place.to_owned() } else { format!("SearchParameter.{place}") };
+        assert_eq!(error.kind.status(), 422, "{changes}: {error}");
+        assert_eq!(error.expression, [at], "{changes}: {error}");
+        assert!(error.text.contains(sentence), "{changes}: {error}");
+    }
+}
+
+#[test]
+fn composites_find_their_parts_or_get_them() {
+    let base = registry();
+    let gender = ("individual-gender", "gender");
+    let born = ("individual-birthdate", "birthDate");
+    let rows = [
+        // changes, parts, names of the composite's indexes, of those of its parts in the whole resource
+        (json!({}), vec![gender, ("Patient-name", "name")], "nick@1", ""),
+        (json!({ "expression": "Patient" }), vec![gender, born], "", "gender birthdate"),
+        // Several orders, one of them of a path that R4 has no parameter for.
+        (
+            json!({ "expression": "Patient" }),
+            vec![born, ("Patient-name", "name.text"), ("individual-birthdate", "%resource.meta.lastUpdated")],
+            "",
+            "birthdate nick@1$1 nick@1$2",
+        ),
+    ];
+    for (changes, parts, own, whole) in rows {
+        let registry = base.fork();
+        add(&registry, 1, &[(&composite(changes, &parts), Stage::Ready)]);
+        let param = registry.of("Patient").unwrap().param("nick").unwrap().clone();
+        let names = |indexes: &[Arc<crate::registry::Index>]| -> Vec<String> {
+            indexes.iter().map(|i| i.name.to_string()).collect()
+        };
+        let of_whole = param.composite.as_ref().unwrap().whole.iter().flatten();
+        let of_whole = of_whole.map(|part| names(&part.indexes).join("+")).collect::<Vec<_>>();
+        assert_eq!((names(&param.indexes).join(" ").as_str(), of_whole.join(" ").as_str()), (own, whole));
+    }
+    // One that goes, and something else of the same code: each has its own values.
+    let registry = base.fork();
+    let leaving = composite(json!({}), &[gender, ("Patient-name", "name")]);
+    let text = json!({ "expression": "Patient.name.text" });
+    add(&registry, 2, &[(&leaving, Stage::Retiring), (&text, Stage::Building)]);
+    let doc = r#"{"resourceType": "Patient", "name": [{"text": "Ann"}]}"#;
+    let doc = Doc::parse(doc, Limits::default()).unwrap();
+    let keyer = Keyer::new([1; 16]);
+    let rows = registry.extract_by(Set::Replaced, &keyer, "Patient", doc.root(), &Bases::default()).unwrap();
+    let number = registry.number("Patient").unwrap();
+    let present = |name: &str| rows.keys.contains(&keyer.key(number, name, Form::Present, &[]));
+    assert_eq!((present("nick@1"), present("nick@2")), (false, true));
+}
+
+#[test]
+fn what_indexes_like_it_may_take_its_place() {
+    let registry = registry();
+    let gender = ("individual-gender", "gender");
+    let defined =
+        |parts: &[(&str, &str)]| read(&parameter(composite(json!({}), parts)), &registry).unwrap().unwrap();
+    let one = defined(&[gender, ("Patient-name", "name")]);
+    let rows = [
+        // the second part, alike
+        (("Patient-name", "name"), true),
+        (("individual-given", "name"), true),
+        (("Patient-name", "name.text"), false),
+        (("Patient-identifier", "name.text"), false),
+    ];
+    for (part, alike) in rows {
+        assert_eq!(one.indexes_like(&defined(&[gender, part])), alike, "{part:?}");
     }
 }
 

@@ -185,7 +185,8 @@ impl Build<'_> {
         let size =
             |d: &Draft| (d.custom, d.branches.len(), d.only_target.is_some(), d.definition.code.clone());
         order.sort_by_key(|i| self.drafts.get(*i).map(size));
-        let parts: Vec<Vec<Part>> = self.drafts.iter_mut().map(|d| std::mem::take(&mut d.parts)).collect();
+        let mut parts: Vec<Vec<Part>> =
+            self.drafts.iter_mut().map(|d| std::mem::take(&mut d.parts)).collect();
         let mut shares: Vec<Vec<usize>> = vec![Vec::new(); self.drafts.len()];
         for at in order {
             let Some(draft) = self.drafts.get(at) else { continue };
@@ -198,7 +199,7 @@ impl Build<'_> {
                 let same = |i: &usize| !added || self.this.indexes.get(*i).is_some_and(|x| x.truth == truth);
                 let index = match (known.filter(same), parts.get(at)) {
                     (Some(known), _) => Some(known),
-                    (None, Some(parts)) if !parts.is_empty() => self.element(name, &steps, parts),
+                    (None, Some(parts)) if !parts.is_empty() => self.element(name, &steps, parts, added),
                     (None, _) => self.index(kind, name, steps, truth, added),
                 };
                 if let (Some(index), Some(share)) = (index, shares.get_mut(at)) {
@@ -206,12 +207,18 @@ impl Build<'_> {
                 }
             }
         }
+        let wholes = self.drafts.iter().map(|d| d.whole.then(|| (d.name(), d.custom.is_some())));
+        for (at, whole) in wholes.collect::<Vec<_>>().into_iter().enumerate() {
+            if let (Some((name, added)), Some(parts)) = (whole, parts.get_mut(at)) {
+                self.whole(&name, parts, added);
+            }
+        }
         self.roles(&shares);
         self.params(shares, parts);
         self.this
     }
 
-    /// The parameters over the indexes that they share. Composites come last: they are made of others.
+    /// The parameters over the indexes that they share.
     fn params(&mut self, shares: Vec<Vec<usize>>, parts: Vec<Vec<Part>>) {
         self.this.users = vec![Vec::new(); self.this.indexes.len()];
         let drafts = std::mem::take(&mut self.drafts);
@@ -220,12 +227,7 @@ impl Build<'_> {
         // One that goes may stand beside one that takes its place: then all of both is extracted, and nothing searched.
         drafts.dedup_by(|a, b| a.0.definition.code == b.0.definition.code && a.0.custom == b.0.custom);
         let mut free = 0..BITS as u8;
-        let bits: Vec<Option<u8>> =
-            drafts.iter().map(|(draft, _)| if draft.custom.is_none() { free.next() } else { None }).collect();
-        let mut params: Vec<Arc<Param>> = Vec::new();
-        let (composites, others): (Vec<_>, Vec<_>) =
-            drafts.into_iter().enumerate().partition(|(_, (_, (_, parts)))| !parts.is_empty());
-        for (at, (draft, (share, parts))) in others.into_iter().chain(composites) {
+        for (at, (draft, (share, parts))) in drafts.into_iter().enumerate() {
             for index in &share {
                 if let Some(users) = self.this.users.get_mut(*index) {
                     users.push(at);
@@ -233,35 +235,26 @@ impl Build<'_> {
             }
             let indexes: Vec<Arc<Index>> =
                 share.iter().filter_map(|i| self.this.indexes.get(*i).cloned()).collect();
-            let composite = self.composite(&parts, draft.whole, &indexes, &params);
-            if let Some(whole) = composite.as_ref().and_then(|c| c.whole.as_ref()) {
-                let leaves = whole.iter().map(|part| self.leaves(part)).collect();
-                self.this.wholes.push((at, leaves));
+            if draft.whole {
+                self.this.wholes.push((at, parts.iter().map(|part| part.whole.clone()).collect()));
             }
-            params.push(Arc::new(Param {
+            self.this.params.push(Arc::new(Param {
                 code: draft.definition.code.clone(),
                 name: draft.name(),
                 kind: draft.definition.kind,
                 type_number: self.this.number,
+                composite: self.composite(&parts, draft.whole, &indexes),
                 indexes,
-                bit: bits.get(at).copied().flatten(),
+                bit: if draft.custom.is_none() { free.next() } else { None },
                 only_target: draft.only_target,
-                composite,
                 targets: draft.definition.target.clone(),
                 definition: draft.definition,
                 building: draft.building,
             }));
         }
-        params.sort_by(|a, b| a.code.cmp(&b.code));
-        self.this.params = params;
     }
 
-    fn leaves(&self, param: &Param) -> Vec<usize> {
-        let all = self.this.indexes.iter().enumerate();
-        all.filter(|(_, i)| param.indexes.iter().any(|own| Arc::ptr_eq(own, i))).map(|(at, _)| at).collect()
-    }
-
-    fn index(
+    pub(super) fn index(
         &mut self,
         kind: ParameterKind,
         name: Box<str>,

@@ -19,6 +19,8 @@ pub(super) struct Part {
     here: Vec<Vec<Step>>,
     /// From the resource.
     of_resource: Vec<Vec<Step>>,
+    /// Where the composite is one of the whole resource: the indexes of its values, all of them or none.
+    pub(super) whole: Vec<usize>,
 }
 
 /// What makes the parts within one element the same as those of another composite.
@@ -28,8 +30,14 @@ pub(super) fn parts(definition: &Parameter, parameters: &Parameters) -> Result<V
     let mut parts = Vec::new();
     for component in &definition.components {
         let beyond = |why: &str| Error::internal(format!("{}: {why}", definition.url));
-        let of = parameters.by_url(&component.definition).ok_or_else(|| beyond("a part is not known"))?;
-        let mut part = Part { definition: of.clone(), here: Vec::new(), of_resource: Vec::new() };
+        let definition = match &component.resolved {
+            Some(resolved) => Arc::new(Parameter::clone(resolved)),
+            None => {
+                let known = parameters.by_url(&component.definition);
+                known.ok_or_else(|| beyond("a part is not known"))?.clone()
+            }
+        };
+        let mut part = Part { definition, here: Vec::new(), of_resource: Vec::new(), whole: Vec::new() };
         for branch in compile(&component.expression).map_err(|e| beyond(&e.to_string()))?.branches {
             match branch.root.as_deref() {
                 Some(RESOURCE) => part.of_resource.push(branch.steps),
@@ -43,7 +51,13 @@ pub(super) fn parts(definition: &Parameter, parameters: &Parameters) -> Result<V
 
 impl Build<'_> {
     /// The index of a composite within the elements at a path.
-    pub(super) fn element(&mut self, name: Box<str>, base: &[Step], parts: &[Part]) -> Option<usize> {
+    pub(super) fn element(
+        &mut self,
+        name: Box<str>,
+        base: &[Step],
+        parts: &[Part],
+        added: bool,
+    ) -> Option<usize> {
         let same = |part: &Part| {
             (part.definition.kind, [part.here.as_slice(), part.of_resource.as_slice()].concat())
         };
@@ -71,9 +85,32 @@ impl Build<'_> {
             systems: true,
             steps: base.to_vec(),
         };
-        self.by_element.insert(shared, at);
+        // What was added can go away: nobody shares it.
+        if !added {
+            self.by_element.insert(shared, at);
+        }
         self.this.indexes.push(Arc::new(index));
         Some(at)
+    }
+
+    /// Finds the indexes of the parts of a composite of the whole resource; one that was added gets those it lacks.
+    pub(super) fn whole(&mut self, name: &str, parts: &mut [Part], added: bool) {
+        for (n, part) in parts.iter_mut().enumerate() {
+            let kind = part.definition.kind;
+            let paths: Vec<Vec<Step>> = part.here.iter().chain(&part.of_resource).cloned().collect();
+            let several = paths.len() > 1;
+            let index = |(i, steps): (usize, Vec<Step>)| {
+                let own = || match several {
+                    true => format!("{name}${n}#{i}"),
+                    false => format!("{name}${n}"),
+                };
+                let known = self.by_path.get(&(kind, steps.clone())).copied();
+                let known = known.filter(|at| self.this.indexes.get(*at).is_some_and(|x| !x.truth));
+                known.or_else(|| added.then(|| self.index(kind, own().into(), steps, false, added)).flatten())
+            };
+            let found: Option<Vec<usize>> = paths.into_iter().enumerate().map(index).collect();
+            part.whole = found.unwrap_or_default();
+        }
     }
 
     fn parts_of(&self, name: &str, type_name: &str, parts: &[Part]) -> Element {
@@ -94,10 +131,16 @@ impl Build<'_> {
         let types = |here: &Trie, of_resource: &Trie, n: usize| -> Vec<Box<str>> {
             [here.leaf_types(n), of_resource.leaf_types(n)].concat().into_iter().map(Box::from).collect()
         };
-        let misfit = |(n, part): (usize, &Part)| !fits(part.definition.kind, &types(&here, &of_resource, n));
-        if parts.iter().enumerate().any(misfit) {
+        let all_fit = |here: &Trie, of_resource: &Trie| {
+            let mut all = parts.iter().enumerate();
+            all.all(|(n, part)| fits(part.definition.kind, &types(here, of_resource, n)))
+        };
+        if !all_fit(&here, &of_resource) {
             // R4 has the expressions of `DocumentReference.relationship` the wrong way round.
-            (here, of_resource) = grow(&mut parts.iter().rev());
+            let (back, back_of_resource) = grow(&mut parts.iter().rev());
+            if all_fit(&back, &back_of_resource) {
+                (here, of_resource) = (back, back_of_resource);
+            }
         }
         let ordered = |part: &Part| {
             use ParameterKind::{Date, Number, Quantity, String};
@@ -127,19 +170,7 @@ impl Build<'_> {
                 systems,
                 steps: Vec::new(),
             };
-            Arc::new(Param {
-                code: index.name.clone(),
-                name: index.name.clone(),
-                kind: index.kind,
-                type_number: self.this.number,
-                indexes: vec![Arc::new(index)],
-                bit: None,
-                only_target: None,
-                composite: None,
-                targets: part.definition.target.clone(),
-                definition: part.definition.clone(),
-                building: None,
-            })
+            self.part(part, index.name.clone(), vec![Arc::new(index)])
         };
         Element { parts: parts.iter().enumerate().map(param).collect(), here, of_resource }
     }
@@ -150,49 +181,36 @@ impl Build<'_> {
         parts: &[Part],
         whole: bool,
         elements: &[Arc<Index>],
-        params: &[Arc<Param>],
     ) -> Option<Composite> {
         let whole = match whole {
-            true => Some(parts.iter().map(|part| self.same(part, params)).collect::<Option<Vec<_>>>()?),
+            true => Some(parts.iter().map(|part| self.of_whole(part)).collect::<Option<Vec<_>>>()?),
             false => None,
         };
         let of_element = || elements.first()?.element.as_ref().map(|e| e.parts.clone());
         Some(Composite { parts: of_element().or_else(|| whole.clone())?, whole })
     }
 
-    /// The parameter whose values are just those of a part of the whole resource, or one that is cut down to them.
-    fn same(&self, part: &Part, params: &[Arc<Param>]) -> Option<Arc<Param>> {
-        let indexes: Option<Vec<Arc<Index>>> = part
-            .here
-            .iter()
-            .map(|steps| {
-                let at = self.by_path.get(&(part.definition.kind, steps.clone()))?;
-                self.this.indexes.get(*at).cloned()
-            })
-            .collect();
-        let indexes = indexes?;
-        let has_all = |param: &&Arc<Param>| {
-            let has = |index: &Arc<Index>| param.indexes.iter().any(|i| Arc::ptr_eq(i, index));
-            // One that was added can go away.
-            param.name == param.code && param.only_target.is_none() && indexes.iter().all(has)
-        };
-        let least = params.iter().filter(has_all).min_by_key(|param| param.indexes.len())?;
-        if least.indexes.len() == indexes.len() {
-            return Some(least.clone());
-        }
-        Some(Arc::new(Param {
-            code: least.code.clone(),
-            name: least.name.clone(),
-            kind: least.kind,
-            type_number: least.type_number,
+    /// What a part of the whole resource is asked by; none when it is nothing that can be searched for.
+    fn of_whole(&self, part: &Part) -> Option<Arc<Param>> {
+        let indexes = part.whole.iter().map(|at| self.this.indexes.get(*at).cloned());
+        let indexes = indexes.collect::<Option<Vec<_>>>().filter(|found| !found.is_empty())?;
+        Some(self.part(part, part.definition.code.clone(), indexes))
+    }
+
+    fn part(&self, part: &Part, name: Box<str>, indexes: Vec<Arc<Index>>) -> Arc<Param> {
+        Arc::new(Param {
+            code: name.clone(),
+            name,
+            kind: part.definition.kind,
+            type_number: self.this.number,
             indexes,
-            bit: least.bit,
+            bit: None,
             only_target: None,
             composite: None,
-            targets: least.targets.clone(),
-            definition: least.definition.clone(),
+            targets: part.definition.target.clone(),
+            definition: part.definition.clone(),
             building: None,
-        }))
+        })
     }
 }
 

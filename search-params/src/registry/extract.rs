@@ -52,6 +52,8 @@ impl Registry {
             match index.kind {
                 ParameterKind::Composite => match composite::index(value, resource, &mut sink) {
                     Ok(()) => {}
+                    // Before there was the composite, it could be written; it has left nothing, and must go all the same.
+                    Err(_) if set == Set::Replaced => {}
                     Err(e) => failed = Some(e),
                 },
                 _ => index_value(value, value_type, &mut sink),

@@ -57,9 +57,9 @@ fn every_parameter_has_an_index_or_a_reason() {
 fn composites_are_made_of_their_parts() {
     let registry = registry();
     let rows = [
-        // type, parameter, its parts within elements, those of the whole resource
+        // type, parameter, its parts within elements, the indexes of those of the whole resource
         ("Observation", "code-value-quantity", "", "code value-quantity"),
-        ("Observation", "code-value-date", "", "code value-date"),
+        ("Observation", "code-value-date", "", "code value-date value-date#1"),
         ("Observation", "component-code-value-quantity", "token quantity", ""),
         ("Observation", "combo-code-value-quantity", "token quantity", "code value-quantity"),
         ("Observation", "combo-code-value-concept", "token token", "code value-concept"),
@@ -75,8 +75,9 @@ fn composites_are_made_of_their_parts() {
         let element = param.indexes.first().and_then(|i| i.element.as_ref());
         let kinds: Vec<_> =
             element.iter().flat_map(|e| &e.parts).map(|p| format!("{:?}", p.kind).to_lowercase()).collect();
-        let codes: Vec<_> = composite.whole.iter().flatten().map(|p| &*p.code).collect();
-        assert_eq!((kinds.join(" "), codes.join(" ")), (elements.into(), whole.into()), "{type_name}.{code}");
+        let whole_of = composite.whole.iter().flatten().flat_map(|p| &p.indexes);
+        let names: Vec<_> = whole_of.map(|i| &*i.name).collect();
+        assert_eq!((kinds.join(" "), names.join(" ")), (elements.into(), whole.into()), "{type_name}.{code}");
     }
     let all: Vec<_> = registry.definitions().resource_types().map(|t| registry.of(t).unwrap()).collect();
     let composites = all.iter().flat_map(|t| t.params()).filter(|p| p.kind == ParameterKind::Composite);

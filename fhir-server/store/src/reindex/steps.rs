@@ -216,7 +216,7 @@ impl Store {
         Ok(again::Again {
             handle: version.handle,
             version: i32::try_from(version.version).map_err(Error::internal)?,
-            rows: self.rows(Set::Written, &version.key, &doc)?,
+            rows: self.rows(Set::Written, &version.key, &doc).map_err(|e| e.at(version.key.to_string()))?,
             before: self.rows(Set::Replaced, &version.key, &doc)?,
         })
     }
@@ -299,8 +299,9 @@ impl Store {
     /// The reason stands in the row for an operator to see; it holds nothing of a resource.
     async fn note_failure(&self, walk: &Walk, e: &Error) -> Result<()> {
         let client = self.connections.client().await?;
+        let about: String = e.expression.iter().map(|place| format!("{place}: ")).collect();
         client
-            .execute(FAILED, &[&walk.type_id, &self.clock.process, &e.text])
+            .execute(FAILED, &[&walk.type_id, &self.clock.process, &format!("{about}{}", e.text)])
             .await
             .map_err(failure::classify)?;
         Ok(())

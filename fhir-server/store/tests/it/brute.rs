@@ -3,6 +3,7 @@
 //!
 //! `CARI_BRUTE_QUERIES` says how many; `CARI_SEED` repeats the questions of a run that failed.
 
+mod added;
 mod ask;
 mod chain;
 mod corpus;

@@ -169,9 +169,94 @@ async fn old_and_new_resources_are_found() {
     assert_eq!(search(&store, "Patient?nick=odd&_sort=-birth-order").await, "p9 p7 p5 p3 p1");
     assert_eq!(search(&store, "Patient?colour=odd&_sort=colour,-born").await, "p7 p5 p3 p1");
     let job = store.jobs(&all()).await.unwrap().remove(0);
-    let done = Job { type_name: "Patient".into(), state: JobState::Done, done: 8, total: 8 };
+    let done = Job { type_name: "Patient".into(), state: JobState::Done, done: 8, total: 8, failure: None };
     assert_eq!(job, done);
     assert_eq!(index(&url).await, from_the_start(&definitions, &store, 10).await);
+}
+
+/// Composites of R4's parameters and of added ones, of the whole resource and of elements.
+#[tokio::test]
+async fn composites_are_added() {
+    let (store, url) = fresh().await;
+    patients(&store, 8).await;
+    let colour = definition("colour", "token", "Patient.extension.value");
+    define(&store, "d0", &colour).await;
+    let composite = |code: &str, expression: &str, parts: [(&str, &str); 2]| {
+        let part = |(url, expression): (&str, &str)| json!({ "definition": url, "expression": expression });
+        let mut composite = definition(code, "composite", expression);
+        composite["component"] = json!(parts.map(part));
+        composite
+    };
+    let given = "http://hl7.org/fhir/SearchParameter/individual-given";
+    let definitions = [
+        composite(
+            "colour-born",
+            "Patient",
+            [
+                ("http://example.org/colour", "extension.value"),
+                ("http://hl7.org/fhir/SearchParameter/individual-birthdate|4.0.1", "birthDate"),
+            ],
+        ),
+        composite("use-given", "Patient.name", [("http://example.org/colour", "use"), (given, "given")]),
+    ];
+    for (n, definition) in definitions.iter().enumerate() {
+        define(&store, &format!("d{}", n + 1), definition).await;
+        ready(&store, definition["code"].as_str().unwrap()).await;
+    }
+    let names = r#"{"name": [{"use": "old", "given": ["Ada", "Bo"]}, {"use": "usual", "given": ["Cy"]}],
+        "extension": [{"url": "u", "valueCode": "even"}, {"url": "v", "valueCoding": {"code": "red"}}]}"#;
+    put(&store, "Patient", "p9", names).await;
+    let rows = [
+        ("colour-born=even$lt1903", "p0 p2"),
+        ("colour-born=even$1904,odd$1905", "p4 p5"),
+        ("colour-born:missing=true", "p9"),
+        ("colour=|even&_id=p2,p3,p9", "p2 p9"),
+        ("colour=|red", "p9"),
+        ("use-given=old$bo", "p9"),
+        ("use-given=usual$bo", ""),
+        ("use-given=old$cy,usual$c", "p9"),
+        ("use-given:missing=false", "p9"),
+    ];
+    for (query, found) in rows {
+        assert_eq!(ids(&store, &format!("Patient?{query}")).await, found, "{query}");
+    }
+    // What a part is named after may go; the composite keeps what it was.
+    delete(&store, &Key::new("SearchParameter", "d0")).await;
+    until("colour is gone", async || store.registry().customs().len() == 2).await;
+    assert_eq!(ids(&store, "Patient?colour-born=even$lt1903").await, "p0 p2");
+    assert!(refused(&store, "d3", &definitions[0]).await.contains("http://example.org/colour"));
+    for id in ["d1", "d2"] {
+        delete(&store, &Key::new("SearchParameter", id)).await;
+    }
+    nothing(&store).await;
+    assert_eq!(index(&url).await, from_the_start(&[], &store, 10).await);
+}
+
+/// A resource that has more combinations than may be stored was there before the composite: it keeps that from being
+/// ready, and can be mended or deleted.
+#[tokio::test]
+async fn too_many_combinations_can_be_taken_away() {
+    let (store, _) = fresh().await;
+    let many: Vec<String> = (0..101).map(|n| format!("n{n}")).collect();
+    let many = json!({ "name": [{ "given": many, "suffix": many }] }).to_string();
+    put(&store, "Patient", "p0", &many).await;
+    let url = "http://hl7.org/fhir/SearchParameter/individual-gender";
+    let mut pairs = definition("pairs", "composite", "Patient.name");
+    pairs["component"] =
+        json!([{ "definition": url, "expression": "given" }, { "definition": url, "expression": "suffix" }]);
+    define(&store, "pairs", &pairs).await;
+    let failing =
+        async || store.jobs(&all()).await.unwrap().into_iter().find(|j| j.state == JobState::Failing);
+    until("the walk has come to it", async || failing().await.is_some()).await;
+    let why = failing().await.unwrap().failure.unwrap();
+    assert!(why.starts_with("Patient/p0: the values for `pairs@"), "{why}");
+    let write = next(&store, &Key::new("Patient", "p1"), Some(&many), None).await;
+    let error = store.commit(&all(), &store.stamp().unwrap(), &[write]).await.unwrap_err();
+    assert!(error.text.contains("10000 combinations"), "{error}");
+    assert_ne!(stage(&store, "pairs"), Some(Stage::Ready));
+    put(&store, "Patient", "p0", r#"{"name": [{"given": ["a"], "suffix": ["b"]}]}"#).await;
+    ready(&store, "pairs").await;
+    assert_eq!(ids(&store, "Patient?pairs=a$b").await, "p0");
 }
 
 /// A resource that changes while its type is walked over keeps no entry of what it was, and misses none.

@@ -15,6 +15,7 @@ use fhir_profiles::Definitions;
 use fhir_search::registry::Param;
 use fhir_store::{Commit, Found, Method, Store, Write};
 
+use super::added;
 use super::terms::Terms;
 use crate::all;
 
@@ -79,7 +80,13 @@ impl Corpus {
             together: RefCell::default(),
             terms: OnceCell::new(),
         };
-        for batch in chosen.chunks(BATCH) {
+        for (n, batch) in chosen.chunks(BATCH).enumerate() {
+            if n * BATCH >= chosen.len() / 2 && store.registry().customs().is_empty() {
+                let added = added::definitions();
+                let updated_at =
+                    commit(store, added.iter().map(|(key, text)| (key, Some(text.as_str())))).await;
+                added.into_iter().for_each(|(key, text)| corpus.push(key, text, updated_at));
+            }
             let twins = batch
                 .iter()
                 .enumerate()
@@ -92,13 +99,17 @@ impl Corpus {
                 batch.iter().enumerate().map(|(i, (key, text))| (key, (!gone(i)).then_some(text.as_str())));
             let updated_at = commit(store, second).await;
             for (_, (key, text)) in batch.iter().enumerate().filter(|(i, _)| !gone(*i)) {
-                let doc: &'static Doc =
-                    Box::leak(Box::new(Doc::parse(text.as_str(), Limits::default()).unwrap()));
-                let of_type = corpus.types.entry(key.type_name.clone()).or_default();
-                of_type.push(Resource { key: key.clone(), updated_at, doc });
+                corpus.push(key.clone(), text.clone(), updated_at);
             }
         }
+        added::ready(store).await;
         Some(corpus)
+    }
+
+    fn push(&mut self, key: Key, text: String, updated_at: i64) {
+        let doc: &'static Doc = Box::leak(Box::new(Doc::parse(text, Limits::default()).unwrap()));
+        let of_type = self.types.entry(key.type_name.clone()).or_default();
+        of_type.push(Resource { key, updated_at, doc });
     }
 
     pub(super) fn types(&self) -> Vec<&str> {
