@@ -1,6 +1,7 @@
 //! From filters to conditions.
 
 use crate::condition::{Chain, Condition, Has};
+use crate::include::Named;
 use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::query::{Expression, Filter, Modifier, Query, Subject, Term, TextAsk};
@@ -146,22 +147,21 @@ pub(crate) fn term(
 }
 
 /// The condition of a reverse include: resources that refer to one of these by the parameter.
-pub fn refers_to(
-    param: &Param,
-    targets: &[fhir_model::Key],
-    registry: &Registry,
-    keyer: &Keyer,
-) -> Condition {
+pub fn refers_to(param: &Param, targets: &[Named], registry: &Registry, keyer: &Keyer) -> Condition {
     let mut patients = Vec::new();
     let mut rest = Vec::new();
     let role = param.indexes.iter().any(|i| i.role == Role::Patient);
     for target in targets {
-        if role && *target.type_name == *"Patient" && param.indexes.len() == 1 {
-            patients.push(keyer.handle(registry.number("Patient").unwrap_or(0), &target.id));
+        if role && *target.key.type_name == *"Patient" && param.indexes.len() == 1 {
+            patients.push(keyer.handle(registry.number("Patient").unwrap_or(0), &target.key.id));
         } else {
-            let term = reference::Term::Local(target.clone());
+            let term = reference::Term::Local(target.key.clone());
             rest.push(reference::condition(&term, param, keyer, registry.definitions()));
         }
+    }
+    let urls = targets.iter().flat_map(|target| &target.urls);
+    if urls.clone().next().is_some() {
+        rest.push(reference::by_canonical(urls, param, keyer));
     }
     if !patients.is_empty() {
         rest.push(Condition::Patient(patients));

@@ -2,7 +2,7 @@
 //!
 //! <https://hl7.org/fhir/R4/search.html#revinclude>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fhir_model::json::Ref;
 use fhir_model::{Key, Result};
@@ -19,16 +19,60 @@ use crate::registry::{Param, Registry};
 /// Resources that are referred to, with the version where all references name the same one.
 pub type Targets = BTreeMap<Key, Option<u32>>;
 
+/// A canonical url as a reference: it names each resource of the type that has the url, and the version if one is named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Canonical {
+    /// A type that the reference may be to.
+    pub type_name: Box<str>,
+    /// Without the version.
+    pub url: String,
+    /// `url|version`
+    pub version: Option<String>,
+}
+
+/// What references lead to.
+#[derive(Debug, Clone, Default)]
+pub struct Followed {
+    /// By type and id.
+    pub targets: Targets,
+    /// By canonical url.
+    pub canonicals: BTreeSet<Canonical>,
+}
+
+/// A resource as references name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its type and id.
+    pub key: Key,
+    /// Its canonical url, and the same with its version; none, if it has none or nobody asks for it.
+    pub urls: Vec<String>,
+}
+
+impl From<Key> for Named {
+    fn from(key: Key) -> Named {
+        Named { key, urls: Vec::new() }
+    }
+}
+
+impl Named {
+    /// With the canonical url that its body says.
+    pub fn of(key: Key, body: Ref<'_>) -> Named {
+        let url = body.get_str("url").map(|url| url.into_owned());
+        let with = body.get_str("version").and_then(|version| Some(format!("{}|{version}", url.as_deref()?)));
+        Named { key, urls: url.into_iter().chain(with).collect() }
+    }
+}
+
 impl Registry {
     /// Adds the references of a resource that one of the includes follows: those to resources of this server, not to
-    /// contained ones, by identifier alone or to other servers.
+    /// contained ones, by identifier alone or to other servers. The wildcard follows no canonical urls.
     pub fn follow(
         &self,
         type_name: &str,
         includes: &[&Include],
         resource: Ref<'_>,
         bases: &Bases,
-        found: &mut Targets,
+        found: &mut Followed,
     ) -> Result<()> {
         let this = self.of(type_name)?;
         let asked = |param: &Param, target: &str| {
@@ -44,19 +88,54 @@ impl Registry {
             }
             let text = if value_type == "Reference" { value.get_str("reference") } else { value.str() };
             let Some(text) = text else { return };
-            let Some(Target::Local(key)) = Target::parse(&text, bases) else { return };
             // A reference to itself: of a trait object nothing else is an iterator.
             let mut users = users;
+            let key = match Target::parse(&text, bases) {
+                Some(Target::Local(key)) => key,
+                Some(Target::Uri(text)) if value_type != "Reference" => {
+                    let named = |param: &Param| self.canonicals(param, includes, &text);
+                    found
+                        .canonicals
+                        .extend(users.filter(|p| p.kind == ParameterKind::Reference).flat_map(named));
+                    return;
+                }
+                _ => return,
+            };
             if self.number(&key.type_name).is_none() || !(&mut users).any(|p| asked(p, &key.type_name)) {
                 return;
             }
             let version = text.rsplit_once("/_history/").and_then(|(_, version)| version.parse().ok());
             found
+                .targets
                 .entry(key)
                 .and_modify(|before| *before = before.filter(|_| *before == version))
                 .or_insert(version);
         });
         Ok(())
+    }
+
+    /// What a canonical url may name, as far as an include by the parameter asks for it.
+    fn canonicals(&self, param: &Param, includes: &[&Include], text: &str) -> Vec<Canonical> {
+        let (url, version) = text.split_once('|').map_or((text, None), |(url, version)| (url, Some(version)));
+        let by: Vec<_> =
+            includes.iter().filter(|include| include.code.as_deref() == Some(&*param.code)).collect();
+        let types = self.definitions().resource_types();
+        let wanted = types.filter(|name| {
+            by.iter().any(|include| include.is_to(name))
+                && param.leads_to(name)
+                && self.has_canonical_url(name)
+        });
+        let canonical = |name: &str| Canonical {
+            type_name: name.into(),
+            url: url.to_owned(),
+            version: version.map(str::to_owned),
+        };
+        wanted.map(canonical).collect()
+    }
+
+    /// True for types whose resources are named by canonical urls.
+    pub fn has_canonical_url(&self, type_name: &str) -> bool {
+        self.parameters().get(type_name, "url").is_some_and(|url| url.kind == ParameterKind::Uri)
     }
 }
 
@@ -74,14 +153,11 @@ pub struct Referring {
 
 impl Referring {
     /// What refers to one of the targets, by these includes.
-    pub fn to(targets: &[&Key], includes: &[&Include], registry: &Registry, keyer: &Keyer) -> Referring {
+    pub fn to(targets: &[Named], includes: &[&Include], registry: &Registry, keyer: &Keyer) -> Referring {
         let mut found = Referring::default();
         for include in includes.iter().filter(|include| include.reverse) {
-            let targets: Vec<Key> = targets
-                .iter()
-                .filter(|key| include.is_to(&key.type_name))
-                .map(|key| (*key).clone())
-                .collect();
+            let targets: Vec<Named> =
+                targets.iter().filter(|target| include.is_to(&target.key.type_name)).cloned().collect();
             match &include.source {
                 Some(source) => found.by(source, include, &targets, registry, keyer),
                 None => registry
@@ -104,7 +180,7 @@ impl Referring {
         self.by_patient.is_empty() && self.keys.is_empty()
     }
 
-    fn by(&mut self, source: &str, include: &Include, targets: &[Key], registry: &Registry, keyer: &Keyer) {
+    fn by(&mut self, source: &str, include: &Include, targets: &[Named], registry: &Registry, keyer: &Keyer) {
         let Ok(of) = registry.of(source) else { return };
         let asked = |param: &&std::sync::Arc<Param>| {
             param.kind == ParameterKind::Reference
@@ -112,8 +188,11 @@ impl Referring {
         };
         for param in of.params().iter().filter(asked) {
             // Whatever a parameter may point at according to its definition: others are not looked for.
-            let targets: Vec<Key> =
-                targets.iter().filter(|key| param.leads_to(&key.type_name)).cloned().collect();
+            let mut targets: Vec<Named> =
+                targets.iter().filter(|target| param.leads_to(&target.key.type_name)).cloned().collect();
+            if include.code.is_none() {
+                targets.iter_mut().for_each(|target| target.urls.clear());
+            }
             if !targets.is_empty() {
                 self.add(of.number.into(), refers_to(param, &targets, registry, keyer));
             }

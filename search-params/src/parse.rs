@@ -224,17 +224,6 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// What is followed leads to resources of this server; a canonical url is only a name of one.
-    fn follows(&mut self, param: &Param) {
-        let text = format!(
-            "`{}` holds canonical urls: only those that are urls of this server are followed",
-            param.code
-        );
-        if param.is_canonical() && !self.query.warnings.contains(&text) {
-            self.query.warnings.push(text);
-        }
-    }
-
     fn ignore(&mut self, why: String) -> Result<()> {
         if self.cx.strict {
             return Err(Error::invalid(format!("{why} (strict handling)")));

@@ -10,7 +10,7 @@ use fhir_profiles::Definitions;
 use crate::bases::Bases;
 use crate::condition::Condition;
 use crate::keyer::{Form, Keyer};
-use crate::registry::{Param, Role};
+use crate::registry::{Index, Param, Role};
 use crate::sink::Sink;
 use crate::token;
 
@@ -98,7 +98,11 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
             if let Some(text) = value.str() {
                 target(&text, sink);
                 if let Some((url, version)) = text.split_once('|') {
-                    target(url, sink);
+                    match Target::parse(url, sink.bases) {
+                        // Not as if it were named without a version: that is another thing to follow.
+                        Some(Target::Uri(url)) => sink.equality(Form::Version, &[&url, ""]),
+                        _ => target(url, sink),
+                    }
                     for beginning in beginnings(version) {
                         sink.equality(Form::Version, &[url, beginning]);
                     }
@@ -183,16 +187,34 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, definitions: 
         // The url of a Group is none of `patient`, though it stands among the same values.
         Term::Uri(uri) => match (&param.only_target, named_type(uri)) {
             (Some(only), Some(named)) if definitions.type_number(named).is_some() && **only != *named => {}
-            _ => any.push(Condition::Keys(
-                param
-                    .indexes
-                    .iter()
-                    .map(|i| keyer.key(param.type_number, &i.name, Form::Uri, &[uri]))
-                    .collect(),
-            )),
+            _ => {
+                let key =
+                    |i: &Index, form, parts: &[&str]| keyer.key(param.type_number, &i.name, form, parts);
+                let mut keys: Vec<i64> =
+                    param.indexes.iter().map(|i| key(i, Form::Uri, &[uri.as_str()])).collect();
+                if !uri.contains('|') {
+                    // "a canonical without a version": any.
+                    let urls = param.indexes.iter().filter(|i| i.has_canonicals());
+                    keys.extend(urls.map(|i| key(i, Form::Version, &[uri.as_str(), ""])));
+                }
+                any.push(Condition::Keys(keys));
+            }
         },
     }
     Condition::Any(any)
+}
+
+/// What names one of these canonical urls, each as it is written: `url`, `url|1.2`.
+pub(crate) fn by_canonical<'u>(
+    urls: impl Iterator<Item = &'u String>,
+    param: &Param,
+    keyer: &Keyer,
+) -> Condition {
+    let of_url = |url: &str| -> Vec<i64> {
+        let indexes = param.indexes.iter().filter(|i| i.has_canonicals());
+        indexes.map(|i| keyer.key(param.type_number, &i.name, Form::Uri, &[url])).collect()
+    };
+    Condition::Keys(urls.flat_map(|url| of_url(url)).collect())
 }
 
 /// `:below` and `:above` of canonicals: `url|1.2` is below `url|1`. `text` has a version.

@@ -100,6 +100,11 @@ impl PartialEq for Index {
 impl Eq for Index {}
 
 impl Index {
+    /// True when some of its values are canonical urls.
+    pub fn has_canonicals(&self) -> bool {
+        self.kind == ParameterKind::Reference && self.has_type(&["canonical", "uri", "url"])
+    }
+
     /// True when some of its values are of one of these types.
     pub fn has_type(&self, names: &[&str]) -> bool {
         self.types.iter().any(|t| names.contains(&&**t))

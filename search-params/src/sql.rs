@@ -12,7 +12,7 @@ mod sort;
 mod window;
 
 pub use count::count;
-pub use include::{located, present, referring, referring_rows};
+pub use include::{having, located, present, referring, referring_rows};
 pub use plan::{Plan, Step, Then, matching, page, places, unordered, with_entries};
 pub use rank::is_narrow;
 

@@ -1,5 +1,6 @@
 //! search: pages of matches, includes, counts. The statements come from `fhir-search`; here they are run.
 
+mod canonical;
 mod chain;
 mod count;
 mod explain;

@@ -40,7 +40,6 @@ impl<'a> Parser<'a> {
             return Err(Error::invalid(text).at("_has"));
         };
         self.uses(&param.code, param.building.as_ref())?;
-        self.follows(&param);
         self.link(name)?;
         let Some(filters) = self.beyond(source, rest, value)? else {
             return Err(
@@ -65,7 +64,6 @@ impl<'a> Parser<'a> {
             )));
         }
         self.uses(&param.code, param.building.as_ref())?;
-        self.follows(&param);
         self.link(name)?;
         let types = self.types_beyond(name, &param, only)?;
         let (mut targets, mut first_error) = (Vec::new(), None);

@@ -70,7 +70,6 @@ impl Parser<'_> {
             if reverse && !iterate && !self.types().any(|type_name| param.leads_to(type_name)) {
                 return Ok(Err(format!("`{code}` of {source} never refers to a {}", self.searched())));
             }
-            self.follows(param);
             include.code = Some(code.into());
         }
         if reverse && !iterate && target.is_some_and(|target| !self.searches(target)) {

@@ -88,7 +88,6 @@ impl Parser<'_> {
             );
             return Err(refused(text));
         }
-        self.follows(&param);
         for (_, inner) in &targets {
             self.uses(&inner.code, inner.building.as_ref())?;
         }

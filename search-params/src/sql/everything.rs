@@ -51,7 +51,7 @@ impl Compartment {
             let Ok(search) = registry.of(this) else { continue };
             let codes = registry.compartments().for_resource("Patient", this).unwrap_or_default();
             for param in codes.iter().filter_map(|code| search.param(code)) {
-                found.add(number(this), refers_to(param, std::slice::from_ref(patient), registry, keyer));
+                found.add(number(this), refers_to(param, &[patient.clone().into()], registry, keyer));
             }
             let born = search.param("birthdate");
             if born.is_some_and(|p| p.indexes.iter().any(|i| i.role == Role::PrimaryDate)) {

@@ -44,6 +44,15 @@ pub fn referring_rows(to: &Referring, after: i64, limit: usize) -> Sql {
     sql
 }
 
+/// Where resources are that have one of these keys: handle, type, id.
+pub fn having(keys: Vec<i64>, limit: usize) -> Sql {
+    let mut sql = Sql::default().of_shape("canonical");
+    sql.push("select distinct x.handle, x.type_id, x.id");
+    push_by_keys(&Referring { keys, ..Referring::default() }, &mut sql);
+    sql.limit(limit);
+    sql
+}
+
 /// Where resources are, by their possible handles: handle, type, id.
 pub fn located(handles: Vec<i64>) -> Sql {
     let mut sql = Sql::default().of_shape("referred");

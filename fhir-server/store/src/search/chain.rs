@@ -10,7 +10,7 @@ use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::condition::{Chain, Condition, Has};
 use fhir_search::filter::refers_to;
-use fhir_search::include::Targets;
+use fhir_search::include::Followed;
 use fhir_search::keyer::id_of;
 use fhir_search::query::Include;
 use fhir_search::reference::Target;
@@ -65,7 +65,8 @@ impl Store {
             let rows = self.rare_or_all(&plan, far).await.map_err(|e| explain::costly_for(e, &chain.code))?;
             let Some(rows) = rows else { return far.too_many(&chain.code) };
             let keys = rows.iter().map(|row| place(target, row)).collect::<Result<Vec<_>>>()?;
-            any.push(refers_to(&param, &keys, &self.registry, &self.keyer));
+            let named = self.names(keys, &param).await?;
+            any.push(refers_to(&param, &named, &self.registry, &self.keyer));
         }
         Ok(Some(Condition::Any(any).simplify()))
     }
@@ -111,11 +112,10 @@ impl Store {
     /// What the bodies at the other end refer to; none: they are many.
     async fn referred_to(&self, type_name: &str, has: &Has, far: Far) -> Result<Option<HashSet<Key>>> {
         let number = self.type_number(&has.source)?;
-        let mut found = HashSet::new();
+        let mut found = Followed::default();
         let mut look = |row: &Row| -> Result<()> {
             let version = read::version(&has.source, row)?;
-            found.extend(self.led_to(&version, &has.code, |t| t == type_name)?);
-            Ok(())
+            self.lead(&version, &has.code, &|t| t == type_name, &mut found)
         };
         match far {
             Far::Rare(limit) => {
@@ -130,7 +130,7 @@ impl Store {
             Far::All(limit) => {
                 let limit = limit.min(BODIES_MAX);
                 let plan = sql::unordered(number, has.condition.clone(), limit + 1);
-                let Some(step) = plan.steps.first() else { return Ok(Some(found)) };
+                let Some(step) = plan.steps.first() else { return Ok(Some(HashSet::new())) };
                 let mut seen = 0;
                 let each = |row: Row| {
                     seen += 1;
@@ -142,7 +142,7 @@ impl Store {
                 }
             }
         }
-        Ok(Some(found))
+        Ok(Some(self.resolved(found).await?.into_keys().collect()))
     }
 
     /// The entries of a List that are of a type, but for those that are marked as deleted.
@@ -178,19 +178,40 @@ impl Store {
         Condition::Handles(handles)
     }
 
-    /// The resources of the wanted types that a version refers to by a parameter.
-    pub(super) fn led_to(
+    /// Adds what of the wanted types a version refers to by a parameter.
+    pub(super) fn lead(
         &self,
         version: &Version,
         code: &str,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Key>> {
+        wanted: &(dyn Fn(&str) -> bool + Sync),
+        found: &mut Followed,
+    ) -> Result<()> {
         let doc = super::include::parse(version)?;
         let by = Include { code: Some(code.into()), ..Include::default() };
-        let mut found = Targets::new();
+        let mut all = Followed::default();
         let (type_name, bases) = (&version.key.type_name, &self.options.bases);
-        self.registry.follow(type_name, &[&by], doc.root(), bases, &mut found)?;
-        Ok(found.into_keys().filter(|key| wanted(&key.type_name)).collect())
+        self.registry.follow(type_name, &[&by], doc.root(), bases, &mut all)?;
+        found.targets.extend(all.targets.into_iter().filter(|(key, _)| wanted(&key.type_name)));
+        found.canonicals.extend(all.canonicals.into_iter().filter(|canonical| wanted(&canonical.type_name)));
+        Ok(())
+    }
+
+    /// What of the wanted types each of some versions refers to by a parameter, in their order.
+    pub(super) async fn led_to(
+        &self,
+        versions: &[Version],
+        code: &str,
+        wanted: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Vec<Vec<Key>>> {
+        let mut each = Vec::with_capacity(versions.len());
+        for version in versions {
+            let mut found = Followed::default();
+            self.lead(version, code, wanted, &mut found)?;
+            each.push(found);
+        }
+        let canonicals = each.iter().flat_map(|found| &found.canonicals).cloned().collect();
+        let known = self.canonical(&canonicals).await?;
+        Ok(each.into_iter().map(|found| super::canonical::ends(found, &known)).collect())
     }
 
     pub(super) fn reference(&self, type_name: &str, code: &str) -> Result<std::sync::Arc<Param>> {

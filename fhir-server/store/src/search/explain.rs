@@ -135,6 +135,7 @@ pub(super) fn costly(e: Error, shape: &str) -> Error {
         "count" => "counting all that match",
         "referring" => "looking for all that refers to the matches",
         "referred" => "reading what the matches refer to",
+        "canonical" => "looking for what canonical urls name",
         "referred patients" => "gathering the patients of all resources that match",
         "held" => "looking at what refers to each match in turn",
         _ => return e,

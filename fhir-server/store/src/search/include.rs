@@ -4,11 +4,11 @@
 //! the same of what was included. Each resource comes once, so cycles end. A round is one statement for references and
 //! one for what refers, whatever their types.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use fhir_model::json::{Doc, Limits};
 use fhir_model::{Error, Key, Result};
-use fhir_search::include::{Referring, Targets};
+use fhir_search::include::{Followed, Named, Referring, Targets};
 use fhir_search::query::Include;
 use fhir_search::sql;
 
@@ -70,9 +70,9 @@ impl Store {
             if of_round.is_empty() || layer.is_empty() {
                 break;
             }
-            let targets = self.targets(&of_round, layer)?;
-            let keys: Vec<&Key> = layer.iter().map(|version| &version.key).collect();
-            let to = Referring::to(&keys, &of_round, &self.registry, &self.keyer);
+            let targets = self.targets(&of_round, layer).await?;
+            let named = self.named(&of_round, layer)?;
+            let to = Referring::to(&named, &of_round, &self.registry, &self.keyer);
             if to.keys.len() > KEYS_MAX && layer.len() > 1 {
                 return Ok(None);
             }
@@ -96,7 +96,7 @@ impl Store {
             let (found, more) = found.map_err(|e| explain::costly_for(e, "_include"))?;
             for version in found {
                 let named = targets.get(&version.key).copied().flatten();
-                if !gathered.take(self.named(scope, version, named).await?) {
+                if !gathered.take(self.version_named(scope, version, named).await?) {
                     return Ok(false);
                 }
             }
@@ -125,7 +125,7 @@ impl Store {
     }
 
     /// The version that a reference names, where there is one and it is still known.
-    async fn named(&self, scope: &Scope, current: Version, named: Option<u32>) -> Result<Version> {
+    async fn version_named(&self, scope: &Scope, current: Version, named: Option<u32>) -> Result<Version> {
         let Some(named) = named.filter(|named| *named != current.version) else { return Ok(current) };
         Ok(match self.vread(scope, &current.key, named).await? {
             Found::Current(version) => version,
@@ -134,8 +134,8 @@ impl Store {
     }
 
     /// What resources refer to, as far as the includes follow it.
-    pub(super) fn targets(&self, includes: &[&Include], layer: &[Version]) -> Result<Targets> {
-        let mut targets = BTreeMap::new();
+    pub(super) async fn targets(&self, includes: &[&Include], layer: &[Version]) -> Result<Targets> {
+        let mut followed = Followed::default();
         for version in layer {
             let type_name = &*version.key.type_name;
             let forward: Vec<&Include> =
@@ -145,9 +145,17 @@ impl Store {
             }
             let doc = parse(version)?;
             let bases = &self.options.bases;
-            self.registry.follow(type_name, &forward, doc.root(), bases, &mut targets)?;
+            self.registry.follow(type_name, &forward, doc.root(), bases, &mut followed)?;
         }
-        Ok(targets)
+        self.resolved(followed).await
+    }
+
+    /// Resources as others refer to them, as far as reverse includes ask.
+    pub(super) fn named(&self, includes: &[&Include], layer: &[Version]) -> Result<Vec<Named>> {
+        match includes.iter().any(|include| include.reverse) {
+            true => layer.iter().map(|version| self.named_by_body(version)).collect(),
+            false => Ok(Vec::new()),
+        }
     }
 }
 

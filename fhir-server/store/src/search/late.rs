@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::condition::{Chain, Condition, Has};
 use fhir_search::filter::refers_to;
+use fhir_search::include::Named;
 use fhir_search::registry::{Param, Role};
 use fhir_search::sql::{self, chain::By};
 
@@ -127,10 +128,12 @@ impl Store {
     /// The resources whose reference leads to one that meets its condition.
     async fn chain_holds(&self, type_name: &str, rows: &[Placed], chain: &Chain) -> Result<HashSet<Key>> {
         let mut leading: HashMap<Key, Vec<Key>> = HashMap::new();
-        for found in rows {
-            let version = read::version(type_name, &found.row)?;
-            let wanted = |t: &str| chain.targets.iter().any(|(target, _)| **target == *t);
-            for end in self.led_to(&version, &chain.code, wanted)? {
+        let versions = rows.iter().map(|found| read::version(type_name, &found.row));
+        let versions = versions.collect::<Result<Vec<_>>>()?;
+        let wanted = |t: &str| chain.targets.iter().any(|(target, _)| **target == *t);
+        let led_to = self.led_to(&versions, &chain.code, &wanted).await?;
+        for (version, ends) in versions.iter().zip(led_to) {
+            for end in ends {
                 leading.entry(end).or_default().push(version.key.clone());
             }
         }
@@ -161,9 +164,10 @@ impl Store {
         let number = self.type_number(&has.source)?;
         let mut marked: HashMap<i64, Vec<&Key>> = HashMap::new();
         let mut by = By::Keys;
-        for key in keys {
-            for mark in self.marks(key, &param, &mut by) {
-                marked.entry(mark).or_default().push(key);
+        let named = self.names(keys.to_vec(), &param).await?;
+        for one in &named {
+            for mark in self.marks(one, &param, &mut by) {
+                marked.entry(mark).or_default().push(&one.key);
             }
         }
         let marks = marked.keys().copied().collect();
@@ -178,8 +182,8 @@ impl Store {
     }
 
     /// What a reference to a resource leaves in the row that refers.
-    fn marks(&self, key: &Key, param: &Param, by: &mut By) -> Vec<i64> {
-        let marks = refers_to(param, std::slice::from_ref(key), &self.registry, &self.keyer);
+    fn marks(&self, named: &Named, param: &Param, by: &mut By) -> Vec<i64> {
+        let marks = refers_to(param, std::slice::from_ref(named), &self.registry, &self.keyer);
         match marks {
             Condition::Patient(handles) => {
                 *by = By::Patient;

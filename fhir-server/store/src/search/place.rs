@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use fhir_model::json::{Doc, Limits};
 use fhir_model::{Error, Key, Result};
 use fhir_search::cursor::{Cursor, Place};
+use fhir_search::include::Followed;
 use fhir_search::order::{By, Facts, Order};
 use fhir_search::sql::everything::current;
 use tokio_postgres::Row;
 
+use super::canonical::ends;
 use crate::version::Version;
 use crate::{Store, read};
 
@@ -50,13 +52,13 @@ pub(super) struct Standing {
     pub(super) handle: i64,
     pub(super) bytes: usize,
     /// For a key that follows a reference, by its number: the other ends.
-    ends: Vec<(usize, Vec<Key>)>,
+    ends: Vec<(usize, Followed)>,
 }
 
 impl Standing {
     /// How many resources it is sorted by, besides itself.
     pub(super) fn ends(&self) -> usize {
-        self.ends.iter().map(|(_, ends)| ends.len()).sum()
+        self.ends.iter().map(|(_, ends)| ends.targets.len() + ends.canonicals.len()).sum()
     }
 }
 
@@ -69,7 +71,9 @@ impl Store {
         for (at, key) in order.keys().iter().enumerate() {
             let By::Chain(param, targets) = &key.by else { continue };
             let wanted = |type_name: &str| targets.iter().any(|(target, _)| **target == *type_name);
-            ends.push((at, self.led_to(&version, &param.code, wanted)?));
+            let mut found = Followed::default();
+            self.lead(&version, &param.code, &wanted, &mut found)?;
+            ends.push((at, found));
         }
         let places = self.places_of(order, &version, &doc)?;
         Ok(Standing { places, handle: version.handle, bytes: row.raw_size_bytes(), ends })
@@ -77,14 +81,18 @@ impl Store {
 
     /// Adds what the rows have by other resources.
     pub(super) async fn complete(&self, order: &Order, rows: &mut [Standing]) -> Result<()> {
-        let known =
-            self.known(order, rows.iter().flat_map(|row| &row.ends).flat_map(|(_, ends)| ends)).await?;
+        let followed = || rows.iter().flat_map(|row| &row.ends).map(|(_, followed)| followed);
+        let canonicals = followed().flat_map(|followed| &followed.canonicals).cloned().collect();
+        let named = self.canonical(&canonicals).await?;
+        let wanted = followed().flat_map(|followed| followed.targets.keys()).chain(named.values().flatten());
+        let known = self.known(order, wanted).await?;
         for row in rows {
-            for (at, ends) in &row.ends {
-                let (Some(key), Some(place)) = (order.keys().get(*at), row.places.get_mut(*at)) else {
+            for (at, followed) in std::mem::take(&mut row.ends) {
+                let ends = ends(followed, &named);
+                let (Some(key), Some(place)) = (order.keys().get(at), row.places.get_mut(at)) else {
                     continue;
                 };
-                let values = ends.iter().filter_map(|end| known.get(end)?.get(*at).cloned());
+                let values = ends.iter().filter_map(|end| known.get(end)?.get(at).cloned());
                 if let Some(edge) = key.edge(values.filter(|value| *value != key.missing())) {
                     *place = edge;
                 }

@@ -60,7 +60,8 @@ impl Store {
     ) -> Result<BTreeSet<i64>> {
         let includes: Vec<&Include> = includes.iter().collect();
         let mut rows = self.referred_rows(&includes, std::slice::from_ref(one)).await?;
-        let to = Referring::to(&[&one.key], &includes, &self.registry, &self.keyer);
+        let named = self.named(&includes, std::slice::from_ref(one))?;
+        let to = Referring::to(&named, &includes, &self.registry, &self.keyer);
         if !to.is_empty() {
             // One for the next page, one that may be the match itself.
             let referring = self.places(&sql::referring_rows(&to, after, limit + 2)).await;
@@ -125,8 +126,8 @@ impl Store {
             places.extend(self.referred_rows(includes, &found).await?);
             bodies.retain(|key| more && !found.iter().any(|version| version.key == *key));
         }
-        let targets: Vec<&Key> = part.iter().map(|(_, key)| key).collect();
-        let to = Referring::to(&targets, includes, &self.registry, &self.keyer);
+        let keys = part.iter().map(|(_, key)| key.clone()).collect();
+        let to = Referring::to(&self.all_names(keys).await?, includes, &self.registry, &self.keyer);
         if !to.is_empty() {
             let referring = self.places(&sql::referring_rows(&to, i64::MIN, max + 2)).await;
             places.extend(referring.map_err(|e| explain::costly_for(e, "_revinclude"))?);
@@ -136,7 +137,7 @@ impl Store {
 
     /// The places of what resources refer to.
     async fn referred_rows(&self, includes: &[&Include], layer: &[Version]) -> Result<Vec<(i64, Key)>> {
-        let targets = self.targets(includes, layer)?;
+        let targets = self.targets(includes, layer).await?;
         let mut handles = Vec::with_capacity(targets.len() + 8);
         for key in targets.keys() {
             let Some(number) = self.registry.number(&key.type_name) else { continue };
@@ -153,7 +154,7 @@ impl Store {
         Ok(places)
     }
 
-    async fn places(&self, sql: &sql::Sql) -> Result<Vec<(i64, Key)>> {
+    pub(super) async fn places(&self, sql: &sql::Sql) -> Result<Vec<(i64, Key)>> {
         self.run(sql).await?.iter().map(|row| self.place(row)).collect()
     }
 

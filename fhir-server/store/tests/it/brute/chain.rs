@@ -25,7 +25,9 @@ pub(super) fn chain(
         .flat_map(|(target, filters)| holding(target, filters, corpus))
         .collect();
     let values = corpus.values(type_name, param, false);
-    let leads = |value: &One| target(value).is_some_and(|(kind, id)| ends.contains(&(&*kind, &*id)));
+    let leads = |value: &One| {
+        targets_of(value, param, corpus).iter().any(|(kind, id)| ends.contains(&(&**kind, &**id)))
+    };
     values.iter().map(|each| each.iter().any(leads)).collect()
 }
 
@@ -43,9 +45,8 @@ pub(super) fn has(
         let values = corpus.values(source, param, false);
         for (resource, each) in corpus.of(source).iter().zip(values.iter()) {
             if holding.contains(&(source, &*resource.key.id)) {
-                ends.extend(
-                    each.iter().filter_map(target).filter(|(kind, _)| kind == type_name).map(|t| t.1),
-                );
+                let targets = each.iter().flat_map(|value| targets_of(value, param, corpus));
+                ends.extend(targets.filter(|(kind, _)| kind == type_name).map(|t| t.1));
             }
         }
     }
@@ -63,11 +64,22 @@ fn holding<'c>(
     (0..resources.len()).filter(all).map(move |i| (type_name, &*resources[i].key.id))
 }
 
-/// The type and id a value refers to.
-pub(super) fn target(value: &One) -> Option<(String, String)> {
-    let One::Node(node, _) = value else { return None };
-    let text = target_text(*node)?;
-    local(&text).map(|(kind, id)| (kind.to_owned(), id.to_owned()))
+/// Types and ids that a value of a parameter refers to: itself, or by a canonical url that resources have.
+pub(super) fn targets_of(value: &One, param: &Param, corpus: &Corpus) -> Vec<(String, String)> {
+    let One::Node(node, kind) = value else { return Vec::new() };
+    let Some(text) = target_text(*node) else { return Vec::new() };
+    if let Some((kind, id)) = local(&text) {
+        return vec![(kind.to_owned(), id.to_owned())];
+    }
+    if !matches!(&**kind, "canonical" | "uri" | "url") {
+        return Vec::new();
+    }
+    let (url, version) = text.split_once('|').map_or((&*text, None), |(url, version)| (url, Some(version)));
+    let allowed = |name: &str| param.targets.is_empty() || param.targets.iter().any(|t| **t == *name);
+    let having = corpus.having(url).iter().filter(|(key, own)| {
+        allowed(&key.type_name) && version.is_none_or(|version| own.as_deref() == Some(version))
+    });
+    having.map(|(key, _)| (key.type_name.to_string(), key.id.to_string())).collect()
 }
 
 /// A chain or `_has` about a resource, with what holds at its other end.
@@ -100,7 +112,8 @@ fn ask_chain(
     for _ in 0..20 {
         let param = random.pick(&params)?;
         let values = corpus.values(type_name, param, false);
-        let ends: Vec<_> = values.iter().flatten().filter_map(target).collect();
+        let ends: Vec<_> =
+            values.iter().flatten().flat_map(|value| targets_of(value, param, corpus)).collect();
         let Some((end, id)) = random.pick(&ends) else { continue };
         if !corpus.types().contains(&end.as_str()) {
             continue;
@@ -131,7 +144,8 @@ fn ask_has(
         let params = references(registry, source);
         let Some(param) = random.pick(&params) else { continue };
         let values = corpus.values(source, param, false);
-        let refers = |each: &Vec<One>| each.iter().filter_map(target).any(|(kind, _)| kind == type_name);
+        let targets = |value: &One| targets_of(value, param, corpus);
+        let refers = |each: &Vec<One>| each.iter().flat_map(targets).any(|(kind, _)| kind == type_name);
         let Some(same) = values.iter().position(refers) else { continue };
         let of_type = registry.of(source).unwrap();
         let further = of_type.params();

@@ -61,6 +61,7 @@ pub(super) struct Corpus {
     values: RefCell<HashMap<Asked, Values>>,
     together: RefCell<HashMap<Asked, Together>>,
     terms: OnceCell<Terms>,
+    urls: OnceCell<HashMap<String, Vec<(Key, Option<String>)>>>,
 }
 
 /// By resource, by element: the values of each part of a composite.
@@ -79,6 +80,7 @@ impl Corpus {
             values: RefCell::default(),
             together: RefCell::default(),
             terms: OnceCell::new(),
+            urls: OnceCell::new(),
         };
         for (n, batch) in chosen.chunks(BATCH).enumerate() {
             if n * BATCH >= chosen.len() / 2 && store.registry().customs().is_empty() {
@@ -118,6 +120,21 @@ impl Corpus {
 
     pub(super) fn of(&self, type_name: &str) -> &[Resource] {
         self.types.get(type_name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The resources that have a canonical url, with their business versions.
+    pub(super) fn having(&self, url: &str) -> &[(Key, Option<String>)] {
+        let urls = self.urls.get_or_init(|| {
+            let mut urls: HashMap<String, Vec<_>> = HashMap::new();
+            for resource in self.types.values().flatten() {
+                let version = resource.root().get_str("version").map(|version| version.into_owned());
+                if let Some(url) = resource.root().get_str("url") {
+                    urls.entry(url.into_owned()).or_default().push((resource.key.clone(), version));
+                }
+            }
+            urls
+        });
+        urls.get(url).map_or(&[], Vec::as_slice)
     }
 
     /// What the examples and the specification say of codes.

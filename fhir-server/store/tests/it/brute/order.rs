@@ -7,7 +7,7 @@ use fhir_search::parameters::ParameterKind;
 use fhir_search::query::{Sort, SortBy};
 use fhir_search::registry::Param;
 
-use super::chain::target;
+use super::chain::targets_of;
 use super::corpus::{Corpus, One};
 use super::matches::{Span, folded, numbers, quantities, target_text, texts, tokens};
 use super::when;
@@ -39,7 +39,8 @@ pub(super) fn values(sort: &Sort, type_name: &str, corpus: &Corpus) -> Vec<Optio
             }
             // A reference to a version leads to the resource, as it does in a chain.
             let of = |found: &Vec<One>| {
-                let led_to = found.iter().filter_map(target).map(|(kind, id)| format!("{kind}/{id}"));
+                let led_to = found.iter().flat_map(|value| targets_of(value, param, corpus));
+                let led_to = led_to.map(|(kind, id)| format!("{kind}/{id}"));
                 edge(led_to.filter_map(|key| ends.get(&key).cloned()), sort.descending)
             };
             corpus.values(type_name, param, false).iter().map(of).collect()

@@ -1,0 +1,118 @@
+//! References by canonical url: <https://hl7.org/fhir/R4/references.html#canonical>
+//!
+//! Such a reference is to each resource that has the url, and the version where it names one. A row holds the urls that it
+//! refers to and the url that it has, but no version of its own: that is asked of the bodies, of which there are few.
+
+use std::collections::{BTreeSet, HashMap};
+
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_search::include::{Canonical, Followed, Named, Targets};
+use fhir_search::keyer::Form;
+use fhir_search::registry::Param;
+use fhir_search::sql;
+
+use super::include::parse;
+use crate::Store;
+use crate::scope::Scope;
+use crate::version::Version;
+
+/// Most resources that have the urls which are followed at once.
+const RESOURCES_MAX: usize = 5_000;
+/// Bodies that are read at once.
+const BODIES: usize = 100;
+
+/// What canonical urls name.
+pub(super) type Known = HashMap<Canonical, Vec<Key>>;
+
+/// The resources that references lead to, each once.
+pub(super) fn ends(followed: Followed, known: &Known) -> Vec<Key> {
+    let by_url = followed.canonicals.iter().filter_map(|canonical| known.get(canonical)).flatten().cloned();
+    let mut ends: Vec<Key> = followed.targets.into_keys().chain(by_url).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    ends
+}
+
+impl Store {
+    /// What references lead to, by type and id; the urls among them resolved.
+    pub(super) async fn resolved(&self, followed: Followed) -> Result<Targets> {
+        let mut targets = followed.targets;
+        for key in self.canonical(&followed.canonicals).await?.into_values().flatten() {
+            targets.entry(key).or_insert(None);
+        }
+        Ok(targets)
+    }
+
+    /// The resources that canonical urls name.
+    pub(super) async fn canonical(&self, canonicals: &BTreeSet<Canonical>) -> Result<Known> {
+        let mut known = Known::new();
+        let mut keys = Vec::new();
+        for canonical in canonicals {
+            let this = self.registry.of(&canonical.type_name)?;
+            let indexes = this.param("url").into_iter().flat_map(|param| &param.indexes);
+            keys.extend(indexes.map(|i| self.keyer.key(this.number, &i.name, Form::Uri, &[&canonical.url])));
+        }
+        if keys.is_empty() {
+            return Ok(known);
+        }
+        let places = self.places(&sql::having(keys, RESOURCES_MAX + 1)).await?;
+        if places.len() > RESOURCES_MAX {
+            let text =
+                format!("the canonical urls name more than {RESOURCES_MAX} resources; ask for less at once");
+            return Err(Error::new(Kind::TooCostly, text));
+        }
+        let keys: Vec<Key> = places.into_iter().map(|(_, key)| key).collect();
+        for named in self.names_of(&keys).await? {
+            let Some(url) = named.urls.first() else { continue };
+            let version = named.urls.get(1).and_then(|with| Some(with.get(url.len() + 1..)?.to_owned()));
+            let as_written = [None, version.clone()];
+            // Without a version, whichever it has.
+            for version in as_written.iter().take(if version.is_some() { 2 } else { 1 }) {
+                let canonical = Canonical {
+                    type_name: named.key.type_name.clone(),
+                    url: url.clone(),
+                    version: version.clone(),
+                };
+                if canonicals.contains(&canonical) {
+                    known.entry(canonical).or_default().push(named.key.clone());
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Resources as a parameter's references may name them.
+    pub(super) async fn names(&self, keys: Vec<Key>, param: &Param) -> Result<Vec<Named>> {
+        match param.indexes.iter().any(|index| index.has_canonicals()) {
+            true => self.all_names(keys).await,
+            false => Ok(keys.into_iter().map(Named::from).collect()),
+        }
+    }
+
+    /// Resources as references of any kind may name them.
+    pub(super) async fn all_names(&self, keys: Vec<Key>) -> Result<Vec<Named>> {
+        let asked = |key: &Key| self.registry.has_canonical_url(&key.type_name);
+        let (with, without): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(asked);
+        let mut named = self.names_of(&with).await?;
+        named.extend(without.into_iter().map(Named::from));
+        Ok(named)
+    }
+
+    /// A resource as its body says that it is named.
+    pub(super) fn named_by_body(&self, version: &Version) -> Result<Named> {
+        match self.registry.has_canonical_url(&version.key.type_name) {
+            true => Ok(Named::of(version.key.clone(), parse(version)?.root())),
+            false => Ok(version.key.clone().into()),
+        }
+    }
+
+    async fn names_of(&self, keys: &[Key]) -> Result<Vec<Named>> {
+        let mut named = Vec::with_capacity(keys.len());
+        for some in keys.chunks(BODIES) {
+            for version in self.current(&Scope::everything(), some).await? {
+                named.push(self.named_by_body(&version)?);
+            }
+        }
+        Ok(named)
+    }
+}
