@@ -5,6 +5,8 @@
 //! Entries are ordered by the nearest 64-bit float and then by what it leaves of the number, which tells apart what
 //! differs within some 33 digits.
 
+use std::cmp::Ordering;
+
 use fhir_model::decimal::{Decimal, to_sortable};
 use fhir_model::json::Ref;
 use fhir_model::{Error, Result};
@@ -68,16 +70,22 @@ impl Term {
         }
     }
 
-    /// Bounds on the floats alone: quantities, whose entries have the unit where those of numbers have the rest.
+    /// Bounds on the floats alone: quantities, whose entries have the unit where those of numbers have the rest. A float is
+    /// taken for the number that it is written shortest; the number that is asked for is always found by itself.
     pub(crate) fn float_bounds(&self) -> Vec<(i64, i64)> {
-        let near = |number: &Decimal| Decimal::of_f64(number.to_f64()).unwrap_or_else(|| number.clone());
-        let (exact, low, high) = (near(&self.exact), near(&self.low), near(&self.high));
-        let bounds = Term { prefix: self.prefix, exact, low, high }.bounds();
-        // Nothing is left of any: a rest says whether the bound itself counts.
-        let values = |(from, to): (Place, Place)| {
-            (from.value + i64::from(from.rest == 1), to.value - i64::from(to.rest == -1))
-        };
-        bounds.into_iter().map(values).collect()
+        let exact = to_sortable(self.exact.to_f64());
+        let ((low, above_low), (high, above_high)) = (beside(&self.low), beside(&self.high));
+        let from = (low + i64::from(above_low.is_gt())).min(exact);
+        let to = (high - i64::from(above_high.is_le())).max(exact);
+        match self.prefix {
+            Prefix::Eq => vec![(from, to)],
+            Prefix::Ne => vec![(i64::MIN, from - 1), (to + 1, i64::MAX)],
+            Prefix::Gt | Prefix::Sa => vec![(exact + 1, i64::MAX)],
+            Prefix::Lt | Prefix::Eb => vec![(i64::MIN, exact - 1)],
+            Prefix::Ge => vec![(exact, i64::MAX)],
+            Prefix::Le => vec![(i64::MIN, exact)],
+            Prefix::Ap => vec![(from, high - i64::from(above_high.is_lt()))],
+        }
     }
 
     /// What is asked of a stored range, sortable; any of the tests may pass.
@@ -136,6 +144,19 @@ impl Place {
     fn after(self) -> Place {
         Place { rest: self.rest + 1, ..self }
     }
+}
+
+/// The sortable float next to a number, and how the number compares with what that float is written shortest. What a
+/// conversion of units leaves in the last of its digits is no difference.
+fn beside(number: &Decimal) -> (i64, Ordering) {
+    const SAME: f64 = 1e-24;
+    let float = number.to_f64();
+    let rest = Decimal::of_f64(float).and_then(|near| number.minus(&near)).map_or(0.0, |rest| rest.to_f64());
+    let order = match rest.abs() <= float.abs() * SAME {
+        true => Ordering::Equal,
+        false => rest.total_cmp(&0.0),
+    };
+    (to_sortable(float), order)
 }
 
 fn tenth(number: &Decimal) -> Option<Decimal> {
@@ -247,6 +268,14 @@ mod tests {
             ("ap-100", "-110", true),
             ("-5", "-5.4", true),
             ("0.5", "0.45", true),
+            // As many digits as a float has.
+            ("0.9816277197801062", "0.9816277197801062", true),
+            ("0.9816277197801062", "0.9816277197801061", false),
+            ("0.9816277197801062", "0.9816277197801063", false),
+            ("ne0.9816277197801062", "0.9816277197801062", false),
+            ("ne0.9816277197801062", "0.9816277197801061", true),
+            ("-0.9816277197801062", "-0.9816277197801062", true),
+            ("-0.9816277197801062", "-0.9816277197801061", false),
             // More digits than a float has.
             ("0.1234567890123456789012", "0.1234567890123456789012", true),
             ("0.1234567890123456789012", "0.1234567890123456789013", false),
@@ -272,7 +301,7 @@ mod tests {
             assert_eq!(hit, found, "{query} of {value}");
             // As a quantity: the same within what a float tells, and no less beyond.
             let hit = term.float_bounds().iter().any(|(min, max)| (*min..=*max).contains(&place.value));
-            assert!(hit == found || value.len() > 17, "{query} of the float {value}");
+            assert!(hit == found || value.len() > 19, "{query} of the float {value}");
         }
         for bad in ["", "half", "gt", "1e999", "NaN", "inf", "0x10"] {
             assert!(Term::parse(bad).is_err(), "{bad}");

@@ -42,7 +42,10 @@ fn each(value: Ref<'_>, members: &[&str], found: &mut dyn FnMut(&str)) {
         Some((name, rest)) => {
             value.get(name).into_iter().flat_map(Ref::items).for_each(|item| each(item, rest, found));
         }
-        // What is no text is a boolean or a number, as written.
-        None => found(&value.str().unwrap_or_else(|| value.raw().into())),
+        // A number is no token: it cannot be searched for either.
+        None => {
+            let text = value.str().or_else(|| value.bool().map(|_| value.raw().into()));
+            text.into_iter().for_each(|text| found(&text));
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Searches compared with brute force: thousands of random questions to the R4 examples, answered by the store and
-//! by an evaluator that shares nothing with it but the parser and FHIRPath.
+//! Searches compared with brute force: thousands of random questions to R4's examples, synthetic records and changed
+//! ones of both, answered by the store and by an evaluator that shares nothing with it but the parser and FHIRPath.
 //!
 //! `CARI_BRUTE_QUERIES` says how many; `CARI_SEED` repeats the questions of a run that failed.
 
@@ -10,8 +10,10 @@ mod corpus;
 mod expression;
 mod laws;
 mod matches;
+mod mutate;
 mod order;
 pub(crate) mod random;
+mod resources;
 mod terms;
 mod when;
 

@@ -1,10 +1,7 @@
-//! The R4 examples, in the store and in memory, and the values FHIRPath finds in them.
-
-#[path = "../../../../model/tests/examples/mod.rs"]
-mod package;
+//! The resources, in the store and in memory, and the values FHIRPath finds in them.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,13 +13,10 @@ use fhir_search::registry::Param;
 use fhir_store::{Commit, Found, Method, Store, Write};
 
 use super::added;
+use super::resources;
 use super::terms::Terms;
 use crate::all;
 
-/// Larger resources slow the test down and show nothing that others do not.
-const BYTES_MAX: usize = 200_000;
-/// Most resources of one type: there are 1,400 search parameters among the examples.
-const OF_A_TYPE_MAX: usize = 150;
 /// Resources in one transaction.
 const BATCH: usize = 200;
 /// Every so many resources one is first written with the body of another, and updated; and one is deleted.
@@ -70,7 +64,7 @@ pub(super) type Together = Rc<Vec<Vec<Vec<Vec<One>>>>>;
 impl Corpus {
     /// Writes the examples to the store; none when the package is not here.
     pub(super) async fn load(store: &Arc<Store>) -> Option<Corpus> {
-        let chosen = choose()?;
+        let chosen = resources::choose()?;
         // The tree is looked at until the process ends.
         let definitions: &'static Arc<Definitions> =
             Box::leak(Box::new(store.registry().definitions().clone()));
@@ -208,28 +202,6 @@ fn ones(items: &[Item<'static>]) -> Vec<One> {
         Item::Value(_) => None,
     });
     found.collect()
-}
-
-/// Keys and texts, each key once, in an order that mixes the types.
-fn choose() -> Option<Vec<(Key, String)>> {
-    let examples = package::examples();
-    let mut chosen = Vec::new();
-    let (mut seen, mut counts) = (HashSet::new(), HashMap::<Box<str>, usize>::new());
-    for (_, bytes) in examples.into_iter().filter(|(_, bytes)| bytes.len() < BYTES_MAX) {
-        let text = String::from_utf8(bytes).unwrap();
-        let doc = Doc::parse(text.as_str(), Limits::default()).unwrap();
-        let (Some(type_name), Some(id)) = (doc.root().get_str("resourceType"), doc.root().get_str("id"))
-        else {
-            continue;
-        };
-        let key = Key::new(&*type_name, &*id);
-        let count = counts.entry(key.type_name.clone()).or_default();
-        if *count < OF_A_TYPE_MAX && seen.insert(key.clone()) {
-            *count += 1;
-            chosen.push((key, text));
-        }
-    }
-    (!chosen.is_empty()).then_some(chosen)
 }
 
 /// The text of another resource of the same type.
