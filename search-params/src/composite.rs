@@ -30,7 +30,8 @@ const COMBINATIONS_MAX: usize = 10_000;
 pub struct Composite {
     /// Its parts, for reading what is asked: alike wherever they stand.
     pub parts: Vec<Arc<Param>>,
-    /// The parameters that say the same of a whole resource, where that is one of the composite's places.
+    /// What says the same of a whole resource, where that is one of the composite's places: parts over R4's indexes, and
+    /// over the composite's own where R4 has none.
     pub whole: Option<Vec<Arc<Param>>>,
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fhir_model::json::Ref;
-use fhir_model::{Key, Result};
+use fhir_model::{Error, Key, Kind, Result};
 
 use crate::bases::Bases;
 use crate::condition::Condition;
@@ -15,6 +15,9 @@ use crate::parameters::ParameterKind;
 use crate::query::Include;
 use crate::reference::Target;
 use crate::registry::{Param, Registry};
+
+/// Most canonical urls that are followed at once, counted for each type that they may be of.
+const CANONICALS_MAX: usize = 20_000;
 
 /// Resources that are referred to, with the version where all references name the same one.
 pub type Targets = BTreeMap<Key, Option<u32>>;
@@ -93,10 +96,18 @@ impl Registry {
             let key = match Target::parse(&text, bases) {
                 Some(Target::Local(key)) => key,
                 Some(Target::Uri(text)) if value_type != "Reference" => {
-                    let named = |param: &Param| self.canonicals(param, includes, &text);
-                    found
-                        .canonicals
-                        .extend(users.filter(|p| p.kind == ParameterKind::Reference).flat_map(named));
+                    let users: Vec<&Param> = users.filter(|p| p.kind == ParameterKind::Reference).collect();
+                    if found.canonicals.len() < CANONICALS_MAX {
+                        let named = users.iter().flat_map(|param| self.canonicals(param, includes, &text));
+                        found.canonicals.extend(named);
+                    }
+                    // Below one of the server's urls it is a reference to the resource as well, as it is in the index.
+                    if let Some((url, _)) = text.split_once('|')
+                        && let Some(Target::Local(key)) = Target::parse(url, bases)
+                        && users.iter().any(|param| asked(param, &key.type_name))
+                    {
+                        found.targets.entry(key).or_insert(None);
+                    }
                     return;
                 }
                 _ => return,
@@ -111,7 +122,14 @@ impl Registry {
                 .and_modify(|before| *before = before.filter(|_| *before == version))
                 .or_insert(version);
         });
-        Ok(())
+        match found.canonicals.len() < CANONICALS_MAX {
+            true => Ok(()),
+            false => {
+                let text =
+                    format!("{CANONICALS_MAX} canonical urls and more are referred to; ask for less at once");
+                Err(Error::new(Kind::TooCostly, text))
+            }
+        }
     }
 
     /// What a canonical url may name, as far as an include by the parameter asks for it.

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::bases::Bases;
+use crate::cursor::Secret;
 use crate::keyer::{Form, Keyer};
 use crate::registry::Set;
+use crate::{ParseCx, Query};
 
 fn registry() -> Registry {
     Registry::load(Arc::new(Definitions::load().unwrap())).unwrap()
@@ -159,6 +161,19 @@ fn composites_find_their_parts_or_get_them() {
         let of_whole = of_whole.map(|part| names(&part.indexes).join("+")).collect::<Vec<_>>();
         assert_eq!((names(&param.indexes).join(" ").as_str(), of_whole.join(" ").as_str()), (own, whole));
     }
+    // A path that leads nowhere leaves the others.
+    let registry = base.fork();
+    let some = composite(json!({ "expression": "Patient" }), &[gender, ("Patient-name", "name | alias")]);
+    add(&registry, 1, &[(&some, Stage::Ready)]);
+    let param = registry.of("Patient").unwrap().param("nick").unwrap().clone();
+    assert_eq!(param.composite.as_ref().unwrap().whole.as_ref().unwrap()[1].indexes.len(), 1);
+    // Each part has its own values, however unusual it is to compare them so.
+    let registry = base.fork();
+    let order = [("individual-gender", "system"), ("Patient-name", "value")];
+    add(&registry, 1, &[(&composite(json!({ "expression": "Patient.identifier" }), &order), Stage::Ready)]);
+    let param = registry.of("Patient").unwrap().param("nick").unwrap().clone();
+    let types = param.composite.as_ref().unwrap().parts.iter().map(|part| &*part.indexes[0].types[0]);
+    assert_eq!(types.collect::<Vec<_>>(), ["uri", "string"]);
     // One that goes, and something else of the same code: each has its own values.
     let registry = base.fork();
     let leaving = composite(json!({}), &[gender, ("Patient-name", "name")]);
@@ -171,6 +186,27 @@ fn composites_find_their_parts_or_get_them() {
     let number = registry.number("Patient").unwrap();
     let present = |name: &str| rows.keys.contains(&keyer.key(number, name, Form::Present, &[]));
     assert_eq!((present("nick@1"), present("nick@2")), (false, true));
+}
+
+#[test]
+fn what_a_composite_can_mean_has_an_end() {
+    let registry = registry().fork();
+    let any = ("Provenance-target", "other");
+    add(&registry, 1, &[(&composite(json!({ "expression": "Patient.link" }), &[any; 3]), Stage::Ready)]);
+    let cx = ParseCx {
+        strict: true,
+        bases: &Bases::default(),
+        now: 0,
+        count_default: 10,
+        count_max: 50,
+        values_max: 3,
+        secret: &Secret([0; 16]),
+        bound_to: "",
+    };
+    let ask = |value: &str| Query::parse(&registry, "Patient", &[("nick".into(), value.into())], &cx);
+    assert!(ask("Patient/1$Patient/1$1").is_ok());
+    let error = ask("1$1$1").unwrap_err();
+    assert!(error.text.contains("name the types"), "{error}");
 }
 
 #[test]

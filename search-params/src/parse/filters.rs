@@ -12,6 +12,9 @@ use crate::registry::Param;
 use crate::text::{split_comma, split_dollar, unescape};
 use crate::{date, near, number, quantity, reference, string, token, uri};
 
+/// Most ways in which the references of a composite's parts can be meant together.
+const WAYS_MAX: usize = 1_000;
+
 impl Parser<'_> {
     /// `_id` and `_lastUpdated`.
     pub(super) fn column(&mut self, code: &str, modifier: Option<&str>, value: &str) -> Result<()> {
@@ -153,7 +156,22 @@ impl Parser<'_> {
                 _ => Ok(term),
             }
         };
-        parts.iter().zip(&values).map(term).collect()
+        let terms = parts.iter().zip(&values).map(term).collect::<Result<Vec<Term>>>()?;
+        // An id without its type is one of each type that the part may refer to, and all ways of all parts are combined.
+        let ways = |(part, term): (&Arc<Param>, &Term)| match term {
+            Term::Reference(reference::Term::Id(_)) if part.targets.is_empty() => WAYS_MAX,
+            Term::Reference(reference::Term::Id(_)) => part.targets.len(),
+            _ => 1,
+        };
+        let all = parts.iter().zip(&terms).map(ways).try_fold(1usize, usize::checked_mul);
+        match all {
+            Some(..=WAYS_MAX) => Ok(terms),
+            _ => {
+                let text =
+                    format!("`{}` can mean too many resources: name the types of the references", param.code);
+                Err(Error::new(fhir_model::Kind::TooCostly, text))
+            }
+        }
     }
 
     fn values<'v>(&self, code: &str, value: &'v str) -> Result<Vec<&'v str>> {

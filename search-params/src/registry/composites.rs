@@ -70,7 +70,7 @@ impl Build<'_> {
             return None;
         }
         let types: Vec<Box<str>> = self.this.trie.leaf_types(at).into_iter().map(Box::from).collect();
-        let element = self.parts_of(&name, types.first()?, parts);
+        let element = self.parts_of(&name, types.first()?, parts, added);
         let index = Index {
             name,
             kind: ParameterKind::Composite,
@@ -108,12 +108,16 @@ impl Build<'_> {
                 let known = known.filter(|at| self.this.indexes.get(*at).is_some_and(|x| !x.truth));
                 known.or_else(|| added.then(|| self.index(kind, own().into(), steps, false, added)).flatten())
             };
-            let found: Option<Vec<usize>> = paths.into_iter().enumerate().map(index).collect();
-            part.whole = found.unwrap_or_default();
+            let found = paths.into_iter().enumerate().map(index);
+            // Of one that was added a path may lead nowhere; of R4's each has an index of its own.
+            part.whole = match added {
+                true => found.flatten().collect(),
+                false => found.collect::<Option<Vec<usize>>>().unwrap_or_default(),
+            };
         }
     }
 
-    fn parts_of(&self, name: &str, type_name: &str, parts: &[Part]) -> Element {
+    fn parts_of(&self, name: &str, type_name: &str, parts: &[Part], added: bool) -> Element {
         let grow = |paths: &mut dyn Iterator<Item = &Part>| {
             let (mut here, mut of_resource) = (Trie::new(type_name), Trie::new(&self.this.type_name));
             for (n, part) in paths.enumerate() {
@@ -135,7 +139,7 @@ impl Build<'_> {
             let mut all = parts.iter().enumerate();
             all.all(|(n, part)| fits(part.definition.kind, &types(here, of_resource, n)))
         };
-        if !all_fit(&here, &of_resource) {
+        if !added && !all_fit(&here, &of_resource) {
             // R4 has the expressions of `DocumentReference.relationship` the wrong way round.
             let (back, back_of_resource) = grow(&mut parts.iter().rev());
             if all_fit(&back, &back_of_resource) {

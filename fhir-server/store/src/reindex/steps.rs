@@ -296,7 +296,7 @@ impl Store {
         self.learn_if_behind().await
     }
 
-    /// The reason stands in the row for an operator to see; it holds nothing of a resource.
+    /// The reason stands in the row for an operator to see; it holds nothing of a resource but its id.
     async fn note_failure(&self, walk: &Walk, e: &Error) -> Result<()> {
         let client = self.connections.client().await?;
         let about: String = e.expression.iter().map(|place| format!("{place}: ")).collect();

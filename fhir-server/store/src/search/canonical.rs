@@ -46,7 +46,7 @@ impl Store {
     /// The resources that canonical urls name.
     pub(super) async fn canonical(&self, canonicals: &BTreeSet<Canonical>) -> Result<Known> {
         let mut known = Known::new();
-        let mut keys = Vec::new();
+        let mut keys = BTreeSet::new();
         for canonical in canonicals {
             let this = self.registry.of(&canonical.type_name)?;
             let indexes = this.param("url").into_iter().flat_map(|param| &param.indexes);
@@ -55,7 +55,7 @@ impl Store {
         if keys.is_empty() {
             return Ok(known);
         }
-        let places = self.places(&sql::having(keys, RESOURCES_MAX + 1)).await?;
+        let places = self.places(&sql::having(keys.into_iter().collect(), RESOURCES_MAX + 1)).await?;
         if places.len() > RESOURCES_MAX {
             let text =
                 format!("the canonical urls name more than {RESOURCES_MAX} resources; ask for less at once");
@@ -83,10 +83,15 @@ impl Store {
 
     /// Resources as a parameter's references may name them.
     pub(super) async fn names(&self, keys: Vec<Key>, param: &Param) -> Result<Vec<Named>> {
-        match param.indexes.iter().any(|index| index.has_canonicals()) {
+        match self.by_canonical(param) {
             true => self.all_names(keys).await,
             false => Ok(keys.into_iter().map(Named::from).collect()),
         }
+    }
+
+    /// True when references by the parameter can be canonical urls.
+    pub(super) fn by_canonical(&self, param: &Param) -> bool {
+        param.indexes.iter().any(|index| index.has_canonicals())
     }
 
     /// Resources as references of any kind may name them.
@@ -109,8 +114,14 @@ impl Store {
     async fn names_of(&self, keys: &[Key]) -> Result<Vec<Named>> {
         let mut named = Vec::with_capacity(keys.len());
         for some in keys.chunks(BODIES) {
-            for version in self.current(&Scope::everything(), some).await? {
-                named.push(self.named_by_body(&version)?);
+            let mut left = some.to_vec();
+            while !left.is_empty() {
+                let bytes = self.options.page_bytes_max;
+                let (found, more) = self.current_within(&Scope::everything(), &left, bytes).await?;
+                left.retain(|key| more && !found.iter().any(|version| version.key == *key));
+                for version in found {
+                    named.push(self.named_by_body(&version)?);
+                }
             }
         }
         Ok(named)

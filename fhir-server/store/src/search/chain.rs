@@ -65,6 +65,9 @@ impl Store {
             let rows = self.rare_or_all(&plan, far).await.map_err(|e| explain::costly_for(e, &chain.code))?;
             let Some(rows) = rows else { return far.too_many(&chain.code) };
             let keys = rows.iter().map(|row| place(target, row)).collect::<Result<Vec<_>>>()?;
+            if self.by_canonical(&param) && keys.len() > BODIES_MAX {
+                return Far::All(BODIES_MAX).too_many(&chain.code);
+            }
             let named = self.names(keys, &param).await?;
             any.push(refers_to(&param, &named, &self.registry, &self.keyer));
         }

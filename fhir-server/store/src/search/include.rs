@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use fhir_model::json::{Doc, Limits};
-use fhir_model::{Error, Key, Result};
+use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::include::{Followed, Named, Referring, Targets};
 use fhir_search::query::Include;
 use fhir_search::sql;
@@ -70,7 +70,11 @@ impl Store {
             if of_round.is_empty() || layer.is_empty() {
                 break;
             }
-            let targets = self.targets(&of_round, layer).await?;
+            let targets = match self.targets(&of_round, layer).await {
+                // Of fewer matches they are fewer.
+                Err(e) if e.kind == Kind::TooCostly && matches.len() > 1 => return Ok(None),
+                targets => targets.map_err(|e| e.at("_include"))?,
+            };
             let named = self.named(&of_round, layer)?;
             let to = Referring::to(&named, &of_round, &self.registry, &self.keyer);
             if to.keys.len() > KEYS_MAX && layer.len() > 1 {

@@ -126,6 +126,9 @@ impl Store {
             places.extend(self.referred_rows(includes, &found).await?);
             bodies.retain(|key| more && !found.iter().any(|version| version.key == *key));
         }
+        if !includes.iter().any(|include| include.reverse) {
+            return Ok(places);
+        }
         let keys = part.iter().map(|(_, key)| key.clone()).collect();
         let to = Referring::to(&self.all_names(keys).await?, includes, &self.registry, &self.keyer);
         if !to.is_empty() {

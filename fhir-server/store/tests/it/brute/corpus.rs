@@ -46,6 +46,9 @@ pub(super) enum One {
 
 type Values = Rc<Vec<Vec<One>>>;
 
+/// A resource, and its business version.
+type Versioned = (Key, Option<String>);
+
 /// Type and code, and whether all targets count.
 type Asked = (Box<str>, Box<str>, bool);
 
@@ -55,7 +58,7 @@ pub(super) struct Corpus {
     values: RefCell<HashMap<Asked, Values>>,
     together: RefCell<HashMap<Asked, Together>>,
     terms: OnceCell<Terms>,
-    urls: OnceCell<HashMap<String, Vec<(Key, Option<String>)>>>,
+    urls: OnceCell<HashMap<String, Vec<Versioned>>>,
 }
 
 /// By resource, by element: the values of each part of a composite.
@@ -117,7 +120,7 @@ impl Corpus {
     }
 
     /// The resources that have a canonical url, with their business versions.
-    pub(super) fn having(&self, url: &str) -> &[(Key, Option<String>)] {
+    pub(super) fn having(&self, url: &str) -> &[Versioned] {
         let urls = self.urls.get_or_init(|| {
             let mut urls: HashMap<String, Vec<_>> = HashMap::new();
             for resource in self.types.values().flatten() {
