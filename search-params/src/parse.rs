@@ -10,7 +10,7 @@ mod filters;
 mod include;
 mod shape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cell::Cell;
 use std::sync::Arc;

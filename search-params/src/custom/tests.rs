@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::bases::Bases;
-use crate::cursor::Secret;
 use crate::keyer::{Form, Keyer};
+use crate::parse::tests::said_by;
 use crate::registry::Set;
-use crate::{ParseCx, Query};
 
 fn registry() -> Registry {
     Registry::load(Arc::new(Definitions::load().unwrap())).unwrap()
@@ -24,6 +23,15 @@ fn parameter(changes: Value) -> String {
         parameter[name] = value.clone();
     }
     parameter.to_string()
+}
+
+/// It is refused at this place of the resource, with this part of a sentence.
+fn refused(registry: &Registry, changes: &Value, place: &str, sentence: &str) {
+    let error = read(&parameter(changes.clone()), registry).unwrap_err();
+    let at = if place == "SearchParameter" { place.to_owned() } else { format!("SearchParameter.{place}") };
+    assert_eq!(error.kind.status(), 422, "{changes}: {error}");
+    assert_eq!(error.expression, [at], "{changes}: {error}");
+    assert!(error.text.contains(sentence), "{changes}: {error}");
 }
 
 #[test]
@@ -65,12 +73,7 @@ fn what_is_not_understood_is_refused() {
         (json!({ "url": "http://hl7.org/fhir/SearchParameter/individual-family" }), "url", "R4"),
     ];
     for (changes, place, sentence) in rows {
-        let error = read(&parameter(changes.clone()), &registry).unwrap_err();
-        let at =
-            if place == "SearchParameter" { place.to_owned() } else { format!("SearchParameter.{place}") };
-        assert_eq!(error.kind.status(), 422, "{changes}: {error}");
-        assert_eq!(error.expression, [at], "{changes}: {error}");
-        assert!(error.text.contains(sentence), "{changes}: {error}");
+        refused(&registry, &changes, place, sentence);
     }
 }
 
@@ -124,12 +127,7 @@ fn parts_that_are_not_understood_are_refused() {
     ];
     for (changes, parts, place, sentence) in rows {
         let changes = composite(changes, &parts);
-        let error = read(&parameter(changes.clone()), &registry).unwrap_err();
-        let at =
-            if place == "SearchParameter" { place.to_owned() } else { format!("SearchParameter.{place}") };
-        assert_eq!(error.kind.status(), 422, "{changes}: {error}");
-        assert_eq!(error.expression, [at], "{changes}: {error}");
-        assert!(error.text.contains(sentence), "{changes}: {error}");
+        refused(&registry, &changes, place, sentence);
     }
 }
 
@@ -193,20 +191,10 @@ fn what_a_composite_can_mean_has_an_end() {
     let registry = registry().fork();
     let any = ("Provenance-target", "other");
     add(&registry, 1, &[(&composite(json!({ "expression": "Patient.link" }), &[any; 3]), Stage::Ready)]);
-    let cx = ParseCx {
-        strict: true,
-        bases: &Bases::default(),
-        now: 0,
-        count_default: 10,
-        count_max: 50,
-        values_max: 3,
-        secret: &Secret([0; 16]),
-        bound_to: "",
-    };
-    let ask = |value: &str| Query::parse(&registry, "Patient", &[("nick".into(), value.into())], &cx);
-    assert!(ask("Patient/1$Patient/1$1").is_ok());
-    let error = ask("1$1$1").unwrap_err();
-    assert!(error.text.contains("name the types"), "{error}");
+    let ask = |value: &str| said_by(&registry, &["Patient"], &format!("nick={value}"), true).remove(0);
+    assert_eq!(ask("Patient/1$Patient/1$1"), "Patient 1");
+    let refused = ask("1$1$1");
+    assert!(refused.contains("name the types"), "{refused}");
 }
 
 #[test]

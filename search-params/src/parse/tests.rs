@@ -14,7 +14,7 @@ fn said(types: &[&str], text: &str, strict: bool) -> Vec<String> {
     said_by(&registry, types, text, strict)
 }
 
-fn said_by(registry: &Registry, types: &[&str], text: &str, strict: bool) -> Vec<String> {
+pub(crate) fn said_by(registry: &Registry, types: &[&str], text: &str, strict: bool) -> Vec<String> {
     let secret = Secret([0; 16]);
     let cx = ParseCx {
         strict,
