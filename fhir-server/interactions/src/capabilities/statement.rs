@@ -195,10 +195,10 @@ const MODIFIERS: &str = " Modifiers: every parameter takes `:missing`; strings `
     text `:text`, with codes `:in`, `:not-in`, `:above`, `:below`, identifiers `:of-type`; references `:[type]`, `:identifier`, \
     canonicals `:above`, `:below`; uris `:above`, `:below`. Every reference can be chained, with and without a type \
     (`subject:Patient.organization.name`), and asked backwards (`_has:Observation:patient:code`), eight steps at most; a \
-    canonical leads to each resource that has the url, and the version if one is named. `_include` and `_revinclude` take `:iterate`, and `*` for \
-    every reference that is no canonical. `_sort` takes up to eight parameters of any type but composite and special, `_id`, `_lastUpdated`, and one \
-    step along a reference (`subject:Patient.family`). `near` takes latitude|longitude|distance|units. `_list`, \
-    `_filter`, `_text` and `_content` take no modifier. `_query` is not answered, `_contained` is `false`.";
+    canonical leads to each resource that has the url, and the version if one is named. `_include` and `_revinclude` take \
+    `:iterate`, and `*` for every reference that is no canonical. `_sort` takes up to eight parameters of any type but \
+    composite and special, `_id`, `_lastUpdated`, and one step along a reference (`subject:Patient.family`). \
+    `near` takes latitude|longitude|distance|units. `_list`, `_filter`, `_text` and `_content` take no modifier. `_query` is not answered, `_contained` is `false`.";
 
 /// What holds for all types, said once.
 fn documentation(references: &References, mode: Mode) -> String {
