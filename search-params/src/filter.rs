@@ -159,9 +159,9 @@ pub fn refers_to(param: &Param, targets: &[Named], registry: &Registry, keyer: &
             rest.push(reference::condition(&term, param, keyer, registry.definitions()));
         }
     }
-    let urls = targets.iter().flat_map(|target| &target.urls);
-    if urls.clone().next().is_some() {
-        rest.push(reference::by_canonical(urls, param, keyer));
+    let urls: Vec<String> = targets.iter().flat_map(Named::urls).collect();
+    if !urls.is_empty() {
+        rest.push(reference::by_canonical(&urls, param, keyer));
     }
     if !patients.is_empty() {
         rest.push(Condition::Patient(patients));

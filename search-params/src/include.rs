@@ -29,7 +29,7 @@ pub struct Canonical {
     pub type_name: Box<str>,
     /// Without the version.
     pub url: String,
-    /// `url|version`
+    /// The business version, where one is named.
     pub version: Option<String>,
 }
 
@@ -47,22 +47,30 @@ pub struct Followed {
 pub struct Named {
     /// Its type and id.
     pub key: Key,
-    /// Its canonical url, and the same with its version; none, if it has none or nobody asks for it.
-    pub urls: Vec<String>,
+    /// Its canonical url; none, if it has none or nobody asks for it.
+    pub url: Option<String>,
+    /// Its business version.
+    pub version: Option<String>,
 }
 
 impl From<Key> for Named {
     fn from(key: Key) -> Named {
-        Named { key, urls: Vec::new() }
+        Named { key, url: None, version: None }
     }
 }
 
 impl Named {
     /// With the canonical url that its body says.
     pub fn of(key: Key, body: Ref<'_>) -> Named {
-        let url = body.get_str("url").map(|url| url.into_owned());
-        let with = body.get_str("version").and_then(|version| Some(format!("{}|{version}", url.as_deref()?)));
-        Named { key, urls: url.into_iter().chain(with).collect() }
+        let text = |name: &str| body.get_str(name).map(|text| text.into_owned());
+        Named { key, url: text("url"), version: text("version") }
+    }
+
+    /// The canonical urls that are references to it: `url`, `url|version`.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = String> {
+        let with =
+            self.url.as_ref().zip(self.version.as_ref()).map(|(url, version)| format!("{url}|{version}"));
+        self.url.clone().into_iter().chain(with)
     }
 }
 
@@ -209,7 +217,7 @@ impl Referring {
             let mut targets: Vec<Named> =
                 targets.iter().filter(|target| param.leads_to(&target.key.type_name)).cloned().collect();
             if include.code.is_none() {
-                targets.iter_mut().for_each(|target| target.urls.clear());
+                targets.iter_mut().for_each(|target| target.url = None);
             }
             if !targets.is_empty() {
                 self.add(of.number.into(), refers_to(param, &targets, registry, keyer));

@@ -205,16 +205,10 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, definitions: 
 }
 
 /// What names one of these canonical urls, each as it is written: `url`, `url|1.2`.
-pub(crate) fn by_canonical<'u>(
-    urls: impl Iterator<Item = &'u String>,
-    param: &Param,
-    keyer: &Keyer,
-) -> Condition {
-    let of_url = |url: &str| -> Vec<i64> {
-        let indexes = param.indexes.iter().filter(|i| i.has_canonicals());
-        indexes.map(|i| keyer.key(param.type_number, &i.name, Form::Uri, &[url])).collect()
-    };
-    Condition::Keys(urls.flat_map(|url| of_url(url)).collect())
+pub(crate) fn by_canonical(urls: &[String], param: &Param, keyer: &Keyer) -> Condition {
+    let indexes = || param.indexes.iter().filter(|i| i.has_canonicals());
+    let key = |i: &Index, url: &str| keyer.key(param.type_number, &i.name, Form::Uri, &[url]);
+    Condition::Keys(urls.iter().flat_map(|url| indexes().map(|i| key(i, url))).collect())
 }
 
 /// `:below` and `:above` of canonicals: `url|1.2` is below `url|1`. `text` has a version.

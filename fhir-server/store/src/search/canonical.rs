@@ -63,18 +63,12 @@ impl Store {
         }
         let keys: Vec<Key> = places.into_iter().map(|(_, key)| key).collect();
         for named in self.names_of(&keys).await? {
-            let Some(url) = named.urls.first() else { continue };
-            let version = named.urls.get(1).and_then(|with| Some(with.get(url.len() + 1..)?.to_owned()));
-            let as_written = [None, version.clone()];
-            // Without a version, whichever it has.
-            for version in as_written.iter().take(if version.is_some() { 2 } else { 1 }) {
-                let canonical = Canonical {
-                    type_name: named.key.type_name.clone(),
-                    url: url.clone(),
-                    version: version.clone(),
-                };
+            let Named { key, url: Some(url), version } = named else { continue };
+            // Without a version it is named, too, whichever it has.
+            for version in std::iter::once(None).chain(version.map(Some)) {
+                let canonical = Canonical { type_name: key.type_name.clone(), url: url.clone(), version };
                 if canonicals.contains(&canonical) {
-                    known.entry(canonical).or_default().push(named.key.clone());
+                    known.entry(canonical).or_default().push(key.clone());
                 }
             }
         }
