@@ -42,6 +42,17 @@ pub struct Followed {
     pub canonicals: BTreeSet<Canonical>,
 }
 
+impl Followed {
+    /// Refuses more canonical urls than are followed at once.
+    pub fn bounded(&self) -> Result<()> {
+        if self.canonicals.len() < CANONICALS_MAX {
+            return Ok(());
+        }
+        let text = format!("{CANONICALS_MAX} canonical urls and more are referred to; ask for less at once");
+        Err(Error::new(Kind::TooCostly, text))
+    }
+}
+
 /// A resource as references name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
@@ -130,14 +141,7 @@ impl Registry {
                 .and_modify(|before| *before = before.filter(|_| *before == version))
                 .or_insert(version);
         });
-        match found.canonicals.len() < CANONICALS_MAX {
-            true => Ok(()),
-            false => {
-                let text =
-                    format!("{CANONICALS_MAX} canonical urls and more are referred to; ask for less at once");
-                Err(Error::new(Kind::TooCostly, text))
-            }
-        }
+        found.bounded()
     }
 
     /// What a canonical url may name, as far as an include by the parameter asks for it.
@@ -234,6 +238,34 @@ impl Referring {
             }
             Condition::Keys(keys) => self.keys.extend(keys),
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use fhir_model::json::{Doc, Limits};
+    use fhir_profiles::Definitions;
+
+    use super::*;
+
+    #[test]
+    fn so_many_canonical_urls_are_followed_and_no_more() {
+        let registry = Registry::load(Arc::new(Definitions::load().unwrap())).unwrap();
+        let by =
+            Include { code: Some("depends-on".into()), target: Some("Library".into()), ..Include::default() };
+        for (many, is_followed) in [(CANONICALS_MAX - 1, true), (CANONICALS_MAX, false)] {
+            let artifacts: Vec<_> = (0..many)
+                .map(|n| format!(r#"{{"type": "depends-on", "resource": "http://e/{n}|1"}}"#))
+                .collect();
+            let text =
+                format!(r#"{{"resourceType": "Library", "relatedArtifact": [{}]}}"#, artifacts.join(","));
+            let doc = Doc::parse(text, Limits::NONE).unwrap();
+            let mut found = Followed::default();
+            let followed = registry.follow("Library", &[&by], doc.root(), &Bases::default(), &mut found);
+            assert_eq!((followed.is_ok(), found.canonicals.len()), (is_followed, many));
         }
     }
 }

@@ -196,7 +196,8 @@ impl Store {
         self.registry.follow(type_name, &[&by], doc.root(), bases, &mut all)?;
         found.targets.extend(all.targets.into_iter().filter(|(key, _)| wanted(&key.type_name)));
         found.canonicals.extend(all.canonicals.into_iter().filter(|canonical| wanted(&canonical.type_name)));
-        Ok(())
+        // Of many bodies they add up.
+        found.bounded()
     }
 
     /// What of the wanted types each of some versions refers to by a parameter, in their order.
