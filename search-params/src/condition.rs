@@ -72,6 +72,8 @@ pub enum Condition {
     Near(i64, Circle),
     /// There is a text entry under the key that begins with the text.
     TextPrefix(i64, String),
+    /// The row tells that it has such an entry; of a long text, that it may have one.
+    MayBegin(i64, String),
     /// There is a text entry under the key that contains the text.
     TextContains(i64, String),
 }

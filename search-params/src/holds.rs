@@ -1,6 +1,7 @@
 //! Conditions on what a body leaves in the indexes. Entries beside the rows say which rows meet a condition, not whether a
 //! row does: where it is known which rows are asked, the bodies tell it sooner.
 
+use crate::beginning;
 use crate::condition::{Condition, Extra};
 use crate::rows::{CONTINUED, Ordered, Rows};
 
@@ -29,6 +30,26 @@ impl Condition {
             Condition::Keys(_) | Condition::Tokens(_) | Condition::Codes(_) => true,
             Condition::Present(_) | Condition::PrimaryDate(_) => true,
             one => one.has_entries(),
+        }
+    }
+
+    /// True when the row tells whether it holds: it does where [`may_hold`](Self::may_hold) does.
+    pub fn is_of_row(&self) -> bool {
+        match self {
+            Condition::TextPrefix(_, text) => beginning::is_told(text),
+            Condition::Any(parts) => parts.iter().all(Condition::is_of_row),
+            _ => false,
+        }
+    }
+
+    /// What the row tells of it, for those that do not meet it to be passed over; none when it tells nothing.
+    pub fn may_hold(&self) -> Option<Condition> {
+        match self {
+            Condition::TextPrefix(key, text) => Some(Condition::MayBegin(*key, text.clone())),
+            Condition::Any(parts) => {
+                Some(Condition::Any(parts.iter().map(Condition::may_hold).collect::<Option<_>>()?))
+            }
+            _ => None,
         }
     }
 

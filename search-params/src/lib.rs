@@ -5,6 +5,7 @@
 //! **Invariants:** only this crate builds search SQL, and every value in it is bound. No I/O, no clock.
 
 pub mod bases;
+mod beginning;
 pub mod compartments;
 pub mod compile;
 pub mod composite;

@@ -1,5 +1,7 @@
 //! What one resource leaves in the indexes.
 
+use crate::beginning;
+
 /// What stands for the primary date of a resource that has none.
 pub const DATE_MIN: i64 = i64::MIN;
 /// The least value there is: that of a range without a beginning. A missing one is told apart from it.
@@ -66,6 +68,8 @@ pub struct Rows {
     pub ordered: Vec<Ordered>,
     /// Text entries: sorted, each once.
     pub strings: Vec<Text>,
+    /// Hashes of what the texts begin with: sorted, each once.
+    pub beginnings: Vec<i64>,
     /// Texts to be found by their beginnings: sorted, each once.
     pub distinct: Vec<Distinct>,
     /// Keys of the further codings of the primary token, until the date that orders them is known.
@@ -86,6 +90,10 @@ impl Rows {
         self.strings.dedup_by(|b, a| (a.key, &a.value) == (b.key, &b.value));
         rank(&mut self.ordered, |e| e.key, |e| &mut e.rank, |_| false);
         rank(&mut self.strings, |e| e.key, |e| &mut e.rank, |e| e.rank & CONTINUED != 0);
+        let whole = self.strings.iter().filter(|e| e.rank & CONTINUED == 0);
+        self.beginnings = whole.flat_map(|e| beginning::all(e.key, &e.value)).collect();
+        self.beginnings.sort_unstable();
+        self.beginnings.dedup();
     }
 }
 

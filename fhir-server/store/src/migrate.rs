@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "search_parameter", include_str!("../../../migrations/0004_search_parameter.sql")),
     (5, "distinct_text", include_str!("../../../migrations/0005_distinct_text.sql")),
     (6, "long_range", include_str!("../../../migrations/0006_long_range.sql")),
+    (7, "beginnings", include_str!("../../../migrations/0007_beginnings.sql")),
 ];
 
 /// How long one process waits for another that migrates.

@@ -242,6 +242,11 @@ impl Ready<'_> {
     }
 }
 
+/// What the texts begin with; none when there are no texts.
+fn beginnings(rows: &Rows) -> Option<&[i64]> {
+    Some(rows.beginnings.as_slice()).filter(|all| !all.is_empty())
+}
+
 /// The upper bound of the primary date, unless it is the second that begins at the lower one.
 fn date_high(rows: &Rows) -> Option<i64> {
     rows.date.filter(|(low, high)| low.checked_add(999_999) != Some(*high)).map(|d| d.1)

@@ -4,7 +4,7 @@
 //! common tokens are off by orders of magnitude. Drivers are tried in order of expected rarity; a common token is
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
-use super::rank::{HANDLES_FEW, is_token, rank};
+use super::rank::{HANDLES_FEW, is_token, may_begin, rank};
 use super::residual::{entries, first_entries, push, push_driver};
 use super::sort::{Sorted, is_by_date, is_indexed, is_one_column};
 use super::window::Window;
@@ -161,10 +161,10 @@ impl Shape<'_> {
             (3 | 5, _) => vec![self.values(driver, &rest)],
             (4, Condition::Codes(codes)) => {
                 let code = codes.first().copied().unwrap_or(0);
-                match rest.iter().any(is_token) {
-                    true => {
-                        self.along(&|part| vec![part.budgeted_code(code, &rest), part.of_many(driver, &rest)])
-                    }
+                match rest.iter().any(|part| is_token(part) || may_begin(part)) {
+                    true => self.along(&|part| {
+                        vec![part.budgeted_code(code, &rest), part.of_rank(rank, driver, &rest)]
+                    }),
                     false => self.along(&|part| vec![part.code(code, &rest)]),
                 }
             }
@@ -180,6 +180,10 @@ impl Shape<'_> {
     }
 
     fn of_rank(&self, rank: u8, driver: &Condition, rest: &[Condition]) -> Step {
+        if let Some(at) = self.parts.iter().position(may_begin) {
+            let mut rest = self.parts.clone();
+            return self.values(&rest.remove(at), &rest);
+        }
         match rank {
             7 => self.updated(),
             8 => self.windowed(),

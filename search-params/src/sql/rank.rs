@@ -36,6 +36,7 @@ pub(super) fn rank(part: &Condition, order: &Order) -> Option<u8> {
         Condition::Tokens(_) | Condition::Codes(_) | Condition::Handles(_) => Some(6),
         // Along the order these are bounds; in another they are looked up.
         Condition::Updated(_) if !is_by_updated(order) => Some(7),
+        part if may_begin(part) => Some(9),
         part if !is_by_date_first(order) && !Window::of(std::slice::from_ref(part)).is_open() => Some(8),
         _ => None,
     }
@@ -47,6 +48,14 @@ fn is_reference(part: &Condition) -> bool {
 
 pub(super) fn is_token(part: &Condition) -> bool {
     matches!(part, Condition::Tokens(_) | Condition::Codes(_))
+}
+
+/// True when the row tells no more than that it may match; its entries tell the rest.
+pub(super) fn may_begin(part: &Condition) -> bool {
+    match part {
+        Condition::Any(each) => !each.is_empty() && each.iter().all(may_begin),
+        one => matches!(one, Condition::MayBegin(..)),
+    }
 }
 
 fn is_text(part: &Condition) -> bool {

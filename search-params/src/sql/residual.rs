@@ -1,6 +1,7 @@
 //! Conditions as SQL on one row `r` of `resource`.
 
 use super::{Bind, Sql};
+use crate::beginning;
 use crate::condition::{Circle, Condition, DateTest, Extra};
 use crate::rows::{CONTINUED, DATE_MIN};
 
@@ -80,6 +81,9 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         }
         Condition::PrimaryDate(test) => primary_date(test, sql),
         Condition::Updated(test) => range("r.updated_at", "r.updated_at", test, sql),
+        Condition::MayBegin(key, text) => {
+            sql.bind(Bind::Long(beginning::of(*key, text))).push(" = any(r.beginnings)");
+        }
         Condition::DateEntry(..)
         | Condition::NumberEntry { .. }
         | Condition::QuantityEntry { .. }
@@ -117,7 +121,7 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
             self::extra(extra, sql);
         }
         Condition::Near(key, circle) => near(*key, circle, sql),
-        Condition::TextPrefix(key, text) => {
+        Condition::TextPrefix(key, text) | Condition::MayBegin(key, text) => {
             sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(*key));
             sql.push(" and e.value >= ").bind(Bind::Text(text.clone()));
             // In code point order nothing that begins with the text comes after it and the last code point.
@@ -126,14 +130,26 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
         }
         Condition::TextContains(key, text) => {
             let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(*key));
-            sql.push(" and e.value like ").bind(Bind::Text(format!("%{escaped}%")));
+            // Both would be looked up, and a key has as many entries as there are resources. A test of truth is not.
+            let (of_key, of_text) = match has_trigrams(text) {
+                true => (") is true", ")"),
+                false => (")", ") is true"),
+            };
+            sql.push("select e.handle from string_entry e where (e.key = ")
+                .bind(Bind::Long(*key))
+                .push(of_key);
+            sql.push(" and (e.value like ").bind(Bind::Text(format!("%{escaped}%"))).push(of_text);
         }
         other => {
             sql.push("select r.handle from resource r where ");
             push_driver(other, sql);
         }
     }
+}
+
+/// True when the index of trigrams can find what contains a text: it has three letters or digits in a row.
+fn has_trigrams(text: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric()).any(|word| word.chars().nth(2).is_some())
 }
 
 /// The same of one condition or of several of which one must hold; each row once.
@@ -246,5 +262,20 @@ fn range(low: &str, high: &str, test: &DateTest, sql: &mut Sql) {
     }
     if first {
         sql.push("true");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_trigrams;
+
+    #[test]
+    fn three_letters_or_digits_in_a_row_are_a_trigram() {
+        for found in ["abc", "12a", "a-b abc", "ñandú", "日本語"] {
+            assert!(has_trigrams(found), "{found}");
+        }
+        for not in ["ab", "ab-cd", "a b c", "%_\\", "日本"] {
+            assert!(!has_trigrams(not), "{not}");
+        }
     }
 }

@@ -28,6 +28,8 @@ struct Asking {
 const OF_OTHERS: Asking = Asking { batches: &[3, 8, 24], for_one: 4 };
 /// Each match is some microseconds.
 const OF_BODIES: Asking = Asking { batches: &[3, 8, 24, 72, 200], for_one: 50 };
+/// The same where rows tell that they may hold, and most of these do.
+const OF_LIKELY: Asking = Asking { batches: &[2, 6, 24, 72, 200], for_one: 50 };
 /// The same where the rest has few matches: they are asked to the end.
 const OF_FEW: Asking = Asking { batches: &[6, 60, 600], for_one: usize::MAX };
 
@@ -37,14 +39,19 @@ impl Store {
     pub(super) async fn late_page(&self, ask: Ask<'_>, late: &[Condition]) -> Result<Option<Rows>> {
         let mut query = ask.query.clone();
         let (mut found, mut asked) = (Vec::new(), 0);
+        let likely: Vec<Condition> = late.iter().filter_map(Condition::may_hold).collect();
         let of_bodies = late.iter().all(Condition::is_of_entries);
         let Asking { batches, for_one } = match of_bodies {
             true if sql::is_narrow(ask.condition) => OF_FEW,
+            true if ask.order.is_walked() && likely.len() == late.len() => OF_LIKELY,
             true if ask.order.is_walked() => OF_BODIES,
             // All would be sorted before the first is asked.
             true => return Ok(None),
             false => OF_OTHERS,
         };
+        let asked_for: Vec<&Condition> = late.iter().filter(|one| !one.is_of_row()).collect();
+        let condition = Condition::All([vec![ask.condition.clone()], likely].concat()).simplify();
+        let ask = Ask { condition: &condition, ..ask };
         for halves in batches {
             let batch = (ask.limit * halves).div_ceil(2);
             let (rows, cut) = match self.ordered(Ask { query: &query, limit: batch, ..ask }).await {
@@ -59,7 +66,7 @@ impl Store {
             }
             asked += rows.len();
             let wanted = ask.limit - found.len();
-            found.extend(self.of_which_hold(&query.type_name, rows, late, wanted).await?);
+            found.extend(self.of_which_hold(&query.type_name, rows, &asked_for, wanted).await?);
             let fit = that_fit(&found, ask.bytes);
             if fit < found.len().min(ask.limit) {
                 found.truncate(fit);
@@ -81,11 +88,12 @@ impl Store {
         &self,
         type_name: &str,
         mut rows: Vec<Placed>,
-        late: &[Condition],
+        late: &[&Condition],
         wanted: usize,
     ) -> Result<Vec<Placed>> {
         // What the bodies tell is asked first.
-        let (of_bodies, of_others): (Vec<_>, Vec<_>) = late.iter().partition(|one| one.is_of_entries());
+        let (of_bodies, of_others): (Vec<&Condition>, Vec<&Condition>) =
+            late.iter().partition(|one| one.is_of_entries());
         if !of_bodies.is_empty() {
             let wanted = if of_others.is_empty() { wanted } else { usize::MAX };
             rows = self.whose_bodies_hold(type_name, rows, &of_bodies, wanted)?;

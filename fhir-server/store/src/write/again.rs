@@ -2,17 +2,22 @@
 
 use deadpool_postgres::Transaction;
 use fhir_search::rows::{DATE_MIN, Rows};
+use tokio_postgres::types::ToSql;
 
-use super::many::{self, LOCK};
+use super::many::{self, LOCK, Lists};
 use super::rows::Entries;
 use super::{Failure, date_high};
 
 const INDEX: &str = "update resource r set patient = v.patient, date = v.date, date_high = v.date_high, \
-     primary_code = v.primary_code, present = v.present, keys = ($7::int8[])[v.keys_from:v.keys_to] \
-     from unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $8::int4[], $9::int4[]) \
-     as v(handle, patient, date, date_high, primary_code, present, keys_from, keys_to) \
-     where r.handle = v.handle and (r.patient, r.date, r.date_high, r.primary_code, r.present, r.keys) is distinct from \
-     (v.patient, v.date, v.date_high, v.primary_code, v.present, ($7::int8[])[v.keys_from:v.keys_to])";
+     primary_code = v.primary_code, present = v.present, keys = v.keys, beginnings = v.beginnings \
+     from (select u.handle, u.patient, u.date, u.date_high, u.primary_code, u.present, \
+     ($7::int8[])[u.keys_from:u.keys_to], nullif(($10::int8[])[u.texts_from:u.texts_to], '{}') \
+     from unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $8::int4[], $9::int4[], \
+     $11::int4[], $12::int4[]) \
+     as u(handle, patient, date, date_high, primary_code, present, keys_from, keys_to, texts_from, texts_to)) \
+     as v(handle, patient, date, date_high, primary_code, present, keys, beginnings) \
+     where r.handle = v.handle and (r.patient, r.date, r.date_high, r.primary_code, r.present, r.keys, r.beginnings) \
+     is distinct from (v.patient, v.date, v.date_high, v.primary_code, v.present, v.keys, v.beginnings)";
 
 /// A version and its index rows.
 pub(crate) struct Again {
@@ -34,8 +39,8 @@ pub(crate) async fn run(transaction: &Transaction<'_>, all: &[Again]) -> Result<
     }
     let mut entries = Entries::default();
     let (mut handles, mut patients, mut dates, mut dates_high) = (vec![], vec![], vec![], vec![]);
-    let (mut codes, mut present, mut from, mut to) = (vec![], vec![], vec![], vec![]);
-    let mut keys: Vec<i64> = vec![];
+    let (mut codes, mut present) = (vec![], vec![]);
+    let (mut keys, mut texts) = (Lists::default(), Lists::default());
     for one in all.iter().filter(|one| current.get(&one.handle) == Some(&one.version)) {
         entries.add(one.handle, &one.before, &one.rows, true);
         handles.push(one.handle);
@@ -44,13 +49,25 @@ pub(crate) async fn run(transaction: &Transaction<'_>, all: &[Again]) -> Result<
         dates_high.push(date_high(&one.rows));
         codes.push(one.rows.primary_code);
         present.push(one.rows.present);
-        from.push(many::position(keys.len()) + 1);
-        keys.extend(&one.rows.keys);
-        to.push(many::position(keys.len()));
+        keys.push(&one.rows.keys);
+        texts.push(&one.rows.beginnings);
     }
     let statement = transaction.prepare_cached(INDEX).await?;
-    transaction
-        .execute(&statement, &[&handles, &patients, &dates, &dates_high, &codes, &present, &keys, &from, &to])
-        .await?;
+    let (k, t) = (&keys, &texts);
+    let parameters: [&(dyn ToSql + Sync); 12] = [
+        &handles,
+        &patients,
+        &dates,
+        &dates_high,
+        &codes,
+        &present,
+        &k.all,
+        &k.from,
+        &k.to,
+        &t.all,
+        &t.from,
+        &t.to,
+    ];
+    transaction.execute(&statement, &parameters).await?;
     many::entries(transaction, &entries).await
 }

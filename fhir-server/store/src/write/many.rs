@@ -39,21 +39,23 @@ const TOMBSTONES: &str = "insert into resource_history (handle, updated_at, type
 const DELETE: &str = "delete from resource r where r.handle = any($1::int8[])";
 
 const INSERT: &str = "insert into resource (handle, updated_at, patient, date, date_high, primary_code, present, \
-     type_id, version, method, keys, id, json, packed) \
+     type_id, version, method, keys, beginnings, id, json, packed) \
      select v.handle, $1::int8, v.patient, v.date, v.date_high, v.primary_code, v.present, v.type_id, v.version, \
-     v.method, ($12::int8[])[v.keys_from:v.keys_to], v.id, v.json, v.packed \
+     v.method, ($11::int8[])[v.keys_from:v.keys_to], nullif(($14::int8[])[v.texts_from:v.texts_to], '{}'), v.id, \
+     v.json, v.packed \
      from unnest($2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], \
-     $10::int2[], $11::int4[], $13::int4[], $14::text[], $15::jsonb[], $16::bytea[]) \
-     as v(handle, patient, date, date_high, primary_code, present, type_id, version, method, keys_from, keys_to, id, \
-     json, packed)";
+     $10::int2[], $12::int4[], $13::int4[], $15::int4[], $16::int4[], $17::text[], $18::jsonb[], $19::bytea[]) \
+     as v(handle, patient, date, date_high, primary_code, present, type_id, version, method, keys_from, keys_to, \
+     texts_from, texts_to, id, json, packed)";
 
 const UPDATE: &str = "update resource r set updated_at = $1::int8, patient = v.patient, date = v.date, \
      date_high = v.date_high, primary_code = v.primary_code, present = v.present, version = v.version, \
-     method = v.method, keys = ($12::int8[])[v.keys_from:v.keys_to], json = v.json, packed = v.packed \
+     method = v.method, keys = ($11::int8[])[v.keys_from:v.keys_to], \
+     beginnings = nullif(($14::int8[])[v.texts_from:v.texts_to], '{}'), json = v.json, packed = v.packed \
      from unnest($2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], \
-     $10::int2[], $11::int4[], $13::int4[], $14::text[], $15::jsonb[], $16::bytea[]) \
-     as v(handle, patient, date, date_high, primary_code, present, type_id, version, method, keys_from, keys_to, id, \
-     json, packed) where r.handle = v.handle";
+     $10::int2[], $12::int4[], $13::int4[], $15::int4[], $16::int4[], $17::text[], $18::jsonb[], $19::bytea[]) \
+     as v(handle, patient, date, date_high, primary_code, present, type_id, version, method, keys_from, keys_to, \
+     texts_from, texts_to, id, json, packed) where r.handle = v.handle";
 
 const ORDERED: &str = "insert into ordered_entry (key, value, handle, extra, rank) \
      select * from unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int2[]) \
@@ -71,8 +73,24 @@ const STRINGS_GONE: &str = "delete from string_entry e \
      using unnest($1::int8[], $2::text[], $3::int8[]) as x(key, value, handle) \
      where e.key = x.key and e.value = x.value and e.handle = x.handle";
 
-/// Rows of `resource` as columns. Keys of all rows stand in one array, as arrays of arrays must not differ in
-/// length; each row knows its part.
+/// Lists of several rows in one array, as arrays of arrays must not differ in length; each row knows its part.
+#[derive(Default)]
+pub(super) struct Lists {
+    pub(super) all: Vec<i64>,
+    pub(super) from: Vec<i32>,
+    pub(super) to: Vec<i32>,
+}
+
+impl Lists {
+    pub(super) fn push(&mut self, one: &[i64]) {
+        let position = |at: usize| i32::try_from(at).unwrap_or(i32::MAX);
+        self.from.push(position(self.all.len()) + 1);
+        self.all.extend_from_slice(one);
+        self.to.push(position(self.all.len()));
+    }
+}
+
+/// Rows of `resource` as columns.
 #[derive(Default)]
 struct Columns<'w> {
     handles: Vec<i64>,
@@ -84,9 +102,8 @@ struct Columns<'w> {
     type_ids: Vec<i32>,
     versions: Vec<i32>,
     methods: Vec<i16>,
-    keys: Vec<i64>,
-    keys_from: Vec<i32>,
-    keys_to: Vec<i32>,
+    keys: Lists,
+    beginnings: Lists,
     ids: Vec<Option<&'w str>>,
     json: Vec<Option<Jsonb<'w>>>,
     packed: Vec<Option<&'w [u8]>>,
@@ -103,15 +120,14 @@ impl<'w> Columns<'w> {
         self.type_ids.push(ready.type_id);
         self.versions.push(ready.version);
         self.methods.push(ready.write.method.number());
-        self.keys_from.push(position(self.keys.len()) + 1);
-        self.keys.extend(&ready.rows.keys);
-        self.keys_to.push(position(self.keys.len()));
+        self.keys.push(&ready.rows.keys);
+        self.beginnings.push(&ready.rows.beginnings);
         self.ids.push(ready.id());
         self.json.push(ready.json());
         self.packed.push(ready.packed.as_deref());
     }
 
-    fn parameters<'p>(&'p self, updated_at: &'p i64) -> [&'p (dyn ToSql + Sync); 16] {
+    fn parameters<'p>(&'p self, updated_at: &'p i64) -> [&'p (dyn ToSql + Sync); 19] {
         [
             updated_at,
             &self.handles,
@@ -123,18 +139,17 @@ impl<'w> Columns<'w> {
             &self.type_ids,
             &self.versions,
             &self.methods,
-            &self.keys_from,
-            &self.keys,
-            &self.keys_to,
+            &self.keys.all,
+            &self.keys.from,
+            &self.keys.to,
+            &self.beginnings.all,
+            &self.beginnings.from,
+            &self.beginnings.to,
             &self.ids,
             &self.json,
             &self.packed,
         ]
     }
-}
-
-pub(super) fn position(at: usize) -> i32 {
-    i32::try_from(at).unwrap_or(i32::MAX)
 }
 
 pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Result<(), Failure> {

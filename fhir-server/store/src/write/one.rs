@@ -6,7 +6,7 @@
 use tokio_postgres::types::ToSql;
 
 use super::rows::Entries;
-use super::{Claim, Failure, Ready};
+use super::{Claim, Failure, Ready, beginnings};
 use crate::version::Found;
 use crate::{Stamp, Store};
 
@@ -25,6 +25,7 @@ struct Values<'w> {
     before_version: i32,
     claim: Option<&'w Claim>,
     id: Option<&'w str>,
+    beginnings: Option<&'w [i64]>,
     json: Option<crate::body::Jsonb<'w>>,
     entries: Entries,
 }
@@ -40,6 +41,7 @@ pub(super) async fn run(store: &Store, ready: &Ready<'_>, stamp: &Stamp) -> Resu
         before_version: i32::try_from(ready.write.before.last_version()).unwrap_or(i32::MAX),
         claim: ready.write.claim.as_ref(),
         id: ready.id(),
+        beginnings: beginnings(&ready.rows),
         json: ready.json(),
         entries,
     };
@@ -121,7 +123,7 @@ impl<'p> Statement<'p> {
     fn insert(&mut self, ready: &'p Ready<'_>, values: &'p Values<'_>) {
         self.push(
             "r as (insert into resource (handle, type_id, id, updated_at, patient, date, date_high, primary_code, \
-             present, version, method, keys, json, packed) select ",
+             present, version, method, keys, beginnings, json, packed) select ",
         );
         self.list(&[(&ready.handle, "int8"), (&ready.type_id, "int4"), (&values.id, "text")]);
         self.push(", ");
@@ -133,7 +135,7 @@ impl<'p> Statement<'p> {
     fn update(&mut self, ready: &'p Ready<'_>, values: &'p Values<'_>) {
         self.push(
             "r as (update resource r set (updated_at, patient, date, date_high, primary_code, present, version, \
-             method, keys, json, packed) = row(",
+             method, keys, beginnings, json, packed) = row(",
         );
         self.columns(ready, values);
         self.push(") from old o where r.handle = o.handle returning r.handle)");
@@ -151,6 +153,7 @@ impl<'p> Statement<'p> {
             (&ready.version, "int4"),
             (&values.method, "int2"),
             (&ready.rows.keys, "int8[]"),
+            (&values.beginnings, "int8[]"),
             (&values.json, "jsonb"),
             (&ready.packed, "bytea"),
         ]);

@@ -40,6 +40,9 @@ const BOUNDED: &[(&str, &str)] = &[
     ("few", "Patient?family:contains=ily77"),
     ("few", "Patient?name=family77&gender=male"),
     ("few", "Patient?family=family&_sort=birthdate"),
+    // That many have it is known by now.
+    ("budgeted walk", "Patient?family=family"),
+    ("entries", "Patient?family=family&_sort=family"),
     ("patient", "Observation?patient=p7&value-quantity=gt5"),
     ("few", "Observation?code=http://loinc.org|c3&value-quantity=gt5"),
     ("few", "Observation?value-quantity=gt17990"),
@@ -88,6 +91,8 @@ const INDEXED: &[(&str, &str)] = &[
     // Practitioners who did a fifth of all: a bitmap is of all there is, the rows are not looked at.
     ("gin", "Observation?performer=Practitioner/d3"),
     ("gin", "Observation?performer=Practitioner/d3&_sort=-_lastUpdated"),
+    // Too short for the index of trigrams: all families are looked at.
+    ("few", "Patient?family:contains=77"),
     // Of those that were walked first none is amended.
     ("budgeted walk", "Observation?status=amended"),
     ("gathered", "Patient?gender=male&_sort=identifier"),
@@ -121,6 +126,10 @@ async fn searches_read_no_more_than_they_must() {
             read += scans.iter().map(|scan| scan.rows).sum::<u64>();
             if let Some(scan) = scans.iter().find(|scan| scan.reads_all()) {
                 wrong.push(format!("{search}, {}: {scan:?}\n{:#}", step.shape, step.plan));
+            }
+            // Where two indexes are read for one condition, one of them was read for all that it has.
+            if step.plan.to_string().contains("BitmapAnd") {
+                wrong.push(format!("{search}, {}: two bitmaps\n{:#}", step.shape, step.plan));
             }
         }
         if read > read_max {
@@ -207,7 +216,8 @@ async fn fill(store: &Arc<Store>) {
             Key::new("Patient", format!("p{p}")),
             format!(
                 r#"{{"resourceType":"Patient","id":"p{p}","gender":"{}","birthDate":"{}-01-01",
-                "identifier":[{{"system":"http://id","value":"{p}"}}],"name":[{{"family":"Family{p}","given":["G"]}}]}}"#,
+                "identifier":[{{"system":"http://id","value":"{p}"}}],"name":[{{"family":"Family{p}","given":["G"]}}],
+                "address":[{{"line":["{p} Road"],"city":"C","state":"S","postalCode":"{p}","country":"KE"}}]}}"#,
                 if p.is_multiple_of(2) { "female" } else { "male" },
                 1920 + p % 100
             ),

@@ -38,6 +38,7 @@ macro_rules! scenarios {
     };
 }
 
+mod beginnings;
 mod brute;
 mod chain;
 mod deny_list;

@@ -13,6 +13,7 @@ const LATER: &[&str] = &[
     include_str!("../../../../migrations/0004_search_parameter.sql"),
     include_str!("../../../../migrations/0005_distinct_text.sql"),
     include_str!("../../../../migrations/0006_long_range.sql"),
+    include_str!("../../../../migrations/0007_beginnings.sql"),
 ];
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];
