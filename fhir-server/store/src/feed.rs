@@ -171,9 +171,7 @@ impl Store {
         let row = client.query_one(HORIZON, &[&(now() - LEASE_MICROS)]).await.map_err(failure::classify)?;
         let horizon: Option<i64> = row.try_get(0).map_err(Error::internal)?;
         let Some(horizon) = horizon else { return Ok(Vec::new()) };
-        let definitions = self.registry.definitions();
-        let types: Vec<i32> =
-            definitions.resource_types().filter_map(|t| self.registry.number(t)).map(i32::from).collect();
+        let types = crate::parameters::numbers(self);
         let statement = client.prepare_cached(CHANGES).await.map_err(failure::classify)?;
         let version = i32::try_from(after.version).unwrap_or(i32::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -145,6 +145,7 @@ impl Store {
             ids: stamp::Ids::default(),
         });
         feed::announce(&store).await?;
+        store.settle_format().await?;
         reindex::work(&store);
         Ok(store)
     }

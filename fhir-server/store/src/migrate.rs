@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "distinct_text", include_str!("../../../migrations/0005_distinct_text.sql")),
     (6, "long_range", include_str!("../../../migrations/0006_long_range.sql")),
     (7, "beginnings", include_str!("../../../migrations/0007_beginnings.sql")),
+    (8, "index_format", include_str!("../../../migrations/0008_index_format.sql")),
 ];
 
 /// How long one process waits for another that migrates.

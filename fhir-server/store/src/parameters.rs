@@ -178,6 +178,12 @@ fn parse(text: &str) -> Result<Parameter> {
     serde_json::from_str(text).map_err(Error::internal)
 }
 
+/// The numbers of all resource types.
+pub(crate) fn numbers(store: &Store) -> Vec<i32> {
+    let names = store.registry.definitions().resource_types();
+    names.filter_map(|name| store.registry.number(name)).map(i32::from).collect()
+}
+
 /// The names of resource types.
 pub(crate) fn names(store: &Store, numbers: &[i32]) -> Result<Vec<Box<str>>> {
     let name = |number: &i32| {

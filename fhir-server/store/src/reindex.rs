@@ -5,6 +5,7 @@
 //! one goes on there. A batch writes what the current version of each row should have, under its lock, so doing
 //! it twice changes nothing.
 
+mod format;
 mod steps;
 
 use std::sync::Arc;

@@ -49,6 +49,7 @@ mod limits;
 mod paging;
 mod parameters;
 mod partitioned;
+mod reindex;
 mod search;
 mod values;
 mod write;

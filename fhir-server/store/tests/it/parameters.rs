@@ -40,7 +40,7 @@ async fn delete(store: &Store, key: &Key) {
 }
 
 /// Waits until something is as it should be.
-async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !is().await {
         assert!(tokio::time::Instant::now() < deadline, "{what}");
@@ -66,7 +66,7 @@ async fn nothing(store: &Store) {
     until("all are gone", async || store.registry().customs().is_empty()).await;
 }
 
-async fn patients(store: &Store, count: usize) {
+pub(super) async fn patients(store: &Store, count: usize) {
     for n in 0..count {
         let nick = if n % 2 == 0 { "even" } else { "odd" };
         let body = json!({
@@ -87,7 +87,7 @@ async fn ids(store: &Arc<Store>, text: &str) -> String {
 }
 
 /// Entries by order, entries by text, and equality keys, without those of SearchParameters themselves.
-async fn index(url: &str) -> [i64; 3] {
+pub(super) async fn index(url: &str) -> [i64; 3] {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     let task = tokio::spawn(connection);
     let number = i32::from(testing::registry().await.unwrap().number("SearchParameter").unwrap());
@@ -125,12 +125,12 @@ async fn from_the_start(definitions: &[Value], from: &Store, count: usize) -> [i
     index(&url).await
 }
 
-async fn fresh() -> (Arc<Store>, String) {
+pub(super) async fn fresh() -> (Arc<Store>, String) {
     let url = testing::database().await.unwrap();
     (open(&url, Reindex { batch: 3, ..Reindex::default() }).await, url)
 }
 
-async fn open(url: &str, reindex: Reindex) -> Arc<Store> {
+pub(super) async fn open(url: &str, reindex: Reindex) -> Arc<Store> {
     let options = Options { connections_max: 4, reindex, ..Options::default() };
     Store::open(url, options, testing::registry().await.unwrap()).await.unwrap()
 }
@@ -441,32 +441,4 @@ async fn there_are_not_too_many() {
     assert_eq!(store.registry().customs().len(), MAX);
     let text = refused(&store, "more", &definition(MAX)).await;
     assert!(text.contains("500"), "{text}");
-}
-
-/// Entries that went missing come back, and resources stay as they are.
-#[tokio::test]
-async fn an_index_is_made_anew() {
-    let (store, url) = fresh().await;
-    patients(&store, 7).await;
-    let whole = index(&url).await;
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-    let task = tokio::spawn(connection);
-    client
-        .batch_execute("delete from string_entry; update resource set keys = '{}', present = 0")
-        .await
-        .unwrap();
-    drop(client);
-    task.abort();
-    assert_eq!(search(&store, "Patient?given=given3").await, "");
-    store.reindex(&all(), &["Patient", "Group"]).await.unwrap();
-    let jobs = async || store.jobs(&all()).await.unwrap();
-    until("all is done", async || jobs().await.iter().all(|job| job.state == JobState::Done)).await;
-    assert_eq!(index(&url).await, whole);
-    assert_eq!(search(&store, "Patient?given=given3").await, "p3");
-    let counts: Vec<_> = jobs().await.into_iter().map(|job| (job.type_name, job.done, job.total)).collect();
-    assert_eq!(counts, [("Group".into(), 0, 0), ("Patient".into(), 7, 7)]);
-    let Found::Current(version) = store.read(&all(), &Key::new("Patient", "p3")).await.unwrap() else {
-        panic!()
-    };
-    assert_eq!(version.version, 1);
 }

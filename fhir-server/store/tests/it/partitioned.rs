@@ -14,6 +14,7 @@ const LATER: &[&str] = &[
     include_str!("../../../../migrations/0005_distinct_text.sql"),
     include_str!("../../../../migrations/0006_long_range.sql"),
     include_str!("../../../../migrations/0007_beginnings.sql"),
+    include_str!("../../../../migrations/0008_index_format.sql"),
 ];
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];
