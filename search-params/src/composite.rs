@@ -1,9 +1,9 @@
 //! `composite` parameters: <https://hl7.org/fhir/R4/search.html#composite>
 //!
 //! `code$value`: both in the same element. Of a whole resource (`code-value-quantity`) that is what its parts say
-//! together, and needs no index. Of an element (`component-code-value-quantity`) each combination of the parts' own
-//! entries is an entry: its key is made of theirs. What is asked is combined in the same way, so that everything the
-//! parts can do, the composite can.
+//! together, and needs no index; with the one of `by_code.rs` it costs less. Of an element (`component-code-value-quantity`)
+//! each combination of the parts' own entries is an entry: its key is made of theirs. What is asked is combined in the
+//! same way, so that everything the parts can do, the composite can.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::parameters::ParameterKind;
 use crate::path::Trie;
 use crate::query::{Modifier, Term};
 use crate::registry::extract::index_value;
-use crate::registry::{Param, Registry};
+use crate::registry::{Param, Registry, Role};
 use crate::rows::{CONTINUED, Ordered, Rows, Text};
 use crate::sink::{Found, Sink};
 
@@ -33,6 +33,16 @@ pub struct Composite {
     /// What says the same of a whole resource, where that is one of the composite's places: parts over R4's indexes, and
     /// over the composite's own where R4 has none.
     pub whole: Option<Vec<Arc<Param>>>,
+}
+
+impl Composite {
+    /// The parameter of a quantity that it puts beside the primary code of whole resources.
+    pub(crate) fn quantity_by_code(&self) -> Option<&str> {
+        let [code, quantity] = self.whole.as_deref()? else { return None };
+        let [index] = code.indexes.as_slice() else { return None };
+        let found = index.role == Role::PrimaryCode && quantity.kind == ParameterKind::Quantity;
+        found.then_some(&*quantity.definition.code)
+    }
 }
 
 /// The parts of a composite within one element.

@@ -11,15 +11,30 @@ impl Condition {
         self.has_entries() && self.is_told()
     }
 
+    /// True when it asks for one entry, or for one of several, and for nothing else.
+    pub(crate) fn is_entry(&self) -> bool {
+        match self {
+            Condition::Any(each) => !each.is_empty() && each.iter().all(Condition::is_one_entry),
+            one => one.is_one_entry(),
+        }
+    }
+
+    fn is_one_entry(&self) -> bool {
+        matches!(
+            self,
+            Condition::DateEntry(..)
+                | Condition::NumberEntry { .. }
+                | Condition::QuantityEntry { .. }
+                | Condition::TextPrefix(..)
+                | Condition::TextContains(..)
+        )
+    }
+
     fn has_entries(&self) -> bool {
         match self {
             Condition::All(parts) | Condition::Any(parts) => parts.iter().any(Condition::has_entries),
             Condition::Not(inner) => inner.has_entries(),
-            Condition::DateEntry(..) | Condition::NumberEntry { .. } | Condition::QuantityEntry { .. } => {
-                true
-            }
-            Condition::TextPrefix(..) | Condition::TextContains(..) => true,
-            _ => false,
+            one => one.is_one_entry(),
         }
     }
 

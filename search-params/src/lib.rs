@@ -6,6 +6,7 @@
 
 pub mod bases;
 mod beginning;
+pub mod by_code;
 pub mod compartments;
 pub mod compile;
 pub mod composite;

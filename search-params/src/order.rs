@@ -19,6 +19,9 @@ use crate::rows::{CONTINUED, FIRST, LAST, Rows};
 /// ends with, stays a link. Those that begin alike are in the order of their rows, as equal ones are.
 pub const TEXT_CHARS_MAX: usize = 256;
 
+/// Forms of the entries that numbers and quantities are sorted by. A range is sorted by its lower end.
+pub(crate) const NUMBERS: [Form; 2] = [Form::Ordered, Form::Span];
+
 /// A missing text of an ascending order: no text begins with what is no character.
 const TEXT_LAST: &str = "\u{10FFFF}";
 
@@ -285,8 +288,7 @@ fn by_param(param: &Arc<Param>, keyer: &Keyer) -> By {
     }
     match param.kind {
         ParameterKind::Date => By::Numbers(under(&[Form::Ordered])),
-        // A range is sorted by its lower end.
-        ParameterKind::Number | ParameterKind::Quantity => By::Numbers(under(&[Form::Ordered, Form::Span])),
+        ParameterKind::Number | ParameterKind::Quantity => By::Numbers(under(&NUMBERS)),
         ParameterKind::String => By::Texts(under(&[Form::Folded])),
         _ => By::Body(param.clone()),
     }

@@ -142,6 +142,8 @@ pub struct TypeSearch {
     users: Vec<Vec<usize>>,
     /// Composites of the whole resource, by parameter: the indexes of each part.
     wholes: Vec<(usize, Vec<Vec<usize>>)>,
+    /// The indexes of quantities that are entries under the primary codes, too: R4 has a composite of both.
+    pub(crate) by_code: Vec<Arc<Index>>,
     trie: Trie,
 }
 

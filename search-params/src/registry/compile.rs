@@ -11,6 +11,7 @@ use fhir_profiles::Definitions;
 use super::composites::{Part, Shared, parts};
 use super::{Index, Param, Role, TypeSearch};
 use crate::compile::compile;
+use crate::composite::Composite;
 use crate::custom::{Custom, Progress};
 use crate::near;
 use crate::parameters::{Parameter, ParameterKind, Parameters};
@@ -60,6 +61,7 @@ impl TypeSearch {
                 indexes: Vec::new(),
                 users: Vec::new(),
                 wholes: Vec::new(),
+                by_code: Vec::new(),
                 trie: Trie::new(type_name),
             },
             by_path: HashMap::new(),
@@ -227,6 +229,7 @@ impl Build<'_> {
         // One that goes may stand beside one that takes its place: then all of both is extracted, and nothing searched.
         drafts.dedup_by(|a, b| a.0.definition.code == b.0.definition.code && a.0.custom == b.0.custom);
         let mut free = 0..BITS as u8;
+        let mut by_code = Vec::new();
         for (at, (draft, (share, parts))) in drafts.into_iter().enumerate() {
             for index in &share {
                 if let Some(users) = self.this.users.get_mut(*index) {
@@ -238,12 +241,18 @@ impl Build<'_> {
             if draft.whole {
                 self.this.wholes.push((at, parts.iter().map(|part| part.whole.clone()).collect()));
             }
+            let composite = self.composite(&parts, draft.whole, &indexes);
+            // One that was added can go away; one of elements, too, has entries of its own.
+            if draft.custom.is_none() && indexes.is_empty() {
+                let quantity = composite.as_ref().and_then(Composite::quantity_by_code);
+                by_code.extend(quantity.map(Box::<str>::from));
+            }
             self.this.params.push(Arc::new(Param {
                 code: draft.definition.code.clone(),
                 name: draft.name(),
                 kind: draft.definition.kind,
                 type_number: self.this.number,
-                composite: self.composite(&parts, draft.whole, &indexes),
+                composite,
                 indexes,
                 bit: if draft.custom.is_none() { free.next() } else { None },
                 only_target: draft.only_target,
@@ -252,6 +261,8 @@ impl Build<'_> {
                 building: draft.building,
             }));
         }
+        let quantities = by_code.iter().filter_map(|code| self.this.param(code));
+        self.this.by_code = quantities.flat_map(|param| param.indexes.clone()).collect();
     }
 
     pub(super) fn index(

@@ -85,6 +85,8 @@ impl Registry {
         if *this.type_name == *"Patient" {
             rows.patient = resource.get_str("id").map(|id| keyer.handle(this.number, &id));
         }
+        let by_code = this.by_code(keyer).entries(&rows);
+        rows.ordered.extend(by_code);
         let date = rows.date.map_or(DATE_MIN, |d| d.0);
         let further = std::mem::take(&mut rows.further_codes);
         rows.ordered.extend(further.into_iter().map(|key| Ordered { key, value: date, extra: 0, rank: 0 }));

@@ -101,8 +101,8 @@ fn an_observation_leaves_few_rows() {
     let (low, high) = rows.date.unwrap();
     assert_eq!(high - low, 999_999);
     assert!(rows.primary_code.is_some());
-    // The second coding in the order of the first, and the quantity.
-    assert_eq!(rows.ordered.len(), 2);
+    // The second coding in the order of the first, the quantity, and the quantity by each coding.
+    assert_eq!(rows.ordered.len(), 4);
     assert!(rows.ordered.iter().any(|o| o.value == low));
     assert!(rows.strings.is_empty());
     assert_eq!(rows.keys.len(), 1 + 3 + 6 + 1, "{:?}", rows.keys);

@@ -1,6 +1,6 @@
 //! How many resources match.
 
-use super::residual::push_driver;
+use super::residual::{entries, push_driver};
 use super::window::Window;
 use super::{Bind, Sql};
 use crate::condition::Condition;
@@ -21,6 +21,20 @@ pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: O
             .push(")");
         return sql;
     }
+    let parts = match condition {
+        Condition::All(parts) => parts.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    if !parts.is_empty() && parts.iter().all(Condition::is_entry) {
+        // Their keys are of the type: no row needs to be looked at.
+        sql.push("select count(*) from (");
+        for (i, part) in parts.iter().enumerate() {
+            sql.push(if i == 0 { "(" } else { " intersect (" });
+            entries(part, &mut sql);
+            sql.push(")");
+        }
+        return of_found(sql, limit);
+    }
     let spans = Window::of(&condition.clone().parts()).spans();
     sql.push("select count(*) from (");
     for (i, span) in spans.iter().enumerate() {
@@ -32,6 +46,10 @@ pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: O
             push_driver(condition, &mut sql);
         }
     }
+    of_found(sql, limit)
+}
+
+fn of_found(mut sql: Sql, limit: Option<usize>) -> Sql {
     if let Some(limit) = limit {
         sql.limit(limit);
     }

@@ -3,6 +3,8 @@
 //! An exact number costs as much as there is to count, so it has a time; after that an estimate has to do, and the answer
 //! says so.
 
+use std::borrow::Cow;
+
 use fhir_model::{Error, Result};
 use fhir_search::condition::Condition;
 use fhir_search::query::{Query, Total};
@@ -31,7 +33,14 @@ impl Store {
     pub async fn count(&self, scope: &Scope, query: &Query) -> Result<Count> {
         let mut resolved = self.resolve(scope, query).await?;
         self.settled(query, &mut resolved).await?;
-        self.count_exactly(query, &resolved.condition).await
+        let condition = self.to_count(query, &resolved.condition)?;
+        self.count_exactly(query, &condition).await
+    }
+
+    /// The condition as it is counted: quantities by code say the code, too.
+    fn to_count<'c>(&self, query: &Query, condition: &'c Condition) -> Result<Cow<'c, Condition>> {
+        let alone = self.registry.of(&query.type_name)?.by_code(&self.keyer).entries_alone(condition);
+        Ok(alone.map_or(Cow::Borrowed(condition), Cow::Owned))
     }
 
     /// The number of matches of all parts, as the search asks for it.
@@ -48,7 +57,7 @@ impl Store {
                 return Ok(None);
             }
             self.settled(query, resolved).await?;
-            let condition = &resolved.condition;
+            let condition = &*self.to_count(query, &resolved.condition)?;
             let count = match query.total {
                 Total::Estimate => self.estimate(query, condition, until).await?,
                 Total::None | Total::Accurate => match self.count_until(query, condition, until).await? {

@@ -36,7 +36,7 @@ impl Store {
         let condition = filter::condition(query, &self.registry, &self.keyer);
         let mut resolved = Resolved::default();
         if !condition.is_pending() {
-            resolved.condition = condition;
+            resolved.condition = self.by_code(&query.type_name, condition)?;
             self.ask_entries(&mut resolved).await?;
             return Ok(resolved);
         }
@@ -66,9 +66,14 @@ impl Store {
                 other => all.push(self.resolve_one(&query.type_name, other, &mut resolved).await?),
             }
         }
-        resolved.condition = Condition::All(all).simplify();
+        resolved.condition = self.by_code(&query.type_name, Condition::All(all).simplify())?;
         self.ask_entries(&mut resolved).await?;
         Ok(resolved)
+    }
+
+    /// A condition with nothing left to resolve: quantities beside a code are asked for by both.
+    fn by_code(&self, type_name: &str, condition: Condition) -> Result<Condition> {
+        Ok(self.registry.of(type_name)?.by_code(&self.keyer).narrowed(condition))
     }
 
     /// The condition, whose values count among all that the search has looked up.
@@ -139,13 +144,15 @@ impl Store {
         Ok(match condition {
             Condition::Chain(mut chain) => {
                 for (target, end) in &mut chain.targets {
-                    *end = self.resolve_one(target, std::mem::take(end), resolved).await?.simplify();
+                    let found = self.resolve_one(target, std::mem::take(end), resolved).await?;
+                    *end = self.by_code(target, found.simplify())?;
                 }
                 Condition::Chain(chain)
             }
             Condition::Has(mut has) => {
                 let end = std::mem::take(&mut has.condition);
-                has.condition = self.resolve_one(&has.source, end, resolved).await?.simplify();
+                let found = self.resolve_one(&has.source, end, resolved).await?;
+                has.condition = self.by_code(&has.source, found.simplify())?;
                 Condition::Has(has)
             }
             other => other,

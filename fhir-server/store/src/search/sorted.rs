@@ -70,6 +70,10 @@ impl Store {
     /// Along the entries of the first key, and then those that have none; none when there is no such walk or it is long.
     async fn walked(&self, ask: Ask<'_>) -> Result<Option<Rows>> {
         let Some(first) = ask.order.keys().first() else { return Ok(None) };
+        // The values are the same along the entries of one code: links hold of either walk.
+        let by_code = self.registry.of(&ask.query.type_name)?;
+        let by_code = by_code.by_code(&self.keyer).sorted(first, ask.condition);
+        let (first, beside) = by_code.as_ref().map_or((first, ask.condition), |(key, rest)| (key, rest));
         let at = ask.query.cursor.as_ref();
         let backwards = at.is_some_and(|c| c.backwards);
         let at = at.filter(|c| !c.is_end());
@@ -86,7 +90,7 @@ impl Store {
         for (_, valued) in steps.into_iter().filter(|(wanted, _)| *wanted) {
             let ask = Ask { limit: ask.limit - found.len(), bytes: ask.bytes.saturating_sub(taken), ..ask };
             let (rows, cut) = match valued {
-                true => match self.along(ask, &walk).await? {
+                true => match self.along(Ask { condition: beside, ..ask }, &walk).await? {
                     Some(rows) => rows,
                     None => return Ok(None),
                 },

@@ -5,6 +5,7 @@
 
 mod added;
 mod ask;
+mod by_code;
 mod chain;
 mod corpus;
 mod expression;

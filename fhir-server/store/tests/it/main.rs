@@ -5,6 +5,9 @@
 macro_rules! scenarios {
     ($store:path) => {
         scenarios! { $store:
+            by_code quantities_of_a_code_are_in_order,
+            by_code quantities_of_a_code_are_found,
+            by_code what_is_changed_moves,
             search searches_find_what_they_should,
             search pages_partition_the_result_in_both_directions,
             search includes_follow_references_both_ways,
@@ -40,6 +43,7 @@ macro_rules! scenarios {
 
 mod beginnings;
 mod brute;
+mod by_code;
 mod chain;
 mod deny_list;
 mod explain;

@@ -128,6 +128,9 @@ pub(crate) async fn pages_partition_the_result_in_both_directions(store: &Arc<St
         "Observation?code=s|c&_sort=date&_count=3",
         "Observation?_sort=-value-quantity&_count=3",
         "Observation?_sort=value-quantity,-date&_count=2",
+        "Observation?code=s|c&_sort=value-quantity&_count=3",
+        "Observation?code=s|c&_sort=-value-quantity,date,status&_count=3",
+        "Observation?code=s|c,s|d&_sort=-value-quantity&_count=3",
         "Observation?_sort=subject:Patient.family,_id&_count=4",
         "Observation?_sort=-subject.birthdate&_count=4",
     ] {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fhir_search::parameters::ParameterKind;
 use fhir_search::registry::{Param, Registry};
 
+use super::by_code;
 use super::chain;
 use super::corpus::{Corpus, One};
 use super::expression;
@@ -37,6 +38,11 @@ const PREFIXES: &[&str] = &["", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "e
 const TEXT_CHARS_MAX: usize = 60;
 
 pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry) -> Question {
+    if random.chance(4)
+        && let Some(question) = by_code::question(random, corpus, registry)
+    {
+        return question;
+    }
     let type_name = type_name(random, corpus);
     let of_type = registry.of(type_name).unwrap();
     let params = of_type.params();
@@ -216,7 +222,7 @@ fn together(random: &mut Random, param: &Param, values: &[Vec<One>]) -> Option<S
 }
 
 /// A modifier (with its colon) and a value, escaped.
-fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, String)> {
+pub(super) fn term(random: &mut Random, param: &Param, value: &One) -> Option<(String, String)> {
     let (node, kind) = match value {
         One::Truth(truth) => return Some((random_not(random), truth.to_string())),
         One::Node(node, kind) => (*node, &**kind),
