@@ -83,8 +83,12 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
             }
             if let Some(text) = value.get_str("reference") {
                 target(&text, sink);
-                if named_type(&text).is_none() {
-                    sink.found.targets.extend(value.get_str("type").map(Box::from));
+                let named = named_type(&text).filter(|name| (sink.numbers)(name).is_some());
+                if let (None, Some(said)) = (named, value.get_str("type")) {
+                    if let Some(Target::Uri(uri)) = Target::parse(&text, sink.bases) {
+                        sink.equality(Form::Uri, &[&said, &uri]);
+                    }
+                    sink.found.targets.push(said.into());
                 }
             }
         }
@@ -184,24 +188,28 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, definitions: 
             None if param.targets.is_empty() => definitions.numbered().for_each(|t| local(t, id)),
             None => param.targets.iter().for_each(|t| local(t, id)),
         },
-        // The url of a Group is none of `patient`, though it stands among the same values.
-        Term::Uri(uri) => match (&param.only_target, named_type(uri)) {
-            (Some(only), Some(named)) if definitions.type_number(named).is_some() && **only != *named => {}
-            _ => {
-                let key =
-                    |i: &Index, form, parts: &[&str]| keyer.key(param.type_number, &i.name, form, parts);
-                let mut keys: Vec<i64> =
-                    param.indexes.iter().map(|i| key(i, Form::Uri, &[uri.as_str()])).collect();
-                if !uri.contains('|') {
-                    // "a canonical without a version": any.
-                    let urls = param.indexes.iter().filter(|i| i.has_canonicals());
-                    keys.extend(urls.map(|i| key(i, Form::Version, &[uri.as_str(), ""])));
-                }
-                any.push(Condition::Keys(keys));
-            }
-        },
+        Term::Uri(uri) => any.push(Condition::Keys(by_uri(uri, param, keyer, definitions))),
     }
     Condition::Any(any)
+}
+
+/// The keys of what refers elsewhere.
+fn by_uri(uri: &str, param: &Param, keyer: &Keyer, definitions: &Definitions) -> Vec<i64> {
+    let key = |i: &Index, form, parts: &[&str]| keyer.key(param.type_number, &i.name, form, parts);
+    let indexes = || param.indexes.iter();
+    let named = named_type(uri).filter(|name| definitions.type_number(name).is_some());
+    match (param.only_target.as_deref(), named) {
+        // The url of a Group is none of `patient`, though it stands among the same values.
+        (Some(only), Some(named)) if only != named => Vec::new(),
+        // One that names no type is of the type that the reference says beside it.
+        (Some(only), None) => indexes().map(|i| key(i, Form::Uri, &[only, uri])).collect(),
+        _ => {
+            // "a canonical without a version": any.
+            let urls = indexes().filter(|i| i.has_canonicals() && !uri.contains('|'));
+            let versions = urls.map(|i| key(i, Form::Version, &[uri, ""]));
+            indexes().map(|i| key(i, Form::Uri, &[uri])).chain(versions).collect()
+        }
+    }
 }
 
 /// What names one of these canonical urls, each as it is written: `url`, `url|1.2`.

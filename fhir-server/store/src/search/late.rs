@@ -16,22 +16,47 @@ use super::place::Placed;
 use super::sorted::{Ask, Rows};
 use crate::{Store, read};
 
-/// Matches of the rest that are asked, batch by batch, in halves of a page. When these do not fill the page, what is late
-/// is looked for after all.
+/// How matches of the rest are asked, batch by batch, in halves of a page. When the most of them do not fill the page, what
+/// is late is looked for after all.
 struct Asking {
-    batches: &'static [usize],
+    first: usize,
+    most: usize,
     /// Of so many that are asked one must hold: where fewer do, it is not that common.
     for_one: usize,
 }
 
-/// Each batch is a statement or more.
-const OF_OTHERS: Asking = Asking { batches: &[3, 8, 24], for_one: 4 };
+/// Each batch is a statement or more. What so many have that it is late, nearly all have.
+const OF_OTHERS: Asking = Asking { first: 2, most: 36, for_one: 4 };
 /// Each match is some microseconds.
-const OF_BODIES: Asking = Asking { batches: &[3, 8, 24, 72, 200], for_one: 50 };
+const OF_BODIES: Asking = Asking { first: 3, most: 300, for_one: 50 };
 /// The same where rows tell that they may hold, and most of these do.
-const OF_LIKELY: Asking = Asking { batches: &[2, 6, 24, 72, 200], for_one: 50 };
+const OF_LIKELY: Asking = Asking { first: 2, ..OF_BODIES };
 /// The same where the rest has few matches: they are asked to the end.
-const OF_FEW: Asking = Asking { batches: &[6, 60, 600], for_one: usize::MAX };
+const OF_FEW: Asking = Asking { first: 6, most: 600, for_one: usize::MAX };
+
+/// Sizes of batches, in halves of a page: each is a statement of its own to the database.
+const HALVES: &[usize] = &[1, 2, 3, 4, 6, 8, 12, 16, 24, 36, 48, 72, 100, 200, 300, 600];
+/// A batch is at most so many times all before it.
+const GROWS: usize = 8;
+
+impl Asking {
+    /// The size of the first batch, for a page of so many.
+    fn first(&self, limit: usize) -> usize {
+        (limit * self.first).div_ceil(2)
+    }
+
+    /// The size of the next one: what fills the page if as many hold as so far, and a quarter more. None: enough were asked.
+    fn next(&self, limit: usize, asked: usize, found: usize) -> Option<usize> {
+        let most = (limit * self.most).div_ceil(2);
+        if asked >= most || asked / self.for_one > found {
+            return None;
+        }
+        let likely = (limit.saturating_sub(found) * asked * 5).checked_div(found * 4);
+        let wanted = likely.map_or(usize::MAX, |likely| likely + 1).min(asked * GROWS).min(most - asked);
+        let sizes = HALVES.iter().map(|halves| (limit * halves).div_ceil(2));
+        sizes.into_iter().find(|size| *size >= wanted)
+    }
+}
 
 impl Store {
     /// A page of matches of which all the late conditions hold too; none when the batches were used up before the page was
@@ -41,7 +66,7 @@ impl Store {
         let (mut found, mut asked) = (Vec::new(), 0);
         let likely: Vec<Condition> = late.iter().filter_map(Condition::may_hold).collect();
         let of_bodies = late.iter().all(Condition::is_of_entries);
-        let Asking { batches, for_one } = match of_bodies {
+        let asking = match of_bodies {
             true if sql::is_narrow(ask.condition) => OF_FEW,
             true if ask.order.is_walked() && likely.len() == late.len() => OF_LIKELY,
             true if ask.order.is_walked() => OF_BODIES,
@@ -52,8 +77,8 @@ impl Store {
         let asked_for: Vec<&Condition> = late.iter().filter(|one| !one.is_of_row()).collect();
         let condition = Condition::All([vec![ask.condition.clone()], likely].concat()).simplify();
         let ask = Ask { condition: &condition, ..ask };
-        for halves in batches {
-            let batch = (ask.limit * halves).div_ceil(2);
+        let mut next = Some(asking.first(ask.limit));
+        while let Some(batch) = next {
             let (rows, cut) = match self.ordered(Ask { query: &query, limit: batch, ..ask }).await {
                 // Too many to sort, until what is late makes them fewer.
                 Err(e) if e.kind == Kind::TooCostly => return Ok(None),
@@ -76,9 +101,7 @@ impl Store {
                 found.truncate(ask.limit);
                 return Ok(Some((found, false)));
             }
-            if asked / for_one > found.len() {
-                break;
-            }
+            next = asking.next(ask.limit, asked, found.len());
         }
         Ok(None)
     }
@@ -217,4 +240,43 @@ fn that_fit(rows: &[Placed], bytes: usize) -> usize {
         fits
     });
     fit.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_follow_from_what_was_found() {
+        let rows = [
+            // A half holds: twice the rest of the page, and some more.
+            (OF_BODIES, (32, 16), Some(21)),
+            (OF_BODIES, (32, 20), Some(11)),
+            (OF_BODIES, (32, 2), Some(378)),
+            // None yet: much more, as long as it may still be common.
+            (OF_BODIES, (32, 0), Some(378)),
+            (OF_BODIES, (410, 0), None),
+            (OF_BODIES, (410, 9), Some(756)),
+            (OF_OTHERS, (21, 5), Some(126)),
+            (OF_OTHERS, (21, 4), None),
+            (OF_OTHERS, (378, 300), None),
+            (OF_FEW, (63, 0), Some(504)),
+            (OF_FEW, (6000, 0), Some(378)),
+            (OF_FEW, (6300, 0), None),
+        ];
+        for (asking, (asked, found), wanted) in rows {
+            assert_eq!(asking.next(21, asked, found), wanted, "{asked} asked, {found} found");
+        }
+        for asking in [OF_OTHERS, OF_BODIES, OF_LIKELY, OF_FEW] {
+            for limit in [1, 2, 1001] {
+                let (mut asked, mut batches) = (asking.first(limit), 1);
+                while asked / 40 < limit
+                    && let Some(next) = asking.next(limit, asked, asked / 40)
+                {
+                    (asked, batches) = (asked + next, batches + 1);
+                }
+                assert!(batches < 10 && asked <= limit * 900, "{limit}: {asked} in {batches}");
+            }
+        }
+    }
 }

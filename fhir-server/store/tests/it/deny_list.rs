@@ -147,7 +147,9 @@ const SEARCHES: &[(&str, &str)] = &[
     ("Observation?code=http://s|a,http://s|b&_sort=date", "Observation?code=x|y,http://s|c&_sort=date"),
     ("Observation?status=final&_sort=-date", "Observation?status=' or 1=1 --&_sort=-date"),
     ("Patient?name=o'neil", "Patient?name=smith"),
-    ("Patient?name:contains=100%25_", "Patient?name:contains=x"),
+    // With trigrams and without.
+    ("Patient?name:contains=100%25_", "Patient?name:contains=xyz"),
+    ("Patient?name:contains=10%25_", "Patient?name:contains=x"),
     ("Patient?family:exact=A&gender:not=male", "Patient?family:exact=B&gender:not=female"),
     ("Patient?identifier=s|1&_sort=-_lastUpdated", "Patient?identifier=s|2&_sort=-_lastUpdated"),
     (

@@ -349,6 +349,8 @@ pub(crate) async fn references_elsewhere_and_by_identifier(store: &Arc<Store>) {
         r#"{"subject":{"type":"Patient","identifier":{"system":"s","value":"v"}}}"#,
     )
     .await;
+    put(store, "Observation", "e", r#"{"subject":{"reference":"urn:uuid:1","type":"Patient"}}"#).await;
+    put(store, "Observation", "f", r#"{"subject":{"reference":"urn:uuid:1"}}"#).await;
     // No type is named in the definition of its `instantiates-canonical`.
     put(store, "RequestGroup", "d", r#"{"instantiatesCanonical":["PlanDefinition/p"]}"#).await;
     let rows = [
@@ -357,8 +359,10 @@ pub(crate) async fn references_elsewhere_and_by_identifier(store: &Arc<Store>) {
         ("Observation?subject=http://them/Group/1", "b"),
         ("Observation?patient=http://them/Group/1", ""),
         ("Observation?patient=http://them/Patient/1", "a"),
-        ("Observation?patient:missing=false", "a"),
-        ("Observation?subject:missing=false&_sort=_id", "a b c"),
+        ("Observation?subject=urn:uuid:1&_sort=_id", "e f"),
+        ("Observation?patient=urn:uuid:1", "e"),
+        ("Observation?patient:missing=false&_sort=_id", "a e"),
+        ("Observation?subject:missing=false&_sort=_id", "a b c e f"),
         ("Observation?subject:identifier=s|", "c"),
         ("Observation?subject:identifier=v", "c"),
         ("Observation?subject:identifier=t|", ""),
