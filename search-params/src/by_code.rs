@@ -51,10 +51,10 @@ impl ByCode<'_> {
     }
 
     fn beside_codes(&self, condition: Condition) -> Condition {
-        let condition = parts_of(condition, &|part| self.beside_codes(part));
+        let condition = condition.with_parts(&|part| self.beside_codes(part));
         let codes = codes_of(&condition).filter(|codes| (1..=CODES_MAX).contains(&codes.len()));
         let Some(codes) = codes.map(<[i64]>::to_vec) else { return condition };
-        parts_of(condition, &|part| match codes.len() == 1 || part.values() <= VALUES_MAX {
+        condition.with_parts(&|part| match codes.len() == 1 || part.values() <= VALUES_MAX {
             true => self.of_codes(&codes, part),
             false => part,
         })
@@ -63,7 +63,7 @@ impl ByCode<'_> {
     /// A condition on what has one of the codes.
     fn of_codes(&self, codes: &[i64], condition: Condition) -> Condition {
         let Some(key) = key_of(&condition) else {
-            return parts_of(condition, &|part| self.of_codes(codes, part));
+            return condition.with_parts(&|part| self.of_codes(codes, part));
         };
         let keys: Option<Vec<i64>> = codes.iter().map(|code| self.both(*code, key)).collect();
         match keys {
@@ -135,17 +135,6 @@ fn with_key(condition: &Condition, other: i64) -> Condition {
         *key = other;
     }
     same
-}
-
-/// The condition with each of its parts changed. What is of other resources is no part of it.
-fn parts_of(condition: Condition, change: &dyn Fn(Condition) -> Condition) -> Condition {
-    let each = |parts: Vec<Condition>| parts.into_iter().map(change).collect();
-    match condition {
-        Condition::All(parts) => Condition::All(each(parts)),
-        Condition::Any(parts) => Condition::Any(each(parts)),
-        Condition::Not(inner) => Condition::Not(Box::new(change(*inner))),
-        one => one,
-    }
 }
 
 #[cfg(test)]

@@ -76,6 +76,8 @@ pub enum Condition {
     MayBegin(i64, String),
     /// There is a text entry under the key that contains the text.
     TextContains(i64, String),
+    /// The same of a key with few entries: all of them are looked at.
+    TextAmong(i64, String),
 }
 
 /// What is asked of the second value of a number entry.
@@ -196,6 +198,37 @@ impl Condition {
             Condition::Ids(handles, ids) => handles.len() + ids.len(),
             Condition::QuantityEntry { extra: Extra::OneOf(units), .. } => 1 + units.len(),
             _ => 1,
+        }
+    }
+
+    /// The condition with each of its parts changed. What is of other resources is no part of it.
+    pub fn with_parts(self, change: &dyn Fn(Condition) -> Condition) -> Condition {
+        let each = |parts: Vec<Condition>| parts.into_iter().map(change).collect();
+        match self {
+            Condition::All(parts) => Condition::All(each(parts)),
+            Condition::Any(parts) => Condition::Any(each(parts)),
+            Condition::Not(inner) => Condition::Not(Box::new(change(*inner))),
+            one => one,
+        }
+    }
+
+    /// The keys that have texts which must contain something.
+    pub fn containing(&self) -> Vec<i64> {
+        match self {
+            Condition::All(parts) | Condition::Any(parts) => {
+                parts.iter().flat_map(Condition::containing).collect()
+            }
+            Condition::Not(inner) => inner.containing(),
+            Condition::TextContains(key, _) => vec![*key],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same condition where these keys have few texts.
+    pub fn among(self, few: &[i64]) -> Condition {
+        match self {
+            Condition::TextContains(key, text) if few.contains(&key) => Condition::TextAmong(key, text),
+            other => other.with_parts(&|part| part.among(few)),
         }
     }
 

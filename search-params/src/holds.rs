@@ -27,6 +27,7 @@ impl Condition {
                 | Condition::QuantityEntry { .. }
                 | Condition::TextPrefix(..)
                 | Condition::TextContains(..)
+                | Condition::TextAmong(..)
         )
     }
 
@@ -99,7 +100,7 @@ impl Condition {
                 .strings
                 .iter()
                 .any(|e| e.key == *key && e.rank & CONTINUED == 0 && e.value.starts_with(text.as_str())),
-            Condition::TextContains(key, text) => {
+            Condition::TextContains(key, text) | Condition::TextAmong(key, text) => {
                 rows.strings.iter().any(|e| e.key == *key && e.value.contains(text.as_str()))
             }
             // None of these is about entries.

@@ -13,8 +13,8 @@ mod window;
 
 pub use count::count;
 pub use include::{having, located, present, referring, referring_rows};
-pub use plan::{Plan, Step, Then, matching, page, places, unordered, with_entries};
-pub use rank::is_narrow;
+pub use plan::{Plan, Step, Then, first_rows, matching, page, places, texts_beyond, unordered};
+pub use rank::{is_narrow, is_token};
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, PartialEq, Hash)]

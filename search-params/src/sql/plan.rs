@@ -91,7 +91,7 @@ pub fn matching(query: &Query, condition: Condition, registry: &Registry, limit:
     page(&plain, condition, &Order::newest(), registry, limit)
 }
 
-/// All matches, at most `limit`, as they come.
+/// All matches, at most `limit`, as they come. The last step alone finds all of them.
 pub fn unordered(type_number: u16, condition: Condition, limit: usize) -> Plan {
     let order = Order::none();
     let sorted = Sorted::new(&order, None);
@@ -104,11 +104,19 @@ pub fn unordered(type_number: u16, condition: Condition, limit: usize) -> Plan {
     plan
 }
 
-/// Rows with entries that meet a condition, at most so many for each of its alternatives.
-pub fn with_entries(condition: &Condition, limit: usize) -> Plan {
+/// Rows that meet a condition on entries or tokens, at most so many for each of its alternatives.
+pub fn first_rows(condition: &Condition, limit: usize) -> Plan {
     let mut sql = Sql::default().of_shape("few");
     first_entries(condition, limit, &mut sql);
     Plan::of(sql)
+}
+
+/// A row when a key has more than so many texts.
+pub fn texts_beyond(key: i64, texts: usize) -> Plan {
+    let mut sql = Sql::default();
+    sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(key));
+    sql.push(" offset ").push(&texts.to_string()).limit(1);
+    Plan::of(sql.of_shape("texts"))
 }
 
 fn push_and(parts: &[Condition], sql: &mut Sql) {
@@ -180,13 +188,14 @@ impl Shape<'_> {
     }
 
     fn of_rank(&self, rank: u8, driver: &Condition, rest: &[Condition]) -> Step {
-        if let Some(at) = self.parts.iter().position(may_begin) {
-            let mut rest = self.parts.clone();
-            return self.values(&rest.remove(at), &rest);
-        }
-        match rank {
-            7 => self.updated(),
-            8 => self.windowed(),
+        match (rank, self.parts.iter().position(may_begin)) {
+            (7, _) => self.updated(),
+            (8, _) => self.windowed(),
+            // Entries are looked up by what texts begin with: whoever asks that knows that tokens beside it are common.
+            (_, Some(at)) => {
+                let mut rest = self.parts.clone();
+                self.values(&rest.remove(at), &rest)
+            }
             _ => self.of_many(driver, rest),
         }
     }
@@ -434,9 +443,12 @@ impl Shape<'_> {
     fn budgeted_code(&self, code: i64, rest: &[Condition]) -> Step {
         let mut sql = Sql::default();
         self.select(&mut sql);
-        sql.push(" from (");
+        // Where one of the two is longer than the budget, the other goes further back: only so many of both are in order.
+        sql.push(" from (select r.* from (");
         self.of_code(code, &[], WALK_BUDGET, &mut sql);
-        sql.push(") r where true");
+        sql.push(") r");
+        self.sorted.push_order(&mut sql);
+        sql.limit(WALK_BUDGET).push(") r where true");
         push_and(rest, &mut sql);
         self.order(&mut sql);
         Step { sql: sql.of_shape("budgeted code"), then: Then::OrElse }
@@ -447,9 +459,11 @@ impl Shape<'_> {
         push_and(rest, sql);
         self.sorted.push_after(sql);
         self.sorted.push_order(sql);
-        // An entry holds the date and the handle of its row, so that its index is in the order of the dates, too.
+        // An entry holds the date and the handle of its row, so that its index is in the order of the dates, too. That it does
+        // is said: then both are merged as they come.
         sql.limit(limit);
-        sql.push(") union all (select r.* from ordered_entry e join resource r on r.handle = e.handle where e.key = ");
+        sql.push(") union all (select r.* from ordered_entry e join resource r on r.handle = e.handle");
+        sql.push(" and r.date = e.value where e.key = ");
         sql.bind(Bind::Long(code));
         push_and(rest, sql);
         self.sorted.push_entry_order(sql);

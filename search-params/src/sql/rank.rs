@@ -29,7 +29,8 @@ pub(super) fn rank(part: &Condition, order: &Order) -> Option<u8> {
         // A reference of several possible forms: each is looked up in its index.
         Condition::Any(each) if !each.is_empty() && each.iter().all(is_reference) => Some(2),
         Condition::Patient(_) => Some(3),
-        Condition::TextPrefix(..) | Condition::TextContains(..) | Condition::Near(..) => Some(3),
+        Condition::Near(..) => Some(3),
+        text if is_text(text) => Some(3),
         Condition::Codes(one) if one.len() == 1 && by_date => Some(4),
         Condition::Any(each) if !each.is_empty() && each.iter().all(is_entry) => Some(5),
         entry if is_entry(entry) => Some(5),
@@ -46,7 +47,8 @@ fn is_reference(part: &Condition) -> bool {
     matches!(part, Condition::Patient(_) | Condition::Keys(_))
 }
 
-pub(super) fn is_token(part: &Condition) -> bool {
+/// True for what may be as common as `status=final`.
+pub fn is_token(part: &Condition) -> bool {
     matches!(part, Condition::Tokens(_) | Condition::Codes(_))
 }
 
@@ -59,7 +61,7 @@ pub(super) fn may_begin(part: &Condition) -> bool {
 }
 
 fn is_text(part: &Condition) -> bool {
-    matches!(part, Condition::TextPrefix(..) | Condition::TextContains(..))
+    matches!(part, Condition::TextPrefix(..) | Condition::TextContains(..) | Condition::TextAmong(..))
 }
 
 fn is_entry(part: &Condition) -> bool {

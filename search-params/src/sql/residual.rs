@@ -89,7 +89,8 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         | Condition::QuantityEntry { .. }
         | Condition::Near(..)
         | Condition::TextPrefix(..)
-        | Condition::TextContains(..) => {
+        | Condition::TextContains(..)
+        | Condition::TextAmong(..) => {
             sql.push("r.handle in (");
             handles(condition, sql);
             sql.push(")");
@@ -128,23 +129,26 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
             sql.push(" and e.value < ").bind(Bind::Text(format!("{text}\u{10FFFF}")));
             sql.push(" and (e.rank & ").bind(Bind::Int(CONTINUED.into())).push(") = 0");
         }
-        Condition::TextContains(key, text) => {
-            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            // Both would be looked up, and a key has as many entries as there are resources. A test of truth is not.
-            let (of_key, of_text) = match has_trigrams(text) {
-                true => (") is true", ")"),
-                false => (")", ") is true"),
-            };
-            sql.push("select e.handle from string_entry e where (e.key = ")
-                .bind(Bind::Long(*key))
-                .push(of_key);
-            sql.push(" and (e.value like ").bind(Bind::Text(format!("%{escaped}%"))).push(of_text);
+        Condition::TextContains(key, text) if has_trigrams(text) => {
+            // The key would be looked up, too, and all it has intersected with what is found. A test of truth is not.
+            sql.push("select e.handle from string_entry e where (e.key = ").bind(Bind::Long(*key));
+            sql.push(") is true and e.value like ").bind(Bind::Text(anywhere(text)));
+        }
+        Condition::TextContains(key, text) | Condition::TextAmong(key, text) => {
+            sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(*key));
+            sql.push(" and (e.value like ").bind(Bind::Text(anywhere(text))).push(") is true");
         }
         other => {
             sql.push("select r.handle from resource r where ");
             push_driver(other, sql);
         }
     }
+}
+
+/// The pattern of what contains a text.
+fn anywhere(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
 }
 
 /// True when the index of trigrams can find what contains a text: it has three letters or digits in a row.

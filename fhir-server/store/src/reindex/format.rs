@@ -6,7 +6,7 @@ use std::time::Duration;
 use fhir_model::{Error, Kind, Result};
 use tokio::time::Instant;
 
-use super::{Next, TRY_EVERY, want};
+use super::{Next, TRY_EVERY, Walk, want};
 use crate::parameters::{self, NEXT_VERSION};
 use crate::{Store, failure};
 
@@ -14,6 +14,8 @@ use crate::{Store, failure};
 /// deleted by a migration: nobody knows them.
 const FORMAT: i32 = 1;
 
+/// Failures in a row after which it is served all the same.
+const TRIES: usize = 5;
 /// How often it is told how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
@@ -29,22 +31,23 @@ const WANTED: &str =
 const DONE: &str = "update search_version v set format = $1::int4 where v.id = 1 and v.format < $1::int4";
 
 impl Store {
-    /// Returns when all resources have the entries of this build. What stands in the way of that is told and left to the
+    /// Returns when all resources have the entries of this build. What cannot be done after some tries is told and left to the
     /// walks, as one resource must not keep all others away.
     pub(crate) async fn settle_format(&self) -> Result<()> {
         let Some(since) = self.want_format().await? else { return Ok(()) };
-        let mut told = Instant::now();
+        let (mut told, mut failed) = (Instant::now(), 0);
         loop {
             self.learn_if_behind().await?;
             let walks = self.walks().await?;
-            let due = || walks.iter().filter(|walk| walk.done < since);
-            if due().next().is_none() {
+            let due: Vec<&Walk> = walks.iter().filter(|w| w.wanted >= since && w.done < since).collect();
+            if due.is_empty() {
                 break;
             }
-            if let Some(walk) = due().find(|walk| walk.failure.is_some()) {
-                tracing::warn!(
-                    "the index of {} could not be brought up to date: searches may miss some",
-                    walk.type_name
+            if failed >= TRIES {
+                let names: Vec<&str> = due.iter().map(|walk| &*walk.type_name).collect();
+                tracing::error!(
+                    "searches may miss some of {}: their index is not up to date",
+                    names.join(", ")
                 );
                 return Ok(());
             }
@@ -56,10 +59,11 @@ impl Store {
                 tracing::info!("the index is made anew for this build: {done} of {all} resources are done");
             }
             match self.step().await {
-                Ok(Next::GoOn) => {}
+                Ok(Next::GoOn) => failed = 0,
                 Ok(_) => tokio::time::sleep(TRY_EVERY).await,
-                // It stands with the walk, if it is about one.
+                // It stands with the walk, if it is about one; the others go first.
                 Err(e) => {
+                    failed += 1;
                     tracing::warn!("the index does not get on: {e}");
                     tokio::time::sleep(TRY_EVERY).await;
                 }

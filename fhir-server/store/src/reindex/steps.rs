@@ -88,7 +88,9 @@ impl Store {
         self.note_progress(&walks);
         let customs = self.registry.customs();
         let known: Vec<_> = customs.iter().filter(|c| c.stage == Stage::Known).collect();
-        let due: Vec<&Walk> = walks.iter().filter(|walk| walk.done < walk.wanted).collect();
+        let mut due: Vec<&Walk> = walks.iter().filter(|walk| walk.done < walk.wanted).collect();
+        // What fails keeps nothing else from being done.
+        due.sort_by_key(|walk| walk.failure.is_some());
         if known.is_empty() && due.is_empty() {
             return Ok(Next::Rest);
         }

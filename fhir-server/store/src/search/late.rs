@@ -25,7 +25,7 @@ struct Asking {
     for_one: usize,
 }
 
-/// Each batch is a statement or more. What so many have that it is late, nearly all have.
+/// Each batch is a statement or more. Where nearly all hold, the first one is enough.
 const OF_OTHERS: Asking = Asking { first: 2, most: 36, for_one: 4 };
 /// Each match is some microseconds.
 const OF_BODIES: Asking = Asking { first: 3, most: 300, for_one: 50 };
@@ -34,6 +34,8 @@ const OF_LIKELY: Asking = Asking { first: 2, ..OF_BODIES };
 /// The same where the rest has few matches: they are asked to the end.
 const OF_FEW: Asking = Asking { first: 6, most: 600, for_one: usize::MAX };
 
+/// Most batches: one whose bodies are large ends before it has all its rows.
+const BATCHES_MAX: usize = 10;
 /// Sizes of batches, in halves of a page: each is a statement of its own to the database.
 const HALVES: &[usize] = &[1, 2, 3, 4, 6, 8, 12, 16, 24, 36, 48, 72, 100, 200, 300, 600];
 /// A batch is at most so many times all before it.
@@ -78,7 +80,8 @@ impl Store {
         let condition = Condition::All([vec![ask.condition.clone()], likely].concat()).simplify();
         let ask = Ask { condition: &condition, ..ask };
         let mut next = Some(asking.first(ask.limit));
-        while let Some(batch) = next {
+        for _ in 0..BATCHES_MAX {
+            let Some(batch) = next else { break };
             let (rows, cut) = match self.ordered(Ask { query: &query, limit: batch, ..ask }).await {
                 // Too many to sort, until what is late makes them fewer.
                 Err(e) if e.kind == Kind::TooCostly => return Ok(None),

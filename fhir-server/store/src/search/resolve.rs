@@ -15,6 +15,9 @@ use super::late::can_be_late;
 use crate::Store;
 use crate::scope::Scope;
 
+/// Texts of a parameter that are looked at one by one.
+const TEXTS_FEW: usize = 1000;
+
 /// A query's condition with nothing left to resolve, and what came to light on the way.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
@@ -36,7 +39,7 @@ impl Store {
         let condition = filter::condition(query, &self.registry, &self.keyer);
         let mut resolved = Resolved::default();
         if !condition.is_pending() {
-            resolved.condition = self.by_code(&query.type_name, condition)?;
+            resolved.condition = self.narrowed(&query.type_name, condition).await?;
             self.ask_entries(&mut resolved).await?;
             return Ok(resolved);
         }
@@ -66,14 +69,22 @@ impl Store {
                 other => all.push(self.resolve_one(&query.type_name, other, &mut resolved).await?),
             }
         }
-        resolved.condition = self.by_code(&query.type_name, Condition::All(all).simplify())?;
+        resolved.condition = self.narrowed(&query.type_name, Condition::All(all).simplify()).await?;
         self.ask_entries(&mut resolved).await?;
         Ok(resolved)
     }
 
-    /// A condition with nothing left to resolve: quantities beside a code are asked for by both.
-    fn by_code(&self, type_name: &str, condition: Condition) -> Result<Condition> {
-        Ok(self.registry.of(type_name)?.by_code(&self.keyer).narrowed(condition))
+    /// A condition with nothing left to resolve, as it is best asked: quantities beside a code by both, texts of which there
+    /// are few without an index.
+    async fn narrowed(&self, type_name: &str, condition: Condition) -> Result<Condition> {
+        let condition = self.registry.of(type_name)?.by_code(&self.keyer).narrowed(condition);
+        let mut few = Vec::new();
+        for key in condition.containing() {
+            if self.rare(&sql::texts_beyond(key, TEXTS_FEW), 0).await?.is_some() {
+                few.push(key);
+            }
+        }
+        Ok(condition.among(&few))
     }
 
     /// The condition, whose values count among all that the search has looked up.
@@ -103,22 +114,35 @@ impl Store {
         let (entries, mut rest): (Vec<_>, Vec<_>) = parts.into_iter().partition(Condition::is_of_entries);
         let mut narrow = rest.iter().any(sql::is_narrow);
         for condition in entries {
-            if !narrow {
-                let few = self.options.entries_few;
-                if let Some(rows) = self.rare(&sql::with_entries(&condition, few + 1), few).await? {
-                    let handles = rows.iter().map(|row| row.try_get(0).map_err(Error::internal));
-                    let mut handles = handles.collect::<Result<Vec<i64>>>()?;
-                    handles.sort_unstable();
-                    handles.dedup();
-                    rest.push(Condition::Handles(handles));
-                    narrow = true;
-                    continue;
-                }
+            if !narrow && let Some(rows) = self.few_rows(&condition).await? {
+                rest.push(rows);
+                narrow = true;
+                continue;
             }
             resolved.late.push(condition);
         }
+        // Rows tell what texts begin with, and are walked for it where all the rest is common.
+        if !narrow && resolved.late.iter().any(|one| one.may_hold().is_some()) {
+            let tokens: Vec<Condition> = rest.iter().filter(|part| sql::is_token(part)).cloned().collect();
+            if !tokens.is_empty()
+                && let Some(rows) = self.few_rows(&Condition::All(tokens)).await?
+            {
+                rest.push(rows);
+            }
+        }
         resolved.condition = Condition::All(rest).simplify();
         Ok(())
+    }
+
+    /// The rows that meet a condition, when they are few.
+    async fn few_rows(&self, condition: &Condition) -> Result<Option<Condition>> {
+        let few = self.options.entries_few;
+        let Some(rows) = self.rare(&sql::first_rows(condition, few + 1), few).await? else { return Ok(None) };
+        let handles = rows.iter().map(|row| row.try_get(0).map_err(Error::internal));
+        let mut handles = handles.collect::<Result<Vec<i64>>>()?;
+        handles.sort_unstable();
+        handles.dedup();
+        Ok(Some(Condition::Handles(handles)))
     }
 
     fn all_ends(&self) -> Far {
@@ -145,14 +169,14 @@ impl Store {
             Condition::Chain(mut chain) => {
                 for (target, end) in &mut chain.targets {
                     let found = self.resolve_one(target, std::mem::take(end), resolved).await?;
-                    *end = self.by_code(target, found.simplify())?;
+                    *end = self.narrowed(target, found.simplify()).await?;
                 }
                 Condition::Chain(chain)
             }
             Condition::Has(mut has) => {
                 let end = std::mem::take(&mut has.condition);
                 let found = self.resolve_one(&has.source, end, resolved).await?;
-                has.condition = self.by_code(&has.source, found.simplify())?;
+                has.condition = self.narrowed(&has.source, found.simplify()).await?;
                 Condition::Has(has)
             }
             other => other,

@@ -162,7 +162,8 @@ impl Store {
     async fn gathered(&self, ask: Ask<'_>) -> Result<Option<Rows>> {
         let number = self.type_number(&ask.query.type_name)?;
         let plan = sql::unordered(number, ask.condition.clone(), self.options.sorted_max + 1);
-        let Some(step) = plan.steps.first() else { return Ok(Some((Vec::new(), false))) };
+        // The steps before it end where a page is full.
+        let Some(step) = plan.steps.last() else { return Ok(Some((Vec::new(), false))) };
         let mut all = Vec::new();
         let mut ends = 0;
         let few = |row: Row| {

@@ -37,6 +37,8 @@ const BOUNDED: &[(&str, &str)] = &[
     ("gin", "Patient?identifier=http://id|7"),
     ("gin", "Observation?performer=Practitioner/d9none"),
     ("few", "Patient?family=family77"),
+    ("texts", "Patient?family:contains=ily77"),
+    // That there are many families is known by now.
     ("few", "Patient?family:contains=ily77"),
     ("few", "Patient?name=family77&gender=male"),
     ("few", "Patient?family=family&_sort=birthdate"),

@@ -43,6 +43,7 @@ macro_rules! scenarios {
 
 mod beginnings;
 mod brute;
+mod budget;
 mod by_code;
 mod chain;
 mod deny_list;
