@@ -4,6 +4,7 @@
 //!
 //! **Invariant:** a client gets an error's sentence and code, never its cause.
 
+mod entity_tag;
 mod pretty;
 mod unshowable;
 
@@ -48,12 +49,14 @@ pub struct Shape {
     pub head: bool,
     /// The answer is to a write, which is done by now: it is not refused for want of a format.
     pub wrote: bool,
+    /// The entity tags of what the client has (`If-None-Match`), where it reads.
+    pub has: Option<String>,
 }
 
 impl Shape {
     /// Plain JSON.
     pub const PLAIN: Shape =
-        Shape { format: Format::Json, pretty: false, gzip: false, head: false, wrote: false };
+        Shape { format: Format::Json, pretty: false, gzip: false, head: false, wrote: false, has: None };
 
     /// JSON as it is kept, gzipped.
     fn is_packed_json(&self) -> bool {
@@ -63,6 +66,12 @@ impl Shape {
 
 /// What was done, as a response. `base` is the public base url that locations stand below.
 pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Types) -> Result<Answer> {
+    let tag = reply.tag.as_deref().map(|tag| entity_tag::of(tag, shape.format));
+    if let Some(tag) = tag.as_deref().filter(|tag| entity_tag::is_among(tag, shape.has.as_deref())) {
+        let mut answer = empty(StatusCode::NOT_MODIFIED);
+        answer.headers_mut().insert(ETAG, value(tag.to_owned())?);
+        return Ok(answer);
+    }
     let mut answer = match reply.body {
         // What is packed already is not packed anew for each who takes it.
         Some(_) if let Some(packed) = reply.packed.filter(|_| shape.is_packed_json()) => {
@@ -85,6 +94,9 @@ pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Type
     let headers = answer.headers_mut();
     if let Some(version) = reply.version {
         headers.insert(ETAG, value(format!("W/\"{version}\""))?);
+    }
+    if let Some(tag) = tag {
+        headers.insert(ETAG, value(tag)?);
     }
     if let Some(micros) = reply.last_modified {
         let time = SystemTime::UNIX_EPOCH + Duration::from_micros(micros.max(0) as u64);

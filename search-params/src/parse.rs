@@ -82,14 +82,21 @@ impl Query {
         let all = types.iter().map(|type_name| registry.of(type_name)).collect::<Result<Vec<_>>>()?;
         let mut queries = Vec::with_capacity(all.len());
         let links = Cell::new(0);
+        let mut of_none = None;
         for this in &all {
             let query = Query { count: cx.count_default, ..Query::of(&this.type_name) };
-            let mut parser = Parser { registry, this, all: &all, cx, depth: 0, links: &links, query };
+            let finds = true;
+            let mut parser = Parser { registry, this, all: &all, cx, depth: 0, links: &links, finds, query };
             for (name, value) in pairs {
                 parser.pair(name, value)?;
             }
-            queries.push(parser.finish()?);
+            match parser.finds {
+                true => queries.push(parser.finish()?),
+                false => of_none = Some(parser.finish()?),
+            }
         }
+        // A search of no type is answered, too: by one that finds nothing.
+        queries.extend(of_none.filter(|_| queries.is_empty()));
         // It belongs to the whole search, wherever it stands in it.
         if let Some((_, text)) = pairs.iter().rfind(|(name, _)| name == CURSOR) {
             let cursor = Cursor::open(text, cx.secret, &identity(&queries, cx.bound_to))?;
@@ -114,6 +121,8 @@ struct Parser<'a> {
     depth: usize,
     /// References that the chains of the whole search go through.
     links: &'a Cell<usize>,
+    /// False when nothing of this type can be found, though something of another type can.
+    finds: bool,
     query: Query,
 }
 

@@ -4,6 +4,7 @@
 
 mod statement;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
@@ -45,6 +46,8 @@ struct Made {
     version: i64,
     text: Bytes,
     packed: Bytes,
+    /// A hash of the text: clients ask whether they have it already.
+    tag: String,
 }
 
 /// Statements that are kept: the base url may come from the client, so there is no telling how many there are.
@@ -97,7 +100,10 @@ impl Made {
         let mut packed = GzEncoder::new(Vec::new(), Compression::best());
         packed.write_all(&text).map_err(Error::internal)?;
         let packed = Bytes::from(packed.finish().map_err(Error::internal)?);
-        Ok(Made { base: base.to_owned(), mode, version, text, packed })
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let tag = format!("{:016x}", hasher.finish());
+        Ok(Made { base: base.to_owned(), mode, version, text, packed, tag })
     }
 
     fn is(&self, base: &str, mode: Mode, version: i64) -> bool {
@@ -105,6 +111,7 @@ impl Made {
     }
 
     fn reply(&self) -> Reply {
-        Reply { packed: Some(self.packed.clone()), ..Reply::made(self.text.clone()) }
+        let (packed, tag) = (Some(self.packed.clone()), Some(self.tag.clone()));
+        Reply { packed, tag, ..Reply::made(self.text.clone()) }
     }
 }

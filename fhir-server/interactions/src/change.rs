@@ -67,7 +67,10 @@ impl Change<'_> {
             _ => {}
         }
         if !matches!(what, What::Create(..)) {
-            let current = if let Found::Current(version) = &before { Some(version.version) } else { None };
+            let current = match &before {
+                Found::Current(version) => Some((version.version, version.updated_at)),
+                _ => None,
+            };
             conditions.permit(&key, current, cx.settings.if_match_required)?;
         }
         let version = next_version(&before)?;

@@ -1,6 +1,7 @@
 //! Conditions on versions and times: <https://hl7.org/fhir/R4/http.html#concurrency>,
 //! <https://hl7.org/fhir/R4/http.html#cread>
 
+use fhir_model::date::format_instant;
 use fhir_model::{Error, Key, Kind, Result};
 
 /// The conditional headers, or their namesakes in `Bundle.entry.request`, as they were sent.
@@ -12,15 +13,31 @@ pub struct Conditions {
     pub if_none_match: Option<String>,
     /// `If-Modified-Since`, µs since 1970.
     pub if_modified_since: Option<i64>,
+    /// `If-Unmodified-Since`, µs since 1970.
+    pub if_unmodified_since: Option<i64>,
     /// `If-None-Exist`: search criteria that must find nothing for a create.
     pub if_none_exist: Option<String>,
 }
 
 impl Conditions {
-    /// Whether a resource that is at version `current`, or not there, may be changed. `required`: an existing one is
+    /// Whether a resource that is at a version of a time, or not there, may be changed. `required`: an existing one is
     /// changed only by version.
-    pub(crate) fn permit(&self, key: &Key, current: Option<u32>, required: bool) -> Result<()> {
+    ///
+    /// The order is that of <https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2>: a time counts only where no version
+    /// is named, and not of what is not there.
+    ///
+    /// # Errors
+    /// 412 when a condition does not hold, 400 for a header that cannot be read.
+    pub(crate) fn permit(&self, key: &Key, current: Option<(u32, i64)>, required: bool) -> Result<()> {
         let failed = |text: String| Err(Error::new(Kind::Precondition, text));
+        if let (None, Some(until), Some((_, updated_at))) =
+            (&self.if_match, self.if_unmodified_since, current)
+            && !is_by(updated_at, until)
+        {
+            let (until, at) = (format_instant(until), format_instant(updated_at));
+            return failed(format!("If-Unmodified-Since is {until}, but {key} was changed at {at}"));
+        }
+        let current = current.map(|(version, _)| version);
         match (&self.if_match, current) {
             (Some(sent), None) => return failed(format!("If-Match is {sent}, but there is no {key}")),
             (Some(sent), Some(current)) if !Tags::parse("If-Match", sent)?.have(current) => {
@@ -46,12 +63,14 @@ impl Conditions {
         if let Some(sent) = &self.if_none_match {
             return Ok(Tags::parse("If-None-Match", sent)?.have(version));
         }
-        // HTTP dates have seconds.
-        let second = 1_000_000;
-        Ok(self
-            .if_modified_since
-            .is_some_and(|since| updated_at.div_euclid(second) <= since.div_euclid(second)))
+        Ok(self.if_modified_since.is_some_and(|since| is_by(updated_at, since)))
     }
+}
+
+/// True when the one time is not after the other, as far as HTTP dates tell: they have seconds.
+fn is_by(time: i64, limit: i64) -> bool {
+    let second = 1_000_000;
+    time.div_euclid(second) <= limit.div_euclid(second)
 }
 
 /// The entity tags of a header.
@@ -126,13 +145,44 @@ mod tests {
                 if_none_match: if_none_match.map(str::to_owned),
                 ..Conditions::default()
             };
-            let there = (current != 0).then_some(current);
+            let there = (current != 0).then_some((current, 0));
             let found = conditions.permit(&Key::new("Patient", "1"), there, required);
             assert_eq!(
                 found.map_or_else(|e| e.kind.status(), |()| 0),
                 status,
                 "{if_match:?} {if_none_match:?} {current}"
             );
+        }
+    }
+
+    #[test]
+    fn writes_are_permitted_by_time() {
+        let at = |seconds: i64| Some(seconds * 1_000_000);
+        // If-Unmodified-Since, If-Match, If-None-Match, changed at (µs; none: not there) -> status (0: permitted)
+        let rows = [
+            (at(10), None, None, Some(10_000_000), 0),
+            // Within the same second.
+            (at(10), None, None, Some(10_999_999), 0),
+            (at(10), None, None, Some(11_000_000), 412),
+            (at(9), None, None, Some(10_000_000), 412),
+            (at(9), None, None, None, 0),
+            // The tag is the better witness, either way.
+            (at(9), Some("W/\"3\""), None, Some(10_000_000), 0),
+            (at(11), Some("W/\"2\""), None, Some(10_000_000), 412),
+            (at(11), None, Some("*"), Some(10_000_000), 412),
+            (at(9), None, Some("W/\"2\""), Some(10_000_000), 412),
+        ];
+        for (if_unmodified_since, if_match, if_none_match, changed, status) in rows {
+            let conditions = Conditions {
+                if_match: if_match.map(str::to_owned),
+                if_none_match: if_none_match.map(str::to_owned),
+                if_unmodified_since,
+                ..Conditions::default()
+            };
+            let current = changed.map(|at| (3, at));
+            let found = conditions.permit(&Key::new("Patient", "1"), current, false);
+            let found = found.map_or_else(|e| e.kind.status(), |()| 0);
+            assert_eq!(found, status, "{if_unmodified_since:?} {if_match:?} {if_none_match:?} {changed:?}");
         }
     }
 

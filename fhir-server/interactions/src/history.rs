@@ -2,20 +2,28 @@
 
 use fhir_model::date::DateTime;
 use fhir_model::error::operation_outcome;
-use fhir_model::{Error, Result, url};
+use fhir_model::{Error, Key, Result, url};
 use fhir_search::cursor::{Cursor, Place};
 use fhir_store::{HistoryOf, HistoryPage, Method, Version};
 
 use crate::ask::Ask;
-use crate::bundle::text::BundleText;
+use crate::bundle::text::{BundleText, one_outcome};
 use crate::reply::Reply;
 use crate::summary::Subset;
 
 pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
     let path = path(&of);
-    let asked = Asked::parse(ask, &path)?;
-    let found = ask.cx.store.history(&ask.scope, &of, &asked.page).await?;
+    let mut asked = Asked::parse(ask, &path)?;
     let subset = Subset::asked(ask, type_of(&of))?;
+    if let Some(Err(error)) =
+        subset.as_ref().map(|part| part.check(type_of(&of).as_slice(), &ask.cx.definitions))
+    {
+        asked.warnings.push(format!("{}; it was ignored", error.text));
+    }
+    let found = ask.cx.store.history(&ask.scope, &of, &asked.page).await?;
+    if let (true, Some(list)) = (found.no_list, &asked.page.list) {
+        asked.warnings.push(format!("`_list`: there is no List/{list}"));
+    }
     let size = found.versions.iter().map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 400).sum();
     let mut bundle = BundleText::new("history", size);
     if let Some(total) = found.total {
@@ -34,11 +42,10 @@ pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
         bundle.link("next", &asked.link(ask, &path, place));
     }
     for version in &found.versions {
-        entry(ask, &mut bundle, version, subset.as_ref())?;
+        let created = version.version == 1 || found.restored.contains(&(version.handle, version.version));
+        entry(ask, &mut bundle, version, created, subset.as_ref())?;
     }
-    if !asked.repeated.is_empty() {
-        warning(&mut bundle, &own, &asked.repeated);
-    }
+    warn(&mut bundle, &own, &asked.warnings);
     Ok(Reply::made(bundle.finish()))
 }
 
@@ -65,7 +72,14 @@ fn path(of: &HistoryOf) -> String {
     }
 }
 
-fn entry(ask: &Ask<'_>, bundle: &mut BundleText, version: &Version, subset: Option<&Subset>) -> Result<()> {
+/// A version, and how it came; `created`: there was nothing before it, so that a PUT was answered as a create.
+fn entry(
+    ask: &Ask<'_>,
+    bundle: &mut BundleText,
+    version: &Version,
+    created: bool,
+    subset: Option<&Subset>,
+) -> Result<()> {
     bundle.entry();
     bundle.full_url(&ask.request.base, &version.key);
     match (&version.body, subset) {
@@ -82,7 +96,7 @@ fn entry(ask: &Ask<'_>, bundle: &mut BundleText, version: &Version, subset: Opti
     bundle.request(version.method.as_str(), &url);
     let status = match version.method {
         Method::Post => 201,
-        Method::Put if version.version == 1 => 201,
+        Method::Put if created => 201,
         Method::Put | Method::Patch => 200,
         Method::Delete => 204,
     };
@@ -93,10 +107,9 @@ fn entry(ask: &Ask<'_>, bundle: &mut BundleText, version: &Version, subset: Opti
 
 /// What was passed over. Every entry of a history says what was asked and answered (bdl-3, bdl-4), so this one speaks of
 /// the history itself.
-fn warning(bundle: &mut BundleText, own: &str, repeated: &[String]) {
-    let names: Vec<String> = repeated.iter().map(|name| format!("`{name}`")).collect();
-    let text = format!("{} can be given once; the first value was taken", names.join(", "));
-    let outcome = operation_outcome("warning", "invalid", &text, &[]).to_string();
+fn warn(bundle: &mut BundleText, own: &str, warnings: &[String]) {
+    let warnings = warnings.iter().map(|text| operation_outcome("warning", "not-supported", text, &[]));
+    let Some(outcome) = one_outcome(warnings).map(|outcome| outcome.to_string()) else { return };
     bundle.entry();
     bundle.request("GET", own);
     bundle.response(200, None, None, None, Some(outcome.as_bytes()));
@@ -108,62 +121,71 @@ struct Asked {
     page: HistoryPage,
     /// The parameters that count, for links.
     applied: Vec<(String, String)>,
-    /// Parameters of which only the first value counts.
-    repeated: Vec<String>,
+    /// What was passed over, a sentence each.
+    warnings: Vec<String>,
 }
 
+/// Most sentences about what was passed over.
+const WARNINGS_MAX: usize = 20;
+
 /// Parameters with one value.
-const ONCE: &[&str] = &["_count", "_since", "_at"];
+const ONCE: &[&str] = &["_count", "_since", "_at", "_list"];
 
 impl Asked {
     fn parse(ask: &Ask<'_>, path: &str) -> Result<Asked> {
         let limits = &ask.cx.limits;
         let mut page = HistoryPage { count: limits.count_default, ..HistoryPage::default() };
-        let (mut applied, mut repeated): (Vec<(String, String)>, _) = (Vec::new(), Vec::new());
+        let (mut applied, mut warnings): (Vec<(String, String)>, _) = (Vec::new(), Vec::new());
         let mut cursor = None;
         for (name, value) in &ask.pairs {
             let bad =
                 |what: &str| Error::value(format!("`{name}` is {what}, not `{value}`")).at(name.as_str());
-            if ONCE.contains(&name.as_str()) && applied.iter().any(|(n, _)| n == name) {
-                if ask.strict() {
-                    let text = format!("`{name}` can be given once (strict handling)");
-                    return Err(Error::invalid(text).at(name.as_str()));
-                }
-                if !repeated.contains(name) {
-                    repeated.push(name.clone());
-                }
-                continue;
-            }
+            let is_again = ONCE.contains(&name.as_str()) && applied.iter().any(|(n, _)| n == name);
             match name.as_str() {
+                "_format" | "_pretty" => continue,
+                _ if is_again => {
+                    ignore(ask, &mut warnings, name, "can be given once: the first value counts")?;
+                    continue;
+                }
+                _ if value.is_empty() => {
+                    ignore(ask, &mut warnings, name, "has no value")?;
+                    continue;
+                }
                 "_count" => {
                     let count: u64 = value.parse().map_err(|_| bad("a whole number"))?;
                     page.count = usize::try_from(count).unwrap_or(usize::MAX).min(limits.count_max);
                 }
                 "_since" => {
-                    let instant =
-                        DateTime::instant(&value.replace(' ', "+")).ok_or_else(|| bad("an instant"))?;
+                    let instant = DateTime::instant(&value.replace(' ', "+"))
+                        .ok_or_else(|| bad("an instant such as 2026-11-30T08:00:00Z"))?;
                     page.since = Some(instant.range_micros().0);
                 }
                 "_at" => {
-                    let date =
-                        DateTime::date_time(&value.replace(' ', "+")).ok_or_else(|| bad("a date or time"))?;
+                    let date = DateTime::date_time(&value.replace(' ', "+"))
+                        .ok_or_else(|| bad("a date or time such as 2026-11-30 or 2026-11-30T08:00:00Z"))?;
                     page.at = Some(date.range_micros());
+                }
+                "_list" => {
+                    let id = value.strip_prefix("List/").unwrap_or(value);
+                    if !Key::is_id(id) {
+                        return Err(bad("the id of one List"));
+                    }
+                    page.list = Some(id.into());
                 }
                 "_cursor" => {
                     cursor = Some(value);
                     continue;
                 }
-                "_format" | "_pretty" => continue,
                 "_summary" | "_elements" => {}
-                _ if ask.strict() => {
-                    let text = format!("`{name}` is not a parameter of history (strict handling)");
-                    return Err(Error::invalid(text).at(name.as_str()));
+                _ => {
+                    let why = "is not a parameter of history: these are _count, _since, _at and _list";
+                    ignore(ask, &mut warnings, name, why)?;
+                    continue;
                 }
-                _ => continue,
             }
             applied.push((name.clone(), value.clone()));
         }
-        let mut asked = Asked { page, applied, repeated };
+        let mut asked = Asked { page, applied, warnings };
         if let Some(text) = cursor {
             let cursor = Cursor::open(text, ask.cx.store.secret(), &asked.identity(ask, path))?;
             asked.page.before =
@@ -174,9 +196,9 @@ impl Asked {
 
     /// What page links are bound to.
     fn identity(&self, ask: &Ask<'_>, path: &str) -> String {
-        let HistoryPage { since, at, .. } = &self.page;
+        let HistoryPage { since, at, list, .. } = &self.page;
         let who = ask.request.principal.name();
-        format!("{}:{who} {path} {since:?} {at:?}", who.len())
+        format!("{}:{who} {path} {since:?} {at:?} {list:?}", who.len())
     }
 
     fn own(&self, ask: &Ask<'_>, path: &str) -> String {
@@ -193,6 +215,18 @@ impl Asked {
         let separator = if own.contains('?') { '&' } else { '?' };
         format!("{own}{separator}_cursor={}", cursor.seal(ask.cx.store.secret(), &self.identity(ask, path)))
     }
+}
+
+/// Passes over a parameter: an error under strict handling, else a warning, once for each name.
+fn ignore(ask: &Ask<'_>, warnings: &mut Vec<String>, name: &str, why: &str) -> Result<()> {
+    if ask.strict() {
+        return Err(Error::invalid(format!("`{name}` {why} (strict handling)")).at(name));
+    }
+    let text = format!("`{name}` {why}; it was ignored");
+    if !warnings.contains(&text) && warnings.len() < WARNINGS_MAX {
+        warnings.push(text);
+    }
+    Ok(())
 }
 
 fn place(cursor: &Cursor) -> Option<(i64, i64, u32)> {

@@ -14,6 +14,8 @@ pub struct Reply {
     pub status: u16,
     /// The version that is spoken of: `ETag: W/"3"`.
     pub version: Option<u32>,
+    /// Where there is no version: what tells this content from others, in any format. `ETag: W/"tag-json"`.
+    pub tag: Option<String>,
     /// When it came to be, µs since 1970: `Last-Modified`.
     pub last_modified: Option<i64>,
     /// Where it is, relative to the base: `Patient/1/_history/3`.
@@ -39,6 +41,7 @@ impl Reply {
         Reply {
             status,
             version: None,
+            tag: None,
             last_modified: None,
             location: None,
             body: None,

@@ -75,17 +75,20 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
     if query.count > 0 {
         links.to_pages(ask, &mut page, &mut bundle);
     }
-    for (mode, versions) in [("match", &page.matches), ("include", &page.included)] {
+    let of_included = subset.as_ref().and_then(Subset::of_included);
+    for (mode, versions, subset) in
+        [("match", &page.matches, subset.as_ref()), ("include", &page.included, of_included)]
+    {
         for version in versions {
             let score = page.scores.get(&version.handle).filter(|_| mode == "match");
-            entry(ask, &mut bundle, version, (mode, score.copied()), subset.as_ref())?;
+            entry(ask, &mut bundle, version, (mode, score.copied()), subset)?;
         }
     }
     let warnings: Vec<&String> = query.warnings.iter().chain(&page.warnings).collect();
     let warnings = warnings.iter().map(|text| operation_outcome("warning", "not-supported", text, &[]));
     let steps =
         explained.iter().map(|step| operation_outcome("information", "informational", &told(step), &[]));
-    outcome(&mut bundle, warnings.chain(steps));
+    bundle.outcome(warnings.chain(steps));
     Ok(Reply::made(bundle.finish()))
 }
 
@@ -115,19 +118,4 @@ fn entry(
 fn told(step: &Explained) -> String {
     let Explained { shape, statement, rows, buffers, milliseconds, .. } = step;
     format!("{shape}: {rows} rows, {buffers} buffers, {milliseconds} ms: {statement}")
-}
-
-/// The issues of several outcomes in one entry, if there are any.
-fn outcome(bundle: &mut BundleText, outcomes: impl Iterator<Item = serde_json::Value>) {
-    let issues: Vec<_> = outcomes
-        .filter_map(|mut one| one.get_mut("issue").and_then(|i| i.as_array_mut()).and_then(|i| i.pop()))
-        .collect();
-    if issues.is_empty() {
-        return;
-    }
-    let outcome = serde_json::json!({ "resourceType": "OperationOutcome", "issue": issues });
-    bundle.entry();
-    bundle.resource(outcome.to_string().as_bytes());
-    bundle.search_mode("outcome");
-    bundle.end_entry();
 }

@@ -2,8 +2,8 @@
 //!
 //! <https://hl7.org/fhir/R4/search.html#summary>, <https://hl7.org/fhir/R4/search.html#elements>
 //!
-//! What is cut is tagged `SUBSETTED`, so that nobody writes it back. Mandatory elements stay, as their resources
-//! would not be valid without them.
+//! What is cut is tagged `SUBSETTED`, so that nobody writes it back; a resource of which nothing was left out is whole,
+//! and says nothing of the kind. Mandatory elements stay, as their resources would not be valid without them.
 
 use bytes::Bytes;
 use fhir_model::json::{Doc, Edits, Limits, Ref};
@@ -49,26 +49,41 @@ impl Subset {
     pub(crate) fn asked(ask: &Ask<'_>, type_name: Option<&str>) -> Result<Option<Subset>> {
         let subset = Subset::of_pairs(&ask.pairs)?;
         if let (true, Some(subset)) = (ask.strict(), &subset) {
-            subset.check(type_name, &ask.cx.definitions)?;
+            subset.check(type_name.as_slice(), &ask.cx.definitions)?;
         }
         Ok(subset)
     }
 
-    /// An error when an element is asked for that there is not: in this type, or in no type at all. Lenient clients do
+    /// The part of resources that are included. "The list of elements does not apply to included resources":
+    /// <https://hl7.org/fhir/R4/search.html#elements>. A summary is one of all that is answered.
+    pub(crate) fn of_included(&self) -> Option<&Subset> {
+        match self {
+            Subset::Elements(_) => None,
+            Subset::Summary | Subset::Text | Subset::Data => Some(self),
+        }
+    }
+
+    /// An error when an element is asked for that none of these types has; without any, no type at all. Lenient clients do
     /// not get what is not there.
-    pub(crate) fn check(&self, type_name: Option<&str>, types: &Definitions) -> Result<()> {
+    pub(crate) fn check(&self, of: &[&str], types: &Definitions) -> Result<()> {
         let Subset::Elements(names) = self else { return Ok(()) };
+        let is_one = |holder: &str| match of {
+            [] => types.is_resource(holder),
+            of => of.contains(&holder),
+        };
         let is_known = |name: &str| match name.split_once('.') {
-            Some((holder, path)) if types.is_resource(holder) => has(types, holder, path),
-            _ => match type_name {
-                Some(type_name) => has(types, type_name, name),
-                None => types.resource_types().any(|type_name| has(types, type_name, name)),
-            },
+            Some((holder, path)) if types.is_resource(holder) => is_one(holder) && has(types, holder, path),
+            _ if of.is_empty() => types.resource_types().any(|type_name| has(types, type_name, name)),
+            _ => of.iter().any(|type_name| has(types, type_name, name)),
         };
         match names.iter().find(|name| !is_known(name)) {
             None => Ok(()),
             Some(name) => {
-                let whose = type_name.unwrap_or("any resource");
+                let whose = match of {
+                    [one] => one,
+                    [] => "any resource",
+                    _ => "what is searched",
+                };
                 Err(Error::invalid(format!("`_elements`: `{name}` is no element of {whose}")).at("_elements"))
             }
         }
@@ -126,6 +141,9 @@ impl Subset {
                 }
                 _ => edits.drop(member),
             }
+        }
+        if edits.is_empty() {
+            return Ok(body.clone());
         }
         tag(root, &mut edits);
         let mut text = String::with_capacity(body.len() + TAG.len());

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
 };
 use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
@@ -127,6 +127,9 @@ async fn work(
     let types = &*app.cx.definitions;
     let head = |name: HeaderName| request::text(parts, name);
     seen.shape.head = parts.method == hyper::Method::HEAD;
+    if matches!(parts.method, hyper::Method::GET | hyper::Method::HEAD) {
+        seen.shape.has = request::all(parts, IF_NONE_MATCH)?;
+    }
     seen.shape.gzip = head(ACCEPT_ENCODING)?.is_some_and(request::takes_gzip);
     let length = parts.uri.path_and_query().map_or(0, |url| url.as_str().len());
     if length > app.limits.url_bytes_max {
@@ -176,6 +179,7 @@ async fn work(
             if_match: request::all(parts, IF_MATCH)?,
             if_none_match: request::all(parts, IF_NONE_MATCH)?,
             if_modified_since: head(IF_MODIFIED_SINCE)?.and_then(request::micros),
+            if_unmodified_since: head(IF_UNMODIFIED_SINCE)?.and_then(request::micros),
             if_none_exist: request::only(parts, IF_NONE_EXIST)?,
         },
         prefer: request::all(parts, PREFER)?

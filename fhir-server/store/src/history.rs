@@ -4,6 +4,8 @@
 //! page, not of what is stored. With `_at` the walk passes over versions that were superseded before the instant; a
 //! page ends when it has passed over many, and its link goes on from there.
 
+use std::collections::HashSet;
+
 use fhir_model::{Error, Key, Result};
 use tokio_postgres::Row;
 
@@ -31,6 +33,8 @@ pub struct HistoryPage {
     pub since: Option<i64>,
     /// Only versions that were current at some time within (µs, both inclusive). A deletion counts as one.
     pub at: Option<(i64, i64)>,
+    /// Only versions of what is in this List.
+    pub list: Option<Box<str>>,
     /// After this version in the listing.
     pub before: Option<(i64, i64, u32)>,
 }
@@ -44,18 +48,39 @@ pub struct History {
     pub total: Option<u64>,
     /// Where the next page begins.
     pub next: Option<(i64, i64, u32)>,
+    /// Those of the versions (row and number) that brought back what was deleted: they were answered as created.
+    pub restored: HashSet<(i64, u32)>,
+    /// There is no List of the id that was asked for.
+    pub no_list: bool,
+}
+
+/// A page of versions `v`, newest first, and whether each came after a deletion: of a PUT that is no first version, the
+/// one before is looked up by its primary key, once the page is cut.
+macro_rules! page_of {
+    ($versions:expr, $limit:literal) => {
+        concat!(
+            "select p.*, case when p.method = 2 and p.version > 1 then \
+             (select n.method = 4 from resource_history n where n.handle = p.handle and n.version = p.version - 1) end \
+             as restored from (select v.* from (",
+            $versions,
+            " order by v.updated_at desc, v.handle desc, v.version desc limit ",
+            $limit,
+            ") p order by p.updated_at desc, p.handle desc, p.version desc"
+        )
+    };
 }
 
 /// Both halves have the same columns: type, row, version; JSONB only in the current half.
-const INSTANCE: &str = "select v.* from ( \
-     select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
+const INSTANCE: &str = page_of!(
+    "select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
      where r.handle = any($1::int8[]) and r.type_id = $2::int4 \
      union all \
      select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, h.packed, false from resource_history h \
      where h.handle = any($1::int8[]) and h.type_id = $2::int4) v \
      where v.updated_at >= $3::int8 and v.updated_at <= $4::int8 \
-     and (v.updated_at, v.handle, v.version) < ($5::int8, $6::int8, $7::int4) \
-     order by v.updated_at desc, v.handle desc, v.version desc limit $8::int8";
+     and (v.updated_at, v.handle, v.version) < ($5::int8, $6::int8, $7::int4)",
+    "$8::int8"
+);
 
 /// True for a version in history that was current at the instant `$4`, or came after it: the next one came later. That
 /// has the same handle, so it lies beside this one however the tables are distributed. (As values, since the planner
@@ -71,8 +96,9 @@ macro_rules! current_after {
 
 /// The last column says whether the version belongs to the answer: those that do not are only passed over, and come
 /// without their bodies.
-const TYPES: &str = concat!(
-    "select v.* from unnest($1::int4[]) as t(id) cross join lateral ( \
+const TYPES: &str = page_of!(
+    concat!(
+        "select l.* from unnest($1::int4[]) as t(id) cross join lateral ( \
      (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as listed from resource r \
      where r.type_id = t.id and r.updated_at >= $2::int8 and r.updated_at <= $3::int8 \
      and (r.updated_at, r.handle) <= ($5::int8, $6::int8) \
@@ -81,13 +107,16 @@ const TYPES: &str = concat!(
      union all \
      select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, case when h.listed then h.packed end, h.listed from ( \
      select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, h.packed, ",
-    current_after!(),
-    " as listed from resource_history h \
+        current_after!(),
+        " as listed from resource_history h \
      where h.type_id = t.id and h.updated_at >= $2::int8 and h.updated_at <= $3::int8 \
      and (h.updated_at, h.handle, h.version) < ($5::int8, $6::int8, $7::int4) \
-     order by h.updated_at desc, h.handle desc, h.version desc limit $8::int8) h) v \
-     order by v.updated_at desc, v.handle desc, v.version desc limit $8::int8"
+     order by h.updated_at desc, h.handle desc, h.version desc limit $8::int8) h) l) v"
+    ),
+    "$8::int8"
 );
+
+mod list;
 
 const COUNT_TYPES: &str = concat!(
     "select (select count(*) from resource r \
@@ -111,6 +140,8 @@ const COUNT: &str = "select (select count(*) from resource r where r.handle = an
 
 /// Where [`TYPES`] says whether the version belongs to the answer.
 const LISTED: usize = 8;
+/// Where every statement says whether the version came after a deletion; null: no.
+const RESTORED: usize = 9;
 
 /// Most versions one statement walks over, and one page.
 const STEP: usize = 2_000;
@@ -120,6 +151,9 @@ impl Store {
     /// A page of history, newest first.
     pub async fn history(&self, scope: &Scope, of: &HistoryOf, page: &HistoryPage) -> Result<History> {
         let _ = scope;
+        if let Some(list) = &page.list {
+            return self.history_of_list(of, list, page).await;
+        }
         match of {
             HistoryOf::Instance(key) => self.history_of(key, page).await,
             HistoryOf::Type(name) => self.history_of_types(&[i32::from(self.type_number(name)?)], page).await,
@@ -155,13 +189,19 @@ impl Store {
             .query(&statement, &[&handles, &type_id, &low, &high, &time, &handle, &version, &limit])
             .await
             .map_err(failure::classify)?;
-        let mut versions = rows.iter().map(|row| self.version_of(row)).collect::<Result<Vec<_>>>()?;
-        let mut next = None;
-        if versions.len() > page.count {
-            versions.truncate(page.count);
-            next = versions.last().map(|v| (v.updated_at, v.handle, v.version));
+        Ok(History { total, ..self.cut(&rows, page.count)? })
+    }
+
+    /// The page of these rows, of which there is one more when it is not the last.
+    fn cut(&self, rows: &[Row], count: usize) -> Result<History> {
+        let mut history = History::default();
+        for row in rows.iter().take(count) {
+            history.push(self.version_of(row)?, row)?;
         }
-        Ok(History { versions, total, next })
+        if rows.len() > count {
+            history.next = history.versions.last().map(|v| (v.updated_at, v.handle, v.version));
+        }
+        Ok(history)
     }
 
     async fn history_of_types(&self, types: &[i32], page: &HistoryPage) -> Result<History> {
@@ -175,7 +215,7 @@ impl Store {
             return Ok(History { total, ..History::default() });
         }
         let statement = client.prepare_cached(TYPES).await.map_err(failure::classify)?;
-        let (mut place, mut versions) = (page.before, Vec::new());
+        let (mut place, mut found) = (page.before, History::default());
         let (mut step, mut walked) = (page.count + 1, 0);
         loop {
             let (time, handle, version) = columns(place);
@@ -188,19 +228,19 @@ impl Store {
                 let version = self.version_of(row)?;
                 let here = (version.updated_at, version.handle, version.version);
                 if row.try_get(LISTED).map_err(Error::internal)? {
-                    if versions.len() == page.count {
-                        return Ok(History { versions, total: None, next: place });
+                    if found.versions.len() == page.count {
+                        return Ok(History { next: place, ..found });
                     }
-                    versions.push(version);
+                    found.push(version, row)?;
                 }
                 place = Some(here);
             }
             walked += rows.len();
             if rows.len() < step {
-                return Ok(History { versions, total: None, next: None });
+                return Ok(found);
             }
             if walked >= WALK_MAX {
-                return Ok(History { versions, total: None, next: place });
+                return Ok(History { next: place, ..found });
             }
             // Few more at first: what is listed comes with its body.
             step = (step * 4).min(STEP.max(page.count + 1));
@@ -221,6 +261,18 @@ impl Store {
         let type_name = u16::try_from(type_id).ok().and_then(|n| self.registry.definitions().type_name(n));
         let type_name = type_name.ok_or_else(|| Error::internal("a row of an unknown type"))?;
         read::of_history(type_name, row)
+    }
+}
+
+impl History {
+    /// Adds a version and what its row says besides.
+    fn push(&mut self, version: Version, row: &Row) -> Result<()> {
+        let restored: Option<bool> = row.try_get(RESTORED).map_err(Error::internal)?;
+        if restored == Some(true) {
+            self.restored.insert((version.handle, version.version));
+        }
+        self.versions.push(version);
+        Ok(())
     }
 }
 

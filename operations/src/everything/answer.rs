@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use fhir_interactions::{BundleText, Call, Cx, Reply};
+use fhir_model::error::operation_outcome;
 use fhir_model::url;
 use fhir_store::Version;
 
@@ -53,5 +54,7 @@ pub(crate) fn answer(cx: &Cx, call: &Call, asked: &Asked, page: Page) -> Reply {
             bundle.end_entry();
         }
     }
+    let warning = |text: &String| operation_outcome("warning", "not-supported", text, &[]);
+    bundle.outcome(asked.warnings.iter().map(warning));
     Reply::made(bundle.finish())
 }

@@ -25,7 +25,12 @@ pub(crate) struct Asked {
     pub(crate) applied: Vec<(String, String)>,
     /// What page links are bound to.
     pub(crate) identity: String,
+    /// What was left out, a sentence each.
+    pub(crate) warnings: Vec<String>,
 }
+
+/// Parameters with one value.
+const ONCE: &[&str] = &["start", "end", "_since", "_count"];
 
 impl Asked {
     /// Reads the parameters of a call. Those that are not known are refused under strict handling, else left out.
@@ -38,10 +43,16 @@ impl Asked {
             bases: cx.store.bases().with(&call.request.base),
             applied: Vec::new(),
             identity: String::new(),
+            warnings: Vec::new(),
         };
         let (mut start, mut end, mut cursor) = (None, None, None);
         for (name, value) in call.parameters()? {
+            let is_again = ONCE.contains(&&*name) && asked.applied.iter().any(|(before, _)| *before == name);
             match &*name {
+                _ if is_again => {
+                    asked.ignore(call, &name, "is there more than once: the first one counts")?;
+                    continue;
+                }
                 "start" => start = Some(date(&name, &value)?.0),
                 "end" => end = Some(date(&name, &value)?.1),
                 "_since" => asked.wanted.since = Some(date(&name, &value)?.0),
@@ -52,11 +63,10 @@ impl Asked {
                     continue;
                 }
                 "_format" | "_pretty" => continue,
-                _ if call.request.prefer.handling == Handling::Strict => {
-                    let text = format!("`{name}` is not a parameter of $everything (strict handling)");
-                    return Err(Error::invalid(text).at(name));
+                _ => {
+                    asked.ignore(call, &name, "is not a parameter of $everything")?;
+                    continue;
                 }
-                _ => continue,
             }
             asked.applied.push((name, value));
         }
@@ -71,8 +81,16 @@ impl Asked {
         Ok(asked)
     }
 
+    fn ignore(&mut self, call: &Call, name: &str, why: &str) -> Result<()> {
+        if call.request.prefer.handling == Handling::Strict {
+            return Err(Error::invalid(format!("`{name}` {why} (strict handling)")).at(name));
+        }
+        self.warnings.push(format!("`{name}` {why}; it was ignored"));
+        Ok(())
+    }
+
     fn types(&mut self, cx: &Cx, value: &str) -> Result<()> {
-        for name in value.split(',') {
+        for name in value.split(',').map(str::trim) {
             if !cx.definitions.resource_types().any(|t| t == name) {
                 return Err(Error::value(format!("`{name}` is not a resource type")).at("_type"));
             }
@@ -101,7 +119,9 @@ impl Asked {
 /// First and last microsecond.
 fn date(name: &str, value: &str) -> Result<(i64, i64)> {
     let found = DateTime::partial(value).or_else(|| DateTime::partial(&value.replace(' ', "+")));
-    let found = found.ok_or_else(|| Error::value(format!("`{value}` is not a date")).at(name))?;
+    let found = found.ok_or_else(|| {
+        Error::value(format!("`{value}` is not a date such as 2026-11-30 or 2026-11-30T08:00:00Z")).at(name)
+    })?;
     Ok(found.range_micros())
 }
 

@@ -33,12 +33,25 @@ impl<'a> Parser<'a> {
             .registry
             .of(source)
             .map_err(|_| Error::invalid(format!("`{name}`: `{source}` is not a resource type")).at("_has"))?;
-        let reference =
-            |p: &&Arc<Param>| p.kind == ParameterKind::Reference && p.leads_to(&self.this.type_name);
+        let reference = |p: &&Arc<Param>| p.kind == ParameterKind::Reference;
         let Some(param) = of.param(code).filter(reference).cloned() else {
-            let text = format!("`{name}`: `{code}` of {source} does not refer to a {}", self.this.type_name);
+            let text = format!("`{name}`: `{code}` is no reference parameter of {source}");
             return Err(Error::invalid(text).at("_has"));
         };
+        if !param.leads_to(&self.this.type_name) {
+            // Of all types that are searched, it asks for those that are referred to.
+            if self.all.iter().any(|other| param.leads_to(&other.type_name)) {
+                self.finds = false;
+                self.query.filters.push(Filter {
+                    subject: Subject::Id,
+                    modifier: Modifier::None,
+                    terms: vec![],
+                });
+                return Ok(());
+            }
+            let text = format!("`{name}`: `{code}` of {source} never refers to a {}", self.searched());
+            return Err(Error::invalid(text).at("_has"));
+        }
         self.uses(&param.code, param.building.as_ref())?;
         self.link(name)?;
         let Some(filters) = self.beyond(source, rest, value)? else {
@@ -129,6 +142,7 @@ impl<'a> Parser<'a> {
             cx: self.cx,
             depth: self.depth + 1,
             links: self.links,
+            finds: true,
             query: Query::of(type_name),
         };
         let known = parser.condition(name, value)?;

@@ -127,6 +127,7 @@ impl Parser<'_> {
             cx: self.cx,
             depth: self.depth,
             links: self.links,
+            finds: true,
             query: Query::of(&self.this.type_name),
         };
         let known = parser.condition(name, value)?;

@@ -104,8 +104,12 @@ impl Parser<'_> {
         self.types().any(|one| one == type_name)
     }
 
-    fn searched(&self) -> String {
-        self.types().collect::<Vec<_>>().join(", ")
+    /// The types that are searched, some of them where they are many.
+    pub(super) fn searched(&self) -> String {
+        const NAMED: usize = 5;
+        let some: Vec<&str> = self.types().take(NAMED).collect();
+        let more = if self.all.len() > NAMED { ", .." } else { "" };
+        format!("{}{more}", some.join(", "))
     }
 }
 

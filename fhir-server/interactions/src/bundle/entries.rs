@@ -84,6 +84,8 @@ impl<'d> Entry<'d> {
                 if_match: text("ifMatch"),
                 if_none_match: text("ifNoneMatch"),
                 if_modified_since,
+                // A Bundle has no such member.
+                if_unmodified_since: None,
                 if_none_exist: text("ifNoneExist"),
             },
         })

@@ -6,6 +6,15 @@ use bytes::Bytes;
 use fhir_model::Key;
 use fhir_model::date::format_instant;
 
+/// The issues of several outcomes in one, if there are any.
+pub(crate) fn one_outcome(outcomes: impl Iterator<Item = serde_json::Value>) -> Option<serde_json::Value> {
+    let issues: Vec<_> = outcomes
+        .filter_map(|mut one| one.get_mut("issue").and_then(|i| i.as_array_mut()).and_then(|i| i.pop()))
+        .collect();
+    let outcome = || serde_json::json!({ "resourceType": "OperationOutcome", "issue": issues });
+    (!issues.is_empty()).then(outcome)
+}
+
 /// A Bundle that grows.
 pub struct BundleText {
     out: Vec<u8>,
@@ -79,6 +88,15 @@ impl BundleText {
     pub fn search_score(&mut self, score: f32) {
         self.member("search");
         self.push(&format!("{{\"mode\":\"match\",\"score\":{score:.4}}}"));
+    }
+
+    /// The issues of several outcomes in one entry of a searchset, if there are any.
+    pub fn outcome(&mut self, outcomes: impl Iterator<Item = serde_json::Value>) {
+        let Some(outcome) = one_outcome(outcomes) else { return };
+        self.entry();
+        self.resource(outcome.to_string().as_bytes());
+        self.search_mode("outcome");
+        self.end_entry();
     }
 
     /// How the version of a history came.

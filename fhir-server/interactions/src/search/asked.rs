@@ -82,9 +82,8 @@ impl Asked {
             return Err(Error::new(Kind::Forbidden, text).at("_explain"));
         }
         let subset = Subset::of(query.summary, &query.elements);
-        // What is included may be of any type.
-        let only_type = (query.includes.is_empty() && self.queries.len() == 1).then_some(&*query.type_name);
-        let unknown = subset.as_ref().and_then(|part| part.check(only_type, &ask.cx.definitions).err());
+        let types = || self.queries.iter().map(|query| &*query.type_name).collect::<Vec<_>>();
+        let unknown = subset.as_ref().and_then(|part| part.check(&types(), &ask.cx.definitions).err());
         match unknown {
             Some(error) if ask.strict() => Err(Error::invalid(error.text).at("_elements")),
             unknown => Ok((subset, unknown.map(|error| format!("{}; it was ignored", error.text)))),

@@ -138,6 +138,7 @@ pub(crate) fn request(line: &str, body: Option<Body>) -> Request {
             "If-None-Match" => conditions.if_none_match = Some(value.to_owned()),
             "If-None-Exist" => conditions.if_none_exist = Some(value.to_owned()),
             "If-Modified-Since" => conditions.if_modified_since = Some(value.parse().unwrap()),
+            "If-Unmodified-Since" => conditions.if_unmodified_since = Some(value.parse().unwrap()),
             "Prefer" => prefer = Prefer::parse(value),
             other => panic!("{other} is no header of these tests"),
         }

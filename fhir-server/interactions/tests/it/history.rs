@@ -50,6 +50,105 @@ async fn versions_are_listed_newest_first() {
 }
 
 #[tokio::test]
+async fn what_brought_a_deleted_resource_back_was_a_create() {
+    let app = some().await;
+    let patient = json!({"resourceType": "Patient", "id": "a", "gender": "male"});
+    assert_eq!(app.send("PUT Patient/a", &patient).await.status, 201);
+    assert_eq!(app.send("PUT Patient/a", &patient).await.status, 200);
+    let list = json!({"resourceType": "List", "id": "l", "status": "current", "mode": "working",
+        "entry": [{"item": {"reference": "Patient/a"}}]});
+    app.send("PUT List/l", &list).await;
+    let wanted = [
+        "PUT Patient/a 200",
+        "PUT Patient/a 201",
+        "DELETE Patient/a 204",
+        "PUT Patient/a 200",
+        "PUT Patient/a 201",
+    ];
+    for path in ["Patient/a/_history", "Patient/_history", "_history", "Patient/_history?_list=l"] {
+        let of_a: Vec<String> = lines(&app.ask(&format!("GET {path}")).await.body);
+        let of_a: Vec<&String> = of_a.iter().filter(|line| line.contains("Patient/a ")).collect();
+        assert_eq!(of_a, wanted, "{path}");
+        // The version before stands on the next page.
+        let mut next = Some(format!("{path}{}_count=1", if path.contains('?') { "&" } else { "?" }));
+        let mut seen = Vec::new();
+        while let Some(url) = next {
+            let page = app.ask(&format!("GET {url}")).await.body;
+            seen.extend(lines(&page));
+            next = link(&page, "next").map(str::to_owned);
+        }
+        seen.retain(|line| line.contains("Patient/a "));
+        assert_eq!(seen, wanted, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_history_of_a_list_is_that_of_what_is_in_it() {
+    let app = some().await;
+    let list = json!({"resourceType": "List", "id": "l", "status": "current", "mode": "working", "entry": [
+        {"item": {"reference": "Patient/a"}}, {"item": {"reference": format!("{BASE}/Patient/never")}},
+        {"item": {"reference": "List/l"}}, {"item": {"reference": "Patient/b"}, "deleted": true}, {"item": {"display": "x"}},
+    ]});
+    app.send("PUT List/l", &list).await;
+    let of_a = lines(&app.ask("GET Patient/a/_history").await.body);
+    for (path, total, newest) in [
+        ("Patient/_history?_list=l", 3, "DELETE Patient/a 204"),
+        ("Patient/_history?_list=List/l", 3, "DELETE Patient/a 204"),
+        ("Patient/a/_history?_list=l", 3, "DELETE Patient/a 204"),
+        ("_history?_list=l", 4, "PUT List/l 201"),
+        ("List/_history?_list=l", 1, "PUT List/l 201"),
+    ] {
+        let found = app.ask(&format!("GET {path}")).await.body;
+        assert_eq!((&found["total"], lines(&found)[0].as_str()), (&json!(total), newest), "{path}");
+        let mut of_a_here = lines(&found);
+        of_a_here.retain(|line| line.contains("Patient/a"));
+        assert!(of_a_here.is_empty() || of_a_here == of_a, "{path}: {of_a_here:?}");
+        let count = app.ask(&format!("GET {path}&_count=0")).await.body;
+        assert_eq!((&count["total"], &count["entry"]), (&json!(total), &Value::Null), "{path}");
+    }
+    for path in [
+        "Patient/b/_history?_list=l",
+        "Observation/_history?_list=l",
+        "_history?_list=l&_since=2200-01-01T00:00:00Z",
+    ] {
+        assert_eq!(app.ask(&format!("GET {path}")).await.body["total"], 0, "{path}");
+    }
+    // What was current at a time, as without a List.
+    for at in ["2200", "2000"] {
+        let at = format!("_at={at}&_count=1000");
+        let listed = lines(&app.ask(&format!("GET Patient/a/_history?_list=l&{at}")).await.body);
+        assert_eq!(listed, lines(&app.ask(&format!("GET Patient/a/_history?{at}")).await.body), "{at}");
+    }
+    let nothing = app.ask("GET Patient/_history?_list=nothing").await.body;
+    assert_eq!(nothing["total"], 0);
+    assert!(nothing.to_string().contains("there is no List/nothing"), "{nothing}");
+    assert_eq!(app.ask("GET Patient/_history?_list=$current-problems").await.status, 400);
+}
+
+#[tokio::test]
+async fn what_a_history_does_not_know_is_said() {
+    let app = some().await;
+    for path in ["_history", "Patient/_history", "Patient/a/_history"] {
+        for (query, named) in [
+            ("gender=male", "gender"),
+            ("_sort=_id", "_sort"),
+            ("_since=", "_since"),
+            ("_elements=nonsense", "nonsense"),
+        ] {
+            let url = format!("{path}?{query}");
+            let strict = app.ask(&format!("GET {url} | Prefer: handling=strict")).await;
+            assert_eq!(strict.status, 400, "{url}");
+            let lenient = app.ask(&format!("GET {url}")).await.body;
+            let last = lenient["entry"].as_array().unwrap().last().unwrap();
+            let text = last["response"]["outcome"]["issue"][0]["details"]["text"].as_str();
+            assert!(text.is_some_and(|text| text.contains(named)), "{url}: {last}");
+        }
+        let silent = app.ask(&format!("GET {path}?_format=json&_pretty=true")).await.body;
+        assert!(!silent.to_string().contains("outcome"), "{path}: {silent}");
+    }
+}
+
+#[tokio::test]
 async fn pages_partition_the_history() {
     let app = some().await;
     for (path, all) in [("_history", 5), ("Patient/_history", 4), ("Patient/a/_history", 3)] {

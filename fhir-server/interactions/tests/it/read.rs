@@ -108,6 +108,9 @@ async fn what_is_not_known_is_refused_when_the_client_is_strict() {
         ("GET _history?_elements=nonsense", "_elements"),
         ("GET Patient?_elements=nonsense", "_elements"),
         ("GET Patient?_elements=status", "_elements"),
+        ("GET Patient?_elements=gender,Observation.status", "_elements"),
+        // The list is none of what is included.
+        ("GET Patient?_elements=status&_revinclude=Observation:subject", "_elements"),
         ("PUT Patient/a?nonsense=1", "nonsense"),
         ("POST Patient?nonsense=1", "nonsense"),
         ("DELETE Patient/a?nonsense=1", "nonsense"),
@@ -127,8 +130,7 @@ async fn what_is_not_known_is_refused_when_the_client_is_strict() {
     for known in [
         "Patient/a?_elements=gender,name.family,Patient.birthDate,deceased,deceasedBoolean,extension.value&_format=json",
         "Patient/a?_summary=text&_pretty=true",
-        "Patient?_elements=gender,Observation.status",
-        "Patient?_elements=status&_revinclude=Observation:subject",
+        "?_type=Patient,Observation&_elements=gender,Observation.status",
     ] {
         let answer = app.ask(&format!("GET {known} | Prefer: handling=strict")).await;
         assert_eq!(answer.status, 200, "{known}: {}", answer.body);

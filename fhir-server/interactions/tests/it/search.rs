@@ -117,6 +117,95 @@ async fn parts_and_counts() {
     assert!(elements["entry"][0]["resource"]["contact"].is_array());
 }
 
+/// What of each entry is there, by id, and whether it is tagged as a part.
+fn parts(bundle: &serde_json::Value) -> Vec<String> {
+    let entries = bundle["entry"].as_array().unwrap().iter().filter(|e| e["search"]["mode"] != "outcome");
+    let part = |entry: &serde_json::Value| {
+        let resource = entry["resource"].as_object().unwrap();
+        let mut keys: Vec<&str> = resource.keys().map(String::as_str).collect();
+        keys.retain(|key| !["resourceType", "id", "meta"].contains(key));
+        keys.sort_unstable();
+        let tagged = if resource["meta"]["tag"].to_string().contains("SUBSETTED") { " (part)" } else { "" };
+        format!("{} {}{tagged}", resource["id"].as_str().unwrap(), keys.join(" "))
+    };
+    entries.map(part).collect()
+}
+
+#[tokio::test]
+async fn elements_are_of_what_was_searched_alone() {
+    let app = some().await;
+    let get = async |url: &str| parts(&app.ask(&format!("GET {url}")).await.body);
+    let whole = ["o name", "x code status subject"];
+    let rows = [
+        "Observation?_elements=status&_include=Observation:subject&_include:iterate=Patient:organization",
+        "?_type=Observation&_elements=status&_include=Observation:subject&_include:iterate=Patient:organization",
+        "Patient/a/Observation?_elements=status&_include=Observation:subject&_include:iterate=Patient:organization",
+    ];
+    for row in rows {
+        let found = get(row).await;
+        assert_eq!(found[0], "x code status (part)", "{row}");
+        assert!(found[1..].contains(&"a contact managingOrganization name".to_owned()), "{row}: {found:?}");
+        assert!(found[1..].contains(&whole[0].to_owned()), "{row}: {found:?}");
+    }
+    // What refers, and what is of the type that is searched, is included whole as well.
+    let found = get("Patient?_id=a&_elements=name&_revinclude=Observation:subject").await;
+    assert_eq!(found, ["a name (part)", whole[1]]);
+    app.send(
+        "PUT Patient/f",
+        &json!({"resourceType": "Patient", "id": "f", "active": true,
+        "link": [{"other": {"reference": "Patient/a"}, "type": "seealso"}]}),
+    )
+    .await;
+    let found = get("Patient?_id=f&_elements=active&_include=Patient:link").await;
+    // A mandatory or modifying element stays, so that nothing was left out here.
+    assert_eq!(found, ["f active link", "a contact managingOrganization name"]);
+    // A summary is one of all that is answered.
+    let found = get("Observation?_summary=true&_include=Observation:subject").await;
+    assert_eq!(found, ["x code status subject", "a managingOrganization name (part)"]);
+    let found = get("Observation?_summary=data&_include=Observation:subject").await;
+    assert_eq!(found, ["x code status subject", "a contact managingOrganization name"]);
+    assert_eq!(app.ask("GET Observation?_summary=text&_include=Observation:subject").await.status, 400);
+    let count = app.ask("GET Observation?_summary=count&_include=Observation:subject").await.body;
+    assert_eq!((&count["total"], &count["entry"]), (&json!(1), &serde_json::Value::Null));
+    // In a batch as alone.
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": rows[0]}}]});
+    let answered = app.send("POST ", &batch).await.body;
+    assert_eq!(parts(&answered["entry"][0]["resource"]), get(rows[0]).await);
+}
+
+#[tokio::test]
+async fn what_is_referred_to_is_found_of_all_types() {
+    let app = some().await;
+    for (query, found) in [
+        ("?_has:Observation:subject:code=http://l|c", "a"),
+        ("?_has:Observation:patient:code=http://l|c", "a"),
+        ("?_has:Observation:subject:code=http://l|d", ""),
+        ("?_type=Patient,Organization&_has:Observation:subject:code=http://l|c", "a"),
+        ("?_has:Patient:organization:family=Bea", "o"),
+        // Nothing is of both types.
+        ("?_has:Patient:organization:family=Bea&_has:Observation:subject:status=final", ""),
+        ("?_has:Patient:organization:_has:Observation:subject:status=final", "o"),
+        ("Organization/o/*?_has:Observation:subject:status=final", ""),
+    ] {
+        let asked = app.ask(&format!("GET {query}")).await;
+        match query.starts_with("Organization") {
+            true => assert_eq!(asked.status, 404, "{query}"),
+            false => assert_eq!(ids(&asked.body), found, "{query}: {}", asked.body),
+        }
+    }
+    for query in [
+        "?_type=Organization,Location&_has:Observation:patient:code=c",
+        "?_has:Observation:code:x=c",
+        "?_has:X:y:z=1",
+    ] {
+        let refused = app.ask(&format!("GET {query}")).await;
+        assert_eq!(refused.status, 400, "{query}: {}", refused.body);
+    }
+    // Its pages are those of the one type.
+    let first = app.ask("GET ?_has:Observation:subject:status=final&_count=1&_total=accurate").await.body;
+    assert_eq!((ids(&first).as_str(), &first["total"]), ("a", &json!(1)));
+}
+
 #[tokio::test]
 async fn other_ways_to_search() {
     let app = some().await;

@@ -19,6 +19,7 @@ use fhir_search::sql::{self, Plan};
 use tokio_postgres::Row;
 
 use super::explain;
+use super::resolve::Resolved;
 use crate::scope::Scope;
 use crate::version::Version;
 use crate::{Store, read};
@@ -149,25 +150,41 @@ impl Store {
     }
 
     /// The entries of a List that are of a type, but for those that are marked as deleted.
-    pub(super) async fn entries_of_list(&self, type_name: &str, id: &str) -> Result<Condition> {
-        let list = Key::new("List", id);
-        let Some(version) = self.current(&Scope::everything(), &[list]).await?.pop() else {
+    pub(super) async fn entries_of_list(
+        &self,
+        type_name: &str,
+        id: &str,
+        resolved: &mut Resolved,
+    ) -> Result<Condition> {
+        let Some(listed) = self.listed(id).await? else {
+            resolved.warnings.push(format!("`_list`: there is no List/{id}"));
             return Ok(Condition::never());
         };
-        let doc = super::include::parse(&version)?;
         let (mut handles, mut ids) = (Vec::new(), Vec::new());
+        for key in listed.iter().filter(|key| *key.type_name == *type_name) {
+            handles.extend(self.handles(key)?);
+            ids.push(key.id.to_string());
+        }
+        Ok(Condition::Ids(handles, ids))
+    }
+
+    /// What the entries of a List refer to here, without those that are marked as deleted; none when there is no such List.
+    pub(crate) async fn listed(&self, id: &str) -> Result<Option<Vec<Key>>> {
+        let list = Key::new("List", id);
+        let Some(version) = self.current(&Scope::everything(), &[list]).await?.pop() else { return Ok(None) };
+        let doc = super::include::parse(&version)?;
+        let mut listed = Vec::new();
         for entry in doc.root().get("entry").into_iter().flat_map(Ref::items) {
             let text = entry.get("item").and_then(|item| item.get_str("reference"));
             let target = text.and_then(|text| Target::parse(&text, &self.options.bases));
             let deleted = entry.get("deleted").and_then(Ref::bool) == Some(true);
             if let (Some(Target::Local(key)), false) = (target, deleted)
-                && *key.type_name == *type_name
+                && self.registry.number(&key.type_name).is_some()
             {
-                handles.extend(self.handles(&key)?);
-                ids.push(key.id.to_string());
+                listed.push(key);
             }
         }
-        Ok(Condition::Ids(handles, ids))
+        Ok(Some(listed))
     }
 
     /// The rows of patients, by the handles that references to them have. A reference cannot tell whether the id it names

@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// Refuses a search that holds too much before it has begun.
-    pub(super) fn few_looked_up(&self, values: usize) -> Result<()> {
+    pub(crate) fn few_looked_up(&self, values: usize) -> Result<()> {
         let max = self.options.looked_up_max;
         if values <= max {
             return Ok(());
@@ -238,7 +238,7 @@ impl Store {
                 resolved.scores.extend(words.scores.into_iter().map(|(h, score)| (h, score / best)));
                 Condition::Handles(handles)
             }
-            Condition::List(id) => self.entries_of_list(type_name, &id).await?,
+            Condition::List(id) => self.entries_of_list(type_name, &id, resolved).await?,
             Condition::Distinct(key, text) => {
                 let found = self.beginning_with(key, &text).await?;
                 Condition::Tokens(found.into_iter().map(|(_, token)| token).collect())
