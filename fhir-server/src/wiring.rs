@@ -123,6 +123,11 @@ pub async fn cx(
         include_max: config.limits.include_max,
         page_bytes_max: config.limits.page_bytes_max,
         total_timeout: config.limits.total_timeout,
+        long_searches: fhir_store::LongSearches {
+            lifetime: config.limits.long_search_lifetime,
+            rows_max: config.limits.long_searches_max,
+            bytes_max: config.limits.long_searches_bytes_max,
+        },
         ..fhir_store::Options::default()
     };
     let store =

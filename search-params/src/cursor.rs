@@ -2,7 +2,7 @@
 //!
 //! A cursor is the sort values and the handle of the last resource of a page (keyset paging), with an HMAC over it
 //! and over what the link belongs to (type and conditions), so that it can neither be forged nor be moved to
-//! another search. Nothing is kept on the server: a link works on every process and after every restart.
+//! another search. Nothing of it is kept on the server: a link works on every process and after every restart.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// Bytes of the HMAC that are kept.
-const MAC_BYTES: usize = 16;
+pub(crate) const MAC_BYTES: usize = 16;
 
 // What the first byte says.
 const BACKWARDS: u8 = 1;
@@ -100,7 +100,7 @@ impl Cursor {
     }
 }
 
-fn mac(secret: &Secret, bound_to: &str, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn mac(secret: &Secret, bound_to: &str, bytes: &[u8]) -> Vec<u8> {
     // An HMAC takes keys of every length, so the error cannot happen; were it to, no link would open.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&secret.0) else { return Vec::new() };
     mac.update(&(bound_to.len() as u64).to_be_bytes());

@@ -19,6 +19,7 @@ pub mod fold;
 mod holds;
 pub mod include;
 pub mod keyer;
+pub mod long_search;
 mod modifiers;
 pub mod near;
 pub mod number;

@@ -101,6 +101,9 @@ pub struct Limits {
     pub depth_max: usize,
     pub entries_max: usize,
     pub url_bytes_max: usize,
+    pub long_search_lifetime: Duration,
+    pub long_searches_max: usize,
+    pub long_searches_bytes_max: usize,
     pub count_default: usize,
     pub count_max: usize,
     pub include_max: usize,
@@ -258,7 +261,13 @@ impl Limits {
             bodies_bytes_max: size(reader.bytes("limits.bodies_bytes_max", 1 << 20..=1 << 40)),
             depth_max: size(reader.number("limits.depth_max", 10..=1000)),
             entries_max: size(reader.number("limits.entries_max", 1..=10_000_000)),
-            url_bytes_max: size(reader.bytes("limits.url_bytes_max", 256..=1 << 20)),
+            // No HTTP library here reads a longer one than 65,534 bytes, the scheme and the host among them.
+            url_bytes_max: size(reader.bytes("limits.url_bytes_max", 256..=64_000)),
+            long_search_lifetime: Duration::from_secs(
+                reader.number("limits.long_search_lifetime_seconds", 1..=31_536_000),
+            ),
+            long_searches_max: size(reader.number("limits.long_searches_max", 1..=1_000_000)),
+            long_searches_bytes_max: size(reader.bytes("limits.long_searches_bytes_max", 1 << 20..=1 << 34)),
             // A page is never longer than the longest allowed.
             count_default: count_default.min(count_max),
             count_max,

@@ -108,7 +108,27 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("limits.depth_max", "100", "Deepest nesting of a resource, 10 to 1000."),
     setting("limits.entries_max", "100000", "Most entries of a batch or transaction."),
-    setting("limits.url_bytes_max", "16KiB", "Longest URL with its query."),
+    setting(
+        "limits.url_bytes_max",
+        "16KiB",
+        "Longest URL with its query, at most 64000 bytes. A search with longer criteria is sent by POST; the links to its \
+         further pages are short.",
+    ),
+    setting(
+        "limits.long_search_lifetime_seconds",
+        "86400",
+        "How long such a short link works after it was given: the criteria are kept in the database for so long. Then 410.",
+    ),
+    setting(
+        "limits.long_searches_max",
+        "10000",
+        "Most searches whose criteria are kept. When there are more, those that expire first make room.",
+    ),
+    setting(
+        "limits.long_searches_bytes_max",
+        "64MiB",
+        "Most bytes of all criteria that are kept, a sixteenth of it for one search.",
+    ),
     setting("limits.count_default", "20", "Entries on a page when `_count` is not given."),
     setting("limits.count_max", "1000", "Most entries on a page, whatever `_count` asks for."),
     setting(

@@ -3,41 +3,45 @@
 //! The searchset is written from the bytes that are stored; nothing is parsed unless a part is asked for.
 
 mod asked;
+pub(crate) mod kept;
 mod links;
 
 use fhir_model::error::operation_outcome;
 use fhir_model::{Error, Key, Result};
 use fhir_store::{Explained, Version};
 
-pub(crate) use self::asked::Asked;
+pub(crate) use self::asked::{Asked, sent};
 use crate::ask::Ask;
 use crate::bundle::text::BundleText;
 use crate::reply::Reply;
 use crate::summary::Subset;
 
 pub(crate) async fn search_type(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
-    learn(ask, type_name).await?;
-    answer(ask, Asked::of_type(ask, type_name)?).await
+    let pairs = kept::pairs(ask, type_name).await?;
+    learn(ask, type_name, &pairs).await?;
+    answer(ask, Asked::of_type(ask, type_name, pairs)?).await
 }
 
 pub(crate) async fn search_system(ask: &Ask<'_>) -> Result<Reply> {
-    answer(ask, Asked::of_system(ask)?).await
+    let pairs = kept::pairs(ask, "").await?;
+    answer(ask, Asked::of_system(ask, pairs)?).await
 }
 
 pub(crate) async fn search_compartment(ask: &Ask<'_>, compartment: &Key, type_name: &str) -> Result<Reply> {
-    learn(ask, type_name).await?;
-    answer(ask, Asked::of_compartment(ask, compartment, type_name)?).await
+    let pairs = kept::pairs(ask, &format!("{compartment}/{type_name}")).await?;
+    learn(ask, type_name, &pairs).await?;
+    answer(ask, Asked::of_compartment(ask, compartment, type_name, pairs)?).await
 }
 
 /// A parameter that is not known may be one that another server process has learned of this very moment.
-async fn learn(ask: &Ask<'_>, type_name: &str) -> Result<()> {
+async fn learn(ask: &Ask<'_>, type_name: &str, pairs: &[(String, String)]) -> Result<()> {
     // `Patient/1/*` is of no type.
     let Ok(of_type) = ask.cx.registry.of(type_name) else { return Ok(()) };
     let is_unknown = |name: &str| {
         let code = name.split([':', '.']).next().unwrap_or_default();
         !code.starts_with('_') && of_type.param(code).is_none()
     };
-    match ask.pairs.iter().any(|(name, _)| is_unknown(name)) {
+    match pairs.iter().any(|(name, _)| is_unknown(name)) {
         true => ask.cx.store.learn_if_behind().await,
         false => Ok(()),
     }
@@ -73,7 +77,7 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
     };
     bundle.link("self", &own);
     if query.count > 0 {
-        links.to_pages(ask, &mut page, &mut bundle);
+        links.to_pages(ask, &page, &mut bundle).await?;
     }
     let of_included = subset.as_ref().and_then(Subset::of_included);
     for (mode, versions, subset) in

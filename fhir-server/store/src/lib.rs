@@ -14,6 +14,7 @@ mod failure;
 mod feed;
 mod full_text;
 mod history;
+mod long_search;
 mod migrate;
 mod parameters;
 mod read;
@@ -40,6 +41,7 @@ pub use everything::{Everything, Member};
 pub use feed::{Change, FeedPlace};
 pub use full_text::{FullText, TextFound};
 pub use history::{History, HistoryOf, HistoryPage};
+pub use long_search::LongSearches;
 pub use migrate::migrate;
 pub use reindex::{Job, JobState, Reindex};
 pub use scope::Scope;
@@ -77,6 +79,8 @@ pub struct Options {
     pub looked_up_max: usize,
     /// How old resources are indexed anew.
     pub reindex: Reindex,
+    /// Bounds on the criteria that are kept for links to further pages.
+    pub long_searches: LongSearches,
     /// Most matches that are sorted by what only their bodies say.
     pub sorted_max: usize,
 }
@@ -96,6 +100,7 @@ impl Default for Options {
             chain_max: 200_000,
             looked_up_max: 1_000_000,
             reindex: Reindex::default(),
+            long_searches: LongSearches::default(),
             sorted_max: 20_000,
         }
     }
@@ -147,6 +152,7 @@ impl Store {
         feed::announce(&store).await?;
         store.settle_format().await?;
         reindex::work(&store);
+        long_search::clean(&store);
         Ok(store)
     }
 

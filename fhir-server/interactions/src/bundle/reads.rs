@@ -21,17 +21,24 @@ use crate::history;
 use crate::read::give;
 use crate::reply::Reply;
 use crate::request::Return;
-use crate::search::Asked;
+use crate::search::{Asked, kept, sent};
 
 /// Refuses a question that makes no sense, whatever is there.
 pub(super) fn check(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<()> {
     let request = entry.request(ask)?;
     let ask = Ask::new(ask.cx, &request, ask.scope.clone())?;
     match &entry.interaction {
-        Interaction::SearchType(type_name) => checked(&ask, Asked::of_type(&ask, type_name)?),
-        Interaction::SearchSystem => checked(&ask, Asked::of_system(&ask)?),
+        Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
+            if kept::is_link(&ask) =>
+        {
+            let text =
+                "the link to a page of a long search is followed alone or in a batch, not in a transaction";
+            Err(Error::invalid(text).at("_criteria"))
+        }
+        Interaction::SearchType(type_name) => checked(&ask, Asked::of_type(&ask, type_name, sent(&ask)?)?),
+        Interaction::SearchSystem => checked(&ask, Asked::of_system(&ask, sent(&ask)?)?),
         Interaction::SearchCompartment(key, type_name) => {
-            checked(&ask, Asked::of_compartment(&ask, key, type_name)?)
+            checked(&ask, Asked::of_compartment(&ask, key, type_name, sent(&ask)?)?)
         }
         Interaction::HistoryInstance(key) => history::check(&ask, &HistoryOf::Instance(key.clone())),
         Interaction::HistoryType(type_name) => history::check(&ask, &HistoryOf::Type(type_name.clone())),

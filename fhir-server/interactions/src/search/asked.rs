@@ -19,8 +19,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// `GET Patient?..`, `POST Patient/_search`
-    pub(crate) fn of_type(ask: &Ask<'_>, type_name: &str) -> Result<Asked> {
-        let pairs = pairs(ask)?;
+    pub(crate) fn of_type(ask: &Ask<'_>, type_name: &str, pairs: Vec<(String, String)>) -> Result<Asked> {
         let cx = ask.parse_cx(ask.strict());
         let queries = Query::parse_types(&ask.cx.registry, &[type_name], &pairs, &cx)?;
         let applied = queries.first().map_or(&[][..], |query| &query.applied);
@@ -29,8 +28,8 @@ impl Asked {
     }
 
     /// `GET ?_type=Patient,Observation&..`, `POST _search`
-    pub(crate) fn of_system(ask: &Ask<'_>) -> Result<Asked> {
-        let (named, pairs) = types_and_pairs(ask)?;
+    pub(crate) fn of_system(ask: &Ask<'_>, pairs: Vec<(String, String)>) -> Result<Asked> {
+        let (named, pairs) = types_and_pairs(ask, pairs)?;
         let types: Vec<&str> = match &named {
             Some(types) => types.iter().map(|name| &**name).collect(),
             None => ask.cx.definitions.resource_types().collect(),
@@ -43,12 +42,17 @@ impl Asked {
     }
 
     /// `GET Patient/1/Observation?..`, `POST Patient/1/Observation/_search`, both with `*` for all types.
-    pub(crate) fn of_compartment(ask: &Ask<'_>, compartment: &Key, type_name: &str) -> Result<Asked> {
+    pub(crate) fn of_compartment(
+        ask: &Ask<'_>,
+        compartment: &Key,
+        type_name: &str,
+        pairs: Vec<(String, String)>,
+    ) -> Result<Asked> {
         let registry = &ask.cx.registry;
         let unknown = || Error::not_found(format!("a compartment of {}", compartment.type_name));
         let (named, pairs, types) = match type_name {
             "*" => {
-                let (named, pairs) = types_and_pairs(ask)?;
+                let (named, pairs) = types_and_pairs(ask, pairs)?;
                 let all = registry.compartments().get(&compartment.type_name).ok_or_else(unknown)?;
                 let wanted =
                     |name: &&str| named.as_ref().is_none_or(|types| types.iter().any(|t| **t == **name));
@@ -60,7 +64,7 @@ impl Asked {
                 }
                 (named, pairs, types)
             }
-            type_name => (None, pairs(ask)?, vec![type_name]),
+            type_name => (None, pairs, vec![type_name]),
         };
         let any_type = type_name == "*";
         let cx = ask.parse_cx(ask.strict());
@@ -100,8 +104,8 @@ fn with_types(named: Option<&[Box<str>]>, queries: &[Query]) -> Vec<(String, Str
 /// The types that `_type` names, if it is there, and the other parameters.
 type Named = (Option<Vec<Box<str>>>, Vec<(String, String)>);
 
-fn types_and_pairs(ask: &Ask<'_>) -> Result<Named> {
-    let (types, pairs): (Vec<_>, Vec<_>) = pairs(ask)?.into_iter().partition(|(name, _)| name == "_type");
+fn types_and_pairs(ask: &Ask<'_>, pairs: Vec<(String, String)>) -> Result<Named> {
+    let (types, pairs): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(name, _)| name == "_type");
     let Some(((_, list), more)) = types.split_first() else { return Ok((None, pairs)) };
     if !more.is_empty() {
         let text = "`_type` is there more than once: nothing is of two types; name them in one list";
@@ -120,7 +124,7 @@ fn types_and_pairs(ask: &Ask<'_>) -> Result<Named> {
 }
 
 /// The pairs of the query, and of the form of a `POST _search` after them.
-fn pairs(ask: &Ask<'_>) -> Result<Vec<(String, String)>> {
+pub(crate) fn sent(ask: &Ask<'_>) -> Result<Vec<(String, String)>> {
     let mut pairs = ask.pairs.clone();
     if let Some(Body::Form(form)) = &ask.request.body {
         pairs.extend(url::pairs(form)?);

@@ -1,9 +1,10 @@
 //! The links of a searchset: <https://hl7.org/fhir/R4/http.html#paging>
 
-use fhir_model::url;
+use fhir_model::{Error, Kind, Result, url};
 use fhir_search::cursor::Cursor;
 use fhir_store::Page;
 
+use super::kept;
 use crate::ask::Ask;
 use crate::bundle::text::BundleText;
 
@@ -11,6 +12,10 @@ use crate::bundle::text::BundleText;
 pub(super) struct Links {
     /// The URL without page: `http://..../Patient?name=a`.
     pub(super) own: String,
+    /// The path below the base.
+    path: String,
+    /// The parameters that took effect, as a query.
+    criteria: String,
     identity: String,
 }
 
@@ -18,46 +23,55 @@ impl Links {
     /// Of a search at a path below the base, with the parameters that took effect.
     pub(super) fn of(ask: &Ask<'_>, path: &str, applied: &[(String, String)], identity: String) -> Links {
         let mut own = format!("{}/{path}", ask.request.base);
-        let parameters = url::query(applied);
-        if !parameters.is_empty() {
+        let criteria = url::query(applied);
+        if !criteria.is_empty() {
             own.push('?');
-            own.push_str(&parameters);
+            own.push_str(&criteria);
         }
-        Links { own, identity }
+        Links { own, path: path.to_owned(), criteria, identity }
     }
 
     /// The URL of a page.
     pub(super) fn page(&self, ask: &Ask<'_>, cursor: &Cursor) -> String {
-        let separator = if self.own.contains('?') { '&' } else { '?' };
-        format!("{}{separator}_cursor={}", self.own, self.seal(ask, cursor))
+        self.page_of(ask, &self.own, cursor)
     }
 
-    fn seal(&self, ask: &Ask<'_>, cursor: &Cursor) -> String {
-        cursor.seal(ask.cx.store.secret(), &self.identity)
+    fn page_of(&self, ask: &Ask<'_>, search: &str, cursor: &Cursor) -> String {
+        let separator = if search.contains('?') { '&' } else { '?' };
+        format!("{search}{separator}_cursor={}", cursor.seal(ask.cx.store.secret(), &self.identity))
     }
 
-    /// The links to other pages. Nothing of a search is kept here, so that all of it is in each link; where that would
-    /// be longer than a URL may be, a warning says how to go on.
-    pub(super) fn to_pages(&self, ask: &Ask<'_>, page: &mut Page, bundle: &mut BundleText) {
+    /// The links to other pages. All of a search is in each link; where that would be longer than a URL may be, its
+    /// criteria are kept, and the links are short ones to them. What `self` says is what was asked, however long.
+    pub(super) async fn to_pages(&self, ask: &Ask<'_>, page: &Page, bundle: &mut BundleText) -> Result<()> {
         let max = ask.cx.limits.url_bytes_max;
-        if self.own.len() <= max {
-            bundle.link("first", &self.own);
-        }
         // The last page is the first one backwards. One that is the last itself need not say so.
         let last = page.next.is_some().then(Cursor::end);
         let pages = [("next", &page.next), ("previous", &page.previous), ("last", &last)];
-        for (relation, cursor) in pages {
-            let Some(cursor) = cursor else { continue };
-            let url = self.page(ask, cursor);
-            if url.len() <= max {
-                bundle.link(relation, &url);
-            } else if relation != "last" {
-                page.warnings.push(format!(
-                    "there is no link to the {relation} page, as it would be longer than the {max} bytes a URL may \
-                     have here: POST the same parameters to `_search` again, and with them _cursor={}",
-                    self.seal(ask, cursor)
-                ));
+        let urls = |search: &str| -> Vec<(&str, String)> {
+            let there = pages.iter().filter_map(|(relation, cursor)| Some((*relation, cursor.as_ref()?)));
+            there.map(|(relation, cursor)| (relation, self.page_of(ask, search, cursor))).collect()
+        };
+        let are_too_long = |urls: &[(&str, String)]| urls.iter().any(|(_, url)| url.len() > max);
+        let mut links = urls(&self.own);
+        if are_too_long(&links) {
+            let kept = kept::keep(ask, &self.path, &self.criteria).await?;
+            let short = format!("{}/{}?{kept}", ask.request.base, self.path);
+            links = urls(&short);
+            if are_too_long(&links) {
+                let text = format!(
+                    "links to further pages would be longer than the {max} bytes a URL may have here: sort by fewer or \
+                     shorter texts, or ask for more on a page (`_count`)"
+                );
+                return Err(Error::new(Kind::TooCostly, text).at("_sort"));
             }
+            bundle.link("first", &short);
+        } else if self.own.len() <= max {
+            bundle.link("first", &self.own);
         }
+        for (relation, url) in &links {
+            bundle.link(relation, url);
+        }
+        Ok(())
     }
 }

@@ -51,6 +51,7 @@ mod explain;
 mod feed;
 mod include;
 mod limits;
+mod long_search;
 mod paging;
 mod parameters;
 mod partitioned;
