@@ -59,6 +59,8 @@ impl Default for Limits {
 pub struct SyntaxError {
     /// [`crate::Kind::Structure`], or that of the limit that is passed.
     pub kind: crate::Kind,
+    /// The text is valid JSON, and still not taken.
+    pub is_json: bool,
     /// Byte offset in the text.
     pub at: usize,
     /// What is wrong, without quoting values.
@@ -68,6 +70,9 @@ pub struct SyntaxError {
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
+            crate::Kind::Structure if self.is_json => {
+                write!(f, "refused at byte {}, although valid JSON: {}", self.at, self.text)
+            }
             crate::Kind::Structure => write!(f, "not valid JSON at byte {}: {}", self.at, self.text),
             _ => f.write_str(&self.text),
         }

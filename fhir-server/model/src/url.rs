@@ -2,6 +2,9 @@
 //!
 //! <https://url.spec.whatwg.org/#application/x-www-form-urlencoded>, stricter: what is not properly encoded UTF-8 is
 //! refused, because a guess would search for something else than was asked.
+//!
+//! **Invariant:** no text of a URL or a form passes here with a U+0000 in it, which PostgreSQL cannot take. The texts of
+//! bodies come through [`crate::json::Doc`], which refuses it as well: there is no third way to the database.
 
 use std::borrow::Cow;
 
@@ -56,7 +59,8 @@ fn hex(nibble: u8) -> char {
 }
 
 fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>> {
-    if !text.bytes().any(|b| b == b'%' || (plus_is_space && b == b'+')) {
+    // A form holds bytes as they are, so that U+0000 is looked for in what needs no decoding, too.
+    if !text.bytes().any(|b| matches!(b, b'%' | 0) || (plus_is_space && b == b'+')) {
         return Ok(Cow::Borrowed(text));
     }
     let refused = || Error::invalid("the URL holds a `%` that is not followed by two hexadecimal digits");
@@ -102,6 +106,12 @@ mod tests {
             ("a=%zz", None),
             ("a=%FF", None),
             ("a=%00", None),
+            ("a=x\0", None),
+            ("\0=x", None),
+            ("a=+\0", None),
+            // A lone surrogate, and a zero in two bytes.
+            ("a=%ED%A0%80", None),
+            ("a=%C0%80", None),
         ];
         for (query, wanted) in rows {
             let found = pairs(query);
@@ -113,6 +123,13 @@ mod tests {
                     assert_eq!(found.unwrap(), wanted, "{query}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn segments_are_decoded_or_refused() {
+        for (text, wanted) in [("a+b%2F", Some("a+b/")), ("a%00", None), ("a\0", None), ("%FF", None)] {
+            assert_eq!(segment(text).ok().as_deref(), wanted, "{text}");
         }
     }
 

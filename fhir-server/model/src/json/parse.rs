@@ -10,11 +10,16 @@ type Result<T> = std::result::Result<T, SyntaxError>;
 const NAMED_BYTES_MAX: usize = 64;
 
 fn fail<T>(at: usize, text: impl Into<Cow<'static, str>>) -> Result<T> {
-    Err(SyntaxError { kind: crate::Kind::Structure, at, text: text.into() })
+    Err(SyntaxError { kind: crate::Kind::Structure, is_json: false, at, text: text.into() })
+}
+
+/// What the grammar of JSON allows, and FHIR or a limit does not.
+fn refuse<T>(at: usize, text: impl Into<Cow<'static, str>>) -> Result<T> {
+    Err(SyntaxError { kind: crate::Kind::Structure, is_json: true, at, text: text.into() })
 }
 
 fn beyond<T>(limit: crate::Kind, at: usize, text: &'static str) -> Result<T> {
-    Err(SyntaxError { kind: limit, at, text: text.into() })
+    Err(SyntaxError { kind: limit, is_json: true, at, text: text.into() })
 }
 
 pub(super) fn parse(bytes: Vec<u8>, limits: Limits) -> Result<Doc> {
@@ -88,7 +93,7 @@ impl Parser<'_> {
             let kind = self.value(key)?;
             if matches!(kind, Kind::Array | Kind::Object) {
                 if open.len() >= depth_max {
-                    return fail(self.at, "nested deeper than allowed");
+                    return refuse(self.at, "nested deeper than allowed");
                 }
                 open.push(self.nodes.len() as u32 - 1);
                 self.space();
@@ -214,9 +219,9 @@ impl Parser<'_> {
                 // Keys are FHIR's words, not patient data.
                 return match std::str::from_utf8(&b.0) {
                     Ok(key) if key.len() <= NAMED_BYTES_MAX => {
-                        fail(b.1 as usize, format!("the key `{key}` stands twice in one object"))
+                        refuse(b.1 as usize, format!("the key `{key}` stands twice in one object"))
                     }
-                    _ => fail(b.1 as usize, "a key stands twice in one object"),
+                    _ => refuse(b.1 as usize, "a key stands twice in one object"),
                 };
             }
         }
@@ -359,15 +364,15 @@ impl Parser<'_> {
             b'u' => {
                 self.at += 1;
                 match self.hex4()? {
-                    0 => return fail(start, "U+0000 is not allowed"),
-                    0xDC00..=0xDFFF => return fail(start, "half of a surrogate pair"),
+                    0 => return refuse(start, "U+0000 is not allowed"),
+                    0xDC00..=0xDFFF => return refuse(start, "half of a surrogate pair"),
                     0xD800..=0xDBFF => {
                         if self.bytes.get(self.at..self.at + 2) != Some(b"\\u") {
-                            return fail(start, "half of a surrogate pair");
+                            return refuse(start, "half of a surrogate pair");
                         }
                         self.at += 2;
                         if !matches!(self.hex4()?, 0xDC00..=0xDFFF) {
-                            return fail(start, "half of a surrogate pair");
+                            return refuse(start, "half of a surrogate pair");
                         }
                     }
                     point => self.forbidden_escapes |= !char::from_u32(point).is_some_and(is_allowed),

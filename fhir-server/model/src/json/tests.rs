@@ -61,6 +61,9 @@ fn what_fhir_forbids_is_refused() {
     for (text, why) in rows {
         let e = parse(text).map(|_| ()).unwrap_err();
         assert!(e.text.contains(why), "{text}: {e}");
+        // Who sent valid JSON is not told that it is none.
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        assert_eq!(!e.to_string().starts_with("not valid JSON"), is_json, "{text}: {e}");
     }
     assert!(Doc::parse(vec![b'"', 0xff, b'"'], Limits::default()).is_err());
 }
