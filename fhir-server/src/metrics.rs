@@ -5,6 +5,7 @@
 //! Counters are plain atomics in fixed tables: counting must cost nanoseconds, since every read pays for it.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -29,12 +30,8 @@ const INTERACTIONS: [&str; 16] = [
 ];
 const NONE: usize = INTERACTIONS.len() - 1;
 
-/// The statuses the server gives; the last stands for all others.
-const STATUSES: [u16; 22] = [
-    200, 201, 204, 304, 400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 429, 500, 501, 503, 504,
-    0,
-];
-const OTHER: usize = STATUSES.len() - 1;
+/// The statuses of HTTP: <https://www.rfc-editor.org/rfc/rfc9110#section-15>
+const STATUSES: RangeInclusive<u16> = 100..=599;
 
 /// Upper bounds of the latency histogram, in microseconds.
 const BOUNDS_US: [u64; 14] = [
@@ -52,11 +49,22 @@ pub struct Metrics {
     pub panics: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
-    statuses: [AtomicU64; STATUSES.len()],
+    /// One for each of [`STATUSES`].
+    statuses: Box<[AtomicU64]>,
     buckets: [AtomicU64; BOUNDS_US.len()],
     sum_us: AtomicU64,
+}
+
+impl Default for Counts {
+    fn default() -> Counts {
+        Counts {
+            statuses: STATUSES.map(|_| AtomicU64::new(0)).collect(),
+            buckets: Default::default(),
+            sum_us: AtomicU64::new(0),
+        }
+    }
 }
 
 /// What others know and `/metrics` shows: read at the moment of asking.
@@ -80,8 +88,8 @@ impl Metrics {
         let place = INTERACTIONS.iter().position(|known| *known == interaction).unwrap_or(NONE);
         let Some(counts) = self.interactions.get(place) else { return };
         let us = took.as_micros() as u64;
-        let status = STATUSES.iter().position(|known| *known == status).unwrap_or(OTHER);
-        if let Some(cell) = counts.statuses.get(status) {
+        let place = usize::from(status.saturating_sub(*STATUSES.start()));
+        if let Some(cell) = counts.statuses.get(place) {
             cell.fetch_add(1, Relaxed);
         }
         // Slower than the last bound: counted by the total alone, as `+Inf`.
@@ -126,10 +134,9 @@ impl Metrics {
         out.push_str("# HELP fhir_requests_total Answers by interaction and status.\n");
         out.push_str("# TYPE fhir_requests_total counter\n");
         for (name, counts) in INTERACTIONS.iter().zip(&self.interactions) {
-            for (status, cell) in STATUSES.iter().zip(&counts.statuses) {
+            for (status, cell) in STATUSES.zip(&counts.statuses) {
                 let count = cell.load(Relaxed);
                 if count > 0 {
-                    let status = if *status == 0 { "other".to_owned() } else { status.to_string() };
                     let _ = writeln!(
                         out,
                         "fhir_requests_total{{interaction=\"{name}\",status=\"{status}\"}} {count}"
@@ -182,11 +189,20 @@ mod tests {
         metrics.count("read", 200, Duration::from_micros(300));
         metrics.count("read", 404, Duration::from_secs(60));
         metrics.count("juggle", 418, Duration::ZERO);
+        for status in STATUSES {
+            metrics.count("patch", status, Duration::ZERO);
+        }
         let text = metrics.text(Gauges { pool_max: 16, ..Gauges::default() });
         for line in [
             "fhir_requests_total{interaction=\"read\",status=\"200\"} 2",
             "fhir_requests_total{interaction=\"read\",status=\"404\"} 1",
-            "fhir_requests_total{interaction=\"none\",status=\"other\"} 1",
+            "fhir_requests_total{interaction=\"none\",status=\"418\"} 1",
+            "fhir_requests_total{interaction=\"patch\",status=\"100\"} 1",
+            "fhir_requests_total{interaction=\"patch\",status=\"202\"} 1",
+            "fhir_requests_total{interaction=\"patch\",status=\"408\"} 1",
+            "fhir_requests_total{interaction=\"patch\",status=\"414\"} 1",
+            "fhir_requests_total{interaction=\"patch\",status=\"421\"} 1",
+            "fhir_requests_total{interaction=\"patch\",status=\"599\"} 1",
             "fhir_request_duration_seconds_bucket{interaction=\"read\",le=\"0.0001\"} 1",
             "fhir_request_duration_seconds_bucket{interaction=\"read\",le=\"0.0005\"} 2",
             "fhir_request_duration_seconds_bucket{interaction=\"read\",le=\"30\"} 2",

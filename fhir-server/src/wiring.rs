@@ -223,6 +223,8 @@ pub fn edge(config: &Config) -> http::Limits {
         body_bytes_max: config.limits.body_bytes_max,
         bodies_bytes_max: config.limits.bodies_bytes_max,
         url_bytes_max: config.limits.url_bytes_max,
+        // A URL as long as it may be, and the headers beside it.
+        head_bytes_max: config.limits.url_bytes_max + http::Limits::default().head_bytes_max,
         requests_max: config.concurrency.requests_max,
         queue_max: config.concurrency.queue_max,
         queue_wait_max: config.concurrency.queue_wait,

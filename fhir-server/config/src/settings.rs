@@ -49,7 +49,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "allow_origins",
         "",
-        "Web origins whose pages may call: `https://app.example.org, https://other.example.org`, or `*` for all.",
+        "Web origins whose pages may call: `https://app.example.org, https://other.example.org`, or `*` for all. Pages of \
+         origins that are named may also send credentials.",
     ),
     setting(
         "data_dir",

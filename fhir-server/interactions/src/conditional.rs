@@ -31,13 +31,12 @@ impl Criteria {
         Ok(Criteria { query, text })
     }
 
-    /// The criteria of `If-None-Exist`: `identifier=s|1`; clients also send `?identifier=..` and `Patient?identifier=..`.
+    /// The criteria of `If-None-Exist`: `identifier=s|1`. Clients also send `?identifier=..`, `Patient?identifier=..` and
+    /// whole urls.
     pub(crate) fn of_header(ask: &Ask<'_>, type_name: &str, text: &str) -> Result<Criteria> {
-        let query = match text.split_once('?') {
-            Some((before, query)) if before.is_empty() || before == type_name => query,
-            _ => text,
-        };
-        let criteria = url::pairs(query).and_then(|pairs| Criteria::of_pairs(ask, type_name, &pairs));
+        let criteria = query_of(type_name, text)
+            .and_then(url::pairs)
+            .and_then(|pairs| Criteria::of_pairs(ask, type_name, &pairs));
         criteria.map_err(|e| Error { expression: vec!["http.If-None-Exist".to_owned()], ..e })
     }
 
@@ -55,6 +54,23 @@ impl Criteria {
         let claim = ask.cx.store.claim(&self.text).await?;
         Ok((search().await?, Some(claim)))
     }
+}
+
+/// The query of what stands in `If-None-Exist`: a query, alone or after the path of the type, which may be a whole url.
+fn query_of<'t>(type_name: &str, text: &'t str) -> Result<&'t str> {
+    let Some((before, query)) = text.split_once('?') else { return Ok(text) };
+    // A question mark in a value: `identifier=http://a.org/?b|1`.
+    if before.contains('=') {
+        return Ok(text);
+    }
+    let named = before.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let is_url = before.contains('/');
+    if before.is_empty() || (named == type_name && (is_url || before == type_name)) {
+        return Ok(query);
+    }
+    Err(Error::invalid(format!(
+        "the criteria are those of a {type_name}, which is created, not of `{before}`"
+    )))
 }
 
 /// What a conditional update is about.
@@ -104,6 +120,27 @@ mod tests {
     impl Keyed for Key {
         fn key(&self) -> &Key {
             self
+        }
+    }
+
+    #[test]
+    fn criteria_may_stand_in_a_url() {
+        let rows = [
+            ("identifier=s|1", Some("identifier=s|1")),
+            ("?identifier=s|1", Some("identifier=s|1")),
+            ("Patient?identifier=s|1", Some("identifier=s|1")),
+            ("/Patient?identifier=s|1", Some("identifier=s|1")),
+            ("http://a.org/fhir/R4/Patient?identifier=s|1", Some("identifier=s|1")),
+            ("https://other.org/Patient/?identifier=s|1&name=a", Some("identifier=s|1&name=a")),
+            ("identifier=http://a.org/?b|1", Some("identifier=http://a.org/?b|1")),
+            ("identifier=http://a.org/Patient?b|1", Some("identifier=http://a.org/Patient?b|1")),
+            ("Observation?identifier=s|1", None),
+            ("http://a.org/fhir/Observation?identifier=s|1", None),
+            ("http://a.org/fhir/Patient/1?identifier=s|1", None),
+            ("http://a.org/?identifier=s|1", None),
+        ];
+        for (text, wanted) in rows {
+            assert_eq!(query_of("Patient", text).ok(), wanted, "{text}");
         }
     }
 
