@@ -125,7 +125,7 @@ fn through_xml(subject: &Subject, resource: &Value, type_name: &str, id: &str) -
 }
 
 fn get(subject: &Subject, target: &str) -> Result<Answer> {
-    let answer = subject.send(&Request::new("GET", target))?;
+    let answer = subject.send(&Request::new("GET", target).header("Accept", "application/fhir+json"))?;
     anyhow::ensure!(answer.status == 200, "GET {target} answers {}", reason(&answer));
     Ok(answer)
 }

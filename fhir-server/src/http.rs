@@ -8,6 +8,7 @@
 //! **Invariant:** whatever happens inside, the client gets a response: an error becomes an OperationOutcome, a panic a 500.
 
 mod answer;
+pub(crate) mod binary;
 pub(crate) mod body;
 mod gate;
 mod limits;

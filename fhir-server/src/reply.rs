@@ -4,11 +4,13 @@
 //!
 //! **Invariant:** a client gets an error's sentence and code, never its cause.
 
+mod binary;
 mod entity_tag;
 mod pretty;
 mod unshowable;
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -19,11 +21,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::{Either, Full};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
+use crate::http::binary::Asked;
 use crate::http::body::HEAVY_BYTES;
 use crate::http::media::Format;
 
@@ -51,12 +54,21 @@ pub struct Shape {
     pub wrote: bool,
     /// The entity tags of what the client has (`If-None-Match`), where it reads.
     pub has: Option<String>,
+    /// The answer is a Binary that may be given as what it holds.
+    pub(crate) content: Option<Arc<Asked>>,
 }
 
 impl Shape {
     /// Plain JSON.
-    pub const PLAIN: Shape =
-        Shape { format: Format::Json, pretty: false, gzip: false, head: false, wrote: false, has: None };
+    pub const PLAIN: Shape = Shape {
+        format: Format::Json,
+        pretty: false,
+        gzip: false,
+        head: false,
+        wrote: false,
+        has: None,
+        content: None,
+    };
 
     /// JSON as it is kept, gzipped.
     fn is_packed_json(&self) -> bool {
@@ -77,6 +89,9 @@ pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Type
         Some(_) if let Some(packed) = reply.packed.filter(|_| shape.is_packed_json()) => {
             whole_body(packed, true, shape)
         }
+        Some(body) if let Some(asked) = &shape.content => {
+            binary::answer(body, asked, reply.last_modified, shape, types).await?
+        }
         Some(body) => match with_body(body.clone(), shape, types).await {
             Err(error) if error.kind == Kind::NotAcceptable && shape.wrote => {
                 with_body(body, &Shape { format: Format::Json, ..shape.clone() }, types).await?
@@ -90,7 +105,10 @@ pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Type
         },
         None => Response::new(whole(Bytes::new())),
     };
-    *answer.status_mut() = StatusCode::from_u16(reply.status).map_err(Error::internal)?;
+    // A part of what was asked for has a status of its own.
+    if answer.status() == StatusCode::OK {
+        *answer.status_mut() = StatusCode::from_u16(reply.status).map_err(Error::internal)?;
+    }
     let headers = answer.headers_mut();
     if let Some(version) = reply.version {
         headers.insert(ETAG, value(format!("W/\"{version}\""))?);
@@ -99,8 +117,7 @@ pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Type
         headers.insert(ETAG, value(tag)?);
     }
     if let Some(micros) = reply.last_modified {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_micros(micros.max(0) as u64);
-        headers.insert(LAST_MODIFIED, value(httpdate::fmt_http_date(time))?);
+        headers.insert(LAST_MODIFIED, value(http_date(micros))?);
     }
     if let Some(location) = reply.location {
         headers.insert(LOCATION, value(format!("{base}/{location}"))?);
@@ -122,6 +139,9 @@ pub async fn of_error(error: &Error, allowed: &[Method], shape: &Shape, types: &
     let headers = answer.headers_mut();
     if matches!(error.kind, Kind::Unavailable | Kind::Throttled) {
         headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+    }
+    if error.kind == Kind::Unauthorized {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fhir\""));
     }
     if error.kind == Kind::MethodNotAllowed {
         let names: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
@@ -171,11 +191,16 @@ fn whole_body(body: Bytes, packed: bool, shape: &Shape) -> Answer {
     if packed {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
+    private(headers);
+    answer
+}
+
+/// How answers may be kept and understood.
+fn private(headers: &mut HeaderMap) {
     // Health data: kept by no shared cache, and by a private one only to ask whether it still holds.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
 }
 
 fn to_xml(body: &[u8], types: &impl Types, pretty: bool) -> Result<Bytes> {
@@ -188,6 +213,11 @@ fn pack(body: &[u8]) -> Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     encoder.write_all(body).map_err(Error::internal)?;
     Ok(Bytes::from(encoder.finish().map_err(Error::internal)?))
+}
+
+/// An instant in µs since 1970, to the second.
+fn http_date(micros: i64) -> String {
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_micros(micros.max(0) as u64))
 }
 
 fn value(text: String) -> Result<HeaderValue> {
@@ -208,4 +238,22 @@ pub fn empty(status: StatusCode) -> Answer {
 /// Adds a header to a response.
 pub fn set(answer: &mut Answer, name: HeaderName, value: HeaderValue) {
     answer.headers_mut().insert(name, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use fhir_profiles::Definitions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_must_say_who_it_is_is_told_how() {
+        let types = Definitions::load().unwrap();
+        for (kind, wanted) in [(Kind::Unauthorized, true), (Kind::Forbidden, false), (Kind::NotFound, false)]
+        {
+            let answer = of_error(&Error::new(kind, "no"), &[], &Shape::PLAIN, &types).await;
+            let challenge = answer.headers().get(WWW_AUTHENTICATE);
+            assert_eq!(challenge.map(|c| c.to_str().unwrap()), wanted.then_some("Bearer realm=\"fhir\""));
+        }
+    }
 }

@@ -50,6 +50,8 @@ pub enum Kind {
     TooLarge,
     /// The `Content-Type` is not one we read.
     UnsupportedMediaType,
+    /// The content has nothing in the `Range` that is asked for.
+    RangeNotSatisfiable,
     /// The request would cost more than allowed (too many entries, too deep, too wide).
     TooCostly,
     /// The request is meant for a server of another name.
@@ -81,6 +83,7 @@ impl Kind {
             Kind::TooLarge | Kind::TooCostly => 413,
             Kind::UrlTooLong => 414,
             Kind::UnsupportedMediaType => 415,
+            Kind::RangeNotSatisfiable => 416,
             Kind::Misdirected => 421,
             Kind::Required | Kind::Rule => 422,
             Kind::Throttled => 429,
@@ -95,7 +98,7 @@ impl Kind {
         match self {
             Kind::Invalid => "invalid",
             Kind::Structure => "structure",
-            Kind::Value => "value",
+            Kind::Value | Kind::RangeNotSatisfiable => "value",
             Kind::NotSupported | Kind::MethodNotAllowed => "not-supported",
             Kind::NotAcceptable | Kind::UnsupportedMediaType => "not-supported",
             Kind::Required => "required",

@@ -9,9 +9,10 @@ use fhir_interactions::{
 };
 use fhir_model::{Error, Kind, Result};
 use futures_util::FutureExt;
+use hyper::Version;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
 };
 use hyper::http::request::Parts;
@@ -20,22 +21,29 @@ use tower::ServiceExt;
 
 use super::media::Sent;
 use super::room::Held;
-use super::{App, REQUEST_ID, body, media, page, request};
+use super::{App, REQUEST_ID, binary, body, media, origin, page, request};
 use crate::reply::{self, Answer, Shape};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
-/// How many bytes of JSON a byte of XML counts for: on its way it is there as XML and as JSON, in parts twice.
-const XML_WEIGHT: usize = 4;
+/// How many bytes of JSON a byte of a body counts for. XML is there as XML and as JSON on its way, in parts twice; the
+/// content of a Binary as it is and as base64.
+fn weight(kind: Sent) -> usize {
+    match kind {
+        Sent::Xml => 4,
+        Sent::Content => 3,
+        Sent::FhirJson | Sent::Json | Sent::JsonPatch | Sent::Form => 1,
+    }
+}
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) -> Answer {
-    if let Some(answer) = page::at(app, request.method(), request.uri().path()).await {
+    if let Some(answer) = page::at(app, request.method(), request.uri().path(), request.headers()).await {
         return answer;
     }
     let began = Instant::now();
     let id = app.ids.of(request.headers());
-    let meant = app.names.check(request.uri(), request.headers());
+    let meant = app.names.check(request.version(), request.uri(), request.headers());
     if let (Ok(()), Some(adapters)) = (&meant, &app.adapters)
         && request::below_mount(request.uri().path()).is_err()
     {
@@ -47,6 +55,8 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     {
         return answer;
     }
+    // Who does not say whom it means is not listened to any further.
+    let close = parts.version < Version::HTTP_2 && meant.as_ref().is_err_and(|e| e.kind == Kind::Invalid);
     let mut seen = Seen { interaction: "none", type_name: String::new(), allowed: &[], shape: Shape::PLAIN };
     let done = AssertUnwindSafe(work(app, meant, &parts, body, &mut seen)).catch_unwind().await;
     let done = done.unwrap_or_else(|panic| Err(of_panic(panic)));
@@ -72,6 +82,9 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
         ms = took.as_secs_f64() * 1e3,
     );
     reply::set(&mut answer, REQUEST_ID, id);
+    if close {
+        reply::set(&mut answer, CONNECTION, HeaderValue::from_static("close"));
+    }
     answer
 }
 
@@ -130,7 +143,7 @@ async fn work(
     if matches!(parts.method, hyper::Method::GET | hyper::Method::HEAD) {
         seen.shape.has = request::all(parts, IF_NONE_MATCH)?;
     }
-    seen.shape.gzip = head(ACCEPT_ENCODING)?.is_some_and(request::takes_gzip);
+    seen.shape.gzip = request::all(parts, ACCEPT_ENCODING)?.is_some_and(|all| request::takes_gzip(&all));
     let length = parts.uri.path_and_query().map_or(0, |url| url.as_str().len());
     if length > app.limits.url_bytes_max {
         let max = app.limits.url_bytes_max;
@@ -139,35 +152,59 @@ async fn work(
     }
     let query = parts.uri.query().unwrap_or("");
     let accept = request::all(parts, ACCEPT)?;
-    request::choose_format(query, accept.as_deref(), &mut seen.shape)?;
+    // A path that leads nowhere is said before a format that cannot be had.
+    let format = request::choose_format(query, accept.as_deref(), &mut seen.shape);
     meant?;
     let (mount, path) = request::below_mount(parts.uri.path())?;
 
     seen.allowed = Interaction::allowed(path, types);
-    let method = Method::parse(parts.method.as_str()).ok_or_else(|| {
-        Error::new(Kind::MethodNotAllowed, format!("the method {} means nothing here", parts.method))
+    let method = Method::parse(parts.method.as_str()).ok_or_else(|| match parts.method {
+        hyper::Method::OPTIONS => origin::not_allowed(),
+        _ => Error::new(Kind::MethodNotAllowed, format!("the method {} means nothing here", parts.method)),
     })?;
     let interaction = Interaction::parse(method, path, types)?;
+    if binary::is_read(&interaction) {
+        seen.shape.content = binary::Asked::new(query, parts, accept.as_deref(), &mut seen.shape)?;
+    }
+    if seen.shape.content.is_none() {
+        format?;
+    }
     seen.shape.wrote = interaction.is_write() || interaction == Interaction::Bundle;
     seen.interaction = interaction.code();
     seen.type_name = request::type_name(path);
 
     let no_body = body.is_end_stream() || matches!(method, Method::Get | Method::Head | Method::Delete);
+    let as_it_is = binary::takes_content(&interaction);
+    let kind = || match as_it_is {
+        true => binary::sent(head(CONTENT_TYPE)?),
+        false => media::sent(head(CONTENT_TYPE)?),
+    };
     let (sent, held) = match no_body {
+        // A file may be empty, a resource is not.
+        true if as_it_is && parts.headers.contains_key(CONTENT_TYPE) => {
+            (Some((kind()?, Vec::new())).filter(|(kind, _)| *kind == Sent::Content), None)
+        }
         true => (None, None),
         false => {
-            let kind = media::sent(head(CONTENT_TYPE)?);
-            let weight = if kind.as_ref().is_ok_and(|kind| *kind == Sent::Xml) { XML_WEIGHT } else { 1 };
+            let kind = kind();
+            let weight = kind.as_ref().map_or(1, |kind| weight(*kind));
             let mut held = app.room.place(weight);
             let bytes = body::read(body, &parts.headers, &app.limits, &mut held).await?;
-            if bytes.is_empty() { (None, None) } else { (Some((kind?, bytes)), Some(held)) }
+            let is_empty = bytes.is_empty() && !kind.as_ref().is_ok_and(|kind| *kind == Sent::Content);
+            if is_empty { (None, None) } else { (Some((kind?, bytes)), Some(held)) }
         }
     };
     // Parsing takes memory too: only those inside do it.
     let place = app.gate.enter().await?;
     let body = match sent {
         Some((kind, bytes)) => {
-            Some(request::understood(app, method, &interaction, kind, bytes, &mut seen.shape).await?)
+            let content = as_it_is.then(|| binary::Content::new(&interaction, parts)).transpose()?;
+            match content {
+                Some(content) => Some(content.understood(app, kind, bytes).await?),
+                None => {
+                    Some(request::understood(app, method, &interaction, kind, bytes, &mut seen.shape).await?)
+                }
+            }
         }
         None => None,
     };

@@ -25,6 +25,8 @@ pub enum Sent {
     JsonPatch,
     /// An urlencoded form.
     Form,
+    /// What a Binary is to hold, of any type.
+    Content,
 }
 
 impl Format {
@@ -75,6 +77,24 @@ impl Format {
     }
 }
 
+/// Longest media type that is kept and given, with its parameters.
+const MEDIA_TYPE_BYTES_MAX: usize = 255;
+
+/// True for a media type, with parameters or without, that can stand in a header.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-8.3.1>
+pub fn is_media_type(text: &str) -> bool {
+    let is_token = |token: &str| {
+        !token.is_empty()
+            && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    let (name, parameters) = parts(text);
+    let is_name = name.split_once('/').is_some_and(|(kind, name)| is_token(kind) && is_token(name));
+    is_name
+        && !name.contains('*')
+        && text.len() <= MEDIA_TYPE_BYTES_MAX
+        && parameters.bytes().all(|b| matches!(b, b' '..=b'~'))
+}
+
 /// What a body is, by its `Content-Type`.
 pub fn sent(content_type: Option<&str>) -> Result<Sent> {
     let refused = |text: String| Error::new(Kind::UnsupportedMediaType, text).at("http.content-type");
@@ -98,12 +118,12 @@ pub fn sent(content_type: Option<&str>) -> Result<Sent> {
         "application/fhir+xml" | "application/xml" | "text/xml" | "application/xml+fhir" => Sent::Xml,
         "application/json-patch+json" => Sent::JsonPatch,
         "application/x-www-form-urlencoded" => Sent::Form,
-        "application/xml-patch+xml" => {
-            return Err(refused(
-                "XML Patch is not supported; send a JSON Patch (application/json-patch+json) or a FHIRPath Patch \
-                 (a Parameters resource)"
-                    .to_owned(),
-            ));
+        other @ ("application/xml-patch+xml" | "application/merge-patch+json") => {
+            let name = if other.starts_with("application/xml") { "XML Patch" } else { "JSON Merge Patch" };
+            return Err(refused(format!(
+                "{name} is not supported; send a JSON Patch (application/json-patch+json) or a FHIRPath Patch (a \
+                 Parameters resource as application/fhir+json)"
+            )));
         }
         _ => {
             return Err(refused(
@@ -123,9 +143,7 @@ fn accepted(accept: &str) -> Option<Format> {
         if !is_r4(parameters) {
             continue;
         }
-        let quality = attributes(parameters)
-            .find(|(key, _)| key.eq_ignore_ascii_case("q"))
-            .map_or(1.0, |(_, value)| value.parse().unwrap_or(0.0));
+        let quality = quality(parameters);
         match (Format::named(name), name) {
             (Some(Format::Json), _) => json.hear(2, quality, place),
             (Some(Format::Xml), _) => xml.hear(2, quality, place),
@@ -160,12 +178,86 @@ struct Claim {
 }
 
 impl Claim {
+    /// Hears what a range says of content of a type.
+    fn hear_of(&mut self, range: &str, stored: &str, quality: f32) {
+        let exactness = match range.strip_suffix("/*") {
+            _ if range.eq_ignore_ascii_case(stored) => 2,
+            Some("*") => 0,
+            Some(kind) if stored.split('/').next().is_some_and(|own| own.eq_ignore_ascii_case(kind)) => 1,
+            _ if range == "*" => 0,
+            _ => return,
+        };
+        self.hear(exactness, quality, 0);
+    }
+
     fn hear(&mut self, exactness: u8, quality: f32, place: usize) {
         let better = exactness > self.exactness || (exactness == self.exactness && quality > self.quality);
         if !self.heard || better {
             *self = Claim { heard: true, exactness, quality, place };
         }
     }
+}
+
+/// How a Binary is given whose content is of the type `stored`: as a resource in a format, or as it is (`None`).
+///
+/// As it is, unless FHIR's own media types are asked for: <https://hl7.org/fhir/R4/binary.html#rest>. Names that mean FHIR
+/// elsewhere (`application/json`) mean it here when nothing else that is asked for fits.
+pub fn of_binary(parameter: Option<&str>, accept: Option<&str>, stored: &str) -> Result<Option<Format>> {
+    let (stored, _) = parts(stored);
+    if let Some(text) = parameter {
+        let (name, parameters) = parts(text);
+        return match Format::named(name) {
+            Some(format) if is_r4(parameters) => Ok(Some(format)),
+            None if name.eq_ignore_ascii_case(stored) => Ok(None),
+            _ => Err(not_acceptable_of_binary("_format")),
+        };
+    }
+    let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else { return Ok(None) };
+    let (mut fhir, mut content) = ((0.0, Format::Json), Claim::default());
+    for range in accept.split(',') {
+        let (name, parameters) = parts(range);
+        let weight = quality(parameters);
+        match Format::named(name).filter(|_| is_fhir(name)) {
+            Some(format) if is_r4(parameters) && weight > fhir.0 => fhir = (weight, format),
+            Some(_) => {}
+            None => content.hear_of(name, stored, weight),
+        }
+    }
+    let (weight, format) = fhir;
+    match (weight > 0.0, content.quality > 0.0) {
+        (true, true) if weight < content.quality => Ok(None),
+        (true, _) => Ok(Some(format)),
+        (false, true) => Ok(None),
+        (false, false) => match accepted(accept) {
+            Some(format) => Ok(Some(format)),
+            None => Err(not_acceptable_of_binary("http.accept")),
+        },
+    }
+}
+
+/// True when a Binary is given as a resource whatever it holds.
+pub fn is_fhir_first(parameter: Option<&str>, accept: Option<&str>) -> bool {
+    // Content of no type, which only a wildcard could ask for.
+    let wanted = of_binary(parameter, accept, "");
+    let is_fhir_alone = |accept: &str| accept.split(',').all(|range| is_fhir(parts(range).0));
+    match parameter {
+        Some(_) => matches!(wanted, Ok(Some(_))),
+        None => matches!(wanted, Ok(Some(_))) && accept.is_some_and(is_fhir_alone),
+    }
+}
+
+/// The media types that mean FHIR and nothing else.
+fn is_fhir(name: &str) -> bool {
+    name.split_once('/').is_some_and(|(_, name)| {
+        let name = name.to_ascii_lowercase();
+        matches!(name.as_str(), "fhir+json" | "fhir+xml" | "json+fhir" | "xml+fhir")
+    })
+}
+
+fn not_acceptable_of_binary(expression: &str) -> Error {
+    let text = "the content of this Binary is of another type than those that are asked for; as a resource it is given as \
+                application/fhir+json or application/fhir+xml";
+    Error::new(Kind::NotAcceptable, text).at(expression)
 }
 
 fn not_acceptable(expression: &str) -> Error {
@@ -180,6 +272,14 @@ fn not_acceptable(expression: &str) -> Error {
 fn parts(text: &str) -> (&str, &str) {
     let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
     (name.trim(), parameters)
+}
+
+/// The weight among the parameters of a range, 1 where none is said and 0 where it is none.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2>
+pub(super) fn quality(parameters: &str) -> f32 {
+    let weight = attributes(parameters).find(|(key, _)| key.eq_ignore_ascii_case("q"));
+    let weight = weight.map_or(1.0, |(_, value)| value.parse().unwrap_or(0.0));
+    if (0.0..=1.0).contains(&weight) { weight } else { 0.0 }
 }
 
 fn attributes(parameters: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -252,6 +352,101 @@ mod tests {
     }
 
     #[test]
+    fn media_types() {
+        let long = format!("text/plain; x={}", "x".repeat(255));
+        for (text, wanted) in [
+            ("application/pdf", true),
+            ("text/plain; charset=iso-8859-1", true),
+            ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", true),
+            ("multipart/related; boundary=\"a b\"", true),
+            ("text", false),
+            ("text/", false),
+            ("/plain", false),
+            ("text/plain/x", false),
+            ("*/*", false),
+            ("image/*", false),
+            ("text/plain\r\nX-Evil: 1", false),
+            ("text/plain; a=b\r\nX-Evil: 1", false),
+            ("text/plain; a=\u{e4}", false),
+            ("t\u{e4}xt/plain", false),
+            ("text /plain", false),
+            ("text/plain\0", false),
+            ("", false),
+            (&long, false),
+        ] {
+            assert_eq!(is_media_type(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn how_a_binary_is_given() {
+        const JSON: Option<Option<Format>> = Some(Some(Format::Json));
+        const XML: Option<Option<Format>> = Some(Some(Format::Xml));
+        const AS_IT_IS: Option<Option<Format>> = Some(None);
+        let (pdf, png, json, cda) =
+            ("application/pdf", "image/png", "application/json", "text/xml; charset=utf-8");
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+        let rows = [
+            (None, None, pdf, AS_IT_IS),
+            (None, Some(""), pdf, AS_IT_IS),
+            (None, Some("*/*"), pdf, AS_IT_IS),
+            (None, Some("application/pdf"), pdf, AS_IT_IS),
+            (None, Some("Application/PDF;q=0.1"), pdf, AS_IT_IS),
+            (None, Some("application/*"), pdf, AS_IT_IS),
+            (None, Some("image/*"), pdf, None),
+            (None, Some("image/avif,image/webp,image/apng,*/*;q=0.8"), png, AS_IT_IS),
+            (None, Some("image/avif,image/webp"), png, None),
+            (None, Some(browser), pdf, AS_IT_IS),
+            (None, Some(browser), png, AS_IT_IS),
+            (None, Some("text/html"), pdf, None),
+            (None, Some("*/*, application/pdf;q=0"), pdf, JSON),
+            (None, Some("application/fhir+json"), pdf, JSON),
+            (None, Some("application/fhir+xml"), pdf, XML),
+            (None, Some("application/json+fhir"), pdf, JSON),
+            (None, Some("application/fhir+json; fhirVersion=4.0"), pdf, JSON),
+            (None, Some("application/fhir+json; fhirVersion=5.0"), pdf, None),
+            (None, Some("application/fhir+json, */*; q=0.1"), pdf, JSON),
+            (None, Some("application/fhir+json, application/pdf"), pdf, JSON),
+            (None, Some("application/fhir+json;q=0.5, application/pdf"), pdf, AS_IT_IS),
+            (None, Some("application/fhir+json;q=0, */*"), pdf, AS_IT_IS),
+            (None, Some("application/fhir+json;q=0.5, application/fhir+xml;q=0.6"), pdf, XML),
+            // Names that mean FHIR elsewhere.
+            (None, Some("application/json"), pdf, JSON),
+            (None, Some("application/xml"), pdf, XML),
+            (None, Some("application/json, text/plain, */*"), pdf, AS_IT_IS),
+            (None, Some("application/json"), json, AS_IT_IS),
+            (None, Some("application/fhir+json"), json, JSON),
+            (None, Some("application/fhir+json"), "application/fhir+json", JSON),
+            (None, Some("*/*"), "application/fhir+json", AS_IT_IS),
+            (None, Some("text/xml"), cda, AS_IT_IS),
+            (None, Some("application/xml"), cda, XML),
+            (Some("json"), Some("application/pdf"), pdf, JSON),
+            (Some("xml"), None, pdf, XML),
+            (Some("application/fhir+xml"), None, pdf, XML),
+            (Some("application/pdf"), Some("application/fhir+json"), pdf, AS_IT_IS),
+            (Some("image/png"), None, pdf, None),
+            (Some("application/fhir+json; fhirVersion=3.0"), None, pdf, None),
+        ];
+        for (parameter, accept, stored, wanted) in rows {
+            let found = of_binary(parameter, accept, stored);
+            match wanted {
+                Some(face) => assert_eq!(found.ok(), Some(face), "{parameter:?} {accept:?} {stored}"),
+                None => {
+                    assert_eq!(found.unwrap_err().kind.status(), 406, "{parameter:?} {accept:?} {stored}")
+                }
+            }
+            if is_fhir_first(parameter, accept) {
+                assert!(
+                    matches!(of_binary(parameter, accept, stored), Ok(Some(_))),
+                    "{parameter:?} {accept:?} {stored}"
+                );
+            }
+        }
+        assert!(is_fhir_first(None, Some("application/fhir+json")) && is_fhir_first(Some("xml"), None));
+        assert!(!is_fhir_first(None, None) && !is_fhir_first(None, Some("application/json")));
+    }
+
+    #[test]
     fn what_was_sent() {
         let rows = [
             ("application/fhir+json", Some(Sent::FhirJson)),
@@ -267,6 +462,7 @@ mod tests {
             ("application/fhir+json; charset=iso-8859-1", None),
             ("application/fhir+json; fhirVersion=5.0", None),
             ("application/xml-patch+xml", None),
+            ("application/merge-patch+json", None),
             ("text/plain", None),
             ("multipart/form-data; boundary=x", None),
             ("", None),

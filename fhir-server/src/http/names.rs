@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use fhir_model::{Error, Kind, Result};
 use fhir_search::Bases;
-use hyper::Uri;
 use hyper::header::{HOST, HeaderMap};
+use hyper::{Uri, Version};
 
 use super::MOUNTS;
 
@@ -59,14 +59,27 @@ impl Names {
         &self.bases
     }
 
-    /// 421 when the request is meant for another server than this.
-    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<()> {
-        if headers.get_all(HOST).iter().nth(1).is_some() {
-            return Err(Error::invalid("the header Host is sent once").at("http.host"));
+    /// 400 when it is not said, or not clearly, which server the request is meant for
+    /// (<https://www.rfc-editor.org/rfc/rfc9112#section-3.2>); 421 when it is another than this.
+    pub(super) fn check(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<()> {
+        let refused = |text: &str| Err(Error::invalid(text).at("http.host"));
+        let mut hosts = headers.get_all(HOST).iter();
+        match (hosts.next(), hosts.next()) {
+            (_, Some(_)) => return refused("the header Host is sent once"),
+            // HTTP/2 says it in `:authority`; HTTP/1.0 need not say it at all.
+            (None, _) if version == Version::HTTP_11 => return refused("HTTP/1.1 needs the header Host"),
+            (Some(host), _) if !host.to_str().is_ok_and(is_host) => {
+                return refused("the header Host is a name or address, with a port or without");
+            }
+            _ => {}
+        }
+        let asked = asked(uri, headers);
+        if asked.is_some_and(|host| !is_host(host)) {
+            return refused("the URL names its server by a name or address, with a port or without");
         }
         let Some(answered) = &self.answered else { return Ok(()) };
         // Without a name it is no browser.
-        let Some(host) = asked(uri, headers) else { return Ok(()) };
+        let Some(host) = asked else { return Ok(()) };
         let name = without_port(host);
         let is_here = name.eq_ignore_ascii_case("localhost") || is_loopback(name);
         if is_here || answered.iter().any(|known| known.eq_ignore_ascii_case(name)) {
@@ -83,8 +96,8 @@ impl Names {
             return format!("{base}{mount}");
         }
         // It is echoed in links, so it must look like a host.
-        let is_host = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
-        let host = asked(uri, headers).filter(is_host).unwrap_or("localhost");
+        let host =
+            asked(uri, headers).filter(|host| !host.is_empty() && is_host(host)).unwrap_or("localhost");
         let mut base = String::with_capacity(7 + host.len() + mount.len());
         base.push_str("http://");
         base.push_str(host);
@@ -101,6 +114,11 @@ const HERE: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 fn asked<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let of_uri = uri.authority().map(|authority| authority.as_str());
     of_uri.or_else(|| headers.get(HOST).map(|host| host.to_str().unwrap_or("?")))
+}
+
+/// True for what can name a server: no user, no path, nothing that would mean more in a link.
+fn is_host(host: &str) -> bool {
+    host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
 }
 
 /// `ehr:8080` as `ehr`, `[::1]:8080` as `[::1]`.
@@ -134,7 +152,39 @@ mod tests {
         for host in hosts {
             headers.append(HOST, HeaderValue::from_static(host));
         }
-        names.check(&url.parse().unwrap(), &headers).map_or_else(|e| e.kind.status(), |()| 200)
+        let version = if hosts.is_empty() { Version::HTTP_10 } else { Version::HTTP_11 };
+        names.check(version, &url.parse().unwrap(), &headers).map_or_else(|e| e.kind.status(), |()| 200)
+    }
+
+    #[test]
+    fn who_is_meant_is_said_once_and_clearly() {
+        let names = names("0.0.0.0:8080", None);
+        let rows: [(Version, &str, &[&str], u16); 12] = [
+            (Version::HTTP_10, "/fhir", &[], 200),
+            (Version::HTTP_11, "/fhir", &[], 400),
+            (Version::HTTP_11, "http://ehr.org/fhir", &[], 400),
+            (Version::HTTP_2, "http://ehr.org/fhir", &[], 200),
+            (Version::HTTP_11, "/fhir", &["a", "a"], 400),
+            (Version::HTTP_10, "/fhir", &["a", "a"], 400),
+            (Version::HTTP_11, "/fhir", &["a b"], 400),
+            (Version::HTTP_11, "/fhir", &["a/b"], 400),
+            (Version::HTTP_11, "/fhir", &["user@a"], 400),
+            (Version::HTTP_11, "/fhir", &["a,b"], 400),
+            (Version::HTTP_11, "http://user:word@ehr.org/fhir", &["ehr.org"], 400),
+            (Version::HTTP_11, "http://ehr.org/fhir", &["other.org"], 200),
+        ];
+        for (version, url, hosts, wanted) in rows {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(HOST, HeaderValue::from_str(host).unwrap());
+            }
+            let found = names.check(version, &url.parse().unwrap(), &headers);
+            assert_eq!(
+                found.map_or_else(|e| e.kind.status(), |()| 200),
+                wanted,
+                "{version:?} {url} {hosts:?}"
+            );
+        }
     }
 
     #[test]

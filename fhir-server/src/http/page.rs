@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper::{Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode};
 
 use super::App;
 use crate::metrics::Gauges;
@@ -15,14 +15,24 @@ const JSON: &str = "application/json";
 const PING_MAX: Duration = Duration::from_secs(2);
 
 /// The page at `path`, if it is one of ours. They pass the gate: a busy server must still be able to say that it lives.
-pub(crate) async fn at(app: &App, method: &Method, path: &str) -> Option<Answer> {
+/// Web pages that may call may read how the server is.
+pub(crate) async fn at(app: &App, method: &Method, path: &str, headers: &HeaderMap) -> Option<Answer> {
     if !matches!(path, "/health" | "/ready" | "/metrics") {
         return None;
     }
-    if method != Method::GET && method != Method::HEAD {
-        return Some(reply::page(StatusCode::METHOD_NOT_ALLOWED, JSON, "{\"status\":\"only GET\"}\n"));
+    if let Some(answer) = app.origins.preflight(method, headers) {
+        return Some(answer);
     }
-    Some(match path {
+    let mut answer = own(app, method, path).await;
+    app.origins.mark(headers, &mut answer);
+    Some(answer)
+}
+
+async fn own(app: &App, method: &Method, path: &str) -> Answer {
+    if method != Method::GET && method != Method::HEAD {
+        return reply::page(StatusCode::METHOD_NOT_ALLOWED, JSON, "{\"status\":\"only GET\"}\n");
+    }
+    match path {
         "/health" => reply::page(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n"),
         "/ready" => ready(app).await,
         _ => {
@@ -33,7 +43,7 @@ pub(crate) async fn at(app: &App, method: &Method, path: &str) -> Option<Answer>
             let text = app.metrics.text(gauges);
             reply::page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
         }
-    })
+    }
 }
 
 /// Whether requests should be sent here: not while stopping, and not without a database.

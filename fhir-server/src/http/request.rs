@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use fhir_interactions::{Body, Interaction, Method};
+use fhir_model::types::Types;
 use fhir_model::{Error, Kind, Result, json, url, xml};
 use hyper::header::HeaderName;
 use hyper::http::request::Parts;
 
 use super::answer::of_panic;
 use super::body::HEAVY_BYTES;
-use super::media::{Format, Sent};
+use super::media::{self, Format, Sent};
 use super::{App, MOUNTS};
 use crate::reply::Shape;
 
 /// The byte order mark of UTF-8.
-const MARK: &[u8] = "\u{feff}".as_bytes();
+pub(super) const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What was sent, read as its `Content-Type` says.
 pub(super) async fn understood(
@@ -31,11 +32,12 @@ pub(super) async fn understood(
         Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
     );
     let wrong = |text| Err(Error::new(Kind::UnsupportedMediaType, text).at("http.content-type"));
-    // Some clients begin JSON with a mark, which readers may pass over: <https://www.rfc-editor.org/rfc/rfc8259#section-8.1>
-    if sent != Sent::Form && bytes.starts_with(MARK) {
+    // Some clients begin a body with a mark, which readers may pass over: <https://www.rfc-editor.org/rfc/rfc8259#section-8.1>
+    if bytes.starts_with(MARK) {
         bytes.drain(..MARK.len());
     }
     match (sent, method) {
+        (Sent::Content, _) => wrong("only a Binary holds content of any type"),
         (Sent::Form, _) if searches => {
             let form =
                 String::from_utf8(bytes).map_err(|e| Error::invalid("the form is not UTF-8").because(e))?;
@@ -59,20 +61,22 @@ pub(super) async fn understood(
         (Sent::Xml, _) => {
             let (limits, definitions) =
                 (app.cx.limits.json.for_body(bytes.len()), app.cx.definitions.clone());
-            let parse = move || {
-                let text = xml::to_json(&bytes, &*definitions, limits)?;
-                // What follows takes its own memory.
-                drop(bytes);
-                json::Doc::parse(text, limits)
-                    .map_err(|e| Error::new(e.kind, format!("the XML, read as JSON, is {}", e.text)))
-            };
-            heavy(HEAVY_BYTES, parse).await.map(Body::Resource)
+            heavy(HEAVY_BYTES, move || from_xml(bytes, &*definitions, limits)).await.map(Body::Resource)
         }
     }
 }
 
+/// A resource that was sent as XML.
+pub(super) fn from_xml(bytes: Vec<u8>, types: &impl Types, limits: json::Limits) -> Result<json::Doc> {
+    let text = xml::to_json(&bytes, types, limits)?;
+    // What follows takes its own memory.
+    drop(bytes);
+    json::Doc::parse(text, limits)
+        .map_err(|e| Error::new(e.kind, format!("the XML, read as JSON, is {}", e.text)))
+}
+
 /// Runs `work` here when it is short, else where it does not keep other requests from their turn.
-async fn heavy<T: Send + 'static>(
+pub(super) async fn heavy<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -97,6 +101,15 @@ pub(super) fn below_mount(path: &str) -> Result<(&'static str, &str)> {
 
 /// `_format` and `_pretty` of a query or form, `Accept` when there is no `_format`.
 pub(super) fn choose_format(query: &str, accept: Option<&str>, shape: &mut Shape) -> Result<()> {
+    let parameter = format_parameter(query, shape)?;
+    if parameter.is_some() || accept.is_some() {
+        shape.format = Format::wanted(parameter.as_deref(), accept)?;
+    }
+    Ok(())
+}
+
+/// `_format` of a query or form; what it says of `_pretty` is put into the shape.
+pub(super) fn format_parameter(query: &str, shape: &mut Shape) -> Result<Option<String>> {
     let mut parameter = None;
     // Most queries have neither, and are not worth decoding twice.
     if query.contains("_format") || query.contains("_pretty") {
@@ -108,10 +121,7 @@ pub(super) fn choose_format(query: &str, accept: Option<&str>, shape: &mut Shape
             }
         }
     }
-    if parameter.is_some() || accept.is_some() {
-        shape.format = Format::wanted(parameter.as_deref(), accept)?;
-    }
-    Ok(())
+    Ok(parameter)
 }
 
 pub(super) fn text(parts: &Parts, name: HeaderName) -> Result<Option<&str>> {
@@ -149,13 +159,25 @@ pub(super) fn micros(http_date: &str) -> Option<i64> {
     i64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros()).ok()
 }
 
+/// Whether the client takes gzip, and likes it no less than what is not packed.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>
 pub(super) fn takes_gzip(accept_encoding: &str) -> bool {
-    accept_encoding.split(',').any(|one| {
+    let (mut gzip, mut identity, mut any) = (None, None, None);
+    for one in accept_encoding.split(',') {
         let (name, parameters) = one.split_once(';').unwrap_or((one, ""));
-        let refused =
-            parameters.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()) == Some(0.0);
-        matches!(name.trim(), "gzip" | "x-gzip" | "*") && !refused
-    })
+        let name = name.trim();
+        let slot = match name {
+            "*" => &mut any,
+            _ if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => &mut gzip,
+            _ if name.eq_ignore_ascii_case("identity") => &mut identity,
+            _ => continue,
+        };
+        // Named twice, the better one is meant.
+        *slot = Some(media::quality(parameters).max(slot.unwrap_or(0.0)));
+    }
+    // `*` speaks of what is not named. Identity is taken unless it is refused, but it is not preferred unless it is named.
+    let gzip = gzip.or(any).unwrap_or(0.0);
+    gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
 }
 
 /// The type a path speaks of, for the log: a word of FHIR's, as the path was understood.
@@ -194,6 +216,27 @@ mod tests {
             ("*", true),
             ("gzip;q=0", false),
             ("gzip; q=0.0, br", false),
+            ("gzip;q=0, *", false),
+            ("*, gzip;q=0", false),
+            ("*;q=0, gzip", true),
+            ("*;q=0", false),
+            ("GZIP", true),
+            ("X-Gzip ; Q=0.1", true),
+            ("gzip;q=0.5, identity;q=1", false),
+            ("gzip;q=0.5, identity;q=0.5", true),
+            ("identity;q=0, *;q=0.1", true),
+            ("identity", false),
+            ("gzip;q=0.001", true),
+            ("gzip;q=0.000", false),
+            ("gzip;q=", false),
+            ("gzip;q=high", false),
+            ("gzip;q=-1", false),
+            ("gzip;q=NaN", false),
+            ("gzip;level=9", true),
+            ("gzip ;q= 1", true),
+            ("gzip, gzip;q=0", true),
+            (",, gzip ,", true),
+            ("gzipped", false),
             ("br, zstd", false),
             ("", false),
         ] {

@@ -116,5 +116,64 @@ async fn pages_of_other_origins_are_let_in_by_name() {
         let asked = app.ask("OPTIONS", "Patient").header("origin", origin);
         let asked = asked.header("access-control-request-method", "POST").send().await.unwrap();
         assert_eq!(asked.status().as_u16(), if wanted { 204 } else { 405 }, "{origin}");
+        if !wanted {
+            let (code, text) = issue(&json(asked).await.1);
+            assert!(code == "not-supported" && text.contains("`allow_origins`"), "{text}");
+        }
+        for path in ["/health", "/ready"] {
+            let read = app.at("GET", path).header("origin", origin).send().await.unwrap();
+            assert_eq!(
+                read.headers().contains_key("access-control-allow-credentials"),
+                wanted,
+                "{path} {origin}"
+            );
+            let asked = app.at("OPTIONS", path).header("origin", origin);
+            let asked = asked.header("access-control-request-method", "GET").send().await.unwrap();
+            assert_eq!(asked.status().as_u16(), if wanted { 204 } else { 405 }, "{path} {origin}");
+        }
     }
+    let vary = |answer: &reqwest::Response| {
+        let all = answer.headers().get_all("vary").iter().map(|one| one.to_str().unwrap().to_owned());
+        all.collect::<Vec<_>>().join(", ")
+    };
+    let unasked = app.ask("GET", "metadata").send().await.unwrap();
+    assert_eq!(vary(&unasked), "accept, accept-encoding, origin");
+}
+
+#[tokio::test]
+async fn a_patch_of_another_kind_is_told_which_are_read() {
+    let app = TestApp::start().await;
+    app.send("PUT", "Patient/m", r#"{"resourceType":"Patient","id":"m"}"#).send().await.unwrap();
+    let patch = app.ask("PATCH", "Patient/m").header("content-type", "application/merge-patch+json");
+    let (status, outcome) = json(patch.body(r#"{"active":true}"#).send().await.unwrap()).await;
+    let text = issue(&outcome).1;
+    assert!(
+        status == 415 && text.contains("JSON Patch") && text.contains("FHIRPath Patch"),
+        "{status} {text}"
+    );
+}
+
+#[tokio::test]
+async fn criteria_in_a_url_are_read() {
+    let app = TestApp::start().await;
+    let criteria = "identifier=http://a.org/x|1";
+    let body = r#"{"resourceType":"Patient","identifier":[{"system":"http://a.org/x","value":"1"}]}"#;
+    let create = |exist: String| app.send("POST", "Patient", body).header("if-none-exist", exist).send();
+    assert_eq!(create(criteria.to_owned()).await.unwrap().status().as_u16(), 201);
+    for before in ["?", "Patient?", &format!("{}/Patient?", app.base()), "https://proxy.org/r4/Patient?"] {
+        let exist = format!("{before}{criteria}");
+        assert_eq!(create(exist.clone()).await.unwrap().status().as_u16(), 200, "{exist}");
+        for kind in ["batch", "transaction"] {
+            let bundle = serde_json::json!({"resourceType": "Bundle", "type": kind, "entry": [{
+                "resource": serde_json::from_str::<serde_json::Value>(body).unwrap(),
+                "request": {"method": "POST", "url": "Patient", "ifNoneExist": exist},
+            }]});
+            let (_, answer) = json(app.send("POST", "", &bundle.to_string()).send().await.unwrap()).await;
+            assert!(
+                answer["entry"][0]["response"]["status"].as_str().unwrap().starts_with("200"),
+                "{answer}"
+            );
+        }
+    }
+    assert_eq!(create(format!("{}/Group?{criteria}", app.base())).await.unwrap().status().as_u16(), 400);
 }

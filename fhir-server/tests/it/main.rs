@@ -8,6 +8,8 @@
 
 mod adapters;
 mod app;
+mod bad_texts;
+mod binary;
 mod bodies;
 mod formats;
 mod headers;
@@ -16,4 +18,5 @@ mod names;
 mod pages;
 mod process;
 mod shutdown;
+mod syntax;
 mod trouble;
