@@ -20,15 +20,17 @@ pub enum Command {
     Serve(ServeArgs),
     /// A server with example data, open to this machine alone: to try things out.
     Demo(DemoArgs),
-    /// Loads files into the database, through the same door as every HTTP request.
+    /// Loads files into the database, through the same door as every HTTP request; with --to, into a running server.
     ///
-    /// Reads transaction and batch Bundles, collections, single resources (.json) and lists of resources (.ndjson),
-    /// each also as .gz; folders are read with all that is below them.
+    /// Reads transaction and batch Bundles, collections, single resources (.json, .xml) and lists of resources (.ndjson),
+    /// each also as .gz; folders are read with all that is below them but what is hidden.
     ///
     /// Loading again changes nothing, so what was interrupted is simply started anew. For that every resource gets an id
-    /// that follows from the file: the uuid of its `urn:uuid:` fullUrl, else its own id, else one made from its content;
-    /// and what is there already with the same content is passed over. Entries that say how they want to be written
-    /// (ifNoneExist, PUT, PATCH, DELETE) are left as they are.
+    /// that follows from the file: the uuid of its `urn:uuid:` fullUrl, else its own id, else the id at the end of its
+    /// fullUrl, else one made from its content; and what is there already with the same content is passed over. When
+    /// several entries write the same resource, the last counts, in the order of the files' names. What somebody changed
+    /// since the last time becomes what the files say. Entries that say how they want to be written (ifNoneExist, PUT,
+    /// PATCH, DELETE) are left as they are: a PATCH is done each time.
     #[command(verbatim_doc_comment)]
     Load(LoadArgs),
     /// Brings the database to the schema of this version, and ends.
@@ -77,6 +79,9 @@ pub struct DemoArgs {
     /// Where to listen; on this machine only.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: String,
+    /// A web origin whose pages may call (`*` for all); may be given several times [default: none].
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
     /// Where the demo's PostgreSQL is kept.
     #[arg(long, value_name = "DIR", default_value = ".data/demo")]
     pub data_dir: String,
@@ -94,4 +99,11 @@ pub struct LoadArgs {
     /// Bundles under way at the same time.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub parallel: u8,
+    /// A running server to load into, by its base URL: http://127.0.0.1:8080/fhir/R4. The environment variable
+    /// CARI_LOAD_TOKEN may hold a token for it (`Authorization: Bearer ...`).
+    #[arg(long, value_name = "URL", conflicts_with_all = ["data_dir", "database_url"])]
+    pub to: Option<String>,
+    /// A header for that server, `Name: value`; may be given several times.
+    #[arg(long, value_name = "HEADER", requires = "to")]
+    pub header: Vec<String>,
 }

@@ -13,7 +13,7 @@ use crate::cli::{Cli, Command, DatabaseArgs, ServeArgs};
 use crate::http::{App, MOUNTS, Names, Origins, Server, Stop};
 use crate::metrics::Metrics;
 use crate::wiring::{self, Database};
-use crate::{demo, load, logging};
+use crate::{check, demo, load, logging};
 
 /// Does what the command line asks for.
 pub fn run(cli: Cli) -> Result<ExitCode> {
@@ -45,17 +45,43 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
 async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
     let config = opened_to_us(&args.database)?;
     logging::start(&config.log);
-    let (database, cx) = wiring::start(&config, &wiring::names(&config, config.listen)).await?;
-    let done = tokio::select! {
-        done = load::load(&cx, &args.paths, usize::from(args.parallel)) => done,
-        _ = told_to_stop() => Err(anyhow::anyhow!("stopped; start again to load the rest")),
+    let parallel = usize::from(args.parallel);
+    let summary = if let Some(url) = &args.to {
+        let token = std::env::var(load::TOKEN).ok().filter(|token| !token.is_empty());
+        let remote = load::Remote::open(url, &args.header, token.as_deref()).await?;
+        let (definitions, _) = wiring::knowledge().await?;
+        let target = load::Target::server(remote, wiring::json_limits(&config), definitions);
+        until_told(load::load(&target, &args.paths, parallel)).await?
+    } else {
+        let started = wiring::start(&config, &wiring::names(&config, config.listen)).await;
+        let (database, cx) = started.map_err(into_running)?;
+        let done = until_told(load::load(&load::Target::store(&cx), &args.paths, parallel)).await;
+        cx.store.leave().await;
+        drop(cx);
+        database.stop().await;
+        done?
     };
-    cx.store.leave().await;
-    drop(cx);
-    database.stop().await;
-    let summary = done?;
     println!("{summary}");
-    Ok(if summary.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if summary.errors_total == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What `loading` comes to, unless the process is asked to end before.
+async fn until_told(loading: impl Future<Output = Result<load::Summary>>) -> Result<load::Summary> {
+    tokio::select! {
+        done = loading => done,
+        _ = told_to_stop() => Err(anyhow::anyhow!("stopped; start again to load the rest")),
+    }
+}
+
+/// Says how to load into a server that runs on its own PostgreSQL.
+fn into_running(error: anyhow::Error) -> anyhow::Error {
+    let is_held = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(fhir_postgres::Error::InUse { .. }))
+    };
+    match error.chain().any(is_held) {
+        true => error.context("load into the running server with `--to http://127.0.0.1:8080/fhir/R4`"),
+        false => error,
+    }
 }
 
 async fn migrate(args: DatabaseArgs) -> Result<ExitCode> {
@@ -68,19 +94,8 @@ async fn migrate(args: DatabaseArgs) -> Result<ExitCode> {
 
 async fn check(args: DatabaseArgs) -> Result<ExitCode> {
     let config = Config::load(sources(&args))?;
-    println!("settings: good");
     logging::start(&config.log);
-    let knowledge = wiring::knowledge().await?;
-    println!("definitions: good");
-    let database = Database::start(&config).await?;
-    let opened =
-        match wiring::cx(&config, &database.url, &wiring::names(&config, config.listen), knowledge).await {
-            Ok(cx) => cx.store.ping().await.map_err(anyhow::Error::from),
-            Err(error) => Err(error),
-        };
-    database.stop().await;
-    opened.context("database")?;
-    println!("database: good");
+    check::check(&config).await?;
     Ok(ExitCode::SUCCESS)
 }
 

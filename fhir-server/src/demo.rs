@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use fhir_config::{Config, Sources};
 
 use crate::cli::DemoArgs;
@@ -20,15 +20,25 @@ const DATA: &[(&str, &str)] = &[
 
 /// Starts a server of its own, loads the examples, says how to go on, and stays.
 pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
+    let origins = (!args.allow_origin.is_empty()).then(|| args.allow_origin.join(","));
     let sources = Sources::of_process(None)
         .flag("--listen", "listen", Some(args.listen))
         .flag("--data-dir", "data_dir", Some(args.data_dir))
+        .flag("--allow-origin", "allow_origins", origins)
         .flag("--auth", "auth", Some("none"));
     let mut config = Config::load(sources)?;
     // The demo is its own world, whatever database the environment names.
     config.database.url = None;
+    if !config.listen.ip().is_loopback() {
+        bail!(
+            "the demo is open to everybody who reaches it, so it listens on this machine alone, not on {}; for others to \
+             reach a server, start one that you know to be open: `serve --auth none --listen {}`",
+            config.listen,
+            config.listen
+        );
+    }
     let serving = Serving::start(&config).await?;
-    let summary = load::load_texts(&serving.cx, DATA).await?;
+    let summary = load::load_texts(&load::Target::store(&serving.cx), DATA).await?;
     println!("{summary}");
     println!("{}", greeting(&serving.base));
     serving.until_told().await;

@@ -1,203 +1,246 @@
-//! `load`: files into the database, through the same door as every request.
+//! `load`: files into the database, through the same door as every request; or into a running server.
 //!
 //! **Invariant:** nothing is written but by [`fhir_interactions::handle`], so what is loaded is checked and indexed like
-//! everything else. Loading the same files again changes nothing: see `load/identity.rs`.
+//! everything else. Loading the same files again changes nothing: each resource has a name that follows from the file
+//! (`load/identity.rs`), what is there already is passed over (`load/same.rs`), and of several entries for one resource
+//! the last decides (`load/repeated.rs`). What somebody else changed in between becomes what the files say again.
 
 mod file;
+mod find;
 mod identity;
 mod piece;
+mod progress;
+mod remote;
+mod repeated;
+mod same;
 mod send;
+mod summary;
+mod target;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Result;
-use fhir_interactions::Cx;
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::{Result, bail};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
-use piece::Piece;
-use send::Sent;
+use file::Source;
+use piece::{Format, Piece, Reading};
+use progress::{LINE_INTERVAL, Progress};
+use repeated::Repeated;
+use send::{Refused, Sent};
 
-/// What came of it.
-#[derive(Debug, Default)]
-pub struct Summary {
-    /// Resources written.
-    pub written: u64,
-    /// Resources that were there already with the same content.
-    pub unchanged: u64,
-    /// What could not be loaded: the place, and why.
-    pub errors: Vec<(String, String)>,
-    /// How long it took.
-    pub took: Duration,
-}
+pub use remote::{Remote, TOKEN};
+pub use summary::Summary;
+pub use target::Target;
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.took.as_secs_f64().max(0.001);
-        write!(
-            f,
-            "{} resources loaded, {} unchanged, {} errors in {seconds:.1} s ({:.0} resources/s)",
-            self.written,
-            self.unchanged,
-            self.errors.len(),
-            (self.written + self.unchanged) as f64 / seconds
-        )
+/// Loads files and folders, `parallel` pieces at a time. What is wrong with single files is told in the summary.
+///
+/// # Errors
+///
+/// When the database or the server is lost on the way: what was loaded stays, and a second run goes on.
+pub async fn load(target: &Target, paths: &[PathBuf], parallel: usize) -> Result<Summary> {
+    let found = find::find(paths);
+    let bytes = found.sources.iter().map(|file| file.bytes).sum();
+    let mut run = Run::new(target.clone(), parallel, found.sources.len() as u64, bytes);
+    for (path, why) in found.errors {
+        run.fail(path, why);
     }
-}
-
-/// Loads files and folders, `parallel` pieces at a time. Fails only when the paths cannot be read at all; what is wrong
-/// with single files is told in the summary.
-pub async fn load(cx: &Arc<Cx>, paths: &[PathBuf], parallel: usize) -> Result<Summary> {
-    let files = file::find(paths)?;
-    let bar = progress(files.iter().map(|file| file.bytes).sum());
-    let mut summary = Summary::default();
-    let began = Instant::now();
+    run.summary.skipped = found.skipped;
+    run.look_through(&found.sources).await?;
     // What others refer to by search (`Practitioner?identifier=...`) must be there before they come.
-    let (first, rest): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.goes_first);
+    let (first, rest): (Vec<_>, Vec<_>) = found.sources.into_iter().partition(|file| file.goes_first);
     for files in [first, rest] {
-        let (sender, receiver) = mpsc::channel(parallel);
-        let limits = cx.limits.json;
-        let reading = tokio::task::spawn_blocking(move || {
-            for file in files {
-                if file.read(limits, &mut |piece| sender.blocking_send(piece).is_ok()).is_break() {
-                    break;
-                }
-            }
-        });
-        let refused = write(cx, receiver, parallel, &bar, &mut summary).await;
-        reading.await?;
-        again(cx, refused, parallel, &bar, &mut summary).await?;
+        let (sender, receiver) = mpsc::channel(run.parallel);
+        let read = reading(files, target.reading.clone(), move |piece| sender.blocking_send(piece).is_ok());
+        let refused = run.write(receiver).await;
+        read.await?;
+        run.again(refused).await?;
     }
-    bar.finish_and_clear();
-    summary.took = began.elapsed();
-    Ok(summary)
+    run.finish()
 }
 
 /// Loads texts that are part of the program, one after the other.
-pub async fn load_texts(cx: &Arc<Cx>, texts: &[(&str, &str)]) -> Result<Summary> {
-    let bar = progress(texts.iter().map(|(_, text)| text.len() as u64).sum());
-    let mut summary = Summary::default();
-    let began = Instant::now();
+///
+/// # Errors
+///
+/// When the database is lost on the way.
+pub async fn load_texts(target: &Target, texts: &[(&str, &str)]) -> Result<Summary> {
+    let bytes = texts.iter().map(|(_, text)| text.len() as u64).sum();
+    let mut run = Run::new(target.clone(), 1, texts.len() as u64, bytes);
     for (name, text) in texts {
         let (sender, receiver) = mpsc::channel(1);
-        sender.send(piece::of_text(name, text.as_bytes(), cx.limits.json)).await?;
+        sender.send(piece::of_text(name, text.as_bytes(), Format::Json, &target.reading)).await?;
         drop(sender);
-        for (piece, text) in write(cx, receiver, 1, &bar, &mut summary).await {
-            tell((piece.name, text), &bar, &mut summary);
-        }
+        let refused = run.write(receiver).await;
+        run.give_up(refused);
     }
-    bar.finish_and_clear();
-    summary.took = began.elapsed();
-    Ok(summary)
+    run.finish()
+}
+
+/// Reads files on a thread of its own until `take` wants no more.
+fn reading(
+    files: Vec<Source>,
+    reading: Reading,
+    mut take: impl FnMut(Piece) -> bool + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    tokio::task::spawn_blocking(move || {
+        for file in files {
+            if file.read(&reading, &mut take).is_break() {
+                break;
+            }
+        }
+    })
 }
 
 /// Bytes of refused transactions that are kept for another try.
 const REFUSED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// A transaction that was refused, and why.
-type Refused = (Piece, String);
-
-/// Writes all pieces that come, and gives back those that may be taken later.
-async fn write(
-    cx: &Arc<Cx>,
-    mut pieces: mpsc::Receiver<Piece>,
+/// One load on its way.
+struct Run {
+    target: Target,
     parallel: usize,
-    bar: &ProgressBar,
-    summary: &mut Summary,
-) -> Vec<Refused> {
-    let (mut tasks, mut refused, mut refused_bytes) = (JoinSet::new(), Vec::new(), 0);
-    let mut take = |done: Result<(u64, Sent), tokio::task::JoinError>| {
-        let (bytes, mut sent) = match done {
-            Ok(done) => done,
-            Err(ended) => return tell(("a part".to_owned(), ended.to_string()), bar, summary),
+    repeated: Arc<Repeated>,
+    summary: Summary,
+    progress: Progress,
+    refused_bytes: u64,
+    /// The database or the server is not there any more.
+    lost: bool,
+    began: Instant,
+}
+
+/// A piece that was sent: its bytes, whether its file ends with it, and what came of it.
+type Done = (u64, bool, Sent);
+
+impl Run {
+    fn new(target: Target, parallel: usize, files: u64, bytes: u64) -> Run {
+        Run {
+            target,
+            parallel: parallel.max(1),
+            repeated: Arc::new(Repeated::none()),
+            summary: Summary::default(),
+            progress: Progress::new(files, bytes),
+            refused_bytes: 0,
+            lost: false,
+            began: Instant::now(),
+        }
+    }
+
+    /// Finds out which entries later ones supersede.
+    async fn look_through(&mut self, files: &[Source]) -> Result<()> {
+        let (sender, mut receiver) = mpsc::channel::<Vec<_>>(self.parallel);
+        let keys = move |piece: Piece| {
+            let keys = piece.entries.iter().filter_map(|entry| Some((entry.key()?.clone(), entry.place)));
+            sender.blocking_send(keys.collect()).is_ok()
         };
-        match sent.refused.take() {
-            Some((piece, text)) if refused_bytes + piece.bytes > REFUSED_BYTES_MAX => {
-                sent.errors.push((piece.name, text))
+        let read = reading(files.to_vec(), self.target.reading.clone(), keys);
+        let mut repeated = Repeated::new();
+        while let Some(keys) = receiver.recv().await {
+            keys.iter().for_each(|(key, place)| repeated.note(key, *place));
+            self.progress.tick(&self.summary);
+        }
+        read.await?;
+        self.repeated = Arc::new(repeated.finish());
+        Ok(())
+    }
+
+    /// Writes all pieces that come, and gives back those that may be taken later.
+    async fn write(&mut self, mut pieces: mpsc::Receiver<Piece>) -> Vec<Refused> {
+        let (mut tasks, mut refused) = (JoinSet::new(), Vec::new());
+        let mut ticks = tokio::time::interval(LINE_INTERVAL / 10);
+        while !self.lost {
+            let full = tasks.len() >= self.parallel;
+            tokio::select! {
+                piece = pieces.recv(), if !full => match piece {
+                    Some(piece) => {
+                        let (target, repeated) = (self.target.clone(), self.repeated.clone());
+                        tasks.spawn(async move {
+                            (piece.bytes, piece.ends_file, send::send(&target, piece, &repeated).await)
+                        });
+                    }
+                    None => break,
+                },
+                Some(done) = tasks.join_next() => refused.extend(self.take(done)),
+                _ = ticks.tick() => self.progress.tick(&self.summary),
             }
-            Some((piece, text)) => {
-                refused_bytes += piece.bytes;
-                refused.push((piece, text));
+        }
+        loop {
+            tokio::select! {
+                done = tasks.join_next() => match done {
+                    Some(done) => refused.extend(self.take(done)),
+                    None => return refused,
+                },
+                _ = ticks.tick() => self.progress.tick(&self.summary),
             }
-            None => {}
-        }
-        add(bytes, sent, bar, summary);
-    };
-    loop {
-        let full = tasks.len() >= parallel.max(1);
-        tokio::select! {
-            piece = pieces.recv(), if !full => match piece {
-                Some(piece) => {
-                    let cx = cx.clone();
-                    tasks.spawn(async move { (piece.bytes, send::send(&cx, piece).await) });
-                }
-                None => break,
-            },
-            Some(done) = tasks.join_next() => take(done),
         }
     }
-    while let Some(done) = tasks.join_next().await {
-        take(done);
-    }
-    refused
-}
 
-/// Tries what was refused again, as long as that helps: files may refer to each other in any order.
-async fn again(
-    cx: &Arc<Cx>,
-    mut refused: Vec<Refused>,
-    parallel: usize,
-    bar: &ProgressBar,
-    summary: &mut Summary,
-) -> Result<()> {
-    let mut before = usize::MAX;
-    while !refused.is_empty() && refused.len() < before {
-        before = refused.len();
-        let (sender, receiver) = mpsc::channel(before);
-        for (piece, _) in refused {
-            // Its bytes were counted when it was refused.
-            sender.send(Piece { bytes: 0, ..piece }).await?;
+    /// Counts what came of a piece; gives it back when it may be taken later.
+    fn take(&mut self, done: Result<Done, JoinError>) -> Option<Refused> {
+        let (bytes, ends_file, sent) = match done {
+            Ok(done) => done,
+            Err(ended) => {
+                self.fail("a part".to_owned(), ended.to_string());
+                return None;
+            }
+        };
+        self.summary.files += u64::from(ends_file);
+        self.summary.add(sent.counts);
+        self.lost |= sent.lost;
+        for (place, text) in sent.errors {
+            self.fail(place, text);
         }
-        drop(sender);
-        refused = write(cx, receiver, parallel, bar, summary).await;
+        self.progress.advance(bytes, &self.summary);
+        let refused = sent.refused?;
+        if self.refused_bytes + refused.piece.bytes > REFUSED_BYTES_MAX {
+            self.give_up(vec![refused]);
+            return None;
+        }
+        self.refused_bytes += refused.piece.bytes;
+        Some(refused)
     }
-    for (piece, text) in refused {
-        tell((piece.name, text), bar, summary);
-    }
-    Ok(())
-}
 
-fn add(bytes: u64, sent: Sent, bar: &ProgressBar, summary: &mut Summary) {
-    summary.written += sent.written;
-    summary.unchanged += sent.unchanged;
-    for error in sent.errors {
-        tell(error, bar, summary);
+    /// Tries what was refused again, as long as that helps: files may refer to each other in any order.
+    async fn again(&mut self, mut refused: Vec<Refused>) -> Result<()> {
+        let mut before = usize::MAX;
+        while !refused.is_empty() && refused.len() < before && !self.lost {
+            before = refused.len();
+            self.refused_bytes = 0;
+            let (sender, receiver) = mpsc::channel(before);
+            for Refused { piece, .. } in refused {
+                // Its bytes and its file were counted when it was refused.
+                sender.send(Piece { bytes: 0, ends_file: false, ..piece }).await?;
+            }
+            drop(sender);
+            refused = self.write(receiver).await;
+        }
+        self.give_up(refused);
+        Ok(())
     }
-    bar.inc(bytes);
-    let seconds = bar.elapsed().as_secs_f64().max(0.001);
-    let resources = summary.written + summary.unchanged;
-    bar.set_message(format!("{resources} resources, {:.0}/s", resources as f64 / seconds));
-}
 
-/// Tells an error at once, and keeps it.
-fn tell((place, text): (String, String), bar: &ProgressBar, summary: &mut Summary) {
-    // Above the bar where there is one, else plainly.
-    if bar.is_hidden() {
-        eprintln!("{place}: {text}");
-    } else {
-        bar.println(format!("{place}: {text}"));
+    fn give_up(&mut self, refused: Vec<Refused>) {
+        for Refused { piece, text, counts } in refused {
+            self.summary.add(counts);
+            self.fail(piece.name, text);
+        }
     }
-    summary.errors.push((place, text));
-}
 
-fn progress(bytes: u64) -> ProgressBar {
-    let bar = ProgressBar::new(bytes);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg} ({eta} left)") {
-        bar.set_style(style);
+    /// Tells an error at once, and keeps it.
+    fn fail(&mut self, place: String, text: String) {
+        self.progress.error(&place, &text);
+        self.summary.fail(place, text);
     }
-    bar
+
+    fn finish(mut self) -> Result<Summary> {
+        self.progress.finish();
+        self.summary.took = self.began.elapsed();
+        if self.lost {
+            bail!(
+                "stopped, for there is no answer any more ({}); start again to load the rest",
+                self.summary
+            );
+        }
+        Ok(self.summary)
+    }
 }

@@ -14,7 +14,7 @@ use fhir_model::json;
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
 use fhir_search::Registry;
-use fhir_store::Store;
+use fhir_store::{Endpoint, Store};
 
 use crate::http::{self, Names};
 
@@ -30,6 +30,8 @@ impl Database {
     /// The database of the settings: the one named, else our own, started here.
     pub async fn start(config: &Config) -> Result<Database> {
         if let Some(url) = &config.database.url {
+            let endpoint = Endpoint::parse(url.expose())?;
+            tracing::info!("using the {endpoint}, which is named by {}", config.database.url_origin);
             return Ok(Database { url: url.expose().to_owned(), embedded: None });
         }
         let embedded =
@@ -189,13 +191,18 @@ pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum
     Ok(all)
 }
 
+/// Bytes and nesting of a resource.
+pub fn json_limits(config: &Config) -> json::Limits {
+    json::Limits {
+        depth_max: config.limits.depth_max,
+        bytes_max: config.limits.body_bytes_max,
+        ..json::Limits::default()
+    }
+}
+
 fn limits(config: &Config) -> Limits {
     Limits {
-        json: json::Limits {
-            depth_max: config.limits.depth_max,
-            bytes_max: config.limits.body_bytes_max,
-            ..json::Limits::default()
-        },
+        json: json_limits(config),
         entries_max: config.limits.entries_max,
         count_default: config.limits.count_default,
         count_max: config.limits.count_max,

@@ -73,6 +73,8 @@ pub enum LogFormat {
 #[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
 pub struct Database {
     pub url: Option<Secret>,
+    /// Where the url was said.
+    pub url_origin: Origin,
     pub connections_max: usize,
 }
 
@@ -198,8 +200,13 @@ impl Config {
             ],
             ConditionalDelete::Off,
         );
+        let (url, url_origin) = match reader.secret("database.url", database_url) {
+            Some((url, origin)) => (Some(Secret(url)), origin),
+            None => (None, Origin::Default),
+        };
         let database = Database {
-            url: reader.secret("database.url", database_url).map(Secret),
+            url,
+            url_origin,
             connections_max: size(reader.number("database.connections_max", 1..=1000)),
         };
         let postgres = Postgres {

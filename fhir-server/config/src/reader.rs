@@ -75,10 +75,10 @@ impl Reader {
         &mut self,
         key: &'static str,
         check: impl FnOnce(&str) -> Result<(), &'static str>,
-    ) -> Option<String> {
+    ) -> Option<(String, Origin)> {
         let (text, origin) = self.text(key)?;
         match check(&text) {
-            Ok(()) => Some(text),
+            Ok(()) => Some((text, origin)),
             Err(why) => {
                 self.problem(key, &origin, why);
                 None

@@ -39,7 +39,8 @@ pub(crate) struct Given {
 pub(crate) type Values = BTreeMap<&'static str, Given>;
 
 /// Variables with our prefix that are no settings.
-const NOT_SETTINGS: [&str; 3] = ["CARI_CONFIG", "CARI_SHARED_DATA", "CARI_TEST_DATABASE_URL"];
+const NOT_SETTINGS: [&str; 4] =
+    ["CARI_CONFIG", "CARI_LOAD_TOKEN", "CARI_SHARED_DATA", "CARI_TEST_DATABASE_URL"];
 
 impl Sources {
     /// What a server in its working directory reads: `file` or `CARI_CONFIG` or `cari.toml` if it is there, and the

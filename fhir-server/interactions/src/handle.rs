@@ -47,8 +47,12 @@ pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
     }
 }
 
-/// An error for a parameter of a write that takes none: what the client meant by it would not happen.
-pub(crate) fn check_write(interaction: &Interaction, pairs: &[(String, String)]) -> Result<()> {
+/// Finds a parameter of a write that takes none: what the client meant by it does not happen.
+///
+/// # Errors
+///
+/// When there is one. Under strict handling the write is refused for it, else the client is warned.
+pub fn check_write(interaction: &Interaction, pairs: &[(String, String)]) -> Result<()> {
     match interaction {
         Interaction::Create(_)
         | Interaction::Update(_)

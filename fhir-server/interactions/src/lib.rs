@@ -38,7 +38,7 @@ pub use cx::{ConditionalDelete, Cx, Limits, Settings};
 pub use faults::Faults;
 pub use fhir_model::interaction::{Interaction, Level, Method};
 pub use guard::{Guard, Principal};
-pub use handle::handle;
+pub use handle::{check_write, handle};
 pub use operation::{Call, Operation, Operations};
 pub use reply::Reply;
 pub use request::{Body, Handling, Prefer, Request, Return};

@@ -13,7 +13,7 @@ use hyper::Version;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, WARNING,
 };
 use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
@@ -57,7 +57,7 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     }
     // Who does not say whom it means is not listened to any further.
     let close = parts.version < Version::HTTP_2 && meant.as_ref().is_err_and(|e| e.kind == Kind::Invalid);
-    let mut seen = Seen { interaction: "none", type_name: String::new(), allowed: &[], shape: Shape::PLAIN };
+    let mut seen = Seen::nothing("none");
     let done = AssertUnwindSafe(work(app, meant, &parts, body, &mut seen)).catch_unwind().await;
     let done = done.unwrap_or_else(|panic| Err(of_panic(panic)));
     let types = &*app.cx.definitions;
@@ -69,6 +69,9 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
         Err(error) => refused(app, &error, &seen, &id).await,
     };
     app.origins.mark(&parts.headers, &mut answer);
+    if let Some(warning) = seen.warning.filter(|_| answer.status().is_success()) {
+        reply::set(&mut answer, WARNING, warning);
+    }
     let (status, took) = (answer.status().as_u16(), began.elapsed());
     app.metrics.count(seen.interaction, status, took);
     // Neither ids nor queries: both can name a patient.
@@ -102,11 +105,7 @@ async fn of_adapter(
     let mut answer = match done {
         Ok(Ok(answer)) => answer.map(http_body_util::Either::Right),
         Ok(Err(never)) => match never {},
-        Err(panic) => {
-            let seen =
-                Seen { interaction: "adapter", type_name: String::new(), allowed: &[], shape: Shape::PLAIN };
-            refused(app, &of_panic(panic), &seen, &id).await
-        }
+        Err(panic) => refused(app, &of_panic(panic), &Seen::nothing("adapter"), &id).await,
     };
     let (status, took) = (answer.status().as_u16(), began.elapsed());
     app.metrics.count("adapter", status, took);
@@ -122,6 +121,14 @@ struct Seen {
     type_name: String,
     allowed: &'static [Method],
     shape: Shape,
+    /// What the client should know though it was done as asked.
+    warning: Option<HeaderValue>,
+}
+
+impl Seen {
+    fn nothing(interaction: &'static str) -> Seen {
+        Seen { interaction, type_name: String::new(), allowed: &[], shape: Shape::PLAIN, warning: None }
+    }
 }
 
 async fn refused(app: &App, error: &Error, seen: &Seen, id: &HeaderValue) -> Answer {
@@ -172,6 +179,7 @@ async fn work(
     seen.shape.wrote = interaction.is_write() || interaction == Interaction::Bundle;
     seen.interaction = interaction.code();
     seen.type_name = request::type_name(path);
+    seen.warning = request::warning(&interaction, query);
 
     let no_body = body.is_end_stream() || matches!(method, Method::Get | Method::Head | Method::Delete);
     let as_it_is = binary::takes_content(&interaction);

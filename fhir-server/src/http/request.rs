@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fhir_interactions::{Body, Interaction, Method};
+use fhir_interactions::{Body, Interaction, Method, check_write};
 use fhir_model::types::Types;
 use fhir_model::{Error, Kind, Result, json, url, xml};
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::answer::of_panic;
@@ -124,6 +124,26 @@ pub(super) fn format_parameter(query: &str, shape: &mut Shape) -> Result<Option<
     Ok(parameter)
 }
 
+/// A warning for who sends search criteria with a write that takes none, as clients do that mean `If-None-Exist`. The
+/// answer's body is the resource, so this stands in a header: <https://www.rfc-editor.org/rfc/rfc7234#section-5.5>
+pub(super) fn warning(interaction: &Interaction, query: &str) -> Option<HeaderValue> {
+    if query.is_empty() {
+        return None;
+    }
+    let refusal = check_write(interaction, &url::pairs(query).ok()?).err()?;
+    let name = refusal.expression.first()?;
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "-_.:".contains(*c);
+    let name: String = name.chars().filter(is_plain).take(64).collect();
+    let advice = match interaction {
+        Interaction::Create(_) => "; criteria of a conditional create go into the header If-None-Exist",
+        _ => "",
+    };
+    HeaderValue::try_from(format!(
+        "299 - \"the parameter {name} means nothing here and was ignored{advice}\""
+    ))
+    .ok()
+}
+
 pub(super) fn text(parts: &Parts, name: HeaderName) -> Result<Option<&str>> {
     let Some(value) = parts.headers.get(&name) else { return Ok(None) };
     match value.to_str() {
@@ -205,6 +225,29 @@ mod tests {
             ("/Patient/1", None),
         ] {
             assert_eq!(below_mount(path).ok(), wanted, "{path}");
+        }
+    }
+
+    #[test]
+    fn criteria_that_mean_nothing_are_warned_of() {
+        let create = Interaction::Create("Patient".into());
+        let update = Interaction::Update(fhir_model::Key::new("Patient", "1"));
+        let conditional = Interaction::ConditionalUpdate("Patient".into());
+        let rows = [
+            (&create, "identifier=a", Some("identifier")),
+            (&update, "active=true", Some("active")),
+            (&create, "x%22%0D%0Ay=1", Some("xy")),
+            (&create, "_format=json&_pretty=true", None),
+            (&create, "", None),
+            (&create, "%ff=1", None),
+            (&conditional, "identifier=a", None),
+            (&Interaction::SearchType("Patient".into()), "identifier=a", None),
+        ];
+        for (interaction, query, name) in rows {
+            let warning = warning(interaction, query).map(|value| value.to_str().unwrap().to_owned());
+            let wanted = name.map(|name| format!("299 - \"the parameter {name} means nothing here"));
+            assert_eq!(warning.is_some(), wanted.is_some(), "{query}: {warning:?}");
+            assert!(wanted.is_none_or(|wanted| warning.unwrap().starts_with(&wanted)), "{query}");
         }
     }
 

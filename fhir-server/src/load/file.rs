@@ -1,15 +1,13 @@
-//! Files, found and read.
+//! One file, read.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use fhir_model::json;
 use flate2::read::MultiGzDecoder;
 
-use super::piece::{self, Piece};
+use super::piece::{self, Format, Piece, Reading};
 
 /// Lines of an NDJSON file that are written together.
 const LINES_MAX: usize = 500;
@@ -20,74 +18,75 @@ const LINES_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Names of files that hold what the others refer to by search; Synthea's exports have them.
 const FIRST: [&str; 2] = ["hospitalInformation", "practitionerInformation"];
 
+/// Entries of one file, by which places of entries are numbered: more than any file has.
+const ENTRIES_BITS: u32 = 40;
+
+/// What a file holds, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A resource.
+    Json,
+    /// A resource on each line.
+    Lines,
+    /// A resource.
+    Xml,
+}
+
+impl Kind {
+    /// `x.json`, `x.ndjson`, `x.xml`, each with `.gz` or without.
+    pub(super) fn of_name(path: &Path) -> Option<Kind> {
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
+        let (_, extension) = name.strip_suffix(".gz").unwrap_or(&name).rsplit_once('.')?;
+        match extension {
+            "json" => Some(Kind::Json),
+            "ndjson" => Some(Kind::Lines),
+            "xml" => Some(Kind::Xml),
+            _ => None,
+        }
+    }
+}
+
 /// A file that can be loaded.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     path: PathBuf,
+    kind: Kind,
+    /// Its number among the files.
+    number: u64,
     pub(super) bytes: u64,
     pub(super) goes_first: bool,
 }
 
-/// All loadable files of `paths`: files as named, folders with all that is below them, in the order of their names.
-pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<Source>> {
-    let mut found = Vec::new();
-    for path in paths {
-        let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-        if metadata.is_dir() {
-            below(path, &mut found)?;
-        } else {
-            found.push(Source::new(path.clone(), metadata.len()));
-        }
-    }
-    Ok(found)
-}
-
-fn below(folder: &Path, found: &mut Vec<Source>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut entries = entries.collect::<std::io::Result<Vec<_>>>()?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        let metadata = std::fs::metadata(&path)?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if metadata.is_dir() && !hidden {
-            below(&path, found)?;
-        } else if !hidden && (is(&path, "json") || is(&path, "ndjson")) {
-            found.push(Source::new(path, metadata.len()));
-        }
-    }
-    Ok(())
-}
-
-/// True for `x.json` and `x.json.gz`.
-fn is(path: &Path, extension: &str) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.'))
-}
-
 impl Source {
-    fn new(path: PathBuf, bytes: u64) -> Source {
+    pub(super) fn new(path: PathBuf, kind: Kind, bytes: u64, number: u64) -> Source {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let goes_first = FIRST.iter().any(|first| name.starts_with(first));
-        Source { path, bytes, goes_first }
+        Source { path, kind, number, bytes, goes_first }
+    }
+
+    #[cfg(test)]
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Hands the file's pieces to `take` until that says that it wants no more.
-    pub(super) fn read(&self, limits: json::Limits, take: &mut dyn FnMut(Piece) -> bool) -> ControlFlow<()> {
+    pub(super) fn read(&self, reading: &Reading, take: &mut dyn FnMut(Piece) -> bool) -> ControlFlow<()> {
         let name = self.path.display().to_string();
-        let lines = is(&self.path, "ndjson");
-        let done = self.open().and_then(|reader| match lines {
-            true => self.read_lines(&name, reader, limits, take),
-            false => self.read_whole(&name, reader, limits, take),
+        let mut place = self.number << ENTRIES_BITS;
+        let mut numbered = |mut piece: Piece| {
+            place = piece.number(place);
+            take(piece)
+        };
+        let done = self.open().and_then(|reader| match self.kind {
+            Kind::Lines => self.read_lines(&name, reader, reading, &mut numbered),
+            Kind::Json => self.read_whole(&name, reader, Format::Json, reading, &mut numbered),
+            Kind::Xml => self.read_whole(&name, reader, Format::Xml, reading, &mut numbered),
         });
-        match done {
-            Ok(flow) => flow,
-            Err(error) if take(Piece::broken(name, self.bytes, error.to_string())) => {
-                ControlFlow::Continue(())
-            }
-            Err(_) => ControlFlow::Break(()),
-        }
+        let wants_more = match done {
+            Ok(wants_more) => wants_more,
+            Err(error) => numbered(Piece::broken(&name, self.bytes, format!("cannot be read: {error}"))),
+        };
+        if wants_more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     fn open(&self) -> std::io::Result<Box<dyn BufRead>> {
@@ -102,23 +101,24 @@ impl Source {
         &self,
         name: &str,
         reader: Box<dyn BufRead>,
-        limits: json::Limits,
+        format: Format,
+        reading: &Reading,
         take: &mut dyn FnMut(Piece) -> bool,
-    ) -> std::io::Result<ControlFlow<()>> {
+    ) -> std::io::Result<bool> {
         let mut text = Vec::new();
         // One byte more than allowed, so that the parser can tell.
-        reader.take(limits.bytes_max as u64 + 1).read_to_end(&mut text)?;
-        let piece = Piece { bytes: self.bytes, ..piece::of_text(name, &text, limits) };
-        Ok(if take(piece) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        reader.take(reading.limits.bytes_max as u64 + 1).read_to_end(&mut text)?;
+        Ok(take(Piece { bytes: self.bytes, ..piece::of_text(name, &text, format, reading) }))
     }
 
     fn read_lines(
         &self,
         name: &str,
         mut reader: Box<dyn BufRead>,
-        limits: json::Limits,
+        reading: &Reading,
         take: &mut dyn FnMut(Piece) -> bool,
-    ) -> std::io::Result<ControlFlow<()>> {
+    ) -> std::io::Result<bool> {
+        let limits = reading.limits;
         let (mut lines, mut held, mut number, mut left) = (Vec::new(), 0, 0, self.bytes);
         loop {
             let mut line = Vec::new();
@@ -133,14 +133,14 @@ impl Source {
                 // Packed files are shorter than their lines: the last piece brings the bar to its end.
                 let bytes = if end { left } else { left.min(held as u64) };
                 left -= bytes;
-                let piece = Piece { bytes, ..piece::of_lines(name, std::mem::take(&mut lines), limits) };
-                if !take(piece) {
-                    return Ok(ControlFlow::Break(()));
+                let piece = piece::of_lines(name, std::mem::take(&mut lines), limits);
+                if !take(Piece { bytes, ends_file: end, ..piece }) {
+                    return Ok(false);
                 }
                 held = 0;
             }
             if end {
-                return Ok(ControlFlow::Continue(()));
+                return Ok(true);
             }
         }
     }
@@ -148,30 +148,24 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use fhir_model::json::Limits;
+    use fhir_profiles::Definitions;
+
     use super::*;
 
-    #[test]
-    fn folders_are_read_with_all_below_them_and_nothing_hidden() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join("b/.git")).unwrap();
-        for name in [
-            "z.json",
-            "a.ndjson.gz",
-            "b/practitionerInformation1.JSON",
-            "b/.git/x.json",
-            "readme.md",
-            ".x.json",
-        ] {
-            std::fs::write(dir.path().join(name), "{}").unwrap();
-        }
-        let found = find(&[dir.path().to_path_buf()]).unwrap();
-        let names: Vec<_> = found
-            .iter()
-            .map(|f| (f.path.strip_prefix(dir.path()).unwrap().display().to_string(), f.goes_first))
-            .collect();
-        let wanted = [("a.ndjson.gz", false), ("b/practitionerInformation1.JSON", true), ("z.json", false)];
-        assert_eq!(names, wanted.map(|(name, first)| (name.to_owned(), first)));
-        assert!(find(&[dir.path().join("missing")]).is_err());
+    fn pieces(path: &Path, limits: Limits) -> Vec<Piece> {
+        let reading = Reading { limits, types: Arc::new(Definitions::load().unwrap()) };
+        let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let source = Source::new(path.to_path_buf(), Kind::of_name(path).unwrap(), bytes, 1);
+        let mut pieces = Vec::new();
+        let flow = source.read(&reading, &mut |piece| {
+            pieces.push(piece);
+            true
+        });
+        assert!(flow.is_continue());
+        pieces
     }
 
     #[test]
@@ -183,16 +177,38 @@ mod tests {
             text.push_str(&format!("{{\"resourceType\":\"Patient\",\"id\":\"p{n}\"}}\n"));
         }
         std::fs::write(&path, &text).unwrap();
-        let mut pieces = Vec::new();
-        let source = find(&[path]).unwrap().remove(0);
-        let flow = source.read(json::Limits::default(), &mut |piece| {
-            pieces.push(piece);
-            true
-        });
-        assert!(flow.is_continue());
+        let pieces = pieces(&path, Limits::default());
         assert_eq!(pieces.iter().map(|p| p.entries.len()).collect::<Vec<_>>(), [LINES_MAX - 1, 2]);
         assert_eq!(pieces[0].errors.len(), 1);
         assert!(pieces[0].errors[0].0.ends_with("patients.ndjson:3"), "{:?}", pieces[0].errors);
         assert_eq!(pieces.iter().map(|p| p.bytes).sum::<u64>(), text.len() as u64);
+        assert_eq!(pieces.iter().map(|p| p.ends_file).collect::<Vec<_>>(), [false, true]);
+        let places: Vec<u64> =
+            pieces.iter().flat_map(|p| p.entries.iter().map(|entry| entry.place)).collect();
+        assert!(places.is_sorted_by(|a, b| a < b) && places[0] == 1 << ENTRIES_BITS);
+    }
+
+    #[test]
+    fn what_is_longer_than_allowed_is_an_error_however_it_is_packed() {
+        use std::io::Write;
+        let dir = tempfile::tempdir().unwrap();
+        let limits = Limits { bytes_max: 10_000, ..Limits::default() };
+        for name in ["bomb.json.gz", "bomb.ndjson.gz", "bomb.xml.gz"] {
+            let path = dir.path().join(name);
+            let file = File::create(&path).unwrap();
+            let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::best());
+            for _ in 0..100 {
+                packed.write_all(&vec![b' '; 1 << 20]).unwrap();
+            }
+            packed.write_all(b"{}").unwrap();
+            packed.finish().unwrap();
+            let pieces = pieces(&path, limits);
+            let errors = pieces.iter().map(|piece| piece.errors.len()).sum::<usize>();
+            assert!(errors == 1 || name.contains("ndjson"), "{name}: {errors}");
+            assert!(pieces.iter().all(|piece| piece.entries.is_empty()), "{name}");
+        }
+        let path = dir.path().join("cut.json.gz");
+        std::fs::write(&path, [0x1f, 0x8b, 8, 0, 0]).unwrap();
+        assert!(pieces(&path, limits)[0].errors[0].1.starts_with("cannot be read"));
     }
 }

@@ -1,92 +1,159 @@
-//! What a loaded resource is called, and whether it is there already.
+//! What a loaded resource is called.
 //!
 //! A file may be loaded twice: after an interruption, or because it was copied into the folder again. A `POST` would
 //! then make everything twice, so each entry that does not say otherwise is written by `PUT` to an id that follows from
 //! the file alone. No ledger is kept beside the data, which could only disagree with it.
 
-use std::borrow::Cow;
-
 use fhir_model::Key;
 use fhir_model::json::{Doc, Edits, Limits, Ref};
-use foldhash::{HashMap, HashSet};
+use fhir_model::reference::Reference;
+use foldhash::HashSet;
 use sha2::{Digest, Sha256};
 
-/// The entry to send, what it writes, and the resource in it.
-pub(super) type Made = (String, Option<Key>, Option<Doc>);
+/// An entry as it is sent.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// The entry's JSON text.
+    pub(super) json: String,
+    /// What it writes.
+    pub(super) writes: Writes,
+    /// The resource as it will be written, but for references; where that can be known.
+    pub(super) resource: Option<Doc>,
+    /// Sending it a second time does no more than sending it once.
+    pub(super) is_repeatable: bool,
+}
+
+/// What an entry writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// The resource of this name.
+    Key(Key),
+    /// The one resource that this search finds, or a new one: a conditional update.
+    Match(String),
+    /// A resource of this type, unless a search finds one: a conditional create.
+    Unless(String),
+    /// Something else: a deletion, a patch, nothing.
+    Other,
+}
 
 /// An entry of a transaction or batch: as it is when it says how it is to be written, else a `PUT`.
+///
+/// # Errors
+///
+/// When it is no entry of a transaction, or its resource has an id that FHIR does not allow.
 pub(super) fn of_entry(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limits) -> Result<Made, String> {
     let request = entry.get("request").ok_or("the entry has no request")?;
     let method = request.get_str("method").unwrap_or_default();
-    let conditional = ["ifNoneExist", "ifMatch", "ifNoneMatch", "ifModifiedSince"].iter();
-    match &*method {
-        "POST"
-            if conditional.clone().all(|name| request.get(name).is_none()) && is_create(entry, request) =>
-        {
-            put(entry, taken, limits)
-        }
-        "PUT" if conditional.clone().all(|name| request.get(name).is_none()) => {
-            let url = request.get_str("url").unwrap_or_default();
-            let key = url.split_once('/').filter(|(_, id)| Key::is_id(id));
-            let key = key.map(|(type_name, id)| Key::new(type_name, id));
-            let resource = match (&key, entry.get("resource")) {
-                (Some(key), Some(resource)) => Some(with_id(resource, &key.id, limits)?),
-                _ => None,
-            };
-            Ok((entry.to_json(), key, resource))
-        }
-        _ => Ok((entry.to_json(), None, None)),
+    let url = request.get_str("url").unwrap_or_default();
+    let resource = entry.get("resource");
+    let type_name = resource.and_then(|resource| resource.get_str("resourceType")).unwrap_or_default();
+    let has = |name: &str| request.get(name).is_some();
+    let is_plain = !["ifNoneExist", "ifMatch", "ifNoneMatch", "ifModifiedSince"].into_iter().any(has);
+    let as_it_is = |writes, resource| Made { json: entry.to_json(), writes, resource, is_repeatable: true };
+    // `POST Patient` with a Patient, rather than a search or an operation.
+    let creates = &*method == "POST" && !type_name.is_empty() && url == type_name;
+    if let Some(resource) = resource.filter(|_| creates || &*method == "PUT") {
+        own_id(resource)?;
     }
-}
-
-/// `POST Patient` with a Patient, rather than a search or an operation.
-fn is_create(entry: Ref<'_>, request: Ref<'_>) -> bool {
-    let type_name = entry.get("resource").and_then(|resource| resource.get_str("resourceType"));
-    type_name.is_some() && request.get_str("url") == type_name
+    Ok(match (&*method, resource) {
+        ("POST", _) if creates && is_plain => return put(entry, taken, limits),
+        ("POST", _) if creates && has("ifNoneExist") => {
+            as_it_is(Writes::Unless(type_name.into_owned()), None)
+        }
+        ("PUT", Some(resource)) if is_plain => {
+            let key = url.split_once('/').filter(|(_, id)| Key::is_id(id));
+            match (key, url.contains('?')) {
+                (Some((type_name, id)), _) => {
+                    let doc = with_id(resource, id, limits)?;
+                    as_it_is(Writes::Key(Key::new(type_name, id)), Some(doc))
+                }
+                (None, true) => {
+                    let doc = Doc::parse(resource.to_json(), limits).map_err(|error| error.to_string())?;
+                    as_it_is(Writes::Match(url.into_owned()), Some(doc))
+                }
+                (None, false) => as_it_is(Writes::Other, None),
+            }
+        }
+        ("PUT" | "DELETE" | "GET" | "HEAD", _) => as_it_is(Writes::Other, None),
+        _ => Made { is_repeatable: false, ..as_it_is(Writes::Other, None) },
+    })
 }
 
 /// The resource of an entry, written to its id.
+///
+/// # Errors
+///
+/// When it has none, or one that is no resource.
 pub(super) fn put(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limits) -> Result<Made, String> {
     let resource = entry.get("resource").ok_or("the entry has no resource")?;
-    put_resource(entry.get_str("fullUrl"), resource, taken, limits)
+    put_resource(entry.get_str("fullUrl").as_deref(), resource, taken, limits)
 }
 
 /// A resource, written to its id.
+///
+/// # Errors
+///
+/// When it is no resource, or has an id that FHIR does not allow.
 pub(super) fn put_resource(
-    full_url: Option<Cow<'_, str>>,
+    full_url: Option<&str>,
     resource: Ref<'_>,
     taken: &mut HashSet<String>,
     limits: Limits,
 ) -> Result<Made, String> {
     let type_name =
         resource.get_str("resourceType").ok_or("this is no FHIR resource: it has no resourceType")?;
-    let own = || resource.get_str("id").map(Cow::into_owned).filter(|id| Key::is_id(id));
-    let mut id =
-        full_url.as_deref().and_then(id_of_urn).or_else(own).unwrap_or_else(|| id_of_content(resource));
-    // The same content twice in one file is two resources; a name used twice is the file's mistake, which the server tells.
-    if resource.get("id").is_none() && full_url.as_deref().and_then(id_of_urn).is_none() {
-        let first = id.clone();
-        let mut turn = 1;
-        while taken.contains(&format!("{type_name}/{id}")) {
-            turn += 1;
-            id = format!("{first}-{turn}");
-        }
-    }
+    let own = own_id(resource)?;
+    let named =
+        full_url.and_then(id_of_urn).or(own).or_else(|| full_url.and_then(|url| id_of_url(url, &type_name)));
+    let id = named.unwrap_or_else(|| {
+        // The same content twice in one file is two resources.
+        let first = id_of_content(resource);
+        let numbers = 2..;
+        let further = numbers.map(|number: u32| format!("{first}-{number}"));
+        let mut ids = std::iter::once(first.clone()).chain(further);
+        ids.find(|id| !taken.contains(&format!("{type_name}/{id}"))).unwrap_or(first.clone())
+    });
     let key = Key::new(&*type_name, id);
     taken.insert(key.to_string());
     let doc = with_id(resource, &key.id, limits)?;
+    let json = entry_json(full_url, &doc, &format!(r#""method":"PUT","url":"{key}""#));
+    Ok(Made { json, writes: Writes::Key(key), resource: Some(doc), is_repeatable: true })
+}
+
+/// The text of an entry.
+pub(super) fn entry_json(full_url: Option<&str>, resource: &Doc, request: &str) -> String {
     let full_url =
-        full_url.map(|url| format!("\"fullUrl\":{},", serde_json::Value::from(&*url))).unwrap_or_default();
-    let resource = doc.text();
-    let json =
-        format!("{{{full_url}\"resource\":{resource},\"request\":{{\"method\":\"PUT\",\"url\":\"{key}\"}}}}");
-    Ok((json, Some(key), Some(doc)))
+        full_url.map(|url| format!("\"fullUrl\":{},", serde_json::Value::from(url))).unwrap_or_default();
+    format!("{{{full_url}\"resource\":{},\"request\":{{{request}}}}}", resource.text())
+}
+
+/// The id that a resource has itself. One that FHIR does not allow is a fault of the file: another would be a name that
+/// nobody who refers to the resource knows.
+fn own_id(resource: Ref<'_>) -> Result<Option<String>, String> {
+    let Some(id) = resource.get("id") else { return Ok(None) };
+    match id.str() {
+        Some(text) if Key::is_id(&text) => Ok(Some(text.into_owned())),
+        _ => {
+            let shown: String = id.raw().chars().take(80).collect();
+            Err(format!("{shown} is not an id that FHIR allows: 1 to 64 of `A-Z`, `a-z`, `0-9`, `-` and `.`"))
+        }
+    }
 }
 
 /// `urn:uuid:x` and `urn:oid:x`: `x` is a valid id, and stays the same however often the file is read.
 fn id_of_urn(url: &str) -> Option<String> {
     let id = url.strip_prefix("urn:uuid:").or_else(|| url.strip_prefix("urn:oid:"))?;
     Key::is_id(id).then(|| id.to_owned())
+}
+
+/// The id at the end of `http://example.org/fhir/Patient/7`.
+fn id_of_url(url: &str, type_name: &str) -> Option<String> {
+    match Reference::parse(url) {
+        Reference::Absolute(_, key) | Reference::Relative(key) if *key.type_name == *type_name => {
+            Some(key.id.into())
+        }
+        _ => None,
+    }
 }
 
 fn id_of_content(resource: Ref<'_>) -> String {
@@ -105,81 +172,21 @@ fn with_id(resource: Ref<'_>, id: &str, limits: Limits) -> Result<Doc, String> {
     Doc::parse(text, limits).map_err(|error| error.to_string())
 }
 
-/// True when `stored` is what writing `ours` would make of it. `urls` are the entries' own urls, which became references.
-pub(super) fn same(ours: Ref<'_>, stored: Ref<'_>, urls: &HashMap<String, String>) -> bool {
-    Comparison { urls }.resources(ours, stored)
-}
-
-struct Comparison<'a> {
-    urls: &'a HashMap<String, String>,
-}
-
-impl Comparison<'_> {
-    fn resources(&self, ours: Ref<'_>, stored: Ref<'_>) -> bool {
-        let rest = |resource: Ref<'_>| resource.children().filter(|c| !c.key_is("meta")).count();
-        rest(ours) == rest(stored)
-            && ours.children().filter(|c| !c.key_is("meta")).all(|c| self.member(c, stored))
-            && self.metas(ours.get("meta"), stored.get("meta"))
-    }
-
-    /// The server owns `versionId` and `lastUpdated`.
-    fn metas(&self, ours: Option<Ref<'_>>, stored: Option<Ref<'_>>) -> bool {
-        fn kept<'d>(meta: Option<Ref<'d>>) -> impl Iterator<Item = Ref<'d>> + Clone {
-            let owned = |c: &Ref<'_>| c.key_is("versionId") || c.key_is("lastUpdated");
-            meta.into_iter().flat_map(Ref::children).filter(move |c| !owned(c))
-        }
-        let Some(stored) = stored else { return kept(ours).count() == 0 };
-        kept(ours).count() == kept(Some(stored)).count() && kept(ours).all(|c| self.member(c, stored))
-    }
-
-    fn member(&self, ours: Ref<'_>, stored: Ref<'_>) -> bool {
-        stored.get(&ours.key()).is_some_and(|stored| self.values(ours, stored))
-    }
-
-    fn values(&self, ours: Ref<'_>, stored: Ref<'_>) -> bool {
-        if ours.kind() != stored.kind() {
-            return false;
-        }
-        if ours.is_object() {
-            return ours.children().count() == stored.children().count()
-                && ours.children().all(|c| self.member(c, stored));
-        }
-        if ours.is_array() {
-            return ours.children().count() == stored.children().count()
-                && ours.children().zip(stored.children()).all(|(a, b)| self.values(a, b));
-        }
-        match (ours.str(), stored.str()) {
-            (Some(ours), Some(stored)) => ours == stored || self.resolves(&ours, &stored),
-            _ => ours.raw() == stored.raw(),
-        }
-    }
-
-    /// True when the reference `ours` became `stored`.
-    fn resolves(&self, ours: &str, stored: &str) -> bool {
-        if let Some(target) = self.urls.get(ours) {
-            return target == stored;
-        }
-        // `Practitioner?identifier=...` became the practitioner that was found.
-        if let (Some((found, _)), Some((wanted, _))) = (stored.split_once('/'), ours.split_once('?')) {
-            return found == wanted && found.starts_with(|c: char| c.is_ascii_uppercase());
-        }
-        // Links within a narrative.
-        if !ours.contains("urn:") {
-            return false;
-        }
-        let known = self.urls.iter().filter(|(url, _)| ours.contains(url.as_str()));
-        known.fold(ours.to_owned(), |text, (url, target)| text.replace(url.as_str(), target)) == stored
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use foldhash::{HashMapExt, HashSetExt};
+    use foldhash::HashSetExt;
 
     use super::*;
 
     fn doc(text: &str) -> Doc {
         Doc::parse(text, Limits::default()).unwrap()
+    }
+
+    fn id(made: Result<Made, String>) -> String {
+        match made.unwrap().writes {
+            Writes::Key(key) => key.id.into(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -188,14 +195,14 @@ mod tests {
             (Some("urn:uuid:0d1f"), r#"{"resourceType":"Patient","id":"own"}"#, "Patient/0d1f"),
             (Some("urn:oid:1.2.3"), r#"{"resourceType":"Patient"}"#, "Patient/1.2.3"),
             (Some("http://example.org/Patient/7"), r#"{"resourceType":"Patient","id":"7"}"#, "Patient/7"),
+            (Some("http://example.org/Patient/7"), r#"{"resourceType":"Patient"}"#, "Patient/7"),
             (None, r#"{"resourceType":"Patient","id":"own"}"#, "Patient/own"),
         ];
         for (url, text, wanted) in rows {
-            let (json, key, _) =
-                put_resource(url.map(Cow::from), doc(text).root(), &mut HashSet::new(), Limits::default())
-                    .unwrap();
-            assert_eq!(key.unwrap().to_string(), wanted);
-            assert!(json.contains(&format!(r#""request":{{"method":"PUT","url":"{wanted}"}}"#)), "{json}");
+            let made = put_resource(url, doc(text).root(), &mut HashSet::new(), Limits::default()).unwrap();
+            assert!(matches!(&made.writes, Writes::Key(key) if key.to_string() == wanted), "{made:?}");
+            let request = format!(r#""request":{{"method":"PUT","url":"{wanted}"}}"#);
+            assert!(made.json.contains(&request), "{}", made.json);
         }
     }
 
@@ -203,40 +210,60 @@ mod tests {
     fn without_any_name_the_content_is_the_name() {
         let mut taken = HashSet::new();
         let text = doc(r#"{"resourceType":"Patient","active":true}"#);
-        let mut ids = |doc: &Doc| {
-            let made = put_resource(None, doc.root(), &mut taken, Limits::default());
-            made.unwrap().1.unwrap().id
-        };
+        let mut ids = |doc: &Doc| id(put_resource(None, doc.root(), &mut taken, Limits::default()));
         let first = ids(&text);
         assert!(Key::is_id(&first));
         assert_eq!(&*ids(&text), format!("{first}-2"), "the same content again is another resource");
         assert_ne!(ids(&doc(r#"{"resourceType":"Patient","active":false}"#)), first);
         let again = put_resource(None, text.root(), &mut HashSet::new(), Limits::default());
-        assert_eq!(again.unwrap().1.unwrap().id, first, "and the same in another run");
+        assert_eq!(id(again), first, "and the same in another run");
     }
 
     #[test]
-    fn sameness_passes_over_what_the_server_owns_and_resolves() {
-        let mut urls = HashMap::new();
-        urls.insert("urn:uuid:1".to_owned(), "Patient/1".to_owned());
+    fn an_id_that_fhir_does_not_allow_is_refused() {
+        let long = format!("\"{}\"", "a".repeat(65));
+        for bad in ["\"a_b\"", "\"\"", "\"a b\"", "7", "null", "[\"a\"]", "\"é\"", &long] {
+            let resource = format!(r#"{{"resourceType":"Patient","id":{bad}}}"#);
+            for entry in [
+                format!(r#"{{"resource":{resource},"request":{{"method":"POST","url":"Patient"}}}}"#),
+                format!(
+                    r#"{{"fullUrl":"urn:uuid:1","resource":{resource},"request":{{"method":"POST","url":"Patient"}}}}"#
+                ),
+                format!(r#"{{"resource":{resource},"request":{{"method":"PUT","url":"Patient/1"}}}}"#),
+                format!(
+                    r#"{{"resource":{resource},"request":{{"method":"PUT","url":"Patient?identifier=1"}}}}"#
+                ),
+            ] {
+                let made = of_entry(doc(&entry).root(), &mut HashSet::new(), Limits::default());
+                assert!(made.unwrap_err().contains("is not an id"), "{entry}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_says_what_it_writes() {
         let rows = [
-            (r#"{"id":"a"}"#, r#"{"id":"a","meta":{"versionId":"1","lastUpdated":"2020"}}"#, true),
-            (r#"{"meta":{"versionId":"7"}}"#, r#"{"meta":{"versionId":"1"}}"#, true),
-            (r#"{"meta":{"profile":["p"]}}"#, r#"{"meta":{"versionId":"1","profile":["p"]}}"#, true),
-            (r#"{"meta":{"profile":["p"]}}"#, r#"{"meta":{"versionId":"1"}}"#, false),
-            (r#"{"id":"a"}"#, r#"{"id":"a","meta":{"profile":["p"]}}"#, false),
-            (r#"{"a":1,"b":[2]}"#, r#"{"b":[2],"a":1}"#, true),
-            (r#"{"a":1.0}"#, r#"{"a":1.00}"#, false),
-            (r#"{"a":1}"#, r#"{"a":1,"b":2}"#, false),
-            (r#"{"a":[1,2]}"#, r#"{"a":[2,1]}"#, false),
-            (r#"{"s":{"reference":"urn:uuid:1"}}"#, r#"{"s":{"reference":"Patient/1"}}"#, true),
-            (r#"{"s":{"reference":"urn:uuid:1"}}"#, r#"{"s":{"reference":"Patient/2"}}"#, false),
-            (r#"{"s":"<a href='urn:uuid:1'>x</a>"}"#, r#"{"s":"<a href='Patient/1'>x</a>"}"#, true),
-            (r#"{"s":"Patient?identifier=x"}"#, r#"{"s":"Patient/9"}"#, true),
-            (r#"{"s":"Patient?identifier=x"}"#, r#"{"s":"Group/9"}"#, false),
+            (r#""method":"PUT","url":"Patient/1""#, Writes::Key(Key::new("Patient", "1")), true),
+            (
+                r#""method":"PUT","url":"Patient?identifier=1""#,
+                Writes::Match("Patient?identifier=1".into()),
+                true,
+            ),
+            (r#""method":"PUT","url":"Patient/1","ifMatch":"W/\"1\"""#, Writes::Other, true),
+            (
+                r#""method":"POST","url":"Patient","ifNoneExist":"a=1""#,
+                Writes::Unless("Patient".into()),
+                true,
+            ),
+            (r#""method":"POST","url":"Patient/_search""#, Writes::Other, false),
+            (r#""method":"PATCH","url":"Patient/1""#, Writes::Other, false),
+            (r#""method":"DELETE","url":"Patient/1""#, Writes::Other, true),
         ];
-        for (ours, stored, wanted) in rows {
-            assert_eq!(same(doc(ours).root(), doc(stored).root(), &urls), wanted, "{ours} {stored}");
+        for (request, writes, is_repeatable) in rows {
+            let entry = format!(r#"{{"resource":{{"resourceType":"Patient"}},"request":{{{request}}}}}"#);
+            let made = of_entry(doc(&entry).root(), &mut HashSet::new(), Limits::default()).unwrap();
+            assert_eq!((&made.writes, made.is_repeatable), (&writes, is_repeatable), "{request}");
+            assert_eq!(made.json, entry, "it is sent as it is");
         }
     }
 }

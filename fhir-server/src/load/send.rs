@@ -1,177 +1,289 @@
-//! One piece, written.
+//! One piece, written: only what is not there yet, and what no later entry writes.
+//!
+//! Entries that are not written may be what others of their Bundle refer to by full url. Those stay in the transaction, in
+//! a form that writes nothing where the resource is there (a conditional create by its id), so that the server, and nobody
+//! else, resolves references.
 
-use std::time::Duration;
+use fhir_model::json::{Doc, Ref};
+use fhir_model::{Kind, Result};
+use foldhash::{HashMap, HashSet, HashSetExt};
 
-use fhir_interactions::{Body, Conditions, Cx, Method, Prefer, Principal, Request, Return, handle};
-use fhir_model::json::Doc;
-use fhir_model::{Error, Key, Kind, Result};
-
-use super::identity;
+use super::identity::{Writes, entry_json};
 use super::piece::{Entry, Piece};
+use super::repeated::Repeated;
+use super::same::{same, urls_in};
+use super::target::{Answer, BundleKind, Lookup, Target, error_text};
 
-/// How often a piece is tried while the database is away.
-const ATTEMPTS_MAX: u32 = 6;
+/// How often a transaction is decided anew because what it was to keep came or went meanwhile.
+const DECISIONS_MAX: u32 = 5;
+
+/// What became of resources.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) written: u64,
+    pub(super) unchanged: u64,
+    pub(super) superseded: u64,
+    pub(super) failed: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, other: Counts) {
+        self.written += other.written;
+        self.unchanged += other.unchanged;
+        self.superseded += other.superseded;
+        self.failed += other.failed;
+    }
+}
 
 /// What came of a piece.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    pub(super) written: u64,
-    pub(super) unchanged: u64,
+    pub(super) counts: Counts,
     pub(super) errors: Vec<(String, String)>,
-    /// A refused transaction, with the reason: it may refer to what another file brings.
-    pub(super) refused: Option<(Piece, String)>,
+    /// A refused transaction: it may refer to what another file brings.
+    pub(super) refused: Option<Refused>,
+    /// The database or the server is not there any more.
+    pub(super) lost: bool,
+}
+
+/// A transaction that was refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) piece: Piece,
+    pub(super) text: String,
+    /// What it counts for when it stays refused.
+    pub(super) counts: Counts,
+}
+
+/// What is to become of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Write,
+    Unchanged,
+    Superseded,
 }
 
 /// Writes what is not there yet.
-pub(super) async fn send(cx: &Cx, mut piece: Piece) -> Sent {
+pub(super) async fn send(target: &Target, mut piece: Piece, repeated: &Repeated) -> Sent {
     let mut sent = Sent { errors: std::mem::take(&mut piece.errors), ..Sent::default() };
-    match pass_over_unchanged(cx, &mut piece).await {
-        Ok(unchanged) => sent.unchanged = unchanged,
-        Err(error) => {
-            sent.errors.push((piece.name, error.text));
+    sent.counts.failed = std::mem::take(&mut piece.failed);
+    let mut decisions_left = DECISIONS_MAX;
+    loop {
+        let plan = match Plan::new(target, &piece, repeated).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                sent.lost = error.kind == Kind::Unavailable;
+                sent.counts.failed += piece.entries.len() as u64;
+                sent.errors.push((piece.name, error_text(&error)));
+                return sent;
+            }
+        };
+        let mut counts = plan.counts();
+        if counts.failed == 0 {
+            sent.counts.add(counts);
             return sent;
         }
-    }
-    if piece.entries.is_empty() {
+        // Resources that do not hang together are written as one transaction all the same, because that is faster; when
+        // one of them is refused, the others are written without it.
+        match plan.write(target, &piece, BundleKind::Transaction).await {
+            Ok(answers) => {
+                counts.failed = 0;
+                plan.count(&answers, &mut counts);
+                sent.counts.add(counts);
+            }
+            Err(error) if error.kind == Kind::Precondition && plan.keeps() && decisions_left > 0 => {
+                decisions_left -= 1;
+                continue;
+            }
+            Err(error) if !piece.atomic && error.kind.status() < 500 => {
+                one_by_one(target, piece, &plan, &mut sent).await;
+            }
+            Err(error) if piece.atomic && error.kind.status() < 500 => {
+                sent.refused = Some(Refused { piece, text: error_text(&error), counts });
+            }
+            Err(error) => {
+                sent.lost = error.kind == Kind::Unavailable;
+                sent.counts.add(counts);
+                sent.errors.push((piece.name, error_text(&error)));
+            }
+        }
         return sent;
     }
-    // Resources that do not hang together are written as one transaction all the same, because that is faster; when one
-    // of them is refused, the others are written without it.
-    match write(cx, &piece.entries, true).await {
-        Ok(_) => sent.written += piece.entries.len() as u64,
-        Err(error) if piece.atomic && error.kind.status() < 500 => sent.refused = Some((piece, told(&error))),
-        Err(error) if piece.atomic => sent.errors.push((piece.name, told(&error))),
-        Err(_) => one_by_one(cx, piece, &mut sent).await,
-    }
-    sent
 }
 
-async fn one_by_one(cx: &Cx, piece: Piece, sent: &mut Sent) {
-    let statuses = match write(cx, &piece.entries, false).await {
-        Ok(statuses) => statuses,
-        Err(error) => return sent.errors.push((piece.name, told(&error))),
-    };
-    for (entry, refusal) in piece.entries.into_iter().zip(statuses) {
-        match refusal {
-            None => sent.written += 1,
-            Some(text) => sent.errors.push((entry.place, text)),
+async fn one_by_one(target: &Target, piece: Piece, plan: &Plan, sent: &mut Sent) {
+    let mut counts = plan.counts();
+    match plan.write(target, &piece, BundleKind::Batch).await {
+        Err(error) => {
+            sent.lost = error.kind == Kind::Unavailable;
+            sent.errors.push((piece.name, error_text(&error)));
         }
-    }
-}
-
-/// Takes away the entries that are there already. Of a transaction all or none: its entries refer to each other.
-async fn pass_over_unchanged(cx: &Cx, piece: &mut Piece) -> Result<u64> {
-    let count = piece.entries.len();
-    if piece.independent {
-        let mut left = Vec::new();
-        for entry in std::mem::take(&mut piece.entries) {
-            if !is_there(cx, &entry, piece).await? {
-                left.push(entry);
+        Ok(answers) => {
+            counts.failed = 0;
+            plan.count(&answers, &mut counts);
+            for (at, answer) in plan.answered(&answers) {
+                let Some(entry) = piece.entries.get(at).filter(|_| !answer.is_done()) else { continue };
+                sent.errors.push((entry.name.clone(), format!("{}: {}", answer.status, answer.text)));
             }
         }
-        piece.entries = left;
-        return Ok((count - piece.entries.len()) as u64);
     }
-    let named: Vec<&Entry> = piece.entries.iter().filter(|entry| entry.key.is_some()).collect();
-    if named.is_empty() {
-        return Ok(0);
-    }
-    // The first that is missing or different decides: a transaction that never came is told by its first entry.
-    for entry in named {
-        if !is_there(cx, entry, piece).await? {
-            return Ok(0);
-        }
-    }
-    piece.entries.clear();
-    Ok(count as u64)
+    sent.counts.add(counts);
 }
 
-async fn is_there(cx: &Cx, entry: &Entry, piece: &Piece) -> Result<bool> {
-    let (Some(key), Some(resource)) = (&entry.key, &entry.resource) else { return Ok(false) };
-    let Some(stored) = read(cx, key).await? else { return Ok(false) };
-    Ok(identity::same(resource.root(), stored.root(), &piece.urls))
+/// What is sent of a piece.
+struct Plan {
+    decisions: Vec<Decision>,
+    /// What else is sent, so that references to it are resolved: the entry, and its text in this form.
+    kept: Vec<(usize, String)>,
+    /// The entries that a search decides on: a conditional create that finds its resource is no write.
+    conditional: HashSet<usize>,
 }
 
-async fn read(cx: &Cx, key: &Key) -> Result<Option<Doc>> {
-    let reply = match patiently(|| handle(cx, request(Method::Get, key.to_string(), None))).await {
-        Ok(reply) => reply,
-        // What is wrong with the key is told when it is written.
-        Err(error) if error.kind.status() < 500 => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Some(body) = reply.body else { return Ok(None) };
-    Ok(Some(Doc::parse(body, cx.limits.json)?))
-}
-
-/// Sends the entries as one Bundle. Of a batch: for each entry, why it was refused.
-async fn write(cx: &Cx, entries: &[Entry], atomic: bool) -> Result<Vec<Option<String>>> {
-    let kind = if atomic { "transaction" } else { "batch" };
-    let bytes = entries.iter().map(|entry| entry.json.len() + 1).sum::<usize>() + 64;
-    let mut text = String::with_capacity(bytes);
-    text.push_str(&format!("{{\"resourceType\":\"Bundle\",\"type\":\"{kind}\",\"entry\":["));
-    for (number, entry) in entries.iter().enumerate() {
-        if number > 0 {
-            text.push(',');
-        }
-        text.push_str(&entry.json);
-    }
-    text.push_str("]}");
-    let bundle = Doc::parse(text, cx.limits.json)?;
-    let ask = || handle(cx, request(Method::Post, String::new(), Some(Body::Resource(bundle.clone()))));
-    let reply = patiently(ask).await?;
-    if atomic {
-        return Ok(Vec::new());
-    }
-    let response = Doc::parse(reply.body.unwrap_or_default(), cx.limits.json)?;
-    let answers = response.root().get("entry").into_iter().flat_map(|entries| entries.items());
-    Ok(answers.map(|answer| answer.get("response").and_then(refusal)).collect())
-}
-
-/// Why an entry of a batch was refused, if it was.
-fn refusal(response: fhir_model::json::Ref<'_>) -> Option<String> {
-    let status = response.get_str("status").unwrap_or_default();
-    if status.starts_with('2') {
-        return None;
-    }
-    let issue = response
-        .get("outcome")
-        .and_then(|outcome| outcome.get("issue"))
-        .and_then(|issue| issue.items().next());
-    let text = issue.and_then(|issue| issue.get("details")).and_then(|details| details.get_str("text"));
-    Some(format!("{status}: {}", text.unwrap_or_default()))
-}
-
-/// Tries again while the database is away or busy.
-async fn patiently<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> Result<T> {
-    let mut attempt = 1;
-    loop {
-        match ask().await {
-            Err(error) if error.kind == Kind::Unavailable && attempt < ATTEMPTS_MAX => {
-                tracing::debug!("attempt {attempt}: {error}");
-                tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
-                attempt += 1;
+impl Plan {
+    async fn new(target: &Target, piece: &Piece, repeated: &Repeated) -> Result<Plan> {
+        let lookup = |entry: &Entry| match &entry.made.writes {
+            Writes::Key(key) => Some(Lookup::Key(key.clone())),
+            Writes::Match(url) => Some(Lookup::Search(url.clone())),
+            Writes::Unless(_) | Writes::Other => None,
+        };
+        let lookups: Vec<Lookup> = piece.entries.iter().filter_map(lookup).collect();
+        let mut found = target.current(&lookups).await?.into_iter();
+        let current: Vec<Option<Doc>> =
+            piece.entries.iter().map(|entry| lookup(entry).and_then(|_| found.next().flatten())).collect();
+        let decide = |(entry, current): (&Entry, &Option<Doc>)| match (&entry.made.resource, current) {
+            _ if entry.key().is_some_and(|key| repeated.is_superseded(key, entry.place)) => {
+                Decision::Superseded
             }
-            other => return other,
+            (Some(ours), Some(stored)) if same(ours.root(), stored.root(), &piece.urls) => {
+                Decision::Unchanged
+            }
+            _ => Decision::Write,
+        };
+        let decisions: Vec<Decision> = piece.entries.iter().zip(&current).map(decide).collect();
+        let kept = kept(piece, &decisions, &current);
+        let is_conditional =
+            |(at, entry): (usize, &Entry)| matches!(entry.made.writes, Writes::Unless(_)).then_some(at);
+        let conditional = piece.entries.iter().enumerate().filter_map(is_conditional).collect();
+        Ok(Plan { decisions, kept, conditional })
+    }
+
+    fn keeps(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// The counts before anything is written: what is to be written has failed.
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for decision in &self.decisions {
+            match decision {
+                Decision::Write => counts.failed += 1,
+                Decision::Unchanged => counts.unchanged += 1,
+                Decision::Superseded => counts.superseded += 1,
+            }
+        }
+        counts
+    }
+
+    fn written(&self) -> impl Iterator<Item = usize> {
+        let writes = |(at, decision): (usize, &Decision)| (*decision == Decision::Write).then_some(at);
+        self.decisions.iter().enumerate().filter_map(writes)
+    }
+
+    async fn write(&self, target: &Target, piece: &Piece, kind: BundleKind) -> Result<Vec<Answer>> {
+        let entries = || self.written().filter_map(|at| piece.entries.get(at));
+        let mut texts: Vec<String> = entries().map(|entry| entry.made.json.clone()).collect();
+        if kind == BundleKind::Transaction {
+            texts.extend(self.kept.iter().map(|(_, text)| text.clone()));
+        }
+        target.write(kind, &texts, entries().all(|entry| entry.made.is_repeatable)).await
+    }
+
+    /// The answers with the entries they belong to; those to what was kept come after.
+    fn answered<'a>(&'a self, answers: &'a [Answer]) -> impl Iterator<Item = (usize, &'a Answer)> {
+        self.written().zip(answers)
+    }
+
+    fn count(&self, answers: &[Answer], counts: &mut Counts) {
+        let total = self.written().count();
+        for (at, answer) in self.answered(answers) {
+            match answer.status {
+                200 if self.conditional.contains(&at) => counts.unchanged += 1,
+                200..300 => counts.written += 1,
+                _ => counts.failed += 1,
+            }
+        }
+        // A server that answers with fewer entries than were sent has not said what became of the others.
+        counts.failed += total.saturating_sub(answers.len()) as u64;
+    }
+}
+
+/// The entries that are not written but referred to by those that are sent, in the form in which they are sent.
+fn kept(piece: &Piece, decisions: &[Decision], current: &[Option<Doc>]) -> Vec<(usize, String)> {
+    let mut by_url: HashMap<&str, usize> = HashMap::default();
+    let mut open = Vec::new();
+    for (at, (entry, decision)) in piece.entries.iter().zip(decisions).enumerate() {
+        match (decision, &entry.full_url) {
+            (Decision::Write, _) => open.push(at),
+            (_, Some(url)) => {
+                by_url.insert(url, at);
+            }
+            (_, None) => {}
         }
     }
+    // Two entries of one Bundle may have the same full url; then the one that is written is meant.
+    for entry in open.iter().filter_map(|at| piece.entries.get(*at)) {
+        entry.full_url.as_deref().map(|url| by_url.remove(url));
+    }
+    let (mut kept, mut seen) = (Vec::new(), HashSet::new());
+    while !by_url.is_empty() {
+        let Some(entry) = open.pop().and_then(|at| piece.entries.get(at)) else { break };
+        let mut found = Vec::new();
+        match &entry.made.resource {
+            Some(resource) => mentioned(resource.root(), &by_url, &mut found),
+            // What is sent as it is has its resource in its text alone.
+            None => {
+                let text = Doc::parse(entry.made.json.as_str(), fhir_model::json::Limits::NONE);
+                text.iter().for_each(|doc| mentioned(doc.root(), &by_url, &mut found));
+            }
+        }
+        for at in found.into_iter().filter(|at| seen.insert(*at)) {
+            let (Some(entry), Some(current)) = (piece.entries.get(at), current.get(at)) else { continue };
+            let Some(text) = kept_json(entry, current.as_ref()) else { continue };
+            if current.is_none() {
+                open.push(at);
+            }
+            kept.push((at, text));
+        }
+    }
+    kept
 }
 
-fn request(method: Method, path: String, body: Option<Body>) -> Request {
-    Request {
-        method,
-        path,
-        query: String::new(),
-        conditions: Conditions::default(),
-        prefer: Prefer { ret: Some(Return::Minimal), ..Prefer::default() },
-        body,
-        base: String::new(),
-        principal: Principal::Anonymous,
+fn mentioned(value: Ref<'_>, by_url: &HashMap<&str, usize>, found: &mut Vec<usize>) {
+    match value.str() {
+        Some(text) => urls_in(&text, &mut |url| found.extend(by_url.get(url))),
+        None => value.children().for_each(|child| mentioned(child, by_url, found)),
     }
 }
 
-fn told(error: &Error) -> String {
-    match error.expression.is_empty() {
-        true => error.text.clone(),
-        false => format!("{} ({})", error.text, error.expression.join(", ")),
-    }
+/// An entry that only says what its full url means. Where the resource is not there yet, it is written for the time being,
+/// unless the later one comes first.
+fn kept_json(entry: &Entry, current: Option<&Doc>) -> Option<String> {
+    let (url, resource) = (entry.full_url.as_deref(), entry.made.resource.as_ref()?);
+    let (type_name, id) = match (&entry.made.writes, current) {
+        (Writes::Key(key), None) => {
+            return Some(entry_json(
+                url,
+                resource,
+                &format!(r#""method":"PUT","url":"{key}","ifNoneMatch":"*""#),
+            ));
+        }
+        (Writes::Key(key), Some(_)) => (key.type_name.to_string(), key.id.to_string()),
+        (_, Some(current)) => {
+            let root = current.root();
+            (root.get_str("resourceType")?.into_owned(), root.get_str("id")?.into_owned())
+        }
+        (_, None) => return None,
+    };
+    let request = format!(r#""method":"POST","url":"{type_name}","ifNoneExist":"_id={id}""#);
+    Some(entry_json(url, resource, &request))
 }

@@ -7,6 +7,9 @@ use fhir_model::{Error, Kind, Result};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Connection, Executor, PgConnection};
 
+use crate::endpoint::Endpoint;
+use crate::schema::{self, SchemaState};
+
 /// The migrations, in order. An applied file never changes.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "resource", include_str!("../../../migrations/0001_resource.sql")),
@@ -23,23 +26,46 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 /// How long one process waits for another that migrates.
 const WAIT: Duration = Duration::from_secs(60);
 
+/// How far the schema of the database is; changes nothing.
+///
+/// # Errors
+///
+/// When the database cannot be reached, or [`migrate`] would refuse it: the text names the database and says why.
+pub async fn schema(url: &str) -> Result<SchemaState> {
+    let endpoint = Endpoint::parse(url)?;
+    let client = endpoint.connect().await?;
+    schema::inspect(&client, &endpoint, &migrations()).await
+}
+
 /// Brings the database to the schema of this version; does nothing when it is there.
+///
+/// # Errors
+///
+/// As [`schema`], before the first change; and when a migration fails.
 pub async fn migrate(url: &str) -> Result<()> {
+    if schema(url).await? == SchemaState::Current {
+        return Ok(());
+    }
     let away = |e: sqlx::Error| Error::new(Kind::Unavailable, "the database cannot be reached").because(e);
     let mut connection = PgConnection::connect(url).await.map_err(away)?;
-    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
-        let sql = sqlx::SqlStr::from_static(sql);
-        Migration::new(*version, Cow::Borrowed(name), MigrationType::Simple, sql, false)
-    });
     let mut migrator = Migrator::DEFAULT;
     migrator.set_locking(false);
-    migrator.migrations = migrations.collect();
+    migrator.migrations = migrations().into();
     lease(&mut connection).await?;
     let done = migrator.run(&mut connection).await;
     let freed = connection.execute("delete from migration_lease").await;
-    done.map_err(Error::internal)?;
+    done.map_err(|e| Error::new(Kind::Internal, "a migration failed").because(e))?;
     freed.map_err(Error::internal)?;
     connection.close().await.map_err(Error::internal)
+}
+
+/// The migrations as sqlx takes them.
+pub(crate) fn migrations() -> Vec<Migration> {
+    let migration = |(version, name, sql): &(i64, &'static str, &'static str)| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        Migration::new(*version, Cow::Borrowed(name), MigrationType::Simple, sql, false)
+    };
+    MIGRATIONS.iter().map(migration).collect()
 }
 
 /// Takes the lease; a lease left by a killed process is taken over once it is older than [`WAIT`].
@@ -55,7 +81,9 @@ async fn lease(connection: &mut PgConnection) -> Result<()> {
              set taken_at = excluded.taken_at where migration_lease.taken_at < clock_timestamp() - interval '{} seconds'",
             WAIT.as_secs()
         );
-        let taken = connection.execute(sqlx::AssertSqlSafe(take)).await.map_err(Error::internal)?;
+        let taken = connection.execute(sqlx::AssertSqlSafe(take)).await.map_err(|e| {
+            Error::new(Kind::Internal, "the table `migration_lease` cannot be used").because(e)
+        })?;
         if taken.rows_affected() == 1 {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-fn program(dir: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn program(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fhir-server"));
     command.args(arguments).arg("--data-dir").arg(dir.join("data")).current_dir(dir);
     // What the developer's own shell says about servers must not reach these.
@@ -17,13 +17,13 @@ fn program(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(dir: &Path, arguments: &[&str]) -> (bool, String) {
+pub(crate) fn run(dir: &Path, arguments: &[&str]) -> (bool, String) {
     let Output { status, stdout, stderr } = program(dir, arguments).output().unwrap();
     (status.success(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
 }
 
 /// A started server and its base url.
-fn serve(dir: &Path, arguments: &[&str]) -> (Child, String) {
+pub(crate) fn serve(dir: &Path, arguments: &[&str]) -> (Child, String) {
     let mut child = program(dir, arguments).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = String::new();
     // Its standard error stays open in the child's handle: a closed pipe would be an error for the log.
@@ -38,7 +38,7 @@ fn serve(dir: &Path, arguments: &[&str]) -> (Child, String) {
 }
 
 /// A directory that the user PostgreSQL runs as may enter, also when the tests run as root.
-fn directory() -> tempfile::TempDir {
+pub(crate) fn directory() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -50,7 +50,7 @@ fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-async fn status(base: &str, path: &str) -> u16 {
+pub(crate) async fn status(base: &str, path: &str) -> u16 {
     client().get(format!("{base}/{path}")).send().await.unwrap().status().as_u16()
 }
 

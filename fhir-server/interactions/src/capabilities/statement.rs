@@ -117,14 +117,27 @@ fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Va
         |list: Option<&Vec<String>>| list.into_iter().flatten().map(|s| json!(s)).collect::<Vec<_>>();
     put("searchInclude", to_values(references.from.get(type_name)));
     put("searchRevInclude", to_values(references.to.get(type_name)));
-    put("searchParam", own.map(|p| of_param(p, type_name, mode)).collect());
+    let columns = COLUMNS.into_iter().filter_map(|code| cx.registry.parameters().get("Patient", code));
+    let columns = columns.map(|definition| of_type_column(definition, mode));
+    put("searchParam", columns.chain(own.map(|p| of_param(p, type_name, mode))).collect());
     let for_type =
         cx.operations.definitions().filter(|d| (d.types || d.instance) && d.is_for_type(type_name));
     put("operation", for_type.map(operation).collect());
     resource
 }
 
-/// Parameters of all resources are stated once, not once per type.
+/// Parameters that clients look for with each type, though they are those of all.
+const COLUMNS: [&str; 2] = ["_id", "_lastUpdated"];
+
+/// Such a parameter. Its definition stands where those of all resources are.
+fn of_type_column(definition: &Parameter, mode: Mode) -> Value {
+    match mode {
+        Mode::Full => of_column(definition, mode),
+        _ => json!({ "name": definition.code, "type": definition.kind.as_str() }),
+    }
+}
+
+/// Other parameters of all resources are stated once, not once per type.
 fn is_everywhere(param: &Param) -> bool {
     param.definition.base.iter().any(|b| matches!(&**b, "Resource" | "DomainResource"))
 }
@@ -133,7 +146,7 @@ fn is_everywhere(param: &Param) -> bool {
 fn everywhere(cx: &Cx, mode: Mode) -> Vec<Value> {
     let definitions = cx.registry.parameters();
     let words = ["_text", "_content"].into_iter().filter(|_| cx.store.has_full_text());
-    let columns = ["_id", "_lastUpdated", "_filter"].into_iter().chain(words);
+    let columns = COLUMNS.into_iter().chain(["_filter"]).chain(words);
     let columns = columns.filter_map(|code| definitions.get("Patient", code));
     let of_patient = cx.registry.of("Patient").ok();
     let params = of_patient.as_ref().map(|t| t.params()).unwrap_or_default();
@@ -209,8 +222,8 @@ fn documentation(references: &References, mode: Mode) -> String {
     text.push_str(MODIFIERS);
     if mode == Mode::Brief {
         text.push_str(&format!(
-            " A search parameter without `definition` has {DEFINITIONS}[type]-[name]; all definitions, and what each parameter \
-             means, are said with `mode=full`."
+            " A search parameter without `definition` has {DEFINITIONS}[type]-[name], `_id` and `_lastUpdated` that of all \
+             types; all definitions, and what each parameter means, are said with `mode=full`."
         ));
     }
     text

@@ -1,0 +1,95 @@
+//! `check`: whether a server would start with these settings, found out without leaving anything behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fhir_config::Config;
+use fhir_interactions::Operations;
+use fhir_store::SchemaState;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::http::Origins;
+use crate::wiring::{self, Database};
+
+/// Does what a start does, as far as that changes nothing, and prints each step that is good.
+///
+/// # Errors
+///
+/// When a start would fail, with its reason.
+pub(crate) async fn check(config: &Config) -> Result<()> {
+    Origins::new(&config.allow_origins)?;
+    println!("settings: good");
+    wiring::knowledge().await?;
+    Operations::new(fhir_operations::all()).context("the operations do not fit together")?;
+    println!("definitions: good");
+    let listener = TcpListener::bind(config.listen).await;
+    drop(listener.with_context(|| format!("cannot listen on {}", config.listen))?);
+    println!("address: good");
+    let is_new = config.database.url.is_none() && !config.data_dir.join("pg").exists();
+    let state = if is_new { rehearse(config).await } else { inspect(config).await };
+    println!("database: good{}", state.context("database")?);
+    Ok(())
+}
+
+/// Looks at a database that is there.
+async fn inspect(config: &Config) -> Result<String> {
+    let database = Database::start(config).await?;
+    let state = fhir_store::schema(&database.url).await;
+    database.stop().await;
+    Ok(match state? {
+        SchemaState::Current => String::new(),
+        SchemaState::Empty => " (empty: a start makes its tables)".to_owned(),
+        SchemaState::Earlier(version) => {
+            format!(" (of an earlier version, migration {version}: a start brings it to this one)")
+        }
+    })
+}
+
+/// Starts a PostgreSQL of our own where there is none yet, in a directory that is removed afterwards.
+async fn rehearse(config: &Config) -> Result<String> {
+    let stage = Stage::new(&config.data_dir)?;
+    let rehearsal = Config { data_dir: stage.dir.path().to_path_buf(), ..config.clone() };
+    let (database, cx) = wiring::start(&rehearsal, &wiring::names(config, config.listen)).await?;
+    let answers = cx.store.ping().await;
+    cx.store.leave().await;
+    drop(cx);
+    database.stop().await;
+    answers?;
+    Ok(" (none yet: a start makes one)".to_owned())
+}
+
+/// A directory for the rehearsal, where the data directory is or would be.
+struct Stage {
+    dir: TempDir,
+    /// Directories that were made for it, the innermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Stage {
+    fn new(data_dir: &Path) -> Result<Stage> {
+        let missing = data_dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+        let made: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
+        let cannot = || format!("cannot make the data directory {}", data_dir.display());
+        fs::create_dir_all(data_dir).with_context(cannot)?;
+        let dir = tempfile::Builder::new().prefix("check-").tempdir_in(data_dir).with_context(cannot)?;
+        Ok(Stage { dir, made })
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Where PostgreSQL's user cannot enter the directory, the cluster is elsewhere, and this is a link to it.
+        if let Ok(cluster) = fs::read_link(self.dir.path().join("pg"))
+            && let Some(home) = cluster.parent()
+        {
+            let _ = fs::remove_dir_all(home);
+        }
+        let _ = fs::remove_dir_all(self.dir.path());
+        for dir in &self.made {
+            // Only what is empty: somebody else may have begun to use it.
+            let _ = fs::remove_dir(dir);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What a database holds before it is migrated: nothing, a schema of ours, or what belongs to somebody else.
+//!
+//! **Invariant:** this reads only. A database that is refused stays exactly as it was.
+
+use fhir_model::{Error, Result};
+use sqlx::migrate::Migration;
+use tokio_postgres::Client;
+
+use crate::endpoint::{Endpoint, cause};
+
+/// The oldest PostgreSQL that the migrations run on, as `server_version_num`.
+const VERSION_MIN: i32 = 140_000;
+
+/// The table in which the migrations that ran are recorded.
+const RECORD: &str = "_sqlx_migrations";
+
+/// How far the schema of a database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Nothing of ours is there; a start makes all tables.
+    Empty,
+    /// An earlier version's: the number of its last migration.
+    Earlier(i64),
+    /// This version's.
+    Current,
+}
+
+/// Finds out whether the migrations can run, without changing anything.
+///
+/// # Errors
+///
+/// With the endpoint and the reason when they cannot: a standby, tables of another program, a later version, a gap in the
+/// record of migrations, a privilege that is missing.
+pub(crate) async fn inspect(
+    client: &Client,
+    endpoint: &Endpoint,
+    migrations: &[Migration],
+) -> Result<SchemaState> {
+    let found = async {
+        let (schema, may_create) = server(client).await?;
+        // One snapshot: another process may be migrating just now, each migration in a transaction of its own.
+        client.batch_execute("begin isolation level repeatable read read only").await?;
+        let state = state(client, &schema, migrations).await?;
+        if state != SchemaState::Current && !may_create {
+            return Err(Refusal(format!("its user may not create tables in the schema `{schema}`")));
+        }
+        if state == SchemaState::Empty {
+            trigram(client).await?;
+        }
+        client.batch_execute("commit").await?;
+        Ok(state)
+    };
+    found.await.map_err(|Refusal(why)| Error::invalid(format!("the {endpoint} cannot be used: {why}")))
+}
+
+/// Why a database cannot be used.
+struct Refusal(String);
+
+impl From<tokio_postgres::Error> for Refusal {
+    fn from(error: tokio_postgres::Error) -> Refusal {
+        Refusal(cause(&error))
+    }
+}
+
+type Checked<T> = std::result::Result<T, Refusal>;
+
+/// The schema that tables are made in, and whether they may be; what holds whatever the database has in it.
+async fn server(client: &Client) -> Checked<(String, bool)> {
+    let facts = client
+        .query_one(
+            "select current_setting('server_version_num')::int4, pg_is_in_recovery(), \
+             current_setting('transaction_read_only')::bool, current_schema()::text, \
+             coalesce(has_schema_privilege(current_schema()::text, 'create'), false)",
+            &[],
+        )
+        .await?;
+    let (version, standby, read_only): (i32, bool, bool) = (facts.get(0), facts.get(1), facts.get(2));
+    if version < VERSION_MIN {
+        let (is, min) = (version / 10_000, VERSION_MIN / 10_000);
+        return Err(Refusal(format!("it runs on PostgreSQL {is}; {min} is the oldest that will do")));
+    }
+    if standby {
+        return Err(Refusal("it is a read-only standby; name the primary".to_owned()));
+    }
+    if read_only {
+        return Err(Refusal("its transactions are read-only (`default_transaction_read_only`)".to_owned()));
+    }
+    let schema: Option<String> = facts.get(3);
+    let schema = schema.ok_or_else(|| Refusal("no schema of its search_path exists".to_owned()))?;
+    Ok((schema, facts.get(4)))
+}
+
+/// How far our schema is, when what is there is ours.
+async fn state(client: &Client, schema: &str, migrations: &[Migration]) -> Checked<SchemaState> {
+    let record = client
+        .query_opt(
+            "select n.nspname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             where c.relname = $1 and pg_table_is_visible(c.oid)",
+            &[&RECORD],
+        )
+        .await?;
+    let state = match record.map(|row| row.get::<_, String>(0)) {
+        Some(other) if other != schema => {
+            let text =
+                format!("its tables are in the schema `{other}`, but the search_path leads to `{schema}`");
+            return Err(Refusal(text));
+        }
+        Some(_) => recorded(client, migrations).await?,
+        None => SchemaState::Empty,
+    };
+    let there = relations(client, schema, migrations).await?;
+    let done = match state {
+        SchemaState::Empty => {
+            let Some((name, _)) = there.first() else { return Ok(state) };
+            return Err(Refusal(format!(
+                "its schema `{schema}` has a relation `{name}` that another program made; name an empty database, or one \
+                 of this server"
+            )));
+        }
+        SchemaState::Earlier(version) => version,
+        SchemaState::Current => i64::MAX,
+    };
+    for table in Names::made(migrations, done).tables {
+        match there.iter().find(|(name, _)| *name == table) {
+            None => {
+                let text = format!(
+                    "its table `{table}` is missing, although the migration that made it is recorded"
+                );
+                return Err(Refusal(text));
+            }
+            Some((_, false)) => {
+                return Err(Refusal(format!("its user may not read and change the table `{table}`")));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(state)
+}
+
+/// What the record of migrations says.
+async fn recorded(client: &Client, migrations: &[Migration]) -> Checked<SchemaState> {
+    let columns = client
+        .query_one(
+            "select count(*) from pg_attribute where attrelid = to_regclass($1) and not attisdropped \
+             and attname in ('version', 'success', 'checksum', 'description')",
+            &[&RECORD],
+        )
+        .await?;
+    if columns.get::<_, i64>(0) != 4 {
+        return Err(Refusal(format!("its table `{RECORD}` is another program's")));
+    }
+    let rows = client
+        .query(
+            "select version::int8, success::bool, checksum::bytea, description::text from _sqlx_migrations \
+             order by version",
+            &[],
+        )
+        .await?;
+    let mut last = SchemaState::Empty;
+    let mut known = migrations.iter();
+    for row in &rows {
+        let (version, success, checksum): (i64, bool, &[u8]) = (row.get(0), row.get(1), row.get(2));
+        let name: &str = row.get(3);
+        let why = match known.next() {
+            _ if !success => {
+                format!("its migration {version} ({name}) was begun and not finished; restore a backup")
+            }
+            Some(ours) if ours.version == version && ours.checksum == checksum => {
+                last = SchemaState::Earlier(version);
+                continue;
+            }
+            Some(ours) if ours.version < version && migrations.iter().any(|m| m.version == version) => {
+                let lost = ours.version;
+                format!("its migration {lost} is missing, although {version} ({name}) ran; restore a backup")
+            }
+            Some(_) => format!("its migration {version} ({name}) is another program's"),
+            None => {
+                let newest = migrations.last().map_or(0, |m| m.version);
+                format!(
+                    "a later version of this server has used it: it has migration {version} ({name}), this version knows \
+                     them up to {newest}; start the later version"
+                )
+            }
+        };
+        return Err(Refusal(why));
+    }
+    Ok(if known.next().is_none() { SchemaState::Current } else { last })
+}
+
+/// Those of our tables and indexes whose names are taken in the schema, and whether their rows can be read and changed.
+async fn relations(client: &Client, schema: &str, migrations: &[Migration]) -> Checked<Vec<(String, bool)>> {
+    let made = Names::made(migrations, i64::MAX);
+    let names: Vec<String> = made.tables.into_iter().chain(made.indexes).collect();
+    let rows = client
+        .query(
+            "select c.relname::text, c.relkind not in ('r', 'p') or (has_table_privilege(c.oid, 'select') and \
+             has_table_privilege(c.oid, 'insert') and has_table_privilege(c.oid, 'update') and \
+             has_table_privilege(c.oid, 'delete')) \
+             from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             where n.nspname = $1 and c.relname = any($2) order by c.relkind = 'i', 1",
+            &[&schema, &names],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// The extension for searches within words: there, or to be had.
+async fn trigram(client: &Client) -> Checked<()> {
+    let row = client
+        .query_one(
+            "select exists (select from pg_extension where extname = 'pg_trgm'), \
+             exists (select from pg_available_extensions where name = 'pg_trgm'), \
+             has_database_privilege(current_database(), 'create')",
+            &[],
+        )
+        .await?;
+    let why = match (row.get(0), row.get(1), row.get(2)) {
+        (true, _, _) | (false, true, true) => return Ok(()),
+        (false, true, false) => {
+            "it lacks the extension pg_trgm, and its user may not create it (`create extension pg_trgm` as its owner)"
+        }
+        (false, false, _) => "its server has no extension pg_trgm: install PostgreSQL's contrib package",
+    };
+    Err(Refusal(why.to_owned()))
+}
+
+/// Names of what the migrations make.
+#[derive(Debug, Default)]
+struct Names {
+    tables: Vec<String>,
+    indexes: Vec<String>,
+}
+
+impl Names {
+    /// Reads the names out of the migrations up to one, so that no second list can disagree with them.
+    fn made(migrations: &[Migration], until: i64) -> Names {
+        let mut names = Names::default();
+        let lines = migrations.iter().filter(|migration| migration.version <= until);
+        for line in lines.flat_map(|migration| migration.sql.as_str().lines()) {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let mut words = line.split(|c| !is_part(c)).filter(|word| !word.is_empty());
+            let mut word = || words.find(|word| !PASSED_OVER.contains(word));
+            let (Some(verb), Some(kind), Some(name)) = (word(), word(), word()) else { continue };
+            // What is indented or commented is no statement's beginning.
+            if !line.starts_with(verb) {
+                continue;
+            }
+            match (verb, kind) {
+                ("create", "table") => names.tables.push(name.to_owned()),
+                ("create", "index") => names.indexes.push(name.to_owned()),
+                ("drop", "table") => names.tables.retain(|table| table != name),
+                ("drop", "index") => names.indexes.retain(|index| index != name),
+                _ => {}
+            }
+        }
+        names
+    }
+}
+
+/// Words that may stand between `create` and a name.
+const PASSED_OVER: [&str; 7] = ["unique", "unlogged", "if", "not", "exists", "concurrently", "only"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_out_of_the_migrations() {
+        let migrations = crate::migrate::migrations();
+        let all = Names::made(&migrations, i64::MAX);
+        for table in
+            ["resource", "ordered_entry", "string_entry", "setting", "writer", "search_parameter", "reindex"]
+        {
+            assert!(all.tables.iter().any(|name| name == table), "{table}: {:?}", all.tables);
+        }
+        assert!(all.indexes.iter().any(|name| name == "resource_keys"), "{:?}", all.indexes);
+        let first = Names::made(&migrations, 1);
+        assert!(!first.tables.iter().any(|name| name == "search_parameter"), "{:?}", first.tables);
+    }
+}
