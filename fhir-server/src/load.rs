@@ -105,8 +105,8 @@ struct Run {
     summary: Summary,
     progress: Progress,
     refused_bytes: u64,
-    /// The database or the server is not there any more.
-    lost: bool,
+    /// Why nothing more can be written.
+    stopped: Option<String>,
     began: Instant,
 }
 
@@ -122,7 +122,7 @@ impl Run {
             summary: Summary::default(),
             progress: Progress::new(files, bytes),
             refused_bytes: 0,
-            lost: false,
+            stopped: None,
             began: Instant::now(),
         }
     }
@@ -149,7 +149,7 @@ impl Run {
     async fn write(&mut self, mut pieces: mpsc::Receiver<Piece>) -> Vec<Refused> {
         let (mut tasks, mut refused) = (JoinSet::new(), Vec::new());
         let mut ticks = tokio::time::interval(LINE_INTERVAL / 10);
-        while !self.lost {
+        while self.stopped.is_none() {
             let full = tasks.len() >= self.parallel;
             tokio::select! {
                 piece = pieces.recv(), if !full => match piece {
@@ -187,7 +187,7 @@ impl Run {
         };
         self.summary.files += u64::from(ends_file);
         self.summary.add(sent.counts);
-        self.lost |= sent.lost;
+        self.stopped = self.stopped.take().or(sent.stopped);
         for (place, text) in sent.errors {
             self.fail(place, text);
         }
@@ -204,7 +204,7 @@ impl Run {
     /// Tries what was refused again, as long as that helps: files may refer to each other in any order.
     async fn again(&mut self, mut refused: Vec<Refused>) -> Result<()> {
         let mut before = usize::MAX;
-        while !refused.is_empty() && refused.len() < before && !self.lost {
+        while !refused.is_empty() && refused.len() < before && self.stopped.is_none() {
             before = refused.len();
             self.refused_bytes = 0;
             let (sender, receiver) = mpsc::channel(before);
@@ -235,11 +235,8 @@ impl Run {
     fn finish(mut self) -> Result<Summary> {
         self.progress.finish();
         self.summary.took = self.began.elapsed();
-        if self.lost {
-            bail!(
-                "stopped, for there is no answer any more ({}); start again to load the rest",
-                self.summary
-            );
+        if let Some(why) = self.stopped {
+            bail!("stopped: {why}; start again to load the rest\n{}", self.summary);
         }
         Ok(self.summary)
     }

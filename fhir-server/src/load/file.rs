@@ -122,7 +122,15 @@ impl Source {
         let (mut lines, mut held, mut number, mut left) = (Vec::new(), 0, 0, self.bytes);
         loop {
             let mut line = Vec::new();
-            let read = reader.by_ref().take(limits.bytes_max as u64 + 1).read_until(b'\n', &mut line)?;
+            let read = reader.by_ref().take(limits.bytes_max as u64 + 1).read_until(b'\n', &mut line);
+            let read = match read {
+                Ok(read) => read,
+                // What came before the fault is whole.
+                Err(error) => {
+                    let piece = piece::of_lines(name, lines, limits);
+                    return if take(piece) { Err(error) } else { Ok(false) };
+                }
+            };
             number += 1;
             held += read;
             if !line.trim_ascii().is_empty() {
@@ -207,6 +215,17 @@ mod tests {
             assert!(errors == 1 || name.contains("ndjson"), "{name}: {errors}");
             assert!(pieces.iter().all(|piece| piece.entries.is_empty()), "{name}");
         }
+        // A list that is cut off is read as far as it goes.
+        let path = dir.path().join("cut.ndjson.gz");
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        packed.write_all(b"{\"resourceType\":\"Patient\"}\n{\"resourceType\":\"Patient\"}\n").unwrap();
+        let mut packed = packed.finish().unwrap();
+        packed.truncate(packed.len() - 12);
+        std::fs::write(&path, packed).unwrap();
+        let cut = self::pieces(&path, limits);
+        assert_eq!(cut.iter().map(|piece| piece.errors.len()).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(cut[0].entries.len(), 1);
+
         let path = dir.path().join("cut.json.gz");
         std::fs::write(&path, [0x1f, 0x8b, 8, 0, 0]).unwrap();
         assert!(pieces(&path, limits)[0].errors[0].1.starts_with("cannot be read"));

@@ -52,6 +52,9 @@ impl Remote {
         if !matches!(base.scheme(), "http" | "https") || base.query().is_some() || base.fragment().is_some() {
             bail!("--to: `{url}` is not the base URL of a server, like http://127.0.0.1:8080/fhir/R4");
         }
+        if !base.username().is_empty() || base.password().is_some() {
+            bail!("--to: give credentials by --header or {TOKEN}, not in the URL");
+        }
         // Somebody else in this process may have chosen a provider; then that one serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()

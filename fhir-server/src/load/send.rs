@@ -5,7 +5,7 @@
 //! else, resolves references.
 
 use fhir_model::json::{Doc, Ref};
-use fhir_model::{Kind, Result};
+use fhir_model::{Error, Kind, Result};
 use foldhash::{HashMap, HashSet, HashSetExt};
 
 use super::identity::{Writes, entry_json};
@@ -42,8 +42,22 @@ pub(super) struct Sent {
     pub(super) errors: Vec<(String, String)>,
     /// A refused transaction: it may refer to what another file brings.
     pub(super) refused: Option<Refused>,
-    /// The database or the server is not there any more.
-    pub(super) lost: bool,
+    /// Why nothing that follows could be written either.
+    pub(super) stopped: Option<String>,
+}
+
+impl Sent {
+    fn fail(&mut self, name: String, error: &Error) {
+        if stops(error) {
+            self.stopped = Some(error_text(error));
+        }
+        self.errors.push((name, error_text(error)));
+    }
+}
+
+/// Whether what failed so will fail for all other pieces, too.
+fn stops(error: &Error) -> bool {
+    matches!(error.kind, Kind::Unavailable | Kind::Unauthorized | Kind::Forbidden)
 }
 
 /// A transaction that was refused.
@@ -72,9 +86,8 @@ pub(super) async fn send(target: &Target, mut piece: Piece, repeated: &Repeated)
         let plan = match Plan::new(target, &piece, repeated).await {
             Ok(plan) => plan,
             Err(error) => {
-                sent.lost = error.kind == Kind::Unavailable;
                 sent.counts.failed += piece.entries.len() as u64;
-                sent.errors.push((piece.name, error_text(&error)));
+                sent.fail(piece.name, &error);
                 return sent;
             }
         };
@@ -95,6 +108,10 @@ pub(super) async fn send(target: &Target, mut piece: Piece, repeated: &Repeated)
                 decisions_left -= 1;
                 continue;
             }
+            Err(error) if stops(&error) => {
+                sent.counts.add(counts);
+                sent.fail(piece.name, &error);
+            }
             Err(error) if !piece.atomic && error.kind.status() < 500 => {
                 one_by_one(target, piece, &plan, &mut sent).await;
             }
@@ -102,9 +119,8 @@ pub(super) async fn send(target: &Target, mut piece: Piece, repeated: &Repeated)
                 sent.refused = Some(Refused { piece, text: error_text(&error), counts });
             }
             Err(error) => {
-                sent.lost = error.kind == Kind::Unavailable;
                 sent.counts.add(counts);
-                sent.errors.push((piece.name, error_text(&error)));
+                sent.fail(piece.name, &error);
             }
         }
         return sent;
@@ -114,10 +130,7 @@ pub(super) async fn send(target: &Target, mut piece: Piece, repeated: &Repeated)
 async fn one_by_one(target: &Target, piece: Piece, plan: &Plan, sent: &mut Sent) {
     let mut counts = plan.counts();
     match plan.write(target, &piece, BundleKind::Batch).await {
-        Err(error) => {
-            sent.lost = error.kind == Kind::Unavailable;
-            sent.errors.push((piece.name, error_text(&error)));
-        }
+        Err(error) => sent.fail(piece.name, &error),
         Ok(answers) => {
             counts.failed = 0;
             plan.count(&answers, &mut counts);
