@@ -110,17 +110,19 @@ async fn state(client: &Client, schema: &str, migrations: &[Migration]) -> Check
     };
     let there = relations(client, schema, migrations).await?;
     let done = match state {
-        SchemaState::Empty => {
-            let Some((name, _)) = there.first() else { return Ok(state) };
-            return Err(Refusal(format!(
-                "its schema `{schema}` has a relation `{name}` that another program made; name an empty database, or one \
-                 of this server"
-            )));
-        }
+        SchemaState::Empty => 0,
         SchemaState::Earlier(version) => version,
         SchemaState::Current => i64::MAX,
     };
-    for table in Names::made(migrations, done).tables {
+    let made = Names::made(migrations, done);
+    let is_ours = |name: &String| made.tables.contains(name) || made.indexes.contains(name);
+    if let Some((name, _)) = there.iter().find(|(name, _)| !is_ours(name)) {
+        return Err(Refusal(format!(
+            "its schema `{schema}` has a relation `{name}` that another program made; name an empty database, or one \
+             of this server"
+        )));
+    }
+    for table in made.tables {
         match there.iter().find(|(name, _)| *name == table) {
             None => {
                 let text = format!(

@@ -71,6 +71,10 @@ async fn what_this_version_cannot_go_on_with_is_refused() {
         ("update _sqlx_migrations set success = false where version = 8", "was begun and not finished"),
         ("update _sqlx_migrations set checksum = '\\x00' where version = 1", "is another program's"),
         ("drop table writer", "its table `writer` is missing"),
+        (
+            "delete from _sqlx_migrations where version > 4",
+            "has a relation `distinct_text` that another program made",
+        ),
         ("revoke update on resource from current_user", "may not read and change the table `resource`"),
         (
             "create schema other; alter database NAME set search_path = other, public",
@@ -109,9 +113,23 @@ async fn what_may_not_be_changed_is_refused_before_the_first_change() {
 
 #[tokio::test]
 async fn an_earlier_version_is_brought_to_this_one() {
-    let url = fhir_store::testing::database().await.unwrap();
-    let undo =
-        "delete from _sqlx_migrations where version > 4; drop table distinct_text; drop index resource_long";
-    run(&url, undo).await;
+    let current = fhir_store::testing::database().await.unwrap();
+    let client = Endpoint::parse(&current).unwrap().connect().await.unwrap();
+    let query = "select version::int8, description::text, encode(checksum, 'hex') from _sqlx_migrations \
+        where version <= 4 order by 1";
+    let url = fhir_postgres::testing::database().await;
+    let record = "create table _sqlx_migrations (version bigint primary key, description text not null, installed_on \
+        timestamptz not null default now(), success boolean not null, checksum bytea not null, execution_time \
+        bigint not null)";
+    run(&url, record).await;
+    for row in client.query(query, &[]).await.unwrap() {
+        let (version, name, checksum): (i64, String, String) = (row.get(0), row.get(1), row.get(2));
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
+        run(&url, &std::fs::read_to_string(format!("{folder}/{version:04}_{name}.sql")).unwrap()).await;
+        let done = format!("({version}, '{name}', now(), true, '\\x{checksum}', 0)");
+        run(&url, &format!("insert into _sqlx_migrations values {done}")).await;
+    }
     assert_eq!(schema(&url).await.unwrap(), SchemaState::Earlier(4));
+    migrate(&url).await.unwrap();
+    assert_eq!(schema(&url).await.unwrap(), SchemaState::Current);
 }
