@@ -23,5 +23,5 @@ pub use config::{
     Secret, Storage,
 };
 pub use error::{Error, Origin, Problem};
-pub use settings::{SETTINGS, Setting, reference};
+pub use settings::{SETTINGS, Setting, example, reference};
 pub use sources::Sources;

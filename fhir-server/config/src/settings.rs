@@ -188,3 +188,56 @@ pub fn reference() -> String {
     }
     page
 }
+
+/// The columns a comment of the configuration file may take.
+const COMMENT_WIDTH: usize = 100;
+
+/// The list as a configuration file with a comment for every setting. Each stands there with its default, commented out, but
+/// for `given`, which are in effect.
+pub fn example(given: &[(&str, &str)]) -> String {
+    let mut file = String::from(
+        "# Settings of the server. What stands here in a comment is the default.\n\
+         # An unknown name or a bad value stops the start; `fhir-server check` says what is wrong.\n",
+    );
+    let mut section = "";
+    // A file cannot leave a section again: what is in none comes first.
+    let (in_sections, outside): (Vec<&Setting>, Vec<&Setting>) = SETTINGS.iter().partition(|setting| setting.key.contains('.'));
+    for setting in outside.into_iter().chain(in_sections) {
+        let (of, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
+        if of != section {
+            section = of;
+            let _ = write!(file, "\n[{section}]\n");
+        }
+        file.push('\n');
+        comment(setting.meaning, &mut file);
+        let given = given.iter().find(|(key, _)| *key == setting.key);
+        let (mark, value) = given.map_or(("# ", setting.default), |(_, value)| ("", *value));
+        let _ = writeln!(file, "{mark}{name} = {}", toml_value(value));
+    }
+    file
+}
+
+/// Text as comment lines of at most [`COMMENT_WIDTH`] columns.
+fn comment(text: &str, file: &mut String) {
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        if column == 0 || column + 1 + word.len() > COMMENT_WIDTH {
+            if column > 0 {
+                file.push('\n');
+            }
+            file.push('#');
+            column = 1;
+        }
+        let _ = write!(file, " {word}");
+        column += 1 + word.len();
+    }
+    file.push('\n');
+}
+
+/// Numbers and booleans as themselves, anything else as a string.
+fn toml_value(text: &str) -> String {
+    match text.parse::<bool>().is_ok() || text.parse::<i64>().is_ok() {
+        true => text.to_owned(),
+        false => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fhir_config::{Auth, Body, ConditionalDelete, Config, Exposure, LogFormat, SETTINGS, Sources, reference};
+use fhir_config::{Auth, Body, ConditionalDelete, Config, Exposure, LogFormat, SETTINGS, Sources, example, reference};
 
 /// Every mistake, with the whole text it is answered with. `FILE` stands for the file's path.
 const MISTAKES: &[(&str, &str)] = &[
@@ -257,4 +257,43 @@ fn the_reference_is_up_to_date() {
             setting.key
         );
     }
+}
+
+/// What the Debian package brings to `/etc/cari/config.toml`.
+const PACKAGED: &[(&str, &str)] = &[("data_dir", "/var/lib/cari")];
+
+/// The file is committed, as the package takes it as it is; `UPDATE=1` writes it.
+#[test]
+fn the_packaged_file_is_up_to_date_and_says_every_default() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../debian/config.toml");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, example(PACKAGED)).unwrap();
+    }
+    let text = std::fs::read_to_string(path).unwrap();
+    assert_eq!(text, example(PACKAGED), "run this test with UPDATE=1");
+
+    let packaged = Config::load(Sources::default().file(path)).unwrap();
+    assert_eq!(packaged.data_dir.to_str(), Some("/var/lib/cari"));
+
+    // Taken out of their comments, all of them together are what is in effect without a file.
+    let active = |line: &str| {
+        let setting = line.strip_prefix("# ").filter(|rest| is_assignment(rest));
+        setting.unwrap_or(line).to_owned()
+    };
+    let unset: Vec<&str> = SETTINGS.iter().filter(|s| s.default.is_empty()).map(|s| s.key).collect();
+    let lines = example(&[]).lines().map(active).collect::<Vec<_>>();
+    for setting in SETTINGS {
+        let name = setting.key.rsplit('.').next().unwrap();
+        assert!(lines.iter().any(|line| line.starts_with(&format!("{name} = "))), "{}", setting.key);
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let said = lines.iter().filter(|line| !line.ends_with(" = \"\"")).map(|line| format!("{line}\n"));
+    std::fs::write(file.path(), said.collect::<String>()).unwrap();
+    let given = Config::load(Sources::default().file(file.path())).unwrap();
+    let default = Config::load(Sources::default()).unwrap();
+    assert_eq!(format!("{given:?}"), format!("{default:?}"), "but for {unset:?}");
+}
+
+fn is_assignment(line: &str) -> bool {
+    line.split_once(" = ").is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
 }
