@@ -201,7 +201,8 @@ pub fn example(given: &[(&str, &str)]) -> String {
     );
     let mut section = "";
     // A file cannot leave a section again: what is in none comes first.
-    let (in_sections, outside): (Vec<&Setting>, Vec<&Setting>) = SETTINGS.iter().partition(|setting| setting.key.contains('.'));
+    let (in_sections, outside): (Vec<&Setting>, Vec<&Setting>) =
+        SETTINGS.iter().partition(|setting| setting.key.contains('.'));
     for setting in outside.into_iter().chain(in_sections) {
         let (of, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
         if of != section {

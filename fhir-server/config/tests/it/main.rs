@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fhir_config::{Auth, Body, ConditionalDelete, Config, Exposure, LogFormat, SETTINGS, Sources, example, reference};
+use fhir_config::{
+    Auth, Body, ConditionalDelete, Config, Exposure, LogFormat, SETTINGS, Sources, example, reference,
+};
 
 /// Every mistake, with the whole text it is answered with. `FILE` stands for the file's path.
 const MISTAKES: &[(&str, &str)] = &[
