@@ -4,12 +4,12 @@
 
 use fhir_model::json::{Doc, Edits, Limits, Ref};
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Claim, Found, Method, Write};
+use fhir_store::{Claim, Found, Method, Version, Write};
 
 use crate::check::check;
 use crate::conditions::Conditions;
 use crate::cx::Cx;
-use crate::patch::{fhirpath_patch, json_patch};
+use crate::patch::{fhirpath_patch, json_patch, outdated};
 use crate::stamp::stamp;
 
 /// What is to become of a resource.
@@ -85,7 +85,8 @@ impl Change<'_> {
             What::Patch(patch) => {
                 let doc = Doc::parse(patched(cx, &key, &before, &patch)?, limits)?;
                 check(doc.root(), &key.type_name, &*cx.definitions).map_err(unfit)?;
-                let doc = stamp(doc.root(), Edits::default(), &key.id, version, updated_at, limits)?;
+                let edits = without_outdated(&before, doc.root())?;
+                let doc = stamp(doc.root(), edits, &key.id, version, updated_at, limits)?;
                 (Method::Patch, Some(doc))
             }
             What::Delete => (Method::Delete, None),
@@ -119,6 +120,18 @@ fn patched(cx: &Cx, key: &Key, before: &Found, patch: &Patch) -> Result<String> 
             fhirpath_patch(&current, parameters, &*cx.definitions)
         }
     }
+}
+
+/// Takes the narrative away that the patch made untrue.
+fn without_outdated(before: &Found, patched: Ref<'_>) -> Result<Edits> {
+    let mut edits = Edits::default();
+    if let Found::Current(Version { body: Some(body), .. }) = before
+        && patched.get("text").is_some()
+    {
+        let before = Doc::parse(body.clone(), Limits::NONE)?;
+        outdated(before.root(), patched).into_iter().for_each(|text| edits.drop(text));
+    }
+    Ok(edits)
 }
 
 /// The patch was well-formed, but what it makes of the resource is none: 422.

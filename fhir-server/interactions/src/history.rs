@@ -93,7 +93,12 @@ fn entry(
         Method::Post => version.key.type_name.to_string(),
         _ => version.key.to_string(),
     };
-    bundle.request(version.method.as_str(), &url);
+    // A patch is shown with the whole resource, and what does that is an update: the entry can be sent again as it is.
+    let method = match version.method {
+        Method::Patch => Method::Put,
+        method => method,
+    };
+    bundle.request(method.as_str(), &url);
     let status = match version.method {
         Method::Post => 201,
         Method::Put if created => 201,

@@ -10,6 +10,7 @@ pub mod interaction;
 pub mod json;
 pub mod key;
 pub mod reference;
+pub mod status;
 pub mod types;
 pub mod ucum;
 pub mod url;

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use fhir_model::Key;
 use fhir_model::date::format_instant;
+use fhir_model::status::reason;
 
 /// The issues of several outcomes in one, if there are any.
 pub(crate) fn one_outcome(outcomes: impl Iterator<Item = serde_json::Value>) -> Option<serde_json::Value> {
@@ -173,33 +174,6 @@ impl BundleText {
 
     fn push(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
-    }
-}
-
-/// The words that go with a status.
-fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        204 => "No Content",
-        304 => "Not Modified",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        409 => "Conflict",
-        410 => "Gone",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "Unknown",
     }
 }
 

@@ -1,12 +1,13 @@
 //! The `value` part of an operation: what it says for an element of a type.
 
-use fhir_model::json::{Kind, Ref};
+use fhir_model::json::Ref;
 use fhir_model::types::{Element, Types};
 use fhir_model::{Error, Result};
 use serde_json::{Map, Value};
 
 use super::exact;
 use super::place::{Place, Slot};
+use super::primitive::{is_compatible, is_valid};
 
 /// An element of a type by the name a patch gives it: `birthDate`, `deceased`, `deceased[x]`, `deceasedBoolean`.
 pub(super) struct Named<'t> {
@@ -49,11 +50,11 @@ impl<'t> Named<'t> {
         if let Some(found) = exact.clone().find(|t| capitalised(t) == suffix) {
             return Some(found);
         }
-        // A choice is made by the type alone. Elsewhere `valueString` is good enough for a code, and a Quantity for an
-        // Age, as long as the JSON is the same.
+        // A choice is made by the type alone. Elsewhere `valueString` is good enough for a code, as FHIRPath knows no
+        // difference, and a Quantity for an Age.
         let own = self.type_name?;
         let near = if is_primitive(types, own) {
-            json_kind(own) == json_kind(&uncapitalised(suffix)) && types.is_primitive(&uncapitalised(suffix))
+            is_compatible(own, &uncapitalised(suffix))
         } else {
             types.is_a(own, suffix)
         };
@@ -88,12 +89,8 @@ pub(super) fn content(part: Ref<'_>, named: &Named<'_>, types: &dyn Types) -> Re
         .accept(types, suffix)
         .ok_or_else(|| Error::invalid(format!("`{name}` cannot be of the type of `value{suffix}`")))?;
     if let Some(value) = value {
-        let fits = if is_primitive(types, type_name) {
-            value.kind() == json_kind(type_name)
-                && !(is_whole(type_name) && value.raw().contains(['.', 'e', 'E']))
-        } else {
-            value.is_object()
-        };
+        let fits =
+            if is_primitive(types, type_name) { is_valid(type_name, value) } else { value.is_object() };
         if !fits {
             return Err(Error::invalid(format!("the value of `{name}` is not a {type_name}")));
         }
@@ -128,19 +125,6 @@ fn object(parts: Ref<'_>, type_name: &str, types: &dyn Types) -> Result<Map<Stri
 /// True for primitives, and for `id` and `Extension.url`, whose type is FHIRPath's string.
 pub(super) fn is_primitive(types: &dyn Types, type_name: &str) -> bool {
     types.is_primitive(type_name) || type_name.ends_with("System.String") || type_name == "xhtml"
-}
-
-fn json_kind(type_name: &str) -> Kind {
-    match type_name {
-        "boolean" => Kind::Boolean,
-        "decimal" => Kind::Number,
-        _ if is_whole(type_name) => Kind::Number,
-        _ => Kind::String,
-    }
-}
-
-fn is_whole(type_name: &str) -> bool {
-    matches!(type_name, "integer" | "positiveInt" | "unsignedInt")
 }
 
 fn capitalised(name: &str) -> String {

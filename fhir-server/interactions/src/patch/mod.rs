@@ -7,10 +7,13 @@ mod exact;
 mod fhirpath_patch;
 pub(crate) mod interaction;
 mod json_patch;
+mod narrative;
 mod place;
+mod primitive;
 
 pub use fhirpath_patch::fhirpath_patch;
 pub use json_patch::json_patch;
+pub(crate) use narrative::outdated;
 
 use fhir_model::json::{Doc, Limits};
 use fhir_model::{Error, Kind, Result};

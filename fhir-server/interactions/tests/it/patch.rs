@@ -19,7 +19,41 @@ async fn resources_are_patched() {
     ]}]});
     let patched = app.send("PATCH Patient/a", &fhirpath_patch).await;
     assert_eq!((patched.status, patched.body["gender"].clone()), (200, json!("other")), "{}", patched.body);
-    assert_eq!(app.ask("GET Patient/a/_history").await.body["entry"][0]["request"]["method"], "PATCH");
+    // The history shows the whole resource, and so what would write it.
+    let request = &app.ask("GET Patient/a/_history").await.body["entry"][0]["request"];
+    assert_eq!(*request, json!({"method": "PUT", "url": "Patient/a"}));
+}
+
+/// A narrative that was generated from what the data were before goes; what somebody wrote stays.
+#[tokio::test]
+async fn patches_leave_no_narrative_that_is_not_true() {
+    let app = App::new().await;
+    let div = "<div xmlns=\"http://www.w3.org/1999/xhtml\">male</div>";
+    let json_patch = json!([{"op": "replace", "path": "/gender", "value": "female"}]);
+    let path_patch = json!({"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [
+        {"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": "Patient.gender"},
+        {"name": "value", "valueCode": "female"}]}]});
+    let touching = json!([{"op": "replace", "path": "/gender", "value": "female"},
+        {"op": "replace", "path": "/text/div", "value": div.replace("male", "female")}]);
+    let rows = [
+        ("generated", &json_patch, false),
+        ("generated", &path_patch, false),
+        ("generated", &touching, true),
+        ("generated", &json!([{"op": "test", "path": "/gender", "value": "male"}]), true),
+        ("extensions", &json_patch, true),
+        ("additional", &path_patch, true),
+    ];
+    for (status, patch, kept) in rows {
+        for url in ["Patient/n", "Patient?_id=n"] {
+            let patient = json!({"resourceType": "Patient", "id": "n", "gender": "male",
+                "text": {"status": status, "div": div}});
+            app.send("PUT Patient/n", &patient).await;
+            let patched = app.send(&format!("PATCH {url}"), patch).await;
+            assert_eq!(patched.status, 200, "{}", patched.body);
+            assert_eq!(patched.body["text"].is_object(), kept, "{status} {patch}: {}", patched.body);
+            assert_eq!(app.ask("GET Patient/n").await.body, patched.body);
+        }
+    }
 }
 
 #[tokio::test]

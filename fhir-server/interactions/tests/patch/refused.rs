@@ -59,6 +59,34 @@ fn what_is_refused() {
             400,
             "`multipleBirth` cannot be",
         ),
+        // FHIRPath makes no date of a text by itself, nor a number of a date.
+        (
+            parameters(&[operation(
+                "replace",
+                "Patient.birthDate",
+                &[value("valueString", json!("2001-01-01"))],
+            )]),
+            400,
+            "`birthDate` cannot be of the type of `valueString`",
+        ),
+        (
+            parameters(&[operation(
+                "replace",
+                "Patient.birthDate",
+                &[value("valueDate", json!("2001-02-30"))],
+            )]),
+            400,
+            "not a date",
+        ),
+        (
+            parameters(&[operation(
+                "replace",
+                "Patient.birthDate",
+                &[value("valueDateTime", json!("2001-01-01"))],
+            )]),
+            400,
+            "`birthDate` cannot be of the type of `valueDateTime`",
+        ),
         (
             parameters(&[operation("add", "Patient", &[name("gender"), value("part", json!([]))])]),
             400,
