@@ -14,6 +14,7 @@ pub mod condition;
 pub mod cursor;
 pub mod custom;
 pub mod date;
+mod evaluate;
 pub mod filter;
 pub mod fold;
 mod holds;

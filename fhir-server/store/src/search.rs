@@ -18,10 +18,15 @@ mod types;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use fhir_model::Result;
+use fhir_model::json::Doc;
+use fhir_model::{Key, Result};
+use fhir_search::condition::Condition;
 use fhir_search::cursor::Cursor;
+use fhir_search::filter;
 use fhir_search::order::Order;
 use fhir_search::query::Query;
+use fhir_search::registry::Set;
+use fhir_search::rows::Rows;
 use fhir_search::sql;
 
 pub use self::count::Count;
@@ -111,6 +116,19 @@ impl Store {
         let plan = sql::matching(query, resolved.condition, &self.registry, limit);
         let rows = self.run_plan(&plan, limit).await?;
         rows.iter().map(|row| read::version(&query.type_name, row)).collect()
+    }
+
+    /// What a query asks of each resource, with nothing looked up.
+    pub fn condition(&self, query: &Query) -> Condition {
+        filter::condition(query, &self.registry, &self.keyer)
+    }
+
+    /// What a resource will leave in the indexes.
+    ///
+    /// # Errors
+    /// When its type is not known.
+    pub fn entries_of(&self, key: &Key, doc: &Doc) -> Result<Rows> {
+        self.rows(Set::Searched, key, doc)
     }
 
     /// At most `limit` rows of a part, from where the query's cursor stands; fewer when they have enough bytes.

@@ -45,11 +45,7 @@ impl<'d> Entry<'d> {
         if entry.get("fullUrl").is_some_and(|url| url.kind() != Kind::String) {
             return Err(Error::structure("`fullUrl` is a text").at("fullUrl"));
         }
-        let method = request.get_str("method").unwrap_or_default();
-        let Some(method) = Method::parse(&method) else {
-            return Err(Error::value("`request.method` is GET, HEAD, POST, PUT, PATCH or DELETE")
-                .at("request.method"));
-        };
+        let method = method(request)?;
         let Some(url) = request.get_str("url").filter(|url| !url.is_empty()) else {
             return Err(Error::structure("`request.url` is missing").at("request.url"));
         };
@@ -122,6 +118,13 @@ impl<'d> Entry<'d> {
             principal: ask.request.principal.clone(),
         })
     }
+}
+
+/// The method of a request.
+pub(super) fn method(request: Ref<'_>) -> Result<Method> {
+    Method::parse(&request.get_str("method").unwrap_or_default()).ok_or_else(|| {
+        Error::value("`request.method` is GET, HEAD, POST, PUT, PATCH or DELETE").at("request.method")
+    })
 }
 
 /// A full url names the resource, not one of its versions (bdl-8), and does not disagree with the id that the entry

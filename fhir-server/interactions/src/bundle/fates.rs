@@ -12,7 +12,7 @@ use super::planned::Planned;
 use super::references::Identity;
 use crate::ask::Ask;
 use crate::check::id_of;
-use crate::conditional::{Target, several, target};
+use crate::conditional::{Criteria, Target, several, target};
 use crate::patch::interaction::nothing;
 use crate::update::taken;
 
@@ -30,77 +30,67 @@ pub(super) enum Fate {
     Read,
 }
 
-/// Decides on every entry by what the criteria found.
-pub(super) fn fates(
+/// Which entry creates under which criteria.
+pub(super) type Creators = HashMap<String, usize>;
+
+/// Decides on an entry by what its criteria found. `deleted`: what a conditional delete found.
+pub(super) fn fate(
     ask: &Ask<'_>,
-    entries: &[Planned<'_>],
-    mut deletes: HashMap<usize, Vec<Version>>,
-    lookups: &Lookups,
-) -> Result<Vec<Fate>> {
-    let mut creators: HashMap<&str, usize> = HashMap::new();
-    let mut fates = Vec::with_capacity(entries.len());
-    for (at, planned) in entries.iter().enumerate() {
-        let looked_up = planned.criteria.as_ref().and_then(|c| Some((c, lookups.get(&c.text)?)));
-        let fresh = |type_name: &str| Key::new(type_name, ask.cx.store.new_id());
-        let fate = match (&planned.entry.interaction, looked_up) {
-            (Interaction::Create(type_name), None) => {
-                Fate::Write { key: fresh(type_name), before: Some(Found::Never), claim: None }
-            }
-            (Interaction::Create(type_name), Some((criteria, (found, claim)))) => match found.as_slice() {
-                [] => match creators.get(criteria.text.as_str()) {
-                    Some(first) => Fate::Same(*first),
-                    None => {
-                        creators.insert(&criteria.text, at);
-                        Fate::Write {
-                            key: fresh(type_name),
-                            before: Some(Found::Never),
-                            claim: claim.clone(),
-                        }
-                    }
-                },
-                [one] => Fate::Existing(one.clone()),
-                _ => return Err(in_entry(several(&criteria.text), at)),
+    at: usize,
+    planned: &Planned<'_>,
+    criteria: Option<&Criteria>,
+    (lookups, deleted): (&Lookups, Option<Vec<Version>>),
+    creators: &mut Creators,
+) -> Result<Fate> {
+    let looked_up = criteria.and_then(|c| Some((c, lookups.get(&c.text)?)));
+    let fresh = |type_name: &str| Key::new(type_name, ask.cx.store.new_id());
+    let existing = |version: Version| Fate::Write {
+        key: version.key.clone(),
+        before: Some(Found::Current(version)),
+        claim: None,
+    };
+    Ok(match (&planned.entry.interaction, looked_up) {
+        (Interaction::Create(type_name), None) => {
+            Fate::Write { key: fresh(type_name), before: Some(Found::Never), claim: None }
+        }
+        (Interaction::Create(type_name), Some((criteria, (found, claim)))) => match found.as_slice() {
+            [] => match creators.get(criteria.text.as_str()) {
+                Some(first) => Fate::Same(*first),
+                None => {
+                    creators.insert(criteria.text.clone(), at);
+                    Fate::Write { key: fresh(type_name), before: Some(Found::Never), claim: claim.clone() }
+                }
             },
-            (Interaction::ConditionalUpdate(type_name), Some((criteria, (found, claim)))) => {
-                let id = planned.entry.resource.map(|r| id_of(r, type_name)).transpose()?.flatten();
-                let target =
-                    target(found.clone(), id.as_deref(), &criteria.text).map_err(|e| in_entry(e, at))?;
-                match target {
-                    Target::Existing(version) => Fate::Write {
-                        key: version.key.clone(),
-                        before: Some(Found::Current(version)),
-                        claim: None,
-                    },
-                    Target::New(id) => {
-                        if let Some(first) = creators.insert(&criteria.text, at) {
-                            let text = format!("{} creates in entry {first} already", criteria.text);
-                            return Err(in_entry(Error::invalid(text), at));
-                        }
-                        let before = if id.is_some() { None } else { Some(Found::Never) };
-                        let key = id.map_or_else(|| fresh(type_name), |id| Key::new(&**type_name, id));
-                        Fate::Write { key, before, claim: claim.clone() }
+            [one] => Fate::Existing(one.clone()),
+            _ => return Err(several(&criteria.text)),
+        },
+        (Interaction::ConditionalUpdate(type_name), Some((criteria, (found, claim)))) => {
+            let id = planned.entry.resource.map(|r| id_of(r, type_name)).transpose()?.flatten();
+            match target(found.clone(), id.as_deref(), &criteria.text)? {
+                Target::Existing(version) => existing(version),
+                Target::New(id) => {
+                    if let Some(first) = creators.insert(criteria.text.clone(), at) {
+                        let text = format!("{} creates in entry {first} already", criteria.text);
+                        return Err(Error::invalid(text));
                     }
+                    let before = if id.is_some() { None } else { Some(Found::Never) };
+                    let key = id.map_or_else(|| fresh(type_name), |id| Key::new(&**type_name, id));
+                    Fate::Write { key, before, claim: claim.clone() }
                 }
             }
-            (Interaction::ConditionalPatch(_), Some((criteria, (found, _)))) => {
-                match target(found.clone(), None, &criteria.text).map_err(|e| in_entry(e, at))? {
-                    Target::Existing(version) => Fate::Write {
-                        key: version.key.clone(),
-                        before: Some(Found::Current(version)),
-                        claim: None,
-                    },
-                    Target::New(_) => return Err(in_entry(nothing(&criteria.text), at)),
-                }
+        }
+        (Interaction::ConditionalPatch(_), Some((criteria, (found, _)))) => {
+            match target(found.clone(), None, &criteria.text)? {
+                Target::Existing(version) => existing(version),
+                Target::New(_) => return Err(nothing(&criteria.text)),
             }
-            (Interaction::Update(key) | Interaction::Patch(key) | Interaction::Delete(key), _) => {
-                Fate::Write { key: key.clone(), before: None, claim: None }
-            }
-            (Interaction::ConditionalDelete(_), _) => Fate::Delete(deletes.remove(&at).unwrap_or_default()),
-            _ => Fate::Read,
-        };
-        fates.push(fate);
-    }
-    Ok(fates)
+        }
+        (Interaction::Update(key) | Interaction::Patch(key) | Interaction::Delete(key), _) => {
+            Fate::Write { key: key.clone(), before: None, claim: None }
+        }
+        (Interaction::ConditionalDelete(_), _) => Fate::Delete(deleted.unwrap_or_default()),
+        _ => Fate::Read,
+    })
 }
 
 /// No resource may be changed twice.
@@ -147,6 +137,19 @@ pub(super) async fn read_before(ask: &Ask<'_>, entries: &[Planned<'_>], fates: &
         }
     }
     Ok(())
+}
+
+/// What an entry's resource is called, of entries that are decided on.
+pub(super) fn key(fates: &[Option<Fate>], at: usize) -> Option<&Key> {
+    let written = |at: usize| match fates.get(at)? {
+        Some(Fate::Write { key, .. }) => Some(key),
+        _ => None,
+    };
+    match fates.get(at)? {
+        Some(Fate::Existing(version)) => Some(&version.key),
+        Some(Fate::Same(first)) => written(*first),
+        _ => written(at),
+    }
 }
 
 /// What an entry's resource is called, and the version it has after the commit.

@@ -1,10 +1,12 @@
 //! Which entry of a transaction a url means: <https://hl7.org/fhir/R4/bundle.html#references>
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use fhir_model::interaction::Interaction;
 use fhir_model::reference::Reference;
 use fhir_model::{Error, Result};
+use fhir_search::Bases;
 
 use super::entries::Entry;
 use super::in_entry;
@@ -12,10 +14,13 @@ use super::references::Identity;
 
 /// The full urls of the entries that leave a resource behind.
 pub(super) struct Links {
+    /// Absolute urls and urns, as [`Links::name`] says them.
     by_url: HashMap<String, usize>,
-    /// `Type/id` as written, of entries whose id the server chooses; `None` when two entries have the same.
-    relative: HashMap<String, Option<usize>>,
+    /// `Type/id` of entries that are below no base; `None` when two entries have the same.
+    baseless: HashMap<String, Option<usize>>,
     known: HashMap<usize, Known>,
+    /// The server's own.
+    bases: Bases,
 }
 
 /// What an entry says of its resource.
@@ -27,8 +32,10 @@ struct Known {
 }
 
 impl Links {
-    pub(super) fn new(entries: &[Entry<'_>]) -> Result<Links> {
-        let mut links = Links { by_url: HashMap::new(), relative: HashMap::new(), known: HashMap::new() };
+    pub(super) fn new(entries: &[Entry<'_>], bases: &Bases) -> Result<Links> {
+        let (by_url, baseless, known) = Default::default();
+        let mut links = Links { by_url, baseless, known, bases: bases.clone() };
+        let mut full_urls = HashSet::new();
         for (at, entry) in entries.iter().enumerate() {
             let renamed = match &entry.interaction {
                 Interaction::Create(_) | Interaction::ConditionalUpdate(_) => true,
@@ -38,19 +45,30 @@ impl Links {
             let meta = entry.resource.and_then(|resource| resource.get("meta"));
             let version = meta.and_then(|meta| meta.get_str("versionId")).map(|v| v.into_owned());
             links.known.insert(at, Known { renamed, version });
-            if let Some(url) = &entry.full_url
-                && links.by_url.insert(url.clone(), at).is_some()
-            {
-                return Err(in_entry(
-                    Error::invalid("two entries have the same `fullUrl`").at("fullUrl"),
-                    at,
-                ));
+            if let Some(url) = &entry.full_url {
+                let name = links.name(url).into_owned();
+                if !full_urls.insert(name.clone()) {
+                    let error = Error::invalid("two entries have the same `fullUrl`").at("fullUrl");
+                    return Err(in_entry(error, at));
+                }
+                if !matches!(Reference::parse(url), Reference::Relative(_)) {
+                    links.by_url.insert(name, at);
+                }
             }
-            if let Some(written) = written_key(entry).filter(|_| renamed) {
-                links.relative.entry(written).and_modify(|seen| *seen = None).or_insert(Some(at));
+            if let Some(written) = baseless_name(entry) {
+                links.baseless.entry(written).and_modify(|seen| *seen = None).or_insert(Some(at));
             }
         }
         Ok(links)
+    }
+
+    /// What a url is called here: the same below each of the server's own bases.
+    fn name<'t>(&self, url: &'t str) -> Cow<'t, str> {
+        match self.bases.below(url) {
+            // No url of a client's has this character: JSON with it is refused.
+            Some(path) => Cow::Owned(format!("\0{path}")),
+            None => Cow::Borrowed(url),
+        }
     }
 
     /// The entry that `text`, found in an entry with the full url `own`, means.
@@ -58,7 +76,7 @@ impl Links {
     /// A version in the text must be the one the entry's resource says it has. It counts only where the Bundle alone
     /// gives the url a meaning, not where the server has versions of the resource itself.
     pub(super) fn find<'t>(&self, text: &'t str, own: Option<&str>) -> Option<Link<&'t str>> {
-        if self.by_url.is_empty() && self.relative.is_empty() {
+        if self.by_url.is_empty() && self.baseless.is_empty() {
             return None;
         }
         let end = text.find(['#', '|']).filter(|end| *end > 0).unwrap_or(text.len());
@@ -76,17 +94,19 @@ impl Links {
         Some(Link { entry, versioned: version.is_some(), tail })
     }
 
+    /// A relative url is below the base of the entry it stands in: an entry below another base is somebody else's, even
+    /// when it has the same type and id. Where there is no base, it can only mean an entry that has none either.
     fn named(&self, url: &str, own: Option<&str>) -> Option<usize> {
-        if let Some(at) = self.by_url.get(url) {
+        if let Some(at) = self.by_url.get(&*self.name(url)) {
             return Some(*at);
         }
         let Reference::Relative(key) = Reference::parse(url) else { return None };
-        if let Some(Reference::Absolute(root, _)) = own.map(Reference::parse)
-            && let Some(at) = self.by_url.get(&format!("{root}/{key}"))
-        {
-            return Some(*at);
+        match own.map(Reference::parse) {
+            Some(Reference::Absolute(root, _)) => {
+                self.by_url.get(&*self.name(&format!("{root}/{key}"))).copied()
+            }
+            _ => self.baseless.get(url).copied().flatten(),
         }
-        self.relative.get(url).copied().flatten()
     }
 }
 
@@ -115,15 +135,18 @@ impl<T: AsRef<str>> Link<T> {
     }
 }
 
-/// The `Type/id` by which other entries of the Bundle may speak of this one before it has its id.
-fn written_key(entry: &Entry<'_>) -> Option<String> {
-    match &entry.full_url {
-        Some(url) => match Reference::parse(url) {
-            Reference::Absolute(_, key) | Reference::Relative(key) => Some(key.to_string()),
+/// The `Type/id` of an entry that is below no base: by that others without a base may speak of it before it has its id.
+fn baseless_name(entry: &Entry<'_>) -> Option<String> {
+    match (&entry.interaction, &entry.full_url) {
+        // The resource of this server itself.
+        (Interaction::Update(key) | Interaction::Patch(key), _) => Some(key.to_string()),
+        (Interaction::ConditionalPatch(_), _) => None,
+        (_, Some(url)) => match Reference::parse(url) {
+            Reference::Relative(key) => Some(key.to_string()),
             // The id in the resource is not its name when the Bundle gives it another.
             _ => None,
         },
-        None => {
+        (_, None) => {
             let resource = entry.resource?;
             Some(format!("{}/{}", resource.get_str("resourceType")?, resource.get_str("id")?))
         }
@@ -141,7 +164,7 @@ mod tests {
 
     fn entry(full_url: &str) -> Entry<'static> {
         Entry {
-            full_url: Some(full_url.to_owned()),
+            full_url: (!full_url.is_empty()).then(|| full_url.to_owned()),
             method: Method::Post,
             path: "Patient".to_owned(),
             query: String::new(),
@@ -151,26 +174,40 @@ mod tests {
         }
     }
 
+    fn put(full_url: &str, id: &str) -> Entry<'static> {
+        Entry { interaction: Interaction::Update(Key::new("Patient", id)), ..entry(full_url) }
+    }
+
+    fn bases() -> Bases {
+        Bases::new(["http://us/fhir", "https://us.org/fhir"])
+    }
+
     #[test]
     fn urls_mean_entries() {
-        let doc = Doc::parse(r#"{"meta": {"versionId": "3"}}"#, Limits::default()).unwrap();
-        let known = Entry { resource: Some(doc.root()), ..entry("http://z.org/fhir/Patient/3") };
-        let put = Entry {
-            interaction: Interaction::Update(Key::new("Patient", "4")),
-            ..entry("http://z.org/fhir/Patient/4")
-        };
+        let doc = |text: &str| Doc::parse(text.to_owned(), Limits::default()).unwrap();
+        let third = doc(r#"{"meta": {"versionId": "3"}}"#);
+        let (five, six) = (
+            doc(r#"{"resourceType": "Patient", "id": "5"}"#),
+            doc(r#"{"resourceType": "Patient", "id": "6"}"#),
+        );
         let entries = [
             entry("urn:uuid:a"),
             entry("http://x.org/fhir/Patient/1"),
             entry("http://y.org/fhir/Patient/1"),
             entry("http://y.org/fhir/Patient/2"),
-            known,
-            put,
+            Entry { resource: Some(third.root()), ..entry("http://z.org/fhir/Patient/3") },
+            put("http://z.org/fhir/Patient/4", "4"),
+            Entry { resource: Some(five.root()), ..entry("") },
+            Entry { resource: Some(six.root()), ..entry("") },
+            put("urn:uuid:b6", "6"),
+            entry("Patient/7"),
+            entry("https://us.org/fhir/Patient/8"),
         ];
-        let links = Links::new(&entries).unwrap();
+        let links = Links::new(&entries, &bases()).unwrap();
         let identity = |at: usize| (Key::new("Patient", format!("new{at}")), 7);
         let at_x = Some("http://x.org/fhir/Observation/7");
         let at_z = Some("http://z.org/fhir/Observation/7");
+        let at_us = Some("http://us/fhir/Observation/7");
         let urn = Some("urn:uuid:o");
         let rows = [
             ("urn:uuid:a", None, "Patient/new0"),
@@ -186,11 +223,28 @@ mod tests {
             ("Patient/1/_history/2", at_x, "Patient/new1/_history/7"),
             ("Patient/1#part", at_x, "Patient/new1#part"),
             ("Patient/1", Some("http://y.org/fhir/Observation/7"), "Patient/new2"),
-            // Two entries could be meant.
+            // What is below another base is not meant.
+            ("Patient/2", at_x, ""),
+            ("Patient/2/_history/2", at_x, ""),
+            ("Patient/2", at_us, ""),
+            ("Patient/5", at_x, ""),
+            ("Patient/7", at_x, ""),
+            ("Patient/8", at_x, ""),
             ("Patient/1", urn, ""),
-            ("Patient/1/_history/2", urn, ""),
-            ("Patient/2", urn, "Patient/new3"),
-            ("Patient/2/_history/2", urn, "Patient/new3/_history/7"),
+            ("Patient/2", urn, ""),
+            ("Patient/2", None, ""),
+            ("Patient/8", None, ""),
+            // Where there is no base, an entry without one is.
+            ("Patient/5", None, "Patient/new6"),
+            ("Patient/5", urn, "Patient/new6"),
+            ("Patient/5/_history/1", Some("Observation/1"), "Patient/new6/_history/7"),
+            ("Patient/7", None, "Patient/new9"),
+            // This server's, or the one that the server is to name.
+            ("Patient/6", None, ""),
+            // Two names of this server.
+            ("Patient/8", at_us, "Patient/new10"),
+            ("HTTP://US/fhir/Patient/8", at_x, "Patient/new10"),
+            ("http://us/fhir/Patient/8#part", None, "Patient/new10#part"),
             // Another version than the one that is sent.
             ("Patient/3/_history/3", at_z, "Patient/new4/_history/7"),
             ("Patient/3/_history/2", at_z, ""),
@@ -209,6 +263,13 @@ mod tests {
 
     #[test]
     fn full_urls_are_unique() {
-        assert!(Links::new(&[entry("urn:uuid:a"), entry("urn:uuid:a")]).is_err());
+        for pair in [
+            ["urn:uuid:a", "urn:uuid:a"],
+            ["Patient/1", "Patient/1"],
+            ["http://us/fhir/Patient/1", "https://US.org/fhir/Patient/1"],
+        ] {
+            assert!(Links::new(&pair.map(entry), &bases()).is_err(), "{pair:?}");
+        }
+        assert!(Links::new(&["http://us/fhir/Patient/1", "Patient/1"].map(entry), &bases()).is_ok());
     }
 }

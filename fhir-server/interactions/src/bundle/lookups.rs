@@ -9,7 +9,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::in_entry;
 use super::planned::Planned;
-use super::references::Says;
 use crate::ask::Ask;
 use crate::conditional::Criteria;
 use crate::delete::find;
@@ -24,6 +23,8 @@ pub(super) struct Deletes {
     pub(super) found: HashMap<usize, Vec<Version>>,
     /// All keys that are deleted.
     pub(super) keys: HashSet<Key>,
+    /// How many, by type.
+    counts: HashMap<Box<str>, usize>,
 }
 
 /// What is deleted: asked first, as other criteria do not find it.
@@ -45,47 +46,57 @@ pub(super) async fn deletes(ask: &Ask<'_>, entries: &[Planned<'_>]) -> Result<De
     let lookups = stream::iter(lookups).buffer_unordered(ask.cx.limits.parallel_max.max(1));
     let found: HashMap<usize, Vec<Version>> = lookups.try_collect().await?;
     keys.extend(found.values().flatten().map(|v| v.key.clone()));
-    Ok(Deletes { found, keys })
+    let mut counts: HashMap<Box<str>, usize> = HashMap::new();
+    for key in &keys {
+        *counts.entry(key.type_name.clone()).or_default() += 1;
+    }
+    Ok(Deletes { found, keys, counts })
 }
 
-/// What all other criteria find, each asked once.
+/// What criteria are asked for.
+pub(super) struct Asked<'c> {
+    pub(super) criteria: &'c Criteria,
+    /// Somebody may create under them.
+    pub(super) creates: bool,
+    /// How many of what they find may not count.
+    pub(super) beyond: usize,
+}
+
+/// What criteria find, each asked once, without what is deleted.
 pub(super) async fn lookups(
     ask: &Ask<'_>,
-    entries: &[Planned<'_>],
-    deleted: &HashSet<Key>,
-) -> Result<Lookups> {
-    let mut distinct: HashMap<&str, (&Criteria, bool)> = HashMap::new();
-    for planned in entries {
-        let creates = match planned.entry.interaction {
-            Interaction::Create(_) | Interaction::ConditionalUpdate(_) => true,
-            Interaction::ConditionalPatch(_) => false,
-            _ => continue,
-        };
-        if let Some(criteria) = &planned.criteria {
-            distinct.entry(&criteria.text).or_insert((criteria, false)).1 |= creates;
-        }
+    all: impl Iterator<Item = Asked<'_>>,
+    deleted: &Deletes,
+    known: &mut Lookups,
+) -> Result<()> {
+    let mut distinct: HashMap<&str, Asked<'_>> = HashMap::new();
+    for one in all.filter(|one| !known.contains_key(&one.criteria.text)) {
+        let Asked { creates, beyond, .. } = one;
+        let asked = distinct.entry(&one.criteria.text).or_insert(one);
+        asked.creates |= creates;
+        asked.beyond = asked.beyond.max(beyond);
     }
-    for site in entries.iter().flat_map(|p| &p.sites) {
-        if let Says::Criteria(criteria) = &site.says {
-            distinct.entry(&criteria.text).or_insert((criteria, false));
-        }
-    }
-    let lookups: Vec<_> =
-        distinct.into_values().map(|(criteria, creates)| lookup(ask, criteria, creates, deleted)).collect();
-    stream::iter(lookups).buffer_unordered(ask.cx.limits.parallel_max.max(1)).try_collect().await
+    let lookups: Vec<_> = distinct.into_values().map(|asked| lookup(ask, asked, deleted)).collect();
+    let lookups = stream::iter(lookups).buffer_unordered(ask.cx.limits.parallel_max.max(1));
+    known.extend(lookups.try_collect::<Vec<_>>().await?);
+    Ok(())
 }
 
 /// What one criterion finds, without what is deleted.
 async fn lookup(
     ask: &Ask<'_>,
-    criteria: &Criteria,
-    creates: bool,
-    deleted: &HashSet<Key>,
+    Asked { criteria, creates, beyond }: Asked<'_>,
+    deleted: &Deletes,
 ) -> Result<(String, (Vec<Version>, Option<Claim>))> {
-    let limit = deleted.len() + 2;
+    // Not every number is to be a statement of its own.
+    let of_type = deleted.counts.get(&criteria.query.type_name).copied().unwrap_or_default();
+    let limit = match of_type + beyond {
+        0 => 2,
+        more => (more + 2).next_power_of_two(),
+    };
     let search = || async {
         let mut found = ask.cx.store.matches(&ask.scope, &criteria.query, limit).await?;
-        found.retain(|v| !deleted.contains(&v.key));
+        found.retain(|v| !deleted.keys.contains(&v.key));
         Ok::<_, Error>(found)
     };
     let found = search().await?;

@@ -1,18 +1,25 @@
 //! batch and transaction: <https://hl7.org/fhir/R4/http.html#transaction>
 //!
-//! Entries are read once ([`entries`]). A batch sends each through the door every request takes; a transaction decides
-//! all of its writes, with their references resolved ([`references`]), and commits them together.
+//! Entries are read once ([`entries`]). A batch sends each through the door every request takes ([`order`] says when), and
+//! so does a history ([`replay`]); a transaction decides all of its writes, with their references resolved
+//! ([`references`]), and commits them together.
 
 mod batch;
+mod conditional_references;
+mod criteria;
+mod decide;
+mod elements;
 mod entries;
 mod fates;
 mod links;
 mod lookups;
 mod narrative;
+mod order;
 mod patches;
 mod planned;
 mod reads;
 mod references;
+mod replay;
 pub(crate) mod text;
 mod transaction;
 
@@ -46,9 +53,9 @@ pub(crate) fn process<'a>(ask: &'a Ask<'a>) -> Pin<Box<dyn Future<Output = Resul
         match bundle.get_str("type").as_deref() {
             Some("batch") => batch::batch(ask, &entries).await,
             Some("transaction") => transaction::transaction(ask, &entries).await,
+            Some("history") => batch::history(ask, &entries).await,
             _ => {
-                let text =
-                    "a Bundle sent to the base is a batch or a transaction; to store one, send it to Bundle";
+                let text = "a Bundle sent to the base is a batch, a transaction or a history; to store one, send it to Bundle";
                 Err(Error::invalid(text).at("Bundle.type"))
             }
         }

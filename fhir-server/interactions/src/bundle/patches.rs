@@ -7,8 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use fhir_model::interaction::Interaction;
 use fhir_model::json::{Doc, Edits, Limits, Ref};
+use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 
+use super::elements::LinkKind;
 use super::entries::Entry;
 use super::links::Links;
 use super::references::{Site, Walk};
@@ -94,9 +96,9 @@ pub(super) fn sites<'d>(
                 parameter(ask, &mut walk, operation, &target(operation))?;
             }
         }
-        (Patch::Json(_), Interaction::Patch(key)) => operations(ask, &mut walk, root, &key.type_name)?,
+        (Patch::Json(_), Interaction::Patch(key)) => operations(&mut walk, root, &key.type_name)?,
         (Patch::Json(_), Interaction::ConditionalPatch(type_name)) => {
-            operations(ask, &mut walk, root, type_name)?;
+            operations(&mut walk, root, type_name)?;
         }
         _ => {}
     }
@@ -104,20 +106,17 @@ pub(super) fn sites<'d>(
 }
 
 /// The values of a JSON Patch, each of the type and under the name that its pointer says.
-fn operations<'d>(ask: &Ask<'_>, walk: &mut Walk<'_, 'd>, patch: Ref<'d>, type_name: &str) -> Result<()> {
-    let types = &*ask.cx.definitions;
+fn operations<'d>(walk: &mut Walk<'_, 'd>, patch: Ref<'d>, type_name: &str) -> Result<()> {
     for operation in patch.items() {
         let (Some(pointer), Some(values)) = (operation.get_str("path"), operation.get("value")) else {
             continue;
         };
         let is_index = |step: &str| step == "-" || step.bytes().all(|b| b.is_ascii_digit());
-        let (mut name, mut of) = ("", Some(type_name));
-        for step in pointer.split('/').skip(1).filter(|step| !is_index(step)) {
-            name = step;
-            of = of.and_then(|of| types.json_element(of, step)).map(|(_, of)| of);
-        }
-        walk.begin(of);
-        walk.values(name, values)?;
+        let names: Vec<String> =
+            pointer.split('/').skip(1).filter(|step| !is_index(step)).map(str::to_owned).collect();
+        let name = names.last().cloned().unwrap_or_default();
+        walk.begin(Some(type_name), names);
+        walk.values(&name, values)?;
     }
     Ok(())
 }
@@ -136,8 +135,9 @@ fn target(operation: Ref<'_>) -> String {
 /// The values of a parameter and its parts. `target`: what a part named `value` is the value of.
 fn parameter<'d>(ask: &Ask<'_>, walk: &mut Walk<'_, 'd>, parameter: Ref<'d>, target: &str) -> Result<()> {
     let types = &*ask.cx.definitions;
-    let name = parameter.get_str("name").unwrap_or_default();
-    let name = if name == "value" { target } else { &*name };
+    let own = parameter.get_str("name").unwrap_or_default();
+    // The parts of a value are named after the elements they are.
+    let (name, target) = if own == "value" { (target, "value") } else { (&*own, target) };
     for member in parameter.children() {
         let key = member.key();
         match &*key {
@@ -147,17 +147,33 @@ fn parameter<'d>(ask: &Ask<'_>, walk: &mut Walk<'_, 'd>, parameter: Ref<'d>, tar
                 }
             }
             "resource" => {
-                walk.begin(member.get_str("resourceType").as_deref());
+                walk.begin(member.get_str("resourceType").as_deref(), Vec::new());
                 walk.values(name, member)?;
             }
             key if key.starts_with("value") => {
                 // Parameters hold no `valueExtension` by their definition, but clients send it, and patches take it.
                 let of = types.json_element("Parameters.parameter", key).map(|(_, of)| of);
-                walk.begin(of.or(key.strip_prefix("value")));
+                match of.filter(|of| types.is_primitive(of)) {
+                    Some(of) => walk.begin_value(primitive(name, of)),
+                    None => walk.begin(of.or(key.strip_prefix("value")), Vec::new()),
+                }
                 walk.values(name, member)?;
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// What a primitive may be that an element gets by a patch. The path leaves open whose element it is; the name and the
+/// type say enough.
+fn primitive(name: &str, of: &str) -> LinkKind {
+    match (name, of) {
+        ("reference", "string") => LinkKind::Reference,
+        ("div", _) => LinkKind::Narrative,
+        ("url", "url") => LinkKind::Address,
+        (_, "url") => LinkKind::Urn,
+        (name, "uri" | "oid" | "uuid") if name.starts_with("value") => LinkKind::Urn,
+        _ => LinkKind::Never,
+    }
 }

@@ -4,6 +4,7 @@ use fhir_model::interaction::Interaction;
 use fhir_model::json::{Doc, Ref};
 use fhir_model::{Error, Result};
 
+use super::criteria::named;
 use super::entries::Entry;
 use super::links::Links;
 use super::patches::{self, Sent};
@@ -19,6 +20,8 @@ pub(super) struct Planned<'d> {
     pub(super) entry: Entry<'d>,
     /// Of `ifNoneExist`, or of the url of a conditional update, patch or delete.
     pub(super) criteria: Option<Criteria>,
+    /// The entries that the criteria name.
+    pub(super) names: Vec<usize>,
     /// What a patch does.
     pub(super) patch: Option<Sent<'d>>,
     /// What is to be replaced in the resource, or the patch.
@@ -74,6 +77,12 @@ impl<'d> Planned<'d> {
             }
             _ => reads::check(ask, &entry)?,
         }
+        let own = entry.full_url.as_deref();
+        let names = criteria.as_ref().map(|criteria| named(ask, criteria, links, own)).unwrap_or_default();
+        if let (Interaction::ConditionalDelete(_), Some(name)) = (&entry.interaction, names.first()) {
+            let text = format!("what is deleted is looked for first, when entry {name} has no id yet");
+            return Err(Error::invalid(text).at("request.url"));
+        }
         let sites = match (&entry.interaction, &patch) {
             (Interaction::Create(_) | Interaction::Update(_) | Interaction::ConditionalUpdate(_), _) => {
                 sites(ask, &entry, links)?
@@ -81,6 +90,6 @@ impl<'d> Planned<'d> {
             (_, Some(patch)) => patches::sites(ask, &entry, patch, links)?,
             _ => Vec::new(),
         };
-        Ok(Planned { entry, criteria, patch, sites })
+        Ok(Planned { entry, criteria, names, patch, sites })
     }
 }

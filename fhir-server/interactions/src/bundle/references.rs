@@ -1,12 +1,14 @@
 //! References between the entries of a transaction, and by search criteria: found, then replaced.
 //!
-//! <https://hl7.org/fhir/R4/http.html#trules>: in `Reference.reference`, in elements of the types uri, url, canonical,
-//! oid and uuid, and in the links of the narrative; at any depth, in extensions and contained resources too.
+//! <https://hl7.org/fhir/R4/http.html#trules>: at any depth, in extensions and contained resources too, but only in
+//! what may be a link ([`elements`](super::elements)).
 
 use fhir_model::json::{Edits, Kind, Ref};
 use fhir_model::reference::Reference;
 use fhir_model::{Error, Key, Result, url};
 
+use super::criteria::named;
+use super::elements::{LinkKind, link_kind};
 use super::entries::Entry;
 use super::links::{Link, Links};
 use super::narrative::{attributes, relink};
@@ -26,8 +28,8 @@ pub(super) struct Site<'d> {
 pub(super) enum Says {
     /// The resource of an entry.
     Entry(Link<String>),
-    /// The one resource that is found by these criteria.
-    Criteria(Box<Criteria>),
+    /// The one resource that is found by these criteria; they may name entries.
+    Criteria(Box<Criteria>, bool),
     /// Narrative with links to entries.
     Narrative,
 }
@@ -39,27 +41,27 @@ pub(super) type Identity = (Key, u32);
 pub(super) fn sites<'d>(ask: &Ask<'_>, entry: &Entry<'d>, links: &Links) -> Result<Vec<Site<'d>>> {
     let Some(root) = entry.resource else { return Ok(Vec::new()) };
     let mut walk = Walk::new(ask, links, entry, root);
-    walk.begin(root.get_str("resourceType").as_deref());
+    walk.begin(root.get_str("resourceType").as_deref(), Vec::new());
     walk.object(root)?;
     Ok(walk.sites)
 }
 
-/// The replacements, once it is known what entries and criteria stand for.
+/// The replacements, once it is known what entries and criteria stand for. What criteria stand for may not be known yet.
 pub(super) fn edits(
     entry: &Entry<'_>,
     sites: &[Site<'_>],
     links: &Links,
     identity: &dyn Fn(usize) -> Option<Identity>,
-    found: &dyn Fn(&Criteria) -> Result<Key>,
+    found: &dyn Fn(&Criteria, bool) -> Result<Option<Key>>,
 ) -> Result<Edits> {
     let mut edits = Edits::default();
     let own = entry.full_url.as_deref();
     for site in sites {
         let text = match &site.says {
             Says::Entry(link) => identity(link.entry).map(|identity| link.text(&identity)),
-            Says::Criteria(criteria) => {
-                let found = found(criteria).map_err(|e| placed(e, site.root, site.value))?;
-                Some(found.to_string())
+            Says::Criteria(criteria, names) => {
+                let found = found(criteria, *names).map_err(|e| placed(e, site.root, site.value))?;
+                found.map(|key| key.to_string())
             }
             Says::Narrative => {
                 let html = site.value.str().unwrap_or_default();
@@ -88,11 +90,18 @@ pub(super) struct Walk<'w, 'd> {
     links: &'w Links,
     own: Option<&'w str>,
     root: Ref<'d>,
-    /// The type of what we began at, where it is known.
-    of: Option<String>,
+    begin: Begin,
     /// Members from there to where we are, each with its value or the item of its list.
     path: Vec<(Ref<'d>, Ref<'d>)>,
     pub(super) sites: Vec<Site<'d>>,
+}
+
+/// What the values are that are looked at.
+enum Begin {
+    /// What these names lead to from something of this type, where it is known.
+    Of(Option<String>, Vec<String>),
+    /// A primitive that is this.
+    Value(LinkKind),
 }
 
 impl<'w, 'd> Walk<'w, 'd> {
@@ -103,12 +112,25 @@ impl<'w, 'd> Walk<'w, 'd> {
         root: Ref<'d>,
     ) -> Walk<'w, 'd> {
         let own = entry.full_url.as_deref();
-        Walk { ask, links, own, root, of: None, path: Vec::new(), sites: Vec::new() }
+        Walk {
+            ask,
+            links,
+            own,
+            root,
+            begin: Begin::Of(None, Vec::new()),
+            path: Vec::new(),
+            sites: Vec::new(),
+        }
     }
 
-    /// Begins at something of this type.
-    pub(super) fn begin(&mut self, of: Option<&str>) {
-        self.of = of.map(str::to_owned);
+    /// Begins at what these names lead to from something of this type.
+    pub(super) fn begin(&mut self, of: Option<&str>, names: Vec<String>) {
+        self.begin = Begin::Of(of.map(str::to_owned), names);
+    }
+
+    /// Begins at a primitive.
+    pub(super) fn begin_value(&mut self, kind: LinkKind) {
+        self.begin = Begin::Value(kind);
     }
 
     /// Looks at a value, or the items of a list, that go by a name.
@@ -138,31 +160,44 @@ impl<'w, 'd> Walk<'w, 'd> {
         Ok(())
     }
 
+    /// What a text may be is asked last, as few texts look like a link.
     fn string(&mut self, name: &str, value: Ref<'d>) -> Result<()> {
         let Some(text) = value.str() else { return Ok(()) };
-        if name == "reference" {
-            if let Some(link) = self.links.find(&text, self.own) {
-                self.add(value, Says::Entry(link.owned()));
-            } else if let Reference::Conditional(type_name, criteria) = Reference::parse(&text) {
-                let here = |e: Error| {
-                    let text = format!("`{text}`: {}", e.text);
-                    placed(Error { text, ..e }, self.root, value)
-                };
-                let pairs = url::pairs(criteria).map_err(here)?;
-                let criteria = Criteria::of_pairs(self.ask, type_name, &pairs).map_err(here)?;
-                self.add(value, Says::Criteria(Box::new(criteria)));
-            }
-        } else if name == "div" {
+        if !matches!(name, "reference" | "div" | "url") && !text.starts_with("urn:") {
+            return Ok(());
+        }
+        if name == "div" {
             let mut linked = false;
             attributes(&text, &mut |_, link| linked |= self.links.find(link, self.own).is_some());
-            if linked {
+            if linked && matches!(self.kind(), LinkKind::Narrative | LinkKind::Unknown) {
                 self.add(value, Says::Narrative);
             }
-        } else if (text.starts_with("urn:") || text.starts_with("http"))
-            && let Some(link) = self.links.find(&text, self.own)
-            && self.is_uri()
+            return Ok(());
+        }
+        let is_reference =
+            |kind| kind == LinkKind::Reference || (kind == LinkKind::Unknown && name == "reference");
+        if let Some(link) = self.links.find(&text, self.own) {
+            let kind = self.kind();
+            let fits = match kind {
+                LinkKind::Address => true,
+                LinkKind::Urn => text.starts_with("urn:"),
+                kind => is_reference(kind),
+            };
+            if fits {
+                self.add(value, Says::Entry(link.owned()));
+            }
+        } else if name == "reference"
+            && let Reference::Conditional(type_name, criteria) = Reference::parse(&text)
+            && is_reference(self.kind())
         {
-            self.add(value, Says::Entry(link.owned()));
+            let here = |e: Error| {
+                let text = format!("`{text}`: {}", e.text);
+                placed(Error { text, ..e }, self.root, value)
+            };
+            let pairs = url::pairs(criteria).map_err(here)?;
+            let criteria = Criteria::of_pairs(self.ask, type_name, &pairs).map_err(here)?;
+            let names = !named(self.ask, &criteria, self.links, self.own).is_empty();
+            self.add(value, Says::Criteria(Box::new(criteria), names));
         }
         Ok(())
     }
@@ -171,17 +206,12 @@ impl<'w, 'd> Walk<'w, 'd> {
         self.sites.push(Site { root: self.root, value, says });
     }
 
-    /// Whether the value we are at is of a type that may hold a link. (An identifier's value may look like one.)
-    fn is_uri(&self) -> bool {
-        let types = &*self.ask.cx.definitions;
-        let Some(mut at) = self.of.clone() else { return false };
-        for (member, value) in &self.path {
-            let Some((_, of)) = types.json_element(&at, &member.key()) else { return false };
-            at = match of {
-                "Resource" => value.get_str("resourceType").map(|t| t.into_owned()).unwrap_or_default(),
-                of => of.to_owned(),
-            };
+    /// What the value we are at may be.
+    fn kind(&self) -> LinkKind {
+        match &self.begin {
+            Begin::Value(kind) => *kind,
+            Begin::Of(Some(of), names) => link_kind(&self.ask.cx.definitions, of, names, &self.path),
+            Begin::Of(None, _) => LinkKind::Unknown,
         }
-        matches!(at.as_str(), "uri" | "url" | "canonical" | "oid" | "uuid")
     }
 }

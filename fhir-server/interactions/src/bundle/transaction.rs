@@ -2,27 +2,32 @@
 //!
 //! Set-based: one read of what is there, one commit of all writes, and one search per distinct criterion, whatever
 //! the number of entries. The specification's order (DELETE, POST, PUT and PATCH, GET) is kept in what each step
-//! sees: criteria do not find what the transaction deletes, and reads see what it writes ([`reads`]).
+//! sees: criteria do not find what the transaction deletes, conditional references find what it writes
+//! ([`conditional_references`](super::conditional_references)), and so do reads ([`reads`]).
 
+use std::collections::{HashMap, HashSet};
+
+use fhir_model::Result;
 use fhir_model::interaction::Interaction;
 use fhir_model::json::{Doc, Ref};
-use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Commit, Found};
+use fhir_store::Commit;
 
 use super::batch::write as write_answer;
+use super::conditional_references::{CHANGED_MAX, is_open};
+use super::criteria::{resolved, turns};
+use super::decide::{Decided, References, decide};
 use super::entries::Entry;
-use super::fates::{Fate, fates, identity, read_before, refuse_overlap};
+use super::fates::{Creators, Fate, fate, identity, key, read_before, refuse_overlap};
 use super::in_entry;
 use super::links::Links;
-use super::lookups::{Lookups, deletes, lookups};
+use super::lookups::{Asked, Deletes, Lookups, deletes, lookups};
 use super::patches;
 use super::planned::Planned;
 use super::reads;
-use super::references::{Identity, edits};
+use super::references::{Identity, Says};
 use super::text::BundleText;
 use crate::ask::{Ask, Attempts};
-use crate::change::{Change, What};
-use crate::conditional::{Criteria, several};
+use crate::conditional::Criteria;
 use crate::reply::Reply;
 use crate::request::Return;
 
@@ -45,13 +50,20 @@ pub(super) async fn transaction(ask: &Ask<'_>, entries: &[Ref<'_>]) -> Result<Re
 }
 
 /// What is known of a transaction from the Bundle alone.
-struct Plan<'d> {
-    entries: Vec<Planned<'d>>,
-    links: Links,
+pub(super) struct Plan<'d> {
+    pub(super) entries: Vec<Planned<'d>>,
+    pub(super) links: Links,
+    /// For each entry, when its criteria can be asked.
+    turns: Vec<usize>,
+    /// How many resources of a type may be changed.
+    changes: HashMap<Box<str>, usize>,
 }
 
 /// What is answered to each entry, as far as it is known.
 pub(super) type Answers = Vec<Option<Result<Reply>>>;
+
+/// Criteria with the ids of the entries they name: by the entry they stand in and their text.
+pub(super) type Renamed = HashMap<(usize, String), Criteria>;
 
 impl<'d> Plan<'d> {
     /// Reads and checks all entries: what can be refused is refused before the database is asked.
@@ -62,72 +74,48 @@ impl<'d> Plan<'d> {
                 Entry::parse(*entry, ask.bases(), &*ask.cx.definitions).map_err(|e| in_entry(e, at))?;
             entries.push(entry);
         }
-        let links = Links::new(&entries)?;
+        let links = Links::new(&entries, ask.bases())?;
         let planned = entries.into_iter().zip(patches).enumerate().map(|(at, (entry, patch))| {
             Planned::new(ask, entry, patch.as_ref(), &links).map_err(|e| in_entry(e, at))
         });
         let entries = planned.collect::<Result<Vec<_>>>()?;
-        Ok(Plan { entries, links })
+        let turns = turns(&entries)?;
+        let mut changes: HashMap<Box<str>, usize> = HashMap::new();
+        for planned in &entries {
+            let type_name = match &planned.entry.interaction {
+                Interaction::Update(key) | Interaction::Patch(key) => &key.type_name,
+                Interaction::ConditionalUpdate(name) | Interaction::ConditionalPatch(name) => name,
+                _ => continue,
+            };
+            *changes.entry(type_name.clone()).or_default() += 1;
+        }
+        Ok(Plan { entries, links, turns, changes })
     }
 
     /// Decides and commits all writes; nothing when others changed what was read.
     async fn attempt(&self, ask: &Ask<'_>) -> Result<Option<Answers>> {
         let cx = ask.cx;
-        let deletes = deletes(ask, &self.entries).await?;
-        let lookups = lookups(ask, &self.entries, &deletes.keys).await?;
-        let mut fates = fates(ask, &self.entries, deletes.found, &lookups)?;
+        let mut deletes = deletes(ask, &self.entries).await?;
+        let mut found = Lookups::new();
+        let (mut fates, mut renamed) = self.fates(ask, &mut deletes, &mut found).await?;
         refuse_overlap(&fates)?;
         read_before(ask, &self.entries, &mut fates).await?;
         let identities: Vec<Option<Identity>> = (0..fates.len()).map(|at| identity(&fates, at)).collect();
+        self.references_with_names(ask, &identities, &deletes, &mut renamed, &mut found).await?;
 
         let stamp = cx.store.stamp()?;
-        let ret = ask.request.prefer.ret.unwrap_or(Return::Minimal);
-        let mut writes = Vec::new();
-        let mut answers: Answers = Vec::with_capacity(fates.len());
-        // (entry, position of its write, whether it creates)
-        let (mut written, mut same) = (Vec::new(), Vec::new());
-        for (at, (planned, fate)) in self.entries.iter().zip(fates).enumerate() {
-            let conditions = &planned.entry.conditions;
-            let answer = match fate {
-                Fate::Read => None,
-                Fate::Same(first) => {
-                    same.push((at, first));
-                    None
-                }
-                Fate::Existing(version) => Some(Ok(Reply::existing(&version, ret))),
-                Fate::Delete(versions) => {
-                    let text = format!("{} resources are deleted", versions.len());
-                    for version in versions {
-                        let key = version.key.clone();
-                        let change =
-                            Change { key, before: Found::Current(version), what: What::Delete, claim: None };
-                        let decided =
-                            change.decide(cx, conditions, stamp.micros()).map_err(|e| in_entry(e, at))?;
-                        writes.extend(decided.map(|d| d.write));
-                    }
-                    Some(Ok(Reply::gone(&text, ret)))
-                }
-                Fate::Write { key, before, claim } => {
-                    let what = self.what(ask, planned, &identities, &lookups).map_err(|e| in_entry(e, at))?;
-                    let before = before.unwrap_or(Found::Never);
-                    let change = Change { key, before, what, claim };
-                    let decided =
-                        change.decide(cx, conditions, stamp.micros()).map_err(|e| in_entry(e, at))?;
-                    decided
-                        .map(|d| {
-                            written.push((at, writes.len(), d.created));
-                            writes.push(d.write);
-                            Ok(Reply::empty(204))
-                        })
-                        .or_else(|| Some(Ok(Reply::gone("there was nothing to delete", ret))))
-                }
-            };
-            answers.push(answer);
+        let written = self.written(&fates);
+        let mut references = References::new(&identities, &found, &renamed, &written);
+        let mut decided = decide(ask, self, &fates, &references, &stamp)?;
+        while references.learn(ask, self, &decided.writes)? {
+            decided = decide(ask, self, &fates, &references, &stamp)?;
         }
+        let Decided { writes, mut answers, written, same } = decided;
         reads::before(ask, &self.entries, &writes, stamp.micros(), &mut answers).await?;
         if let Commit::Stale = cx.store.commit(&ask.scope, &stamp, &writes).await? {
             return Ok(None);
         }
+        let ret = ask.request.prefer.ret.unwrap_or(Return::Minimal);
         for (at, position, created) in written {
             if let (Some(slot), Some(write)) = (answers.get_mut(at), writes.get(position)) {
                 *slot = Some(Ok(Reply::written(write, created, stamp.micros(), ret)));
@@ -143,50 +131,134 @@ impl<'d> Plan<'d> {
         Ok(Some(answers))
     }
 
-    /// The change of an entry, with its references resolved.
-    fn what<'p>(
+    /// Decides on every entry. Nearly always in one turn; criteria that name an entry wait for its id.
+    async fn fates(
         &self,
         ask: &Ask<'_>,
-        planned: &Planned<'p>,
-        identities: &[Option<Identity>],
-        lookups: &Lookups,
-    ) -> Result<What<'p>> {
-        let identity = |at: usize| identities.get(at).cloned().flatten();
-        let found = |criteria: &Criteria| self.referenced(criteria, identities, lookups);
-        let edits = edits(&planned.entry, &planned.sites, &self.links, &identity, &found)?;
-        if let Some(patch) = &planned.patch {
-            return Ok(What::Patch(patch.resolved(&edits, ask.cx.limits.json)?));
+        deletes: &mut Deletes,
+        found: &mut Lookups,
+    ) -> Result<(Vec<Fate>, Renamed)> {
+        let mut fates: Vec<Option<Fate>> = std::iter::repeat_with(|| None).take(self.entries.len()).collect();
+        let (mut creators, mut renamed) = (Creators::new(), Renamed::new());
+        for turn in 0..=self.turns.iter().copied().max().unwrap_or_default() {
+            let mine =
+                || self.entries.iter().enumerate().filter(|(at, _)| self.turns.get(*at) == Some(&turn));
+            for (at, planned) in mine().filter(|_| turn > 0) {
+                let Some(criteria) = &planned.criteria else { continue };
+                let own = planned.entry.full_url.as_deref();
+                let key = |at: usize| key(&fates, at).cloned();
+                let now = resolved(ask, criteria, &self.links, own, &key).map_err(|e| in_entry(e, at))?;
+                renamed.insert((at, criteria.text.clone()), now);
+            }
+            let criteria = mine().filter_map(|(at, planned)| self.asked(at, planned, &renamed));
+            let references =
+                self.entries.iter().filter(|_| turn == 0).flat_map(|p| self.asked_by_references(p));
+            lookups(ask, criteria.chain(references), deletes, found).await?;
+            for (at, planned) in mine() {
+                let criteria = planned.criteria.as_ref().map(|c| of_entry(at, c, &renamed));
+                let deleted = deletes.found.remove(&at);
+                let fate = fate(ask, at, planned, criteria, (found, deleted), &mut creators)
+                    .map_err(|e| in_entry(e, at))?;
+                if let Some(slot) = fates.get_mut(at) {
+                    *slot = Some(fate);
+                }
+            }
         }
-        let Some(resource) = planned.entry.resource else { return Ok(What::Delete) };
-        Ok(match planned.entry.interaction {
-            Interaction::Create(_) => What::Create(resource, edits),
-            Interaction::Delete(_) => What::Delete,
-            _ => What::Update(resource, edits),
+        Ok((fates.into_iter().map(|fate| fate.unwrap_or(Fate::Read)).collect(), renamed))
+    }
+
+    /// What an entry's own criteria are asked for.
+    fn asked<'a>(&self, at: usize, planned: &'a Planned<'_>, renamed: &'a Renamed) -> Option<Asked<'a>> {
+        let creates = match planned.entry.interaction {
+            Interaction::Create(_) | Interaction::ConditionalUpdate(_) => true,
+            Interaction::ConditionalPatch(_) => false,
+            _ => return None,
+        };
+        let criteria = of_entry(at, planned.criteria.as_ref()?, renamed);
+        Some(Asked { criteria, creates, beyond: 0 })
+    }
+
+    /// What the conditional references of an entry are asked for that name no other entry.
+    fn asked_by_references<'a>(&'a self, planned: &'a Planned<'_>) -> impl Iterator<Item = Asked<'a>> {
+        planned.sites.iter().filter_map(|site| match &site.says {
+            Says::Criteria(criteria, false) => Some(self.asked_by_reference(criteria)),
+            _ => None,
         })
     }
 
-    /// The one resource that a conditional reference means: there already, or created here under the same criteria.
-    fn referenced(
+    /// What the transaction changes may not be what it was: one more is asked for of each that is.
+    fn asked_by_reference<'a>(&self, criteria: &'a Criteria) -> Asked<'a> {
+        let changes = self.changes.get(&criteria.query.type_name).copied().unwrap_or_default();
+        Asked { criteria, creates: false, beyond: changes.min(CHANGED_MAX) }
+    }
+
+    /// Asks the conditional references whose criteria name other entries.
+    async fn references_with_names(
         &self,
-        criteria: &Criteria,
+        ask: &Ask<'_>,
         identities: &[Option<Identity>],
-        lookups: &Lookups,
-    ) -> Result<Key> {
-        let found = lookups.get(&criteria.text).map(|(found, _)| found.as_slice()).unwrap_or_default();
-        match found {
-            [one] => Ok(one.key.clone()),
-            [_, _, ..] => Err(several(&criteria.text)),
-            [] => {
-                let same = |p: &Planned<'_>| p.criteria.as_ref().is_some_and(|c| c.text == criteria.text);
-                let mut same = self.entries.iter().zip(identities).filter(|(planned, _)| same(planned));
-                let first = same.find_map(|(_, identity)| identity.as_ref());
-                first.map(|(key, _)| key.clone()).ok_or_else(|| {
-                    Error::new(
-                        Kind::Precondition,
-                        format!("the reference {} finds no resource", criteria.text),
-                    )
-                })
+        deletes: &Deletes,
+        renamed: &mut Renamed,
+        found: &mut Lookups,
+    ) -> Result<()> {
+        let key = |at: usize| Some(identities.get(at)?.as_ref()?.0.clone());
+        let mut more = Vec::new();
+        for (at, planned) in self.entries.iter().enumerate() {
+            let own = planned.entry.full_url.as_deref();
+            for site in &planned.sites {
+                let Says::Criteria(criteria, true) = &site.says else { continue };
+                let now = resolved(ask, criteria, &self.links, own, &key).map_err(|e| in_entry(e, at))?;
+                more.push(now.clone());
+                renamed.insert((at, criteria.text.clone()), now);
             }
         }
+        lookups(ask, more.iter().map(|criteria| self.asked_by_reference(criteria)), deletes, found).await
     }
+
+    /// The types that are written.
+    fn written(&self, fates: &[Fate]) -> HashSet<&str> {
+        let fates = fates.iter().zip(&self.entries);
+        let types = fates.filter_map(|(fate, planned)| match (fate, &planned.entry.interaction) {
+            (Fate::Read | Fate::Same(_) | Fate::Existing(_), _) => None,
+            (_, Interaction::Update(key) | Interaction::Patch(key) | Interaction::Delete(key)) => {
+                Some(&*key.type_name)
+            }
+            (
+                _,
+                Interaction::Create(name)
+                | Interaction::ConditionalUpdate(name)
+                | Interaction::ConditionalPatch(name)
+                | Interaction::ConditionalDelete(name),
+            ) => Some(&**name),
+            _ => None,
+        });
+        types.collect()
+    }
+
+    /// The criteria of conditional references that are known only when everything else is written.
+    pub(super) fn open_references<'a>(
+        &'a self,
+        renamed: &'a Renamed,
+        written: &HashSet<&str>,
+    ) -> Vec<&'a Criteria> {
+        let mut open = Vec::new();
+        for (at, planned) in self.entries.iter().enumerate() {
+            for site in &planned.sites {
+                let Says::Criteria(criteria, names) = &site.says else { continue };
+                let criteria = if *names { of_entry(at, criteria, renamed) } else { criteria };
+                if is_open(criteria, written) {
+                    open.push(criteria);
+                }
+            }
+        }
+        open
+    }
+}
+
+/// The criteria of an entry as they are asked.
+pub(super) fn of_entry<'a>(at: usize, criteria: &'a Criteria, renamed: &'a Renamed) -> &'a Criteria {
+    if renamed.is_empty() {
+        return criteria;
+    }
+    renamed.get(&(at, criteria.text.clone())).unwrap_or(criteria)
 }

@@ -67,6 +67,78 @@ async fn entries_are_independent() {
     assert_eq!(app.ask("GET Patient/b").await.status, 200);
 }
 
+/// What is asked of a batch does not depend on how many of its entries run at the same time.
+#[tokio::test]
+async fn entries_run_in_the_order_of_the_specification() {
+    let app = App::new().await;
+    let patient = |id: &str, n: usize| {
+        Some(json!({"resourceType": "Patient", "id": id, "identifier": [{"value": format!("{id}-{n}")}]}))
+    };
+    let birth =
+        |day: usize| json!([{"op": "add", "path": "/birthDate", "value": format!("2020-01-{day:02}")}]);
+    use base64::Engine;
+    let patch = |day: usize| {
+        let data = base64::engine::general_purpose::STANDARD.encode(birth(day).to_string());
+        Some(json!({"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data}))
+    };
+    for round in 10..25 {
+        let fresh = format!("fresh-{round}");
+        let mut create = entry(
+            "POST",
+            "Patient",
+            Some(json!({"resourceType": "Patient", "identifier": [{"value": fresh}]})),
+        );
+        let mut again = create.clone();
+        again["request"]["ifNoneExist"] = json!(format!("identifier={fresh}"));
+        create["request"]["ifNoneExist"] = json!(format!("identifier={fresh}"));
+        let by_criteria = |gender: &str| {
+            let patient = json!({"resourceType": "Patient", "gender": gender, "identifier": [{"value": "by-criteria"}]});
+            entry("PUT", "Patient?identifier=by-criteria", Some(patient))
+        };
+        let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+            entry("GET", "Patient/a", None),
+            entry("GET", &format!("Patient?identifier={fresh}"), None),
+            entry("PUT", "Patient/a", patient("a", 1)),
+            entry("HEAD", "Patient/gone", None),
+            entry("PUT", "Patient/a", patient("a", round)),
+            entry("PATCH", "Patient/a", patch(round)),
+            create,
+            again,
+            entry("PUT", "Patient/gone", patient("gone", 1)),
+            entry("DELETE", "Patient/gone", None),
+            by_criteria("male"),
+            by_criteria("female"),
+            entry("GET", "Patient?identifier=by-criteria", None),
+        ]});
+        let answer = app.send("POST ", &batch).await.body;
+        let found = statuses(&answer);
+        assert_eq!(found[..4], [200, 200, if round == 10 { 201 } else { 200 }, 200], "{answer}");
+        assert_eq!((found[6], found[7], found[11]), (201, 200, 200), "{answer}");
+        let read = &answer["entry"][0]["resource"];
+        assert_eq!(read["identifier"][0]["value"], format!("a-{round}"));
+        assert_eq!(read["birthDate"], format!("2020-01-{round}"));
+        assert_eq!(answer["entry"][1]["resource"]["entry"].as_array().unwrap().len(), 1, "{answer}");
+        assert_eq!(answer["entry"][12]["resource"]["entry"][0]["resource"]["gender"], "female");
+        assert_eq!(app.ask("GET Patient/gone").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn what_is_accepted_says_so() {
+    // Whatever an entry is answered, it has HTTP's own phrase.
+    let app = App::new().await;
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+        entry("GET", "Patient/never", None), entry("PUT", "Patient", None), entry("GET", "Patient?birthdate=x", None)]});
+    let answer = app.send("POST ", &batch).await.body;
+    let phrases: Vec<&str> = answer["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["response"]["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(phrases, ["404 Not Found", "400 Bad Request", "400 Bad Request"]);
+}
+
 #[tokio::test]
 async fn the_client_chooses_what_it_hears() {
     let app = App::new().await;
@@ -91,6 +163,8 @@ async fn not_every_bundle_is_processed() {
         (of("batch", 3), 413),
         (of("transaction", 3), 413),
         (of("collection", 1), 400),
+        (of("history", 2), 200),
+        (of("history", 3), 413),
         (json!({"resourceType": "Bundle"}), 400),
         (json!({"resourceType": "Bundle", "type": "batch"}), 200),
         (json!({"resourceType": "Bundle", "type": "transaction"}), 200),

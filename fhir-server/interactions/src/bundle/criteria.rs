@@ -1,0 +1,135 @@
+//! Criteria of a transaction that name its entries: `subject=urn:uuid:..` can be searched for when the entry has its id.
+
+use fhir_model::{Error, Key, Kind, Result, url};
+use fhir_search::parameters::ParameterKind;
+use fhir_search::query::{Expression, Filter, Subject};
+
+use super::in_entry;
+use super::links::Links;
+use super::planned::Planned;
+use crate::ask::Ask;
+use crate::conditional::Criteria;
+
+/// Most turns in which the criteria of a transaction are asked: each is a round of searches.
+const TURNS_MAX: usize = 8;
+
+/// The entries that are named by values of reference parameters.
+pub(super) fn named(ask: &Ask<'_>, criteria: &Criteria, links: &Links, own: Option<&str>) -> Vec<usize> {
+    let mut entries = Vec::new();
+    // The text was made of pairs.
+    let _ = pairs(ask, criteria, links, own, &mut |entry| {
+        entries.push(entry);
+        None
+    });
+    entries
+}
+
+/// The criteria with the keys of the resources that the named entries have become.
+pub(super) fn resolved(
+    ask: &Ask<'_>,
+    criteria: &Criteria,
+    links: &Links,
+    own: Option<&str>,
+    key: &dyn Fn(usize) -> Option<Key>,
+) -> Result<Criteria> {
+    let pairs = pairs(ask, criteria, links, own, &mut |entry| key(entry).map(|key| key.to_string()))?;
+    Criteria::of_pairs(ask, &criteria.query.type_name, &pairs)
+}
+
+fn pairs(
+    ask: &Ask<'_>,
+    criteria: &Criteria,
+    links: &Links,
+    own: Option<&str>,
+    replace: &mut dyn FnMut(usize) -> Option<String>,
+) -> Result<Vec<(String, String)>> {
+    let mut pairs = url::pairs(criteria.text.split_once('?').map_or("", |(_, query)| query))?;
+    for (name, value) in &mut pairs {
+        if !is_reference(ask, &criteria.query.type_name, name) {
+            continue;
+        }
+        let parts = value.split(',').map(|part| {
+            let entry = links.find(part, own).map(|link| link.entry);
+            entry.and_then(&mut *replace).unwrap_or_else(|| part.to_owned())
+        });
+        *value = parts.collect::<Vec<_>>().join(",");
+    }
+    Ok(pairs)
+}
+
+/// True when the values of the parameter are references.
+fn is_reference(ask: &Ask<'_>, type_name: &str, name: &str) -> bool {
+    let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
+    let Ok(of_type) = ask.cx.registry.of(type_name) else { return false };
+    !matches!(modifier, "identifier" | "missing")
+        && of_type.param(code).is_some_and(|param| param.kind == ParameterKind::Reference)
+}
+
+/// For each entry, how many others must have their ids before its criteria can be asked: 0 for nearly all.
+///
+/// # Errors
+/// When criteria name each other, or too many wait for each other.
+pub(super) fn turns(entries: &[Planned<'_>]) -> Result<Vec<usize>> {
+    let mut turns: Vec<Option<usize>> =
+        entries.iter().map(|planned| planned.names.is_empty().then_some(0)).collect();
+    while turns.iter().any(Option::is_none) {
+        let mut moved = false;
+        for (at, planned) in entries.iter().enumerate() {
+            let before = planned.names.iter().map(|name| turns.get(*name).copied().flatten());
+            let last =
+                before.collect::<Option<Vec<usize>>>().map(|all| all.into_iter().max().unwrap_or_default());
+            if let (Some(turn @ None), Some(last)) = (turns.get_mut(at), last) {
+                if last == TURNS_MAX {
+                    let text = format!(
+                        "its criteria wait for those of more than {TURNS_MAX} entries, one after the other"
+                    );
+                    return Err(in_entry(Error::new(Kind::TooCostly, text), at));
+                }
+                *turn = Some(last + 1);
+                moved = true;
+            }
+        }
+        if let (false, Some(at)) = (moved, turns.iter().position(Option::is_none)) {
+            let text =
+                "the criteria name an entry whose own criteria name this one, so none can be asked first";
+            return Err(in_entry(Error::invalid(text), at));
+        }
+    }
+    Ok(turns.into_iter().flatten().collect())
+}
+
+/// The types besides its own whose resources decide what the criteria find; `None` when that may be any.
+pub(super) fn other_types(criteria: &Criteria) -> Option<Vec<&str>> {
+    let mut types = Vec::new();
+    collect(&criteria.query.filters, &mut types).then_some(types)
+}
+
+fn collect<'q>(filters: &'q [Filter], types: &mut Vec<&'q str>) -> bool {
+    filters.iter().all(|filter| match &filter.subject {
+        Subject::Id | Subject::LastUpdated | Subject::Param(_) | Subject::Compartment(_) => true,
+        Subject::Chain { targets, .. } => targets.iter().all(|(target, filters)| {
+            types.push(target);
+            collect(filters, types)
+        }),
+        Subject::Has { source, filters, .. } => {
+            types.push(source);
+            collect(filters, types)
+        }
+        Subject::List => {
+            types.push("List");
+            true
+        }
+        Subject::Expression(expression) => collect_expression(expression, types),
+        Subject::Words(_) => false,
+    })
+}
+
+fn collect_expression<'q>(expression: &'q Expression, types: &mut Vec<&'q str>) -> bool {
+    match expression {
+        Expression::One(filters) => collect(filters, types),
+        Expression::All(list) | Expression::Any(list) => {
+            list.iter().all(|one| collect_expression(one, types))
+        }
+        Expression::Not(inner) => collect_expression(inner, types),
+    }
+}

@@ -1,0 +1,173 @@
+//! The writes of a transaction, decided on what is known of its references.
+
+use std::collections::HashSet;
+
+use fhir_model::interaction::Interaction;
+use fhir_model::{Key, Result};
+use fhir_store::{Found, Stamp, Write};
+
+use super::conditional_references::{Meanings, ROUNDS_MAX, entangled, found, is_open};
+use super::fates::Fate;
+use super::in_entry;
+use super::lookups::Lookups;
+use super::planned::Planned;
+use super::references::{Identity, edits};
+use super::transaction::{Answers, Plan, Renamed, of_entry};
+use crate::ask::Ask;
+use crate::change::{Change, What};
+use crate::conditional::Criteria;
+use crate::reply::Reply;
+use crate::request::Return;
+
+/// What is to be written, and what is answered.
+pub(super) struct Decided {
+    pub(super) writes: Vec<Write>,
+    pub(super) answers: Answers,
+    /// Entry, position of its write, whether it creates.
+    pub(super) written: Vec<(usize, usize, bool)>,
+    /// Entries that become the same resource as another.
+    pub(super) same: Vec<(usize, usize)>,
+}
+
+/// What references mean, as far as it is known.
+pub(super) struct References<'a> {
+    identities: &'a [Option<Identity>],
+    lookups: &'a Lookups,
+    renamed: &'a Renamed,
+    /// The types that are written.
+    written: &'a HashSet<&'a str>,
+    meanings: Meanings,
+    /// They are what they are: what means nothing is an error now.
+    settled: bool,
+    rounds: usize,
+}
+
+impl<'a> References<'a> {
+    pub(super) fn new(
+        identities: &'a [Option<Identity>],
+        lookups: &'a Lookups,
+        renamed: &'a Renamed,
+        written: &'a HashSet<&'a str>,
+    ) -> References<'a> {
+        References {
+            identities,
+            lookups,
+            renamed,
+            written,
+            meanings: Meanings::default(),
+            settled: false,
+            rounds: 0,
+        }
+    }
+
+    /// Looks at what is to be written. True when that says something new of what references mean.
+    ///
+    /// # Errors
+    /// When what references mean changes with what they mean.
+    pub(super) fn learn(&mut self, ask: &Ask<'_>, plan: &Plan<'_>, writes: &[Write]) -> Result<bool> {
+        let open = plan.open_references(self.renamed, self.written);
+        if open.is_empty() {
+            return Ok(false);
+        }
+        let now = Meanings::of(ask, open.into_iter(), self.lookups, writes)?;
+        if now == self.meanings {
+            // What means nothing yet may still do so when others mean something; now none does.
+            self.settled = true;
+            return Ok(!self.meanings.are_clear());
+        }
+        if self.rounds == ROUNDS_MAX {
+            return Err(entangled());
+        }
+        self.rounds += 1;
+        self.meanings = now;
+        Ok(true)
+    }
+
+    /// The resource that the criteria of an entry mean; nothing while it is not known.
+    fn meant(&self, at: usize, criteria: &Criteria, names: bool) -> Result<Option<Key>> {
+        let criteria = if names { of_entry(at, criteria, self.renamed) } else { criteria };
+        match is_open(criteria, self.written) {
+            true if self.settled => self.meanings.get(criteria),
+            true => Ok(self.meanings.so_far(criteria)),
+            false => found(criteria, self.lookups).map(Some),
+        }
+    }
+}
+
+/// Decides all writes.
+///
+/// # Errors
+/// The first entry that is refused refuses the whole.
+pub(super) fn decide(
+    ask: &Ask<'_>,
+    plan: &Plan<'_>,
+    fates: &[Fate],
+    references: &References<'_>,
+    stamp: &Stamp,
+) -> Result<Decided> {
+    let cx = ask.cx;
+    let ret = ask.request.prefer.ret.unwrap_or(Return::Minimal);
+    let mut decided = Decided {
+        writes: Vec::new(),
+        answers: Vec::with_capacity(fates.len()),
+        written: Vec::new(),
+        same: Vec::new(),
+    };
+    for (at, (planned, fate)) in plan.entries.iter().zip(fates).enumerate() {
+        let decide = |change: Change<'_>| {
+            let conditions = &planned.entry.conditions;
+            change.decide(cx, conditions, stamp.micros()).map_err(|e| in_entry(e, at))
+        };
+        let answer = match fate {
+            Fate::Read => None,
+            Fate::Same(first) => {
+                decided.same.push((at, *first));
+                None
+            }
+            Fate::Existing(version) => Some(Ok(Reply::existing(version, ret))),
+            Fate::Delete(versions) => {
+                for version in versions {
+                    let (key, before) = (version.key.clone(), Found::Current(version.clone()));
+                    let change = Change { key, before, what: What::Delete, claim: None };
+                    decided.writes.extend(decide(change)?.map(|d| d.write));
+                }
+                Some(Ok(Reply::gone(&format!("{} resources are deleted", versions.len()), ret)))
+            }
+            Fate::Write { key, before, claim } => {
+                let what = what(ask, plan, (at, planned), references).map_err(|e| in_entry(e, at))?;
+                let before = before.clone().unwrap_or(Found::Never);
+                match decide(Change { key: key.clone(), before, what, claim: claim.clone() })? {
+                    Some(one) => {
+                        decided.written.push((at, decided.writes.len(), one.created));
+                        decided.writes.push(one.write);
+                        Some(Ok(Reply::empty(204)))
+                    }
+                    None => Some(Ok(Reply::gone("there was nothing to delete", ret))),
+                }
+            }
+        };
+        decided.answers.push(answer);
+    }
+    Ok(decided)
+}
+
+/// The change of an entry, with its references resolved.
+fn what<'p>(
+    ask: &Ask<'_>,
+    plan: &Plan<'_>,
+    (at, planned): (usize, &Planned<'p>),
+    references: &References<'_>,
+) -> Result<What<'p>> {
+    let identity = |at: usize| references.identities.get(at).cloned().flatten();
+    let meant = |criteria: &Criteria, names: bool| references.meant(at, criteria, names);
+    let edits = edits(&planned.entry, &planned.sites, &plan.links, &identity, &meant)?;
+    if let Some(patch) = &planned.patch {
+        return Ok(What::Patch(patch.resolved(&edits, ask.cx.limits.json)?));
+    }
+    let Some(resource) = planned.entry.resource else { return Ok(What::Delete) };
+    Ok(match planned.entry.interaction {
+        Interaction::Create(_) => What::Create(resource, edits),
+        Interaction::Delete(_) => What::Delete,
+        _ => What::Update(resource, edits),
+    })
+}
