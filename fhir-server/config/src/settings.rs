@@ -100,11 +100,16 @@ pub const SETTINGS: &[Setting] = &[
         "true",
         "Whether `_text` and `_content` are answered. The index is kept in `data_dir` and made anew when it is lost.",
     ),
-    setting("limits.body_bytes_max", "100MiB", "Largest request body."),
+    setting(
+        "limits.body_bytes_max",
+        "100MiB",
+        "Largest request body. The content of a Binary may be three quarters of it.",
+    ),
     setting(
         "limits.bodies_bytes_max",
         "400MiB",
-        "Bytes of all request bodies in memory together, a quarter of it for those up to 256 KiB; XML counts four times. \
+        "Bytes of all request bodies in memory together, a quarter of it for those up to 256 KiB; XML counts four \
+         times, the content of a Binary three times. \
          A body waits for room as long as a request in the queue, then 503. Trees and rows take a few times as much again.",
     ),
     setting("limits.depth_max", "100", "Deepest nesting of a resource, 10 to 1000."),

@@ -19,7 +19,7 @@ use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
-use super::media::Sent;
+use super::media::{Format, Sent};
 use super::room::Held;
 use super::{App, REQUEST_ID, binary, body, media, origin, page, request};
 use crate::reply::{self, Answer, Shape};
@@ -150,7 +150,7 @@ async fn work(
     if matches!(parts.method, hyper::Method::GET | hyper::Method::HEAD) {
         seen.shape.has = request::all(parts, IF_NONE_MATCH)?;
     }
-    seen.shape.gzip = request::all(parts, ACCEPT_ENCODING)?.is_some_and(|all| request::takes_gzip(&all));
+    seen.shape.gzip = request::takes_gzip(parts.headers.get_all(ACCEPT_ENCODING).iter());
     let length = parts.uri.path_and_query().map_or(0, |url| url.as_str().len());
     if length > app.limits.url_bytes_max {
         let max = app.limits.url_bytes_max;
@@ -181,27 +181,8 @@ async fn work(
     seen.type_name = request::type_name(path);
     seen.warning = request::warning(&interaction, query);
 
-    let no_body = body.is_end_stream() || matches!(method, Method::Get | Method::Head | Method::Delete);
     let as_it_is = binary::takes_content(&interaction);
-    let kind = || match as_it_is {
-        true => binary::sent(head(CONTENT_TYPE)?),
-        false => media::sent(head(CONTENT_TYPE)?),
-    };
-    let (sent, held) = match no_body {
-        // A file may be empty, a resource is not.
-        true if as_it_is && parts.headers.contains_key(CONTENT_TYPE) => {
-            (Some((kind()?, Vec::new())).filter(|(kind, _)| *kind == Sent::Content), None)
-        }
-        true => (None, None),
-        false => {
-            let kind = kind();
-            let weight = kind.as_ref().map_or(1, |kind| weight(*kind));
-            let mut held = app.room.place(weight);
-            let bytes = body::read(body, &parts.headers, &app.limits, &mut held).await?;
-            let is_empty = bytes.is_empty() && !kind.as_ref().is_ok_and(|kind| *kind == Sent::Content);
-            if is_empty { (None, None) } else { (Some((kind?, bytes)), Some(held)) }
-        }
-    };
+    let (sent, held) = received(app, parts, body, as_it_is).await?;
     // Parsing takes memory too: only those inside do it.
     let place = app.gate.enter().await?;
     let body = match sent {
@@ -237,7 +218,42 @@ async fn work(
     let reads = matches!(method, Method::Get | Method::Head);
     let reply =
         if reads { handle(&app.cx, request).await } else { to_its_end(app, request, (place, held)).await };
-    Ok((reply?, base))
+    match reply? {
+        reply if as_it_is && seen.shape.format == Format::Json => {
+            Ok((binary::for_medplum(reply, parts, &base), base))
+        }
+        reply => Ok((reply, base)),
+    }
+}
+
+/// What was sent, and the room it takes. `as_it_is`: it may be content of any type.
+async fn received(
+    app: &App,
+    parts: &Parts,
+    body: Incoming,
+    as_it_is: bool,
+) -> Result<(Option<(Sent, Vec<u8>)>, Option<Held>)> {
+    let kind = || {
+        let content_type = request::text(parts, CONTENT_TYPE)?;
+        if as_it_is { binary::sent(content_type) } else { media::sent(content_type) }
+    };
+    // A file may be empty, a resource is not.
+    let may_be_empty = |kind: Sent| kind == Sent::Content;
+    if matches!(parts.method, hyper::Method::GET | hyper::Method::HEAD | hyper::Method::DELETE) {
+        return Ok((None, None));
+    }
+    if body.is_end_stream() {
+        let is_said = as_it_is && parts.headers.contains_key(CONTENT_TYPE);
+        let kind = if is_said { Some(kind()?) } else { None };
+        return Ok((kind.filter(|kind| may_be_empty(*kind)).map(|kind| (kind, Vec::new())), None));
+    }
+    let kind = kind();
+    let mut held = app.room.place(kind.as_ref().map_or(1, |kind| weight(*kind)));
+    let bytes = body::read(body, &parts.headers, &app.limits, &mut held).await?;
+    if bytes.is_empty() && !kind.as_ref().is_ok_and(|kind| may_be_empty(*kind)) {
+        return Ok((None, None));
+    }
+    Ok((Some((kind?, bytes)), Some(held)))
 }
 
 /// Writes have a task of their own: when the client goes away in their middle, they are finished all the same.

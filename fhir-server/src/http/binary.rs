@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fhir_interactions::{Body, Interaction};
+use bytes::Bytes;
+use fhir_interactions::{Body, Interaction, Reply};
 use fhir_model::reference::Reference;
 use fhir_model::{Error, Kind, Result, json};
 use hyper::Method;
@@ -23,6 +24,8 @@ const BINARY: &str = "Binary";
 
 /// The resource that decides who may see the content, in a write and in its answer.
 pub(crate) const SECURITY_CONTEXT: HeaderName = HeaderName::from_static("x-security-context");
+
+const MEDPLUM: HeaderName = HeaderName::from_static("x-medplum");
 
 /// What is left of the limit of a body for all of a Binary but its data.
 const RESOURCE_BYTES: usize = 2048;
@@ -179,6 +182,18 @@ impl Content {
         text.push('}');
         Ok(json::Doc::parse(text, limits)?)
     }
+}
+
+/// What a client of Medplum's is told of a Binary that it stored: also its address, which such a client puts into
+/// attachments. FHIR has no such element, so that it is given to those who ask for more than FHIR alone.
+pub(super) fn for_medplum(reply: Reply, parts: &Parts, base: &str) -> Reply {
+    const BEGIN: &[u8] = br#"{"resourceType":"Binary","#;
+    let asks = parts.headers.get(MEDPLUM).is_some_and(|wish| wish == "extended");
+    let (true, Some(key), Some(body)) = (asks, &reply.key, &reply.body) else { return reply };
+    let Some(rest) = body.strip_prefix(BEGIN) else { return reply };
+    let url = serde_json::Value::from(format!("{base}/{key}")).to_string();
+    let text = [BEGIN, b"\"url\":", url.as_bytes(), b",", rest].concat();
+    Reply { body: Some(Bytes::from(text)), ..reply }
 }
 
 /// False for what is not the JSON of a Binary. True for such a one that is broken, which is better refused than kept.

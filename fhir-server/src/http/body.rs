@@ -73,7 +73,10 @@ async fn next(body: &mut Incoming, limits: &Limits, began: &mut Option<Instant>)
         let frame = match timeout(limits.body_pause_max.min(left), body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(e))) => {
-                return Err(Error::invalid("the body ended before it was complete").because(e));
+                return Err(Error::invalid(
+                    "the body ended before it was complete, or its chunks are broken",
+                )
+                .because(e));
             }
             Ok(None) => return Ok(None),
             Err(_) => {

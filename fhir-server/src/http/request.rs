@@ -181,9 +181,10 @@ pub(super) fn micros(http_date: &str) -> Option<i64> {
 
 /// Whether the client takes gzip, and likes it no less than what is not packed.
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>
-pub(super) fn takes_gzip(accept_encoding: &str) -> bool {
+pub(super) fn takes_gzip<'h>(accept_encoding: impl Iterator<Item = &'h HeaderValue>) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
-    for one in accept_encoding.split(',') {
+    // What is no text names no coding.
+    for one in accept_encoding.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
         let (name, parameters) = one.split_once(';').unwrap_or((one, ""));
         let name = name.trim();
         let slot = match name {
@@ -283,7 +284,9 @@ mod tests {
             ("br, zstd", false),
             ("", false),
         ] {
-            assert_eq!(takes_gzip(header), wanted, "{header}");
+            assert_eq!(takes_gzip([HeaderValue::from_static(header)].iter()), wanted, "{header}");
+            let lines: Vec<_> = header.split(',').map(HeaderValue::from_static).collect();
+            assert_eq!(takes_gzip(lines.iter()), wanted, "{header} in lines");
         }
     }
 

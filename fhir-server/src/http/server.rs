@@ -54,6 +54,9 @@ impl Server {
 
     /// Answers until it is told to stop and all that was begun is done, or [`Limits::drain_max`](super::Limits) is over.
     pub async fn run(mut self) {
+        // What cannot be read as a request hyper answers itself, without a body, and closes the connection: 400 for broken
+        // heads, lengths and encodings, 431 for long heads, 414 for lines beyond 65,534 bytes. With a length beside chunks it
+        // goes by the chunks, and closes. A body that is broken in its chunks is ours to answer (`http/body.rs`).
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()

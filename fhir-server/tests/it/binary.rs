@@ -211,6 +211,26 @@ async fn the_security_context_is_kept() {
     assert_eq!(refused.status().as_u16(), 400, "a resource says it itself");
 }
 
+/// What @medplum/core does to store a file and refer to it.
+#[tokio::test]
+async fn a_client_of_medplums_is_told_the_address() {
+    let app = TestApp::start().await;
+    let create = |wish: &'static str| {
+        let ask = app.ask("POST", "Binary?_filename=a%20b.pdf").header("content-type", "application/pdf");
+        let ask = ask.header("accept", "application/fhir+json, */*; q=0.1").header("x-medplum", wish);
+        ask.header("x-security-context", "DocumentReference/1").body(PDF).send()
+    };
+    let made = json(create("extended").await.unwrap()).await.1;
+    let url = format!("{}/Binary/{}", app.base(), made["id"].as_str().unwrap());
+    assert_eq!((&made["url"], &made["contentType"]), (&url.clone().into(), &"application/pdf".into()));
+    assert_eq!(app.client.get(&url).send().await.unwrap().bytes().await.unwrap(), PDF);
+    let stored =
+        json(get(&app, &url.replace(&format!("{}/", app.base()), ""), Some("application/fhir+json")).await)
+            .await;
+    assert_eq!(stored.1.get("url"), None, "it is told, not stored");
+    assert_eq!(json(create("").await.unwrap()).await.1.get("url"), None);
+}
+
 #[tokio::test]
 async fn nothing_of_it_runs_in_a_browser() {
     let app = TestApp::start().await;

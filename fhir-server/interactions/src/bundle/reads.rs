@@ -28,27 +28,34 @@ pub(super) fn check(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<()> {
     let request = entry.request(ask)?;
     let ask = Ask::new(ask.cx, &request, ask.scope.clone())?;
     match &entry.interaction {
-        Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
-            if kept::is_link(&ask) =>
-        {
-            let text =
-                "the link to a page of a long search is followed alone or in a batch, not in a transaction";
-            Err(Error::invalid(text).at("_criteria"))
-        }
-        Interaction::SearchType(type_name) => checked(&ask, Asked::of_type(&ask, type_name, sent(&ask)?)?),
-        Interaction::SearchSystem => checked(&ask, Asked::of_system(&ask, sent(&ask)?)?),
-        Interaction::SearchCompartment(key, type_name) => {
-            checked(&ask, Asked::of_compartment(&ask, key, type_name, sent(&ask)?)?)
-        }
         Interaction::HistoryInstance(key) => history::check(&ask, &HistoryOf::Instance(key.clone())),
         Interaction::HistoryType(type_name) => history::check(&ask, &HistoryOf::Type(type_name.clone())),
         Interaction::HistorySystem => history::check(&ask, &HistoryOf::System),
-        _ => Ok(()),
+        search => match asked(&ask, search)? {
+            Some(asked) => asked.check(&ask).map(|_| ()),
+            None => Ok(()),
+        },
     }
 }
 
-fn checked(ask: &Ask<'_>, asked: Asked) -> Result<()> {
-    asked.check(ask).map(|_| ())
+/// What a search asks for; `None` of what is no search.
+fn asked(ask: &Ask<'_>, interaction: &Interaction) -> Result<Option<Asked>> {
+    let asked = match interaction {
+        Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
+            if kept::is_link(ask) =>
+        {
+            let text =
+                "the link to a page of a long search is followed alone or in a batch, not in a transaction";
+            return Err(Error::invalid(text).at("_criteria"));
+        }
+        Interaction::SearchType(type_name) => Asked::of_type(ask, type_name, sent(ask)?)?,
+        Interaction::SearchSystem => Asked::of_system(ask, sent(ask)?)?,
+        Interaction::SearchCompartment(key, type_name) => {
+            Asked::of_compartment(ask, key, type_name, sent(ask)?)?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(asked))
 }
 
 /// Answers what can be answered before the commit of `writes`, and fails when one of the answers is an error.
@@ -101,6 +108,8 @@ async fn early(
     written: &HashMap<&Key, &Write>,
     updated_at: i64,
 ) -> Result<Option<Reply>> {
+    let is_terminology = |key: &&Key| matches!(&*key.type_name, "ValueSet" | "CodeSystem");
+    let brings_terminology = written.keys().any(is_terminology);
     let written = |key: &Key| written.get(key).copied();
     match &entry.interaction {
         Interaction::Read(key) if let Some(write) = written(key) => {
@@ -127,7 +136,25 @@ async fn early(
                 answer => answer.map(|_| None),
             }
         }
+        // What it finds is told after the writes. What cannot be asked (in a value set that is not known, for words without
+        // an index) is found out before them, unless they may bring it.
+        Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..) => {
+            match can_be_asked(ask, entry).await {
+                Err(e) if e.kind == Kind::Value && brings_terminology => Ok(None),
+                answer => answer.map(|()| None),
+            }
+        }
         _ => Ok(None),
+    }
+}
+
+/// Refuses a search that the store cannot answer, whatever it finds.
+async fn can_be_asked(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<()> {
+    let request = entry.request(ask)?;
+    let ask = Ask::new(ask.cx, &request, ask.scope.clone())?;
+    match asked(&ask, &entry.interaction)? {
+        Some(asked) => asked.check_resolved(&ask).await,
+        None => Ok(()),
     }
 }
 

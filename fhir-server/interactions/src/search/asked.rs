@@ -93,6 +93,12 @@ impl Asked {
             unknown => Ok((subset, unknown.map(|error| format!("{}; it was ignored", error.text)))),
         }
     }
+
+    /// Refuses what only the store knows that it cannot be answered: a value set or a code system that is not there, words
+    /// without an index.
+    pub(crate) async fn check_resolved(&self, ask: &Ask<'_>) -> Result<()> {
+        ask.cx.store.check(&ask.scope, &self.queries).await
+    }
 }
 
 /// The parameters that took effect, and the types they were asked of.

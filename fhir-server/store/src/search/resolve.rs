@@ -33,6 +33,19 @@ pub(super) struct Resolved {
 }
 
 impl Store {
+    /// Looks up what queries speak of besides rows (codes of value sets, words, ends of chains), without searching.
+    ///
+    /// # Errors
+    /// Those that a search would answer whatever there is to find.
+    pub async fn check(&self, scope: &Scope, queries: &[Query]) -> Result<()> {
+        for query in queries {
+            if filter::condition(query, &self.registry, &self.keyer).is_pending() {
+                self.resolve(scope, query).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The condition of a query.
     pub(super) async fn resolve(&self, scope: &Scope, query: &Query) -> Result<Resolved> {
         let _ = scope;
