@@ -33,6 +33,10 @@ pub enum Command {
     /// PATCH, DELETE) are left as they are: a PATCH is done each time.
     #[command(verbatim_doc_comment)]
     Load(LoadArgs),
+    /// Makes a base backup of the server's own PostgreSQL now, while it serves or not; see BACKUP.md.
+    Backup(BackupArgs),
+    /// Restores a backup into an empty data directory, as it is now or as it was at an instant.
+    Restore(RestoreArgs),
     /// Brings the database to the schema of this version, and ends.
     Migrate(DatabaseArgs),
     /// Checks the settings and the database; exit status 0 when a server would start.
@@ -106,4 +110,92 @@ pub struct LoadArgs {
     /// A header for that server, `Name: value`; may be given several times.
     #[arg(long, value_name = "HEADER", requires = "to")]
     pub header: Vec<String>,
+}
+
+/// `backup`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct BackupArgs {
+    /// What to do; without one, a base backup is made.
+    #[command(subcommand)]
+    pub command: Option<BackupCommand>,
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// `backup ...`
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Prepares a directory or disk for backups, and makes the key that opens them.
+    Init(BackupInitArgs),
+    /// Lists the backups, and from when to when each can be restored.
+    List(BackupListArgs),
+    /// Reads all backups and compares their checksums; with a key, decrypts them; or restores the latest state.
+    Verify(BackupVerifyArgs),
+}
+
+/// `backup init`
+#[derive(Debug, Args)]
+pub struct BackupInitArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// An existing directory, for instance where a disk is mounted.
+    #[arg(value_name = "TARGET")]
+    pub target: PathBuf,
+    /// Where to write the new key; neither below the target nor below the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// `backup list`
+#[derive(Debug, Args)]
+pub struct BackupListArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Where the backups are [default: backup.target].
+    #[arg(long, value_name = "TARGET")]
+    pub from: Option<PathBuf>,
+}
+
+/// `backup verify`
+#[derive(Debug, Args)]
+pub struct BackupVerifyArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Where the backups are [default: backup.target].
+    #[arg(long, value_name = "TARGET")]
+    pub from: Option<PathBuf>,
+    /// The key: everything is decrypted and unpacked, to nowhere.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Restores the latest state into this new directory, reads every row, and removes it.
+    #[arg(long, value_name = "DIR", requires = "key_file")]
+    pub restore: Option<PathBuf>,
+}
+
+/// `restore`
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Where the backups are [default: backup.target].
+    #[arg(long, value_name = "TARGET")]
+    pub from: Option<PathBuf>,
+    /// The key that opens them.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: PathBuf,
+    /// The state at this instant, like 2026-11-30T12:00:00Z [default: the latest].
+    #[arg(long, value_name = "INSTANT")]
+    pub to: Option<String>,
+    /// One archive, when the target holds those of several servers [default: the one with the latest base backup].
+    #[arg(long, value_name = "ARCHIVE")]
+    pub archive: Option<String>,
+    /// One base backup [default: the latest that serves].
+    #[arg(long, value_name = "NAME")]
+    pub base: Option<String>,
 }

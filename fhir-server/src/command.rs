@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use fhir_config::{Auth, Config, Exposure, Sources};
 use fhir_interactions::{Conditions, Cx, Method, Prefer, Principal, Request, handle};
+use fhir_postgres::backup::{Status, Worker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,7 +14,7 @@ use crate::cli::{Cli, Command, DatabaseArgs, ServeArgs};
 use crate::http::{App, MOUNTS, Names, Origins, Server, Stop};
 use crate::metrics::Metrics;
 use crate::wiring::{self, Database};
-use crate::{check, demo, load, logging};
+use crate::{backup, check, demo, load, logging};
 
 /// Does what the command line asks for.
 pub fn run(cli: Cli) -> Result<ExitCode> {
@@ -23,6 +24,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Serve(args) => serve(args).await,
             Command::Demo(args) => demo::demo(args).await,
             Command::Load(args) => load(args).await,
+            Command::Backup(args) => backup::backup(args).await,
+            Command::Restore(args) => backup::restore(args).await,
             Command::Migrate(args) => migrate(args).await,
             Command::Check(args) => check(args).await,
             Command::Capabilities(args) => capabilities(args).await,
@@ -129,6 +132,7 @@ pub(crate) struct Serving {
     stop: Stop,
     answering: tokio::task::JoinHandle<()>,
     following: Option<tokio::task::JoinHandle<()>>,
+    backups: Option<Worker>,
 }
 
 impl Serving {
@@ -142,8 +146,15 @@ impl Serving {
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let names = wiring::names(config, listener.local_addr()?);
         let (database, cx) = wiring::start(config, &names).await?;
-        let (server, stop) = match server(config, listener, &cx, metrics, names) {
-            Ok(server) => server,
+        let started = match database.backups(config).await {
+            Ok(backups) => {
+                server(config, listener, &cx, metrics, names, backups.as_ref().map(Worker::status))
+                    .map(|(server, stop)| (server, stop, backups))
+            }
+            Err(error) => Err(error),
+        };
+        let (server, stop, backups) = match started {
+            Ok(started) => started,
             Err(error) => {
                 database.stop().await;
                 return Err(error);
@@ -154,7 +165,7 @@ impl Serving {
         warn_of(config);
         tracing::info!("FHIR R4 at {base}");
         let answering = tokio::spawn(server.run());
-        Ok(Serving { cx, base, database, stop, answering, following })
+        Ok(Serving { cx, base, database, stop, answering, following, backups })
     }
 
     /// Answers until SIGTERM or Ctrl-C, then ends in order.
@@ -172,6 +183,9 @@ impl Serving {
         }
         self.cx.store.leave().await;
         drop(self.cx);
+        if let Some(backups) = self.backups {
+            backups.stop().await;
+        }
         self.database.stop().await;
         tracing::info!("stopped");
     }
@@ -184,10 +198,12 @@ fn server(
     cx: &Arc<Cx>,
     metrics: Arc<Metrics>,
     names: Names,
+    backups: Option<&Arc<Status>>,
 ) -> Result<(Server, Stop)> {
     let adapters = fhir_adapters::all();
     let origins = Origins::new(&config.allow_origins)?;
     let mut app = App::new(cx.clone(), wiring::edge(config), metrics, names, origins);
+    app.backups = backups.cloned();
     app.adapters = wiring::routes(cx, &adapters)?;
     let server = Server::new(listener, app);
     for adapter in adapters {
@@ -222,7 +238,7 @@ fn warn_of(config: &Config) {
 }
 
 /// Returns when the process is asked to end.
-async fn told_to_stop() {
+pub(crate) async fn told_to_stop() {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -239,6 +255,11 @@ fn opened_to_us(args: &DatabaseArgs) -> Result<Config> {
     let mut config = Config::load(sources(args))?;
     config.auth = Auth::None;
     Ok(config)
+}
+
+/// The settings of a command.
+pub(crate) fn settings(args: &DatabaseArgs) -> Result<Config> {
+    Ok(Config::load(sources(args))?)
 }
 
 fn sources(args: &DatabaseArgs) -> Sources {

@@ -52,6 +52,8 @@ pub struct App {
     pub origins: Origins,
     /// What adapters answer, when there are any: all paths that are neither FHIR's nor the operators'.
     pub adapters: Option<axum::Router>,
+    /// How the backups are, when there are to be any.
+    pub backups: Option<Arc<fhir_postgres::backup::Status>>,
     gate: Gate,
     ids: RequestIds,
     room: Arc<room::Room>,
@@ -70,6 +72,7 @@ impl App {
             names,
             origins,
             adapters: None,
+            backups: None,
             ids: RequestIds::new(),
             stopping: AtomicBool::new(false),
         }

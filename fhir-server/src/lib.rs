@@ -3,6 +3,7 @@
 //! **Invariant:** no FHIR rule, no SQL and no access decision is made here. [`http`] turns bytes into requests,
 //! [`reply`] turns replies into bytes, [`wiring`] makes one server of the parts.
 
+mod backup;
 mod check;
 pub mod cli;
 pub mod command;

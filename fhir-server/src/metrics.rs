@@ -7,7 +7,9 @@
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fhir_postgres::backup::Status;
 
 /// What was asked: `Interaction::code()`, and two of our own for what is none.
 const INTERACTIONS: [&str; 16] = [
@@ -80,6 +82,49 @@ pub struct Gauges {
     pub pool_max: usize,
     /// Seconds since the full text index had everything, when it ever had.
     pub full_text_lag: Option<u64>,
+    /// How the backups are, when there are to be any.
+    pub backups: Option<Backups>,
+}
+
+/// How the backups are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Backups {
+    base_age: u64,
+    wal_age: u64,
+    failures: u64,
+    wal_bytes: u64,
+    target: bool,
+}
+
+impl Backups {
+    /// At this moment. What never succeeded is as old as the epoch, so that an alert on the age sees it.
+    pub fn of(status: &Status) -> Backups {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let age = |at: i64| now.saturating_sub(at.max(0).cast_unsigned());
+        Backups {
+            base_age: age(status.base_at.load(Relaxed)),
+            wal_age: age(status.wal_at.load(Relaxed)),
+            failures: status.failures.load(Relaxed),
+            wal_bytes: status.wal_bytes.load(Relaxed),
+            target: status.target.load(Relaxed),
+        }
+    }
+
+    fn text(&self, one: &mut impl FnMut(&str, &str, &str, u64)) {
+        one(
+            "fhir_backup_age_seconds",
+            "gauge",
+            "Time since the last base backup was complete.",
+            self.base_age,
+        );
+        let help = "Time since everything committed was in the archive of WAL.";
+        one("fhir_backup_wal_age_seconds", "gauge", help, self.wal_age);
+        let help = "Base backups and archivings of WAL that failed, an absent target included.";
+        one("fhir_backup_failures_total", "counter", help, self.failures);
+        one("fhir_backup_wal_waiting_bytes", "gauge", "WAL that waits for the target.", self.wal_bytes);
+        let help = "1 when the backup target was there at the last attempt.";
+        one("fhir_backup_target_present", "gauge", help, u64::from(self.target));
+    }
 }
 
 impl Metrics {
@@ -123,6 +168,9 @@ impl Metrics {
         if let Some(seconds) = gauges.full_text_lag {
             let help = "Seconds since the full text index had every change.";
             one("fhir_full_text_lag_seconds", "gauge", help, seconds);
+        }
+        if let Some(backups) = gauges.backups {
+            backups.text(&mut one);
         }
         if let Some(bytes) = resident_bytes() {
             one("process_resident_memory_bytes", "gauge", "Resident memory of the server process.", bytes);

@@ -11,6 +11,7 @@ use fhir_config::{Auth, Body, ConditionalDelete, Config};
 use fhir_fulltext::Index;
 use fhir_interactions::{Cx, Faults, Guard, Limits, Operations, Settings, Statements};
 use fhir_model::json;
+use fhir_postgres::backup::{Site, Worker};
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
 use fhir_search::Registry;
@@ -39,6 +40,28 @@ impl Database {
         Ok(Database { url: embedded.url(), embedded: Some(embedded) })
     }
 
+    /// Our own database, and what backups are made of.
+    pub async fn start_own(config: &Config) -> Result<(Database, Site)> {
+        let database = Database::start(config).await?;
+        match database.embedded.as_ref().map(|embedded| embedded.site().clone()) {
+            Some(site) => Ok((database, site)),
+            None => bail!("the database of `database.url` is not this server's own"),
+        }
+    }
+
+    /// Starts making backups, if they are to be made; otherwise nothing is kept for them any more.
+    pub async fn backups(&self, config: &Config) -> Result<Option<Worker>> {
+        let Some(embedded) = &self.embedded else { return Ok(None) };
+        let site = embedded.site().clone();
+        match crate::backup::plan(config)? {
+            Some(plan) => Ok(Some(Worker::start(site, plan))),
+            None => {
+                site.keep_no_wal().await?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Stops it when it is our own.
     pub async fn stop(self) {
         if let Some(embedded) = self.embedded {
@@ -48,7 +71,7 @@ impl Database {
 }
 
 /// How our own PostgreSQL is started.
-fn postgres(config: &Config) -> fhir_postgres::Options {
+pub(crate) fn postgres(config: &Config) -> fhir_postgres::Options {
     let mut search = Search::machine();
     if let Some(dir) = &config.postgres.bin_dir {
         search.named = Some(dir.clone());
@@ -60,6 +83,10 @@ fn postgres(config: &Config) -> fhir_postgres::Options {
         download: download.flatten(),
         // Room for a second server on the same database, and for an operator's psql.
         connections_max: (config.database.connections_max * 2 + 20).min(2000) as u16,
+        settings: vec![(
+            "max_slot_wal_keep_size".to_owned(),
+            format!("{}MB", config.backup.wal_waiting_bytes_max >> 20),
+        )],
         ..fhir_postgres::Options::new(&config.data_dir)
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::backup::Backup;
 use crate::error::{Error, Origin};
 use crate::reader::Reader;
 use crate::sources::Sources;
@@ -23,6 +24,7 @@ pub struct Config {
     pub conditional_delete: ConditionalDelete,
     pub database: Database,
     pub postgres: Postgres,
+    pub backup: Backup,
     pub storage: Storage,
     pub full_text: bool,
     pub limits: Limits,
@@ -217,6 +219,7 @@ impl Config {
                 .map(|(url, _)| url)
                 .unwrap_or_default(),
         };
+        let backup = Backup::read(reader, database.url.is_some());
         let bodies = [("jsonb", Body::Jsonb), ("packed", Body::Packed)];
         let storage = Storage { body: reader.word("storage.body", &bodies, Body::Jsonb) };
         let full_text = reader.boolean("full_text");
@@ -250,6 +253,7 @@ impl Config {
             conditional_delete,
             database,
             postgres,
+            backup,
             storage,
             full_text,
             limits,

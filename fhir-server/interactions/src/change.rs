@@ -73,7 +73,8 @@ impl Change<'_> {
             };
             conditions.permit(&key, current, cx.settings.if_match_required)?;
         }
-        let version = next_version(&before)?;
+        let fresh = matches!(what, What::Create(..));
+        let version = next_version(&before, if fresh { 1 } else { cx.store.version_min() })?;
         let limits = cx.limits.json;
         let (method, doc) = match what {
             What::Create(resource, edits) => {
@@ -98,15 +99,18 @@ impl Change<'_> {
     }
 }
 
-fn next_version(before: &Found) -> Result<u32> {
-    match before {
+/// The version after `before`, at least `min`: ids that the server gives are new, all others may have had versions that
+/// were lost when the database was restored, and an `ETag` must never come to mean something else.
+fn next_version(before: &Found, min: u32) -> Result<u32> {
+    let next = match before {
         Found::Current(version) | Found::Deleted(version) => {
             version.version.checked_add(1).ok_or_else(|| {
                 Error::new(Kind::Conflict, format!("{} has no more versions to come", version.key))
             })
         }
         Found::Never => Ok(1),
-    }
+    };
+    next.map(|next| next.max(min))
 }
 
 fn patched(cx: &Cx, key: &Key, before: &Found, patch: &Patch) -> Result<String> {

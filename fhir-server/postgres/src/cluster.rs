@@ -18,10 +18,10 @@ use crate::settings::{self, Settings};
 
 /// Makes the cluster unless it is there.
 pub(crate) async fn make(home: &Home, binaries: &Binaries, durable: bool) -> Result<()> {
-    let cluster = home.cluster();
+    let cluster = &home.cluster;
     if cluster.join("PG_VERSION").exists() {
         // A cluster copied in by root still belongs to root.
-        return if home.owner.uid == owner_of(&cluster)? { Ok(()) } else { home.owner.own_tree(&cluster) };
+        return if home.owner.uid == owner_of(cluster)? { Ok(()) } else { home.owner.own_tree(cluster) };
     }
     clean_up(home)?;
     // Made under another name and renamed: a start that is killed here leaves no half cluster behind. The name is of this
@@ -49,9 +49,9 @@ pub(crate) async fn make(home: &Home, binaries: &Binaries, durable: bool) -> Res
         .doing("write", &path)?;
     if durable {
         // One pass over all files at the end costs a tenth of a second; one flush per file as they are made, seconds.
-        initdb(home, binaries, &new, &["--sync-only"]).await?;
+        sync(home, binaries, &new).await?;
     }
-    fs::rename(&new, &cluster).doing("rename", &new)?;
+    fs::rename(&new, cluster).doing("rename", &new)?;
     sync_dir(&home.dir)
 }
 
@@ -84,9 +84,14 @@ pub(crate) async fn configure(
     write(home, "pg_ident.conf", &map)
 }
 
+/// Flushes all files of a cluster to disk.
+pub(crate) async fn sync(home: &Home, binaries: &Binaries, cluster: &Path) -> Result<()> {
+    initdb(home, binaries, cluster, &["--sync-only"]).await
+}
+
 /// The major version that made the cluster, if there is one.
 pub(crate) fn major(home: &Home) -> Option<u32> {
-    fs::read_to_string(home.cluster().join("PG_VERSION")).ok()?.trim().parse().ok()
+    fs::read_to_string(home.cluster.join("PG_VERSION")).ok()?.trim().parse().ok()
 }
 
 async fn initdb(home: &Home, binaries: &Binaries, dir: &Path, args: &[&str]) -> Result<()> {
@@ -103,7 +108,7 @@ async fn initdb(home: &Home, binaries: &Binaries, dir: &Path, args: &[&str]) -> 
 async fn takes(home: &Home, binaries: &Binaries, name: &str, value: &str) -> Result<bool> {
     let program = binaries.dir.join("postgres");
     let mut command: Command = home.owner.command(&program, &home.dir);
-    command.args(["-C", name, "-c", &format!("{name}={value}"), "-D"]).arg(home.cluster());
+    command.args(["-C", name, "-c", &format!("{name}={value}"), "-D"]).arg(&home.cluster);
     Ok(command.output().await.doing("run", &program)?.status.success())
 }
 
@@ -121,8 +126,8 @@ fn clean_up(home: &Home) -> Result<()> {
 /// Replaces a file of the cluster. It is renamed into place, never opened: its directory belongs to a lesser user, whose
 /// symbolic link would otherwise make us write anywhere.
 fn write(home: &Home, name: &str, text: &str) -> Result<()> {
-    let path = home.cluster().join(name);
-    let new = home.cluster().join(format!("{name}.new"));
+    let path = home.cluster.join(name);
+    let new = home.cluster.join(format!("{name}.new"));
     let _ = fs::remove_file(&new);
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).doing("create", &new)?;

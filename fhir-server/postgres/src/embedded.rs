@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::backup::Site;
 use crate::binaries::{self, Binaries, Search};
 use crate::cluster;
 use crate::connection::Connection;
@@ -13,7 +14,7 @@ use crate::download::Download;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::leftover;
-use crate::postmaster::{Postmaster, bound_log};
+use crate::postmaster::{Postmaster, START_MAX, bound_log};
 
 /// How to start.
 #[derive(Debug, Clone)]
@@ -60,7 +61,7 @@ pub enum State {
 /// A PostgreSQL of our own. It is stopped by [`Embedded::stop`], and also when this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Embedded {
-    connection: Connection,
+    site: Site,
     state: watch::Receiver<State>,
     stop: oneshot::Sender<()>,
     supervisor: JoinHandle<()>,
@@ -72,33 +73,40 @@ impl Embedded {
     pub async fn start(options: Options) -> Result<Embedded> {
         let home = Home::open(&options.data_dir).await?;
         let connection = Connection::new(&home.sockets);
-        let binaries = find(&options, &home).await?;
-        leftover::clear(&home.cluster(), &home.sockets).await?;
+        let binaries = find(&options, &home, cluster::major(&home)).await?;
+        leftover::clear(&home.cluster, &home.sockets).await?;
         cluster::make(&home, &binaries, options.durable).await?;
         cluster::configure(&home, &binaries, options.connections_max, options.durable, &options.settings)
             .await?;
-        let postmaster = Postmaster::start(&home, &binaries, &connection).await?;
+        let postmaster = Postmaster::start(&home, &binaries, &connection, START_MAX).await?;
         tracing::info!(
             "PostgreSQL {} runs in {} (process {})",
             binaries.major,
             home.dir.display(),
             postmaster.pid
         );
+        let site =
+            Site { home: home.dir.clone(), cluster: home.cluster.clone(), connection: connection.clone() };
         let (states, state) = watch::channel(State::Running(postmaster.pid));
         let (stop, stopping) = oneshot::channel();
-        let supervised = Supervisor { home, binaries, connection: connection.clone(), states };
+        let supervised = Supervisor { home, binaries, connection, states };
         let supervisor = tokio::spawn(supervised.run(postmaster, stopping));
-        Ok(Embedded { connection, state, stop, supervisor })
+        Ok(Embedded { site, state, stop, supervisor })
     }
 
     /// How to connect, as the owner of the database.
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        &self.site.connection
+    }
+
+    /// What backups are made of.
+    pub fn site(&self) -> &Site {
+        &self.site
     }
 
     /// The same as a URL.
     pub fn url(&self) -> String {
-        self.connection.url()
+        self.site.connection.url()
     }
 
     /// The state, and its changes.
@@ -121,8 +129,8 @@ impl Embedded {
     }
 }
 
-async fn find(options: &Options, home: &Home) -> Result<Binaries> {
-    let major = cluster::major(home);
+/// The programs: of version `major`, where a cluster asks for it.
+pub(crate) async fn find(options: &Options, home: &Home, major: Option<u32>) -> Result<Binaries> {
     let found = match (options.search.find(major)?, &options.download) {
         (Some(found), _) => Ok(found),
         (None, Some(download)) => match download.get(&home.dir).await {
@@ -209,8 +217,8 @@ impl Supervisor {
             tokio::time::sleep(*pause).await;
             *pause = (*pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
             let attempt = async {
-                leftover::clear(&self.home.cluster(), &self.home.sockets).await?;
-                Postmaster::start(&self.home, &self.binaries, &self.connection).await
+                leftover::clear(&self.home.cluster, &self.home.sockets).await?;
+                Postmaster::start(&self.home, &self.binaries, &self.connection, START_MAX).await
             };
             match attempt.await {
                 Ok(postmaster) => {

@@ -93,8 +93,20 @@ pub enum Error {
         /// The processes that are left.
         pids: Vec<i32>,
     },
+    /// The directory for backups is not there.
+    #[error(
+        "the backup target {} is not there: is its disk plugged in? A new one is prepared with \
+         `fhir-server backup init`", dir.display()
+    )]
+    TargetMissing {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A backup could not be made, read or restored.
+    #[error("{0}")]
+    Backup(String),
     /// The new cluster could not be given its role and database.
-    #[error("preparing the database failed")]
+    #[error("the database did not do what it was asked")]
     Postgres(#[from] tokio_postgres::Error),
     /// A file or process operation failed.
     #[error("{what}: {source}")]

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::backup::Site;
+use crate::connection::Connection;
 use crate::error::{Error, IoContext, Result};
 use crate::owner::Owner;
 
@@ -35,6 +37,8 @@ const LOCK_ATTEMPTS: u32 = 10;
 pub(crate) struct Home {
     /// Canonical; the data directory, or its stand-in under [`FALLBACK`].
     pub(crate) dir: PathBuf,
+    /// The cluster in it: `pg`, or the one that is being made to take its place.
+    pub(crate) cluster: PathBuf,
     pub(crate) owner: Owner,
     /// The directory of the unix socket.
     pub(crate) sockets: PathBuf,
@@ -50,11 +54,27 @@ impl Home {
         let lock = lock(&dir, &data_dir).await?;
         let owner = Owner::of_cluster(&dir.join("pg"))?;
         let sockets = sockets(&dir, &owner)?;
-        Ok(Home { dir, owner, sockets, lock })
+        Ok(Home { cluster: dir.join("pg"), dir, owner, sockets, lock })
     }
 
-    pub(crate) fn cluster(&self) -> PathBuf {
-        self.dir.join("pg")
+    /// The home of a server that runs, without its lock; `None` when none does.
+    pub(crate) fn of_running(data_dir: &Path) -> Result<Option<Site>> {
+        let Ok(data_dir) = fs::canonicalize(data_dir) else { return Ok(None) };
+        let dir = match fs::read_link(data_dir.join("pg")) {
+            Ok(target) => data_dir.join(target.parent().unwrap_or(&data_dir)),
+            Err(_) => data_dir,
+        };
+        let path = dir.join("lock");
+        let held = match File::open(&path) {
+            Ok(lock) => match lock.try_lock_shared() {
+                Err(TryLockError::WouldBlock) => true,
+                Err(TryLockError::Error(source)) => return Err(source).doing("lock", &path),
+                Ok(()) => false,
+            },
+            Err(_) => false,
+        };
+        let connection = Connection::new(&socket_dir(&dir));
+        Ok(held.then(|| Site { cluster: dir.join("pg"), home: dir, connection }))
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -150,10 +170,7 @@ async fn lock(dir: &Path, data_dir: &Path) -> Result<File> {
 
 /// `run/`, or a directory in the system's temporary one where that would be too long for a socket's address.
 fn sockets(dir: &Path, owner: &Owner) -> Result<PathBuf> {
-    let mut sockets = dir.join("run");
-    if sockets.as_os_str().len() > SOCKET_DIR_BYTES_MAX {
-        sockets = std::env::temp_dir().join(format!("cari-{}", name_of(dir)));
-    }
+    let sockets = socket_dir(dir);
     match DirBuilder::new().mode(0o700).create(&sockets) {
         Ok(()) => owner.own(&sockets)?,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -170,6 +187,14 @@ fn sockets(dir: &Path, owner: &Owner) -> Result<PathBuf> {
     owner.own(&sockets)?;
     fs::set_permissions(&sockets, Permissions::from_mode(0o700)).doing("change the mode of", &sockets)?;
     Ok(sockets)
+}
+
+fn socket_dir(dir: &Path) -> PathBuf {
+    let sockets = dir.join("run");
+    match sockets.as_os_str().len() > SOCKET_DIR_BYTES_MAX {
+        true => std::env::temp_dir().join(format!("cari-{}", name_of(dir))),
+        false => sockets,
+    }
 }
 
 /// A short name that belongs to `path` alone.

@@ -15,6 +15,7 @@
 //! connect; an existing cluster is started, never made anew; nothing is killed that is not a PostgreSQL process of the
 //! cluster. This crate knows nothing of FHIR and writes no tables.
 
+pub mod backup;
 mod binaries;
 mod cluster;
 mod connection;

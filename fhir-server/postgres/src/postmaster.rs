@@ -27,7 +27,7 @@ use crate::home::Home;
 const WATCHER: &str = "read -r line; kill -INT \"$1\"";
 
 /// How long recovery after a crash may take: it reads at most `max_wal_size` of log.
-const START_MAX: Duration = Duration::from_secs(300);
+pub(crate) const START_MAX: Duration = Duration::from_secs(300);
 
 /// How long a clean shutdown may take before the hard ones: it writes what is dirty in memory.
 const STOP_MAX: [(Signal, Duration); 3] = [
@@ -47,14 +47,15 @@ pub(crate) struct Postmaster {
 }
 
 impl Postmaster {
-    /// Starts the postmaster and waits until the database answers.
+    /// Starts the postmaster and waits until the database answers, for `patience` at most.
     pub(crate) async fn start(
         home: &Home,
         binaries: &Binaries,
         connection: &Connection,
+        patience: Duration,
     ) -> Result<Postmaster> {
         let mut postmaster = Postmaster::spawn(home, binaries)?;
-        match postmaster.answer(home, connection).await {
+        match postmaster.answer(home, connection, patience).await {
             Ok(()) => Ok(postmaster),
             Err(error) => {
                 postmaster.stop().await;
@@ -71,7 +72,7 @@ impl Postmaster {
             .owner
             .command(&program, &home.dir)
             .arg("-D")
-            .arg(home.cluster())
+            .arg(&home.cluster)
             .stdout(log.try_clone().doing("open", &home.log())?)
             .stderr(log)
             .spawn()
@@ -90,7 +91,7 @@ impl Postmaster {
     }
 
     /// Waits until a connection to our database is taken, making role and database on the way if they are missing.
-    async fn answer(&mut self, home: &Home, connection: &Connection) -> Result<()> {
+    async fn answer(&mut self, home: &Home, connection: &Connection, patience: Duration) -> Result<()> {
         let started = Instant::now();
         let mut told = Duration::from_secs(5);
         loop {
@@ -100,7 +101,7 @@ impl Postmaster {
             match connection.config().connect(NoTls).await {
                 Ok(_) => return Ok(()),
                 Err(error) if is_missing(&error) => prepare(connection).await?,
-                Err(error) if started.elapsed() > START_MAX => {
+                Err(error) if started.elapsed() > patience => {
                     return Err(not_started(home, error.to_string()));
                 }
                 Err(error) if started.elapsed() > told => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::{HeaderMap, Method, StatusCode};
 
 use super::App;
-use crate::metrics::Gauges;
+use crate::metrics::{Backups, Gauges};
 use crate::reply::{self, Answer};
 
 const JSON: &str = "application/json";
@@ -39,7 +39,8 @@ async fn own(app: &App, method: &Method, path: &str) -> Answer {
             let (requests, waiting) = app.gate.usage();
             let (pool_used, pool_max) = app.cx.store.pool();
             let full_text_lag = app.cx.store.full_text_lag().map(|lag| lag.as_secs());
-            let gauges = Gauges { requests, waiting, pool_used, pool_max, full_text_lag };
+            let backups = app.backups.as_deref().map(Backups::of);
+            let gauges = Gauges { requests, waiting, pool_used, pool_max, full_text_lag, backups };
             let text = app.metrics.text(gauges);
             reply::page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
         }

@@ -88,7 +88,8 @@ const INSTANCE: &str = page_of!(
 macro_rules! current_after {
     () => {
         "(h.updated_at > $4::int8 or coalesce( \
-         (select n.updated_at from resource_history n where n.handle = h.handle and n.version = h.version + 1), \
+         (select n.updated_at from resource_history n where n.handle = h.handle and n.version > h.version \
+         order by n.version limit 1), \
          (select n.updated_at from resource n where n.handle = h.handle), \
          9223372036854775807) > $4::int8)"
     };

@@ -20,6 +20,7 @@ mod migrate;
 mod parameters;
 mod read;
 mod reindex;
+mod restored;
 mod schema;
 mod scope;
 mod search;
@@ -47,6 +48,7 @@ pub use history::{History, HistoryOf, HistoryPage};
 pub use long_search::LongSearches;
 pub use migrate::{migrate, schema};
 pub use reindex::{Job, JobState, Reindex};
+pub use restored::mark_restored;
 pub use schema::SchemaState;
 pub use scope::Scope;
 pub use search::{Count, Explained, Page};
@@ -124,6 +126,7 @@ pub struct Store {
     terminology: OnceLock<Arc<dyn terminology::Terminology>>,
     clock: stamp::Clock,
     ids: stamp::Ids,
+    version_min: u32,
 }
 
 impl std::fmt::Debug for Store {
@@ -137,6 +140,7 @@ impl Store {
     pub async fn open(url: &str, options: Options, registry: Arc<Registry>) -> Result<Arc<Store>> {
         let connections = connections::Connections::open(url, &options).await?;
         let secrets = secrets::load(&connections).await?;
+        let version_min = restored::version_min(&connections).await?;
         let clock = stamp::Clock::new(secrets::random_id());
         let store = Arc::new(Store {
             connections,
@@ -152,6 +156,7 @@ impl Store {
             terminology: OnceLock::new(),
             clock,
             ids: stamp::Ids::default(),
+            version_min,
         });
         feed::announce(&store).await?;
         store.settle_format().await?;
@@ -165,6 +170,12 @@ impl Store {
         let client = self.connections.client().await?;
         client.query_one("select 1", &[]).await.map_err(failure::classify)?;
         Ok(())
+    }
+
+    /// The least version that a change of an existing resource may get: higher than any that was given before the
+    /// database was last restored.
+    pub fn version_min(&self) -> u32 {
+        self.version_min
     }
 
     /// The search parameters it indexes by.

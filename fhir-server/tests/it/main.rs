@@ -8,6 +8,7 @@
 
 mod adapters;
 mod app;
+mod backup;
 mod bad_texts;
 mod binary;
 mod bodies;

@@ -45,7 +45,7 @@ pub(crate) fn directory() -> tempfile::TempDir {
     dir
 }
 
-fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
