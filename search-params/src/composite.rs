@@ -73,7 +73,7 @@ impl Entry<'_> {
     }
 }
 
-pub(crate) fn index(element: Ref<'_>, resource: Ref<'_>, sink: &mut Sink<'_>) -> Result<()> {
+pub(crate) fn index(element: Ref<'_>, sink: &mut Sink<'_>) -> Result<()> {
     let index = sink.index;
     let Some(composite) = &index.element else { return Ok(()) };
     let mut found: Vec<Rows> = composite.parts.iter().map(|_| Rows::default()).collect();
@@ -82,15 +82,16 @@ pub(crate) fn index(element: Ref<'_>, resource: Ref<'_>, sink: &mut Sink<'_>) ->
         let (Some(param), Some(rows)) = (composite.parts.get(part), found.get_mut(part)) else { return };
         let Some(index) = param.indexes.first() else { return };
         let (keyer, type_number, bases, numbers) = (sink.keyer, sink.type_number, sink.bases, sink.numbers);
+        let (resource, container) = (sink.resource, sink.container);
         let found = Found::default();
-        let mut inner = Sink { keyer, type_number, index, bases, numbers, rows, found };
+        let mut inner = Sink { keyer, type_number, index, bases, numbers, resource, container, rows, found };
         index_value(value, value_type, &mut inner);
         if let Some(has) = has.get_mut(part) {
             *has |= inner.found.any;
         }
     };
-    composite.here.walk(element, &mut visit);
-    composite.of_resource.walk(resource, &mut visit);
+    composite.here.walk(element, sink.container, &mut visit);
+    composite.of_resource.walk(sink.resource, sink.container, &mut visit);
     let distinct: Vec<_> = found.iter_mut().flat_map(|rows| std::mem::take(&mut rows.distinct)).collect();
     let entries: Vec<Vec<Entry<'_>>> =
         composite.parts.iter().zip(&found).map(|(param, rows)| entries(param, rows)).collect();

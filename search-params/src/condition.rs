@@ -5,6 +5,8 @@ use crate::quantity::InUnits;
 use crate::query::TextAsk;
 use crate::token::Coded;
 
+const EARTH_DIAMETER_MILLIMETERS: f64 = 12_742_017_543.0;
+
 /// A condition on one resource of a known type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
@@ -32,6 +34,8 @@ pub enum Condition {
     List(String),
     /// A reference leads to a resource of which a condition holds. To be resolved: it is another row.
     Chain(Chain),
+    /// A chain of a resource that may itself stand within another one.
+    Embedded(Box<Embedded>),
     /// A resource refers here of which a condition holds. To be resolved: it is another row.
     Has(Box<Has>),
     /// The resource has one of the texts of an index that begin so. To be resolved: their keys are looked up.
@@ -106,6 +110,17 @@ pub struct Circle {
     pub longitudes: Vec<(i64, i64)>,
 }
 
+impl Circle {
+    /// True for a place within it, along great circles of a sphere.
+    pub(crate) fn has(&self, latitude: i64, longitude: i64) -> bool {
+        let radians = |ten_millionths: i64| (ten_millionths as f64 * 1e-7).to_radians();
+        let half_sine = |from: i64, to: i64| (radians(to - from) / 2.0).sin().powi(2);
+        let across = radians(latitude).cos() * radians(self.latitude).cos();
+        let haversine = half_sine(self.latitude, latitude) + across * half_sine(self.longitude, longitude);
+        EARTH_DIAMETER_MILLIMETERS * haversine.sqrt().min(1.0).asin() <= self.millimeters as f64
+    }
+}
+
 /// `subject:Patient.name=x`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
@@ -113,6 +128,15 @@ pub struct Chain {
     pub code: Box<str>,
     /// The condition for each type it may lead to.
     pub targets: Vec<(Box<str>, Condition)>,
+}
+
+/// A chain at the end of another chain, which is asked of resources here and of those that stand within others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embedded {
+    /// What is asked of the resources that stand within the same document.
+    pub chain: Chain,
+    /// What it comes to for those of the server, resolved.
+    pub others: Condition,
 }
 
 /// `_has:Observation:patient:code=x`
@@ -193,6 +217,7 @@ impl Condition {
         match self {
             Condition::All(parts) | Condition::Any(parts) => parts.iter().map(Condition::values).sum(),
             Condition::Not(inner) => inner.values(),
+            Condition::Embedded(embedded) => embedded.others.values(),
             Condition::Keys(values) | Condition::Tokens(values) | Condition::Codes(values) => values.len(),
             Condition::Patient(values) | Condition::Handles(values) => values.len(),
             Condition::Ids(handles, ids) => handles.len() + ids.len(),
@@ -210,6 +235,18 @@ impl Condition {
             Condition::Not(inner) => Condition::Not(Box::new(change(*inner))),
             one => one,
         }
+    }
+
+    /// The condition as rows can be asked for it.
+    #[must_use]
+    pub fn of_rows(self) -> Condition {
+        fn of(part: Condition) -> Condition {
+            match part {
+                Condition::Embedded(embedded) => of(embedded.others),
+                other => other.with_parts(&of),
+            }
+        }
+        of(self).simplify()
     }
 
     /// The keys that have texts which must contain something.

@@ -15,7 +15,7 @@ use fhir_profiles::Definitions;
 use crate::parameters::{Component, Parameter, ParameterKind};
 use crate::path::{Step, Test, Trie};
 use crate::registry::Registry;
-use crate::registry::compile::Branches;
+use crate::registry::compile::{Branches, value_types};
 
 /// Longest code.
 const CODE_BYTES_MAX: usize = 64;
@@ -253,7 +253,7 @@ fn check_expression(parameter: &Parameter, type_name: &str, definitions: &Defini
             .try_for_each(|steps| components::check(parameter, type_name, steps, definitions));
     }
     let types = trie.leaf_types(0);
-    if !types.iter().any(|t| is_compared(parameter.kind, t)) {
+    if !types.iter().any(|t| value_types(parameter.kind).contains(t)) {
         let text = format!(
             "a {} parameter cannot look at {}, which is what the expression leads to in {type_name}",
             parameter.kind.as_str(),
@@ -272,7 +272,7 @@ fn check_tests(steps: &[Step], definitions: &Definitions) -> Result<()> {
         Step::Where(Test::Child(child, value)) => name(child) && text(value),
         Step::Where(Test::Resolves(target)) => definitions.is_resource(target),
         Step::Where(Test::HasExtension(url)) => text(url),
-        Step::Field(_) | Step::OfType(_) | Step::First => true,
+        Step::Field(_) | Step::OfType(_) | Step::OneOf(_) | Step::First => true,
     });
     match good {
         true => Ok(()),
@@ -280,33 +280,6 @@ fn check_tests(steps: &[Step], definitions: &Definitions) -> Result<()> {
             Err(rule("the expression tests for what no resource can have", "SearchParameter.expression"))
         }
     }
-}
-
-/// True when values of a FHIR type can be found by a kind of parameter: <https://hl7.org/fhir/R4/search.html#ptypes>
-fn is_compared(kind: ParameterKind, type_name: &str) -> bool {
-    let names: &[&str] = match kind {
-        ParameterKind::String => &["string", "markdown", "code", "id", "uri", "HumanName", "Address"],
-        ParameterKind::Token => &[
-            "code",
-            "Coding",
-            "CodeableConcept",
-            "Identifier",
-            "ContactPoint",
-            "boolean",
-            "id",
-            "string",
-            "uri",
-        ],
-        ParameterKind::Reference => &["Reference", "canonical", "uri", "url", "Resource"],
-        ParameterKind::Date => &["date", "dateTime", "instant", "Period", "Timing"],
-        ParameterKind::Number => &["decimal", "integer", "positiveInt", "unsignedInt"],
-        ParameterKind::Quantity => {
-            &["Quantity", "Age", "Count", "Distance", "Duration", "Money", "Range", "SimpleQuantity"]
-        }
-        ParameterKind::Uri => &["uri", "url", "canonical", "oid", "uuid"],
-        ParameterKind::Composite | ParameterKind::Special => &[],
-    };
-    names.contains(&type_name)
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ impl Condition {
                 Some(rows.distinct.iter().any(|one| one.key == *key && one.value.starts_with(text.as_str())))
             }
             Condition::Handles(_) | Condition::Words(_) | Condition::List(_) | Condition::Updated(_) => None,
-            Condition::Chain(_) | Condition::Has(_) | Condition::InUnits(_) | Condition::Coded(_) => None,
+            Condition::Chain(_) | Condition::Embedded(_) | Condition::Has(_) => None,
+            Condition::InUnits(_) | Condition::Coded(_) => None,
             Condition::Near(..) | Condition::MayBegin(..) => None,
             Condition::Keys(_) | Condition::Tokens(_) | Condition::Codes(_) => Some(self.holds(rows)),
             Condition::Present(_) | Condition::PrimaryDate(_) | Condition::DateEntry(..) => {

@@ -148,6 +148,10 @@ pub(crate) fn term(
 
 /// The condition of a reverse include: resources that refer to one of these by the parameter.
 pub fn refers_to(param: &Param, targets: &[Named], registry: &Registry, keyer: &Keyer) -> Condition {
+    // What stands within a resource is another than the one here of the same id.
+    if param.is_embedded() {
+        return Condition::never();
+    }
     let mut patients = Vec::new();
     let mut rest = Vec::new();
     let role = param.indexes.iter().any(|i| i.role == Role::Patient);

@@ -81,6 +81,8 @@ impl Condition {
             Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => {
                 keys.iter().any(|key| rows.keys.binary_search(key).is_ok())
             }
+            Condition::Patient(handles) => rows.patient.is_some_and(|patient| handles.contains(&patient)),
+            Condition::Near(key, circle) => ordered(key, &|e| circle.has(e.value, e.extra)),
             Condition::Present(bit) => rows.present & (1 << bit) != 0,
             Condition::PrimaryDate(test) => rows.date.is_some_and(|(low, high)| test.passes(low, high)),
             Condition::DateEntry(key, test) => ordered(key, &|e| test.passes(e.value, e.extra)),
@@ -103,7 +105,7 @@ impl Condition {
             Condition::TextContains(key, text) | Condition::TextAmong(key, text) => {
                 rows.strings.iter().any(|e| e.key == *key && e.value.contains(text.as_str()))
             }
-            // None of these is about entries.
+            // None of these is about what a body leaves.
             _ => false,
         }
     }

@@ -8,7 +8,9 @@ use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Kind, Result};
 
 use crate::bases::Bases;
+use crate::canonical::CanonicalUrl;
 use crate::condition::Condition;
+use crate::embedded::Container;
 use crate::filter::refers_to;
 use crate::keyer::Keyer;
 use crate::parameters::ParameterKind;
@@ -104,7 +106,7 @@ impl Registry {
                     include.code.as_deref().is_none_or(|code| *param.code == *code) && include.is_to(target)
                 })
         };
-        this.walk_with_users(resource, &mut |users, value, value_type| {
+        this.walk_with_users(resource, Container::of(resource), &mut |users, value, value_type| {
             if value_type == "Resource" {
                 return;
             }
@@ -112,7 +114,9 @@ impl Registry {
             let Some(text) = text else { return };
             // A reference to itself: of a trait object nothing else is an iterator.
             let mut users = users;
-            let key = match Target::parse(&text, bases) {
+            let parts = CanonicalUrl::parse(&text);
+            let named = if value_type == "Reference" { text.clone() } else { parts.resource() };
+            let key = match Target::parse(&named, bases) {
                 Some(Target::Local(key)) => key,
                 Some(Target::Uri(text)) if value_type != "Reference" => {
                     let users: Vec<&Param> = users.filter(|p| p.kind == ParameterKind::Reference).collect();
@@ -121,8 +125,8 @@ impl Registry {
                         found.canonicals.extend(named);
                     }
                     // Below one of the server's urls it is a reference to the resource as well, as it is in the index.
-                    if let Some((url, _)) = text.split_once('|')
-                        && let Some(Target::Local(key)) = Target::parse(url, bases)
+                    if parts.version.is_some()
+                        && let Some(Target::Local(key)) = Target::parse(parts.url, bases)
                         && users.iter().any(|param| asked(param, &key.type_name))
                     {
                         found.targets.entry(key).or_insert(None);
@@ -146,7 +150,7 @@ impl Registry {
 
     /// What a canonical url may name, as far as an include by the parameter asks for it.
     fn canonicals(&self, param: &Param, includes: &[&Include], text: &str) -> Vec<Canonical> {
-        let (url, version) = text.split_once('|').map_or((text, None), |(url, version)| (url, Some(version)));
+        let CanonicalUrl { url, version, .. } = CanonicalUrl::parse(text);
         let by: Vec<_> =
             includes.iter().filter(|include| include.code.as_deref() == Some(&*param.code)).collect();
         let types = self.definitions().resource_types();

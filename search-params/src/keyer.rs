@@ -66,6 +66,8 @@ pub enum Form {
     Text = 25,
     /// The key of the distinct UCUM units of an index.
     Units = 26,
+    /// A reference leads to a resource within the same document: its type. Without one, the key of these distinct types.
+    Embedded = 27,
 }
 
 impl Keyer {

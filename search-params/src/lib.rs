@@ -7,6 +7,7 @@
 pub mod bases;
 mod beginning;
 pub mod by_code;
+mod canonical;
 pub mod compartments;
 pub mod compile;
 pub mod composite;
@@ -14,6 +15,7 @@ pub mod condition;
 pub mod cursor;
 pub mod custom;
 pub mod date;
+pub mod embedded;
 mod evaluate;
 pub mod filter;
 pub mod fold;

@@ -33,7 +33,7 @@ impl Param {
                 also(self.has_type(&["Identifier"]), &[("of-type", Modifier::OfType)]);
             }
             ParameterKind::Reference => {
-                also(!self.is_canonical(), &[("identifier", Modifier::Identifier)]);
+                also(!self.is_canonical() && !self.is_embedded(), &[("identifier", Modifier::Identifier)]);
                 also(self.has_type(&["canonical", "uri"]), &versions);
             }
             ParameterKind::Uri => also(true, &versions),

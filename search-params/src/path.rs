@@ -6,13 +6,18 @@
 use fhir_model::json::Ref;
 use fhir_model::types::Types;
 
+use crate::embedded::Container;
+use crate::reference::target_type;
+
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The children with this element name.
     Field(Box<str>),
-    /// Only values of this type: narrows a choice.
+    /// Only values of this type or one below it: narrows a choice.
     OfType(Box<str>),
+    /// Only values of one of these types, to the letter: narrows a choice.
+    OneOf(&'static [&'static str]),
     /// Only values that pass.
     Where(Test),
     /// Only the first.
@@ -31,10 +36,10 @@ pub enum Test {
 }
 
 impl Test {
-    fn passes(&self, value: Ref<'_>) -> bool {
+    fn passes(&self, value: Ref<'_>, within: &Container<'_>) -> bool {
         match self {
             Test::Child(name, text) => value.get_str(name).is_some_and(|t| *t == **text),
-            Test::Resolves(type_name) => target_type(value).is_some_and(|t| *t == **type_name),
+            Test::Resolves(type_name) => target_type(value, within).is_some_and(|t| *t == **type_name),
             Test::HasExtension(url) => value
                 .get("extension")
                 .is_some_and(|list| list.items().any(|e| e.get_str("url").is_some_and(|u| *u == **url))),
@@ -62,17 +67,6 @@ pub(crate) fn text_members(type_name: &str) -> Option<&'static [&'static str]> {
         primitive if primitive.starts_with(|c: char| c.is_ascii_lowercase()) => &[],
         _ => return None,
     })
-}
-
-/// The resource type a Reference names: by its text, else by its `type`.
-fn target_type(reference: Ref<'_>) -> Option<String> {
-    let by_text = reference.get_str("reference").and_then(|text| {
-        let text = text.split("/_history/").next().unwrap_or("");
-        let mut parts = text.rsplit('/');
-        let (_, type_name) = (parts.next()?, parts.next()?);
-        type_name.starts_with(|c: char| c.is_ascii_uppercase()).then(|| type_name.to_owned())
-    });
-    by_text.or_else(|| reference.get_str("type").map(|t| t.into_owned()))
 }
 
 /// All paths of a resource type. Leaves carry the number of the index they feed.
@@ -142,8 +136,8 @@ impl Trie {
                 }
                 found
             }
-            Step::OfType(kind) => {
-                is_of(types, &self.nodes[node].type_name, kind) && self.grow(types, node, rest, leaf)
+            Step::OfType(_) | Step::OneOf(_) => {
+                narrows(types, &self.nodes[node].type_name, step) && self.grow(types, node, rest, leaf)
             }
             Step::Where(test) => {
                 let known = self.nodes[node].tests.iter().find(|(t, _)| t == test).map(|(_, n)| *n);
@@ -184,18 +178,29 @@ impl Trie {
     }
 
     /// Walks a resource once; calls `visit(leaf, value, type)` for every value of every path.
-    pub fn walk<'d>(&self, root: Ref<'d>, visit: &mut dyn FnMut(usize, Ref<'d>, &str)) {
-        self.step(0, root, visit);
+    pub fn walk<'d>(
+        &self,
+        root: Ref<'d>,
+        within: &Container<'d>,
+        visit: &mut dyn FnMut(usize, Ref<'d>, &str),
+    ) {
+        self.step(0, root, within, visit);
     }
 
-    fn step<'d>(&self, node: usize, value: Ref<'d>, visit: &mut dyn FnMut(usize, Ref<'d>, &str)) {
+    fn step<'d>(
+        &self,
+        node: usize,
+        value: Ref<'d>,
+        within: &Container<'d>,
+        visit: &mut dyn FnMut(usize, Ref<'d>, &str),
+    ) {
         let Some(node) = self.nodes.get(node) else { return };
         for leaf in &node.leaves {
             visit(*leaf, value, &node.type_name);
         }
         for (test, next) in &node.tests {
-            if test.passes(value) {
-                self.step(*next, value, visit);
+            if test.passes(value, within) {
+                self.step(*next, value, within, visit);
             }
         }
         if node.children.is_empty() || !value.is_object() {
@@ -205,7 +210,7 @@ impl Trie {
             for (_, next, first) in node.children.iter().filter(|(key, _, _)| member.key_is(key)) {
                 for item in member.items().take(if *first { 1 } else { usize::MAX }) {
                     if !item.is_null() {
-                        self.step(*next, item, visit);
+                        self.step(*next, item, within, visit);
                     }
                 }
             }
@@ -225,14 +230,16 @@ pub fn choice_key(name: &str, kind: &str) -> Box<str> {
 
 /// False when the next step narrows to another type, so that no dead branch is grown.
 fn reaches(types: &dyn Types, kind: &str, rest: &[Step]) -> bool {
-    match rest.first() {
-        Some(Step::OfType(wanted)) => is_of(types, kind, wanted),
-        _ => true,
-    }
+    rest.first().is_none_or(|step| narrows(types, kind, step))
 }
 
-fn is_of(types: &dyn Types, kind: &str, wanted: &str) -> bool {
-    // `Resource` stands for any: whether it is the wanted one is seen when it is there. Primitives are taken exactly:
-    // a canonical is a uri, yet `as(uri)` does not find it.
-    kind == wanted || kind == "Resource" || (!types.is_primitive(kind) && types.is_a(kind, wanted))
+/// Whether values of a type are among those that a step narrows to; true for a step that narrows to nothing.
+fn narrows(types: &dyn Types, kind: &str, step: &Step) -> bool {
+    match step {
+        // `Resource` stands for any: whether it is the wanted one is seen when it is there. What is of a type below is of
+        // the type: `as uri` finds a canonical.
+        Step::OfType(wanted) => kind == &**wanted || kind == "Resource" || types.is_a(kind, wanted),
+        Step::OneOf(these) => these.contains(&kind),
+        _ => true,
+    }
 }

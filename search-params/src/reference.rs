@@ -1,14 +1,20 @@
 //! `reference` parameters: <https://hl7.org/fhir/R4/search.html#reference>
 //!
 //! A reference below one of the server's own base urls is the same as a relative one; a version in it does not matter
-//! for equality; a canonical is found with and without its `|version`. References into `contained` are not indexed.
+//! for equality; a canonical is found with and without its `|version` and its `#fragment`. What is contained is no
+//! resource to refer to: it is found by chains (`embedded.rs`).
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Result};
 use fhir_profiles::Definitions;
 
 use crate::bases::Bases;
+use crate::canonical::{CanonicalUrl, beginnings};
 use crate::condition::Condition;
+use crate::embedded::Container;
 use crate::keyer::{Form, Keyer};
 use crate::registry::{Index, Param, Role};
 use crate::sink::Sink;
@@ -78,48 +84,80 @@ impl Term {
 pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
     match type_name {
         "Reference" => {
+            literal(value, sink);
             if let Some(identifier) = value.get("identifier") {
                 logical(identifier, sink);
             }
-            if let Some(text) = value.get_str("reference") {
-                target(&text, sink);
-                let named = named_type(&text).filter(|name| (sink.numbers)(name).is_some());
-                if let (None, Some(said)) = (named, value.get_str("type")) {
-                    if let Some(Target::Uri(uri)) = Target::parse(&text, sink.bases) {
-                        sink.equality(Form::Uri, &[&said, &uri]);
-                    }
-                    sink.found.targets.push(said.into());
-                }
-            }
+            // What is contained, or only has a name, has no key, and is a value all the same.
+            sink.found.any |=
+                value.children().any(|member| !member.key_is("id") && !member.key_is("extension"));
         }
         // `Bundle.entry[0].resource`: the resource itself stands where a reference would.
         "Resource" => {
-            if let (Some(kind), Some(id)) = (value.get_str("resourceType"), value.get_str("id")) {
-                target(&format!("{kind}/{id}"), sink);
+            let Some(kind) = value.get_str("resourceType") else { return };
+            sink.found.embedded = true;
+            sink.found.any = true;
+            sink.found.targets.push((&*kind).into());
+            if let Some(id) = value.get_str("id") {
+                sink.equality(Form::Local, &[&kind, &id]);
             }
         }
         _ => {
             if let Some(text) = value.str() {
-                target(&text, sink);
-                if let Some((url, version)) = text.split_once('|') {
-                    match Target::parse(url, sink.bases) {
-                        // Not as if it were named without a version: that is another thing to follow.
-                        Some(Target::Uri(url)) => sink.equality(Form::Version, &[&url, ""]),
-                        _ => target(url, sink),
-                    }
-                    for beginning in beginnings(version) {
-                        sink.equality(Form::Version, &[url, beginning]);
-                    }
-                }
+                canonical(&text, sink);
             }
         }
     }
 }
 
-/// A version and what it begins with: `1`, `1.2` and `1.2.3` of `1.2.3`.
-fn beginnings(version: &str) -> impl Iterator<Item = &str> {
-    let dots = version.match_indices('.').map(|(at, _)| at);
-    dots.chain([version.len()]).filter_map(|at| version.get(..at))
+/// By the text of a reference, and the type that it says beside it.
+fn literal(value: Ref<'_>, sink: &mut Sink<'_>) {
+    let Some(text) = value.get_str("reference") else {
+        return sink.found.targets.extend(said_type(value));
+    };
+    if text.starts_with('#') {
+        sink.found.embedded = true;
+        return sink.found.targets.extend(target_type(value, sink.container).map(Box::from));
+    }
+    // An entry of the same Bundle.
+    let entry = sink.container.find(&text);
+    sink.found.embedded = entry.is_some();
+    target(&text, sink);
+    let named = named_type(&text).filter(|name| (sink.numbers)(name).is_some());
+    if named.is_some() {
+        return;
+    }
+    let of_entry = || entry?.0.get_str("resourceType").map(Box::from);
+    if let Some(said) = said_type(value).or_else(of_entry) {
+        if let Some(Target::Uri(uri)) = Target::parse(&text, sink.bases) {
+            sink.equality(Form::Uri, &[&said, &uri]);
+        }
+        sink.found.targets.push(said);
+    }
+}
+
+/// As it is written, and without the fragment; with a version, by what it begins with, too.
+fn canonical(text: &str, sink: &mut Sink<'_>) {
+    if text.starts_with('#') {
+        sink.found.embedded = true;
+        sink.found.any = true;
+        return;
+    }
+    target(text, sink);
+    let parts = CanonicalUrl::parse(text);
+    let resource = parts.resource();
+    if *resource != *text {
+        target(&resource, sink);
+    }
+    let Some(version) = parts.version else { return };
+    match Target::parse(parts.url, sink.bases) {
+        // Not as if it were named without a version: that is another thing to follow.
+        Some(Target::Uri(url)) => sink.equality(Form::Version, &[&url, ""]),
+        _ => target(parts.url, sink),
+    }
+    for beginning in beginnings(version) {
+        sink.equality(Form::Version, &[parts.url, beginning]);
+    }
 }
 
 fn target(text: &str, sink: &mut Sink<'_>) {
@@ -143,6 +181,23 @@ fn target(text: &str, sink: &mut Sink<'_>) {
     }
 }
 
+/// The type of what a Reference leads to: that of the resource within the same document, the one that its text names, or
+/// the one that it says beside it. `None`, where it says none.
+pub(crate) fn target_type<'d>(reference: Ref<'d>, within: &Container<'d>) -> Option<Cow<'d, str>> {
+    let text = reference.get_str("reference");
+    if let Some((resource, _)) = text.as_deref().and_then(|text| within.find(text)) {
+        return resource.get_str("resourceType");
+    }
+    let named = text.as_deref().and_then(named_type).map(|name| name.to_owned().into());
+    named.or_else(|| said_type(reference).map(|said| String::from(said).into()))
+}
+
+/// `Reference.type`: a name, or the url of the definition of a type.
+fn said_type(reference: Ref<'_>) -> Option<Box<str>> {
+    let said = reference.get_str("type")?;
+    Some(said.strip_prefix("http://hl7.org/fhir/StructureDefinition/").unwrap_or(&said).into())
+}
+
 /// The type that the url of a resource names: `Patient` in `http://them/fhir/Patient/1/_history/2`.
 fn named_type(text: &str) -> Option<&str> {
     let mut parts = text.split("/_history/").next()?.rsplit('/');
@@ -150,14 +205,22 @@ fn named_type(text: &str) -> Option<&str> {
     is_type(type_name).then_some(type_name)
 }
 
+/// Each form twice: of a reference to whatever type, and of one to its own type, which is empty where it says none.
 fn logical(identifier: Ref<'_>, sink: &mut Sink<'_>) {
-    if let Some(system) = identifier.get_str("system") {
-        sink.equality(Form::IdentifierSystem, &[&system]);
+    let (system, value) = (identifier.get_str("system"), identifier.get_str("value"));
+    let type_name = sink.found.targets.first().cloned().unwrap_or_default();
+    let mut leave = |form, parts: &[&str]| {
+        sink.equality(form, parts);
+        sink.equality(form, &[&[&*type_name], parts].concat());
+    };
+    if let Some(system) = &system {
+        leave(Form::IdentifierSystem, &[system]);
     }
-    let Some(value) = identifier.get_str("value") else { return };
-    let system = identifier.get_str("system").unwrap_or_default();
-    sink.equality(Form::IdentifierValue, &[&value]);
-    sink.equality(Form::IdentifierSystemValue, &[&system, &value]);
+    if let Some(value) = &value {
+        leave(Form::IdentifierValue, &[value]);
+        leave(Form::IdentifierSystemValue, &[system.as_deref().unwrap_or_default(), value]);
+    }
+    sink.found.of_any_type |= type_name.is_empty() && (system.is_some() || value.is_some());
 }
 
 pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, definitions: &Definitions) -> Condition {
@@ -233,7 +296,8 @@ pub(crate) fn by_version(text: &str, below: bool, param: &Param, keyer: &Keyer) 
     Condition::Keys(keys)
 }
 
-/// `:identifier`: by the identifier within the reference.
+/// `:identifier`: by the identifier within the reference. A parameter of one type asks for references to that type, and for
+/// those that do not say to which: they can be.
 pub(crate) fn by_identifier(term: &token::Term, param: &Param, keyer: &Keyer) -> Condition {
     let (form, parts) = match (&term.system, term.code.as_deref()) {
         (token::System::Any, code) => (Form::IdentifierValue, vec![code.unwrap_or("")]),
@@ -241,8 +305,15 @@ pub(crate) fn by_identifier(term: &token::Term, param: &Param, keyer: &Keyer) ->
         (token::System::Is(system), Some(code)) => (Form::IdentifierSystemValue, vec![system.as_str(), code]),
         (token::System::Is(system), None) => (Form::IdentifierSystem, vec![system.as_str()]),
     };
-    let keys = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, form, &parts));
-    Condition::Keys(keys.collect())
+    let ways: Vec<Vec<&str>> = match param.only_target.as_deref() {
+        Some(only) => [only, ""].map(|type_name| [&[type_name], parts.as_slice()].concat()).to_vec(),
+        None => vec![parts],
+    };
+    let of_index = |index: &Arc<Index>| {
+        let key = |parts: &Vec<&str>| keyer.key(param.type_number, &index.name, form, parts);
+        ways.iter().map(key).collect::<Vec<_>>()
+    };
+    Condition::Keys(param.indexes.iter().flat_map(of_index).collect())
 }
 
 #[cfg(test)]
@@ -264,7 +335,6 @@ mod tests {
             ("#p1", None),
             ("1", uri("1")),
         ];
-        assert_eq!(beginnings("1.2.3").collect::<Vec<_>>(), ["1", "1.2", "1.2.3"]);
         let bases = Bases::new(["http://us/fhir", "https://us.org"]);
         for (text, target) in rows {
             assert_eq!(Target::parse(text, &bases), target, "{text}");

@@ -18,6 +18,7 @@ pub use self::live::Set;
 use crate::compartments::Compartments;
 use crate::composite::{Composite, Element};
 use crate::custom::Progress;
+use crate::embedded::Container;
 use crate::parameters::{Parameter, ParameterKind, Parameters};
 use crate::path::{Step, Trie};
 
@@ -105,6 +106,21 @@ impl Index {
         self.kind == ParameterKind::Reference && self.has_type(&["canonical", "uri", "url"])
     }
 
+    /// True for the canonical urls that resources have themselves.
+    pub(crate) fn is_own_url(&self) -> bool {
+        matches!(self.steps.as_slice(), [Step::Field(name)] if **name == *"url")
+    }
+
+    /// True when some of its values are found by a version, too.
+    pub(crate) fn has_versions(&self) -> bool {
+        self.is_own_url() || self.has_type(&["canonical"])
+    }
+
+    /// True when its values are resources, which stand where references would.
+    pub(crate) fn is_embedded(&self) -> bool {
+        !self.types.is_empty() && self.types.iter().all(|name| **name == *"Resource")
+    }
+
     /// True when some of its values are of one of these types.
     pub fn has_type(&self, names: &[&str]) -> bool {
         self.types.iter().any(|t| names.contains(&&**t))
@@ -112,6 +128,11 @@ impl Index {
 }
 
 impl Param {
+    /// True when what it leads to stands within the resource, always.
+    pub fn is_embedded(&self) -> bool {
+        !self.indexes.is_empty() && self.indexes.iter().all(|index| index.is_embedded())
+    }
+
     /// True when it may refer to resources of the type.
     pub fn leads_to(&self, type_name: &str) -> bool {
         match &self.only_target {
@@ -223,13 +244,20 @@ impl TypeSearch {
         &self.indexes
     }
 
+    /// True when a parameter over the index with the number may lead to resources of the type.
+    pub(crate) fn leads_to(&self, leaf: usize, type_name: &str) -> bool {
+        let users = self.users.get(leaf).into_iter().flatten();
+        users.filter_map(|user| self.params.get(*user)).any(|param| param.leads_to(type_name))
+    }
+
     /// Visits every value of every index of a resource of the type, with the parameters over it, in one walk.
     pub(crate) fn walk_with_users<'d>(
         &self,
         resource: Ref<'d>,
+        within: Container<'d>,
         visit: &mut dyn FnMut(&mut dyn Iterator<Item = &Param>, Ref<'d>, &str),
     ) {
-        self.trie.walk(resource, &mut |leaf, value, value_type| {
+        self.trie.walk(resource, &within, &mut |leaf, value, value_type| {
             let users = self.users.get(leaf).into_iter().flatten();
             visit(
                 &mut users.filter_map(|user| self.params.get(*user)).map(|param| &**param),
@@ -241,7 +269,7 @@ impl TypeSearch {
 
     /// Visits every value of every index of a resource of the type, with the value's type, in one walk.
     pub fn walk<'d>(&self, resource: Ref<'d>, visit: &mut dyn FnMut(&Arc<Index>, Ref<'d>, &str)) {
-        self.trie.walk(resource, &mut |leaf, value, value_type| {
+        self.trie.walk(resource, &Container::of(resource), &mut |leaf, value, value_type| {
             if let Some(index) = self.indexes.get(leaf) {
                 visit(index, value, value_type);
             }

@@ -1,6 +1,9 @@
 //! Where the search types put a resource's values while it is walked.
 
+use fhir_model::json::Ref;
+
 use crate::bases::Bases;
+use crate::embedded::Container;
 use crate::fold::WINDOW_BYTES_MAX;
 use crate::keyer::{Form, Keyer};
 use crate::registry::{Index, Role};
@@ -14,8 +17,12 @@ pub(crate) struct Sink<'a> {
     /// The server's own base urls: absolute references below them are local ones.
     pub(crate) bases: &'a Bases,
     pub(crate) numbers: &'a dyn Fn(&str) -> Option<u16>,
+    /// The resource that is walked.
+    pub(crate) resource: Ref<'a>,
+    /// Where its references lead within the document.
+    pub(crate) container: &'a Container<'a>,
     pub(crate) rows: &'a mut Rows,
-    /// Resource types this value refers to: what presence of `patient` next to `subject` depends on.
+    /// What this value turned out to be.
     pub(crate) found: Found,
 }
 
@@ -23,7 +30,12 @@ pub(crate) struct Sink<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) any: bool,
+    /// Types of what it refers to.
     pub(crate) targets: Vec<Box<str>>,
+    /// An identifier of something that may be of any type.
+    pub(crate) of_any_type: bool,
+    /// It is a resource within this one, or leads to one.
+    pub(crate) embedded: bool,
 }
 
 impl Sink<'_> {

@@ -2,31 +2,69 @@
 //!
 //! `:below` finds the uris that begin with a text: among the distinct ones, which are kept beside the index.
 //! `:above` finds the uris that are one of the paths a uri goes through: `http://a.org/x` is above `http://a.org/x/y`.
+//!
+//! A canonical url is found with and without its version and its fragment. A resource that has a `url` and a `version` is
+//! found by `url|version`, too, and `:below` and `:above` with a version are about versions: `url|1.2` is below `url|1`.
 
 use std::sync::Arc;
 
 use fhir_model::json::Ref;
 use fhir_model::{Error, Result};
 
+use crate::canonical::{CanonicalUrl, beginnings};
 use crate::condition::Condition;
 use crate::fold::WINDOW_BYTES_MAX;
 use crate::keyer::{Form, Keyer};
 use crate::query::Modifier;
+use crate::reference;
 use crate::registry::{Index, Param};
 use crate::sink::Sink;
 
-pub(crate) fn index(value: Ref<'_>, sink: &mut Sink<'_>) {
-    if let Some(text) = value.str() {
-        sink.equality(Form::Uri, &[&text]);
-        // Nothing is below a URN.
-        if !sink.index.part && !text.starts_with("urn:") {
-            let token = sink.key(Form::Uri, &[&text]);
-            sink.distinct(Form::Uri, &text, token);
+pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
+    let Some(text) = value.str() else { return };
+    sink.equality(Form::Uri, &[&text]);
+    // Nothing is below a URN.
+    if !sink.index.part && !text.starts_with("urn:") {
+        let token = sink.key(Form::Uri, &[&text]);
+        sink.distinct(Form::Uri, &text, token);
+    }
+    match type_name {
+        "canonical" => named_by(&text, sink),
+        _ if sink.index.is_own_url() => {
+            if let Some(version) = sink.resource.get_str("version") {
+                sink.equality(Form::Uri, &[&format!("{text}|{version}")]);
+                versions(&text, &version, sink);
+            }
         }
+        _ => {}
+    }
+}
+
+/// A canonical url is found without its fragment and its version, too.
+fn named_by(text: &str, sink: &mut Sink<'_>) {
+    let parts = CanonicalUrl::parse(text);
+    let resource = parts.resource();
+    if *resource != *text {
+        sink.equality(Form::Uri, &[&resource]);
+    }
+    if let Some(version) = parts.version {
+        sink.equality(Form::Uri, &[parts.url]);
+        versions(parts.url, version, sink);
+    }
+}
+
+fn versions(url: &str, version: &str, sink: &mut Sink<'_>) {
+    for beginning in beginnings(version) {
+        sink.equality(Form::Version, &[url, beginning]);
     }
 }
 
 pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, keyer: &Keyer) -> Condition {
+    // `url|1.2` is below `url|1`.
+    let by_version = text.contains('|') && param.indexes.iter().any(|i| i.has_versions());
+    if *modifier == Modifier::Below && by_version {
+        return reference::by_version(text, true, param, keyer);
+    }
     if *modifier == Modifier::Below {
         let key = |i: &Arc<Index>| keyer.key(param.type_number, &i.name, Form::Uri, &[]);
         let each = param.indexes.iter().map(|i| Condition::Distinct(key(i), text.to_owned()));
@@ -35,7 +73,11 @@ pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, keyer: &
     let texts = if *modifier == Modifier::Above { above(text) } else { vec![text] };
     let of_index = |i: &Arc<Index>, text| keyer.key(param.type_number, &i.name, Form::Uri, &[text]);
     let keys = param.indexes.iter().flat_map(|i| texts.iter().map(move |text| of_index(i, text)));
-    Condition::Keys(keys.collect())
+    let found = Condition::Keys(keys.collect());
+    match *modifier == Modifier::Above && by_version {
+        true => Condition::Any(vec![found, reference::by_version(text, false, param, keyer)]),
+        false => found,
+    }
 }
 
 /// The uri and all that are above it: without its last segments, with and without the slash before them, down to the

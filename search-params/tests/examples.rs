@@ -15,7 +15,7 @@ use fhir_model::json::{Doc, Limits, Ref};
 use fhir_profiles::Definitions;
 use fhir_search::compile::compile;
 use fhir_search::keyer::Keyer;
-use fhir_search::parameters::Parameters;
+use fhir_search::parameters::{ParameterKind, Parameters};
 use fhir_search::registry::Param;
 use fhir_search::{Bases, Registry};
 
@@ -83,11 +83,33 @@ fn expressions(registry: &Registry) -> Expressions {
         for param in registry.of(type_name).unwrap().params() {
             let expression = param.definition.expression_for(type_name).unwrap();
             let mut branches = Vec::new();
-            split(parse(&expression).unwrap(), &mut branches);
+            split(parse(&meant(&expression, param)).unwrap(), &mut branches);
             all.insert((type_name.into(), param.code.clone()), branches);
         }
     }
     all
+}
+
+/// What an expression means for a search. FHIRPath takes primitives exactly, and there `as uri` finds no canonical; and an
+/// extension has no value that a parameter could compare but its own.
+fn meant(expression: &str, param: &Param) -> String {
+    let text = expression.replace(" as uri)", ".where($this is uri))");
+    if param.kind == ParameterKind::Composite || !text.contains(".extension(") || !text.ends_with(')') {
+        return text;
+    }
+    match param.kind {
+        ParameterKind::String => {
+            format!(
+                "{text}.value.where($this is string or $this is HumanName) | {text}.value.ofType(CodeableConcept).text"
+            )
+        }
+        ParameterKind::Token => {
+            let is_one =
+                "$this is CodeableConcept or $this is Coding or $this is Identifier or $this is ContactPoint";
+            format!("{text}.value.where({is_one} or $this is code or $this is boolean)")
+        }
+        _ => format!("{text}.value.ofType(Reference)"),
+    }
 }
 
 fn split(expr: Expr, branches: &mut Vec<Expr>) {
@@ -124,7 +146,7 @@ fn compare(
         let branches = &expressions[&(Box::from(&*type_name), param.code.clone())];
         let values =
             param.indexes.iter().flat_map(|index| walked.get(&*index.name).cloned().unwrap_or_default());
-        let found: Vec<Ref<'_>> = values.filter(|value| counts(param, *value)).collect();
+        let found: Vec<Ref<'_>> = values.filter(|value| counts(param, *value, root)).collect();
         let cx = Context::new(definitions, root).as_filters();
         let evaluated =
             |branch| evaluate(branch, Item::resource(root), &cx).map_err(|e| format!("{}: {e}", param.code));
@@ -138,11 +160,12 @@ fn compare(
         }
         let mut wanted = Vec::new();
         for branch in branches {
-            // What has no value (extensions alone) cannot be searched for, nor can what is within the resource.
+            // What has no value (extensions alone) cannot be searched for.
             let values = evaluated(branch)?.iter().filter_map(Item::json).collect::<Vec<_>>();
-            wanted.extend(
-                values.into_iter().filter(|value| param.only_target.is_none() || !is_contained(*value)),
-            );
+            // `Bundle.composition` is a Composition.
+            let other =
+                |value: &Ref<'_>| value.get_str("resourceType").is_some_and(|t| !is_wanted(param, &t));
+            wanted.extend(values.into_iter().filter(|value| !other(value)));
         }
         let set = |values: &[Ref<'_>]| values.iter().map(|v| v.index()).collect::<BTreeSet<_>>();
         count += wanted.len();
@@ -157,18 +180,23 @@ fn compare(
 }
 
 /// `patient` shares the values of `subject`; those that refer to a patient are its own.
-fn counts(param: &Param, value: Ref<'_>) -> bool {
+fn counts(param: &Param, value: Ref<'_>, root: Ref<'_>) -> bool {
     let Some(only) = &param.only_target else { return true };
-    if is_contained(value) {
-        return false;
+    if let Some(type_name) = value.get_str("resourceType") {
+        return is_wanted(param, &type_name);
     }
     let text = value.get_str("reference").unwrap_or_default();
+    if let Some(id) = text.strip_prefix('#') {
+        let mut contained = root.get("contained").into_iter().flat_map(Ref::items);
+        let found = contained.find(|one| one.get_str("id").is_some_and(|own| own == id));
+        return found.is_some_and(|one| one.get_str("resourceType").is_some_and(|t| t == **only));
+    }
     let text = text.split("/_history/").next().unwrap_or_default();
     let mut parts = text.rsplit(['/', '?']);
     let named = [parts.next(), parts.next()].into_iter().flatten().any(|part| part == &**only);
     named || (!text.contains('/') && value.get_str("type").is_some_and(|t| *t == **only))
 }
 
-fn is_contained(value: Ref<'_>) -> bool {
-    value.get_str("reference").is_some_and(|text| text.starts_with('#'))
+fn is_wanted(param: &Param, type_name: &str) -> bool {
+    param.definition.target.is_empty() || param.definition.target.iter().any(|target| **target == *type_name)
 }

@@ -4,11 +4,12 @@ use fhir_model::Result;
 use fhir_model::types::Types;
 use fhir_profiles::Definitions;
 
-use super::{PLACES_MAX, Stage, check_tests, is_compared, rule};
+use super::{PLACES_MAX, Stage, check_tests, rule};
 use crate::compile::{Compiled, RESOURCE, compile};
 use crate::parameters::{Component, Parameter, ParameterKind};
 use crate::path::{Step, Trie};
 use crate::registry::Registry;
+use crate::registry::compile::value_types;
 
 /// Most parts. R4 itself has two, and three in a few places.
 const PARTS_MAX: usize = 4;
@@ -96,7 +97,7 @@ fn part(
         }
         types.extend(trie.leaf_types(0).into_iter().map(Box::from));
     }
-    match types.iter().any(|t| is_compared(kind, t)) {
+    match types.iter().any(|t| value_types(kind).contains(&&**t)) {
         true => Ok(()),
         false if types.is_empty() => Err(format!("the expression leads nowhere in {element}")),
         false => Err(format!(

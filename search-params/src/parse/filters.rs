@@ -21,6 +21,7 @@ impl Parser<'_> {
         let modifier = match modifier {
             None => Modifier::None,
             Some("missing") => Modifier::Missing,
+            Some("not") if code == "_id" => Modifier::Not,
             Some(other) => {
                 return Err(Error::invalid(format!("`{code}` does not take the modifier `:{other}`")));
             }

@@ -115,14 +115,15 @@ pub(super) fn summary(value: &str) -> Result<Summary> {
     }
 }
 
-/// `_contained` and `_containedType`: contained resources are not searched, which is what `false` asks for.
+/// `_contained` and `_containedType`: contained resources are no matches of their own, which is what `false` asks for.
 /// <https://hl7.org/fhir/R4/search.html#contained>
 pub(super) fn contained(name: &str, value: &str) -> Result<()> {
     match (name, value) {
         ("_contained", "false") | ("_containedType", "container" | "contained") => Ok(()),
         ("_contained", "true" | "both") => Err(Error::not_supported(format!(
-            "`_contained={value}` is not supported by this server: contained resources are found with what contains \
-             them"
+            "`_contained={value}` is not supported by this server: contained resources are no matches of their own. \
+             What contains them is found by chains through the references to them, as in \
+             MedicationRequest?medication.code=.."
         ))
         .at(name)),
         ("_contained", _) => {

@@ -95,12 +95,68 @@ impl Branches {
         let compiled = compile(&expression)?;
         let here = |root: Option<&str>| root.is_none_or(|r| definitions.is_a(type_name, r));
         let mut steps = Vec::new();
-        for branch in compiled.branches.into_iter().filter(|b| here(b.root.as_deref())) {
-            if !steps.contains(&branch.steps) {
-                steps.push(branch.steps);
+        let branches = compiled.branches.into_iter().filter(|b| here(b.root.as_deref()));
+        for branch in branches.flat_map(|branch| values(branch.steps, definition.kind)) {
+            if !steps.contains(&branch) {
+                steps.push(branch);
             }
         }
         Ok(Some(Branches { steps, truth: compiled.truth }))
+    }
+}
+
+/// The paths of a branch: one that ends at an extension goes on to its values, as far as the parameter can look at them.
+fn values(steps: Vec<Step>, kind: ParameterKind) -> Vec<Vec<Step>> {
+    let is_extension = match steps.as_slice() {
+        [.., Step::Field(name), Step::Where(Test::Child(child, _))] => {
+            **name == *"extension" && **child == *"url"
+        }
+        _ => false,
+    };
+    if !is_extension || kind == ParameterKind::Composite {
+        return vec![steps];
+    }
+    let with = |more: Vec<Step>| [steps.as_slice(), &[Step::Field("value".into())], &more].concat();
+    let mut paths = vec![with(vec![Step::OneOf(value_types(kind))])];
+    // What people read of a code is its text, as with `value-string`.
+    if kind == ParameterKind::String {
+        paths.push(with(vec![Step::OfType("CodeableConcept".into()), Step::Field("text".into())]));
+    }
+    paths
+}
+
+/// The FHIR types whose values a kind of parameter can look at: <https://hl7.org/fhir/R4/search.html#ptypes>
+pub(crate) fn value_types(kind: ParameterKind) -> &'static [&'static str] {
+    match kind {
+        ParameterKind::String => &["string", "markdown", "code", "id", "uri", "HumanName", "Address"],
+        ParameterKind::Token => &[
+            "code",
+            "Coding",
+            "CodeableConcept",
+            "Identifier",
+            "ContactPoint",
+            "boolean",
+            "id",
+            "string",
+            "uri",
+        ],
+        ParameterKind::Reference => &["Reference", "canonical", "uri", "url", "Resource"],
+        ParameterKind::Date => &["date", "dateTime", "instant", "Period", "Timing"],
+        ParameterKind::Number => &["decimal", "integer", "positiveInt", "unsignedInt"],
+        ParameterKind::Quantity => {
+            &["Quantity", "Age", "Count", "Distance", "Duration", "Money", "Range", "SimpleQuantity"]
+        }
+        ParameterKind::Uri => &["uri", "url", "canonical", "oid", "uuid"],
+        ParameterKind::Composite | ParameterKind::Special => &[],
+    }
+}
+
+/// The type of resources that stand where references would, where the parameter is about one type.
+fn embedded_target(indexes: &[Arc<Index>], definition: &Parameter) -> Option<Box<str>> {
+    let all = !indexes.is_empty() && indexes.iter().all(|index| index.is_embedded());
+    match definition.target.as_slice() {
+        [one] if all => Some(one.clone()),
+        _ => None,
     }
 }
 
@@ -253,12 +309,12 @@ impl Build<'_> {
                 kind: draft.definition.kind,
                 type_number: self.this.number,
                 composite,
-                indexes,
                 bit: if draft.custom.is_none() { free.next() } else { None },
-                only_target: draft.only_target,
+                only_target: draft.only_target.or_else(|| embedded_target(&indexes, &draft.definition)),
                 targets: draft.definition.target.clone(),
                 definition: draft.definition,
                 building: draft.building,
+                indexes,
             }));
         }
         let quantities = by_code.iter().filter_map(|code| self.this.param(code));

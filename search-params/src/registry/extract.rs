@@ -5,6 +5,8 @@ use fhir_model::json::Ref;
 
 use super::{Registry, Set, TypeSearch};
 use crate::bases::Bases;
+use crate::embedded::Container;
+use crate::embedded::index::Embedding;
 use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::rows::{DATE_MIN, Ordered, Rows};
@@ -26,13 +28,31 @@ impl Registry {
         resource: Ref<'_>,
         bases: &Bases,
     ) -> Result<Rows> {
+        self.extract_within(set, keyer, type_name, resource, bases, Place::OfItsOwn)
+    }
+
+    /// The same of a resource that may be within another one.
+    pub(crate) fn extract_within<'d>(
+        &self,
+        set: Set,
+        keyer: &Keyer,
+        type_name: &str,
+        resource: Ref<'d>,
+        bases: &Bases,
+        place: Place<'d>,
+    ) -> Result<Rows> {
         let this = self.of_set(type_name, set)?;
         let mut rows = Rows::default();
         let numbers = |name: &str| self.number(name);
+        let container = match place {
+            Place::OfItsOwn => Container::of(resource),
+            Place::Within(container) => container,
+        };
+        let mut embedded = Vec::new();
         let mut failed = None;
         let mut held = vec![false; this.indexes.len()];
         let mut truths = vec![false; this.indexes.len()];
-        let mut visit = |leaf: usize, value: Ref<'_>, value_type: &str| {
+        let mut visit = |leaf: usize, value: Ref<'d>, value_type: &str| {
             let (Some(index), Some(users)) = (this.indexes.get(leaf), this.users.get(leaf)) else { return };
             let mut sink = Sink {
                 keyer,
@@ -40,6 +60,8 @@ impl Registry {
                 index,
                 bases,
                 numbers: &numbers,
+                resource,
+                container: &container,
                 rows: &mut rows,
                 found: Found::default(),
             };
@@ -50,7 +72,7 @@ impl Registry {
                 return;
             }
             match index.kind {
-                ParameterKind::Composite => match composite::index(value, resource, &mut sink) {
+                ParameterKind::Composite => match composite::index(value, &mut sink) {
                     Ok(()) => {}
                     // Before there was the composite, it could be written; it has left nothing, and must go all the same.
                     Err(_) if set == Set::Replaced => {}
@@ -59,25 +81,32 @@ impl Registry {
                 _ => index_value(value, value_type, &mut sink),
             }
             let found = sink.found;
+            if found.embedded && index.kind == ParameterKind::Reference {
+                embedded.push((leaf, value));
+            }
             if let Some(held) = held.get_mut(leaf) {
                 *held |= found.any;
             }
             this.mark_present(users, &found, keyer, &mut rows);
         };
-        this.trie.walk(resource, &mut visit);
+        this.trie.walk(resource, &container, &mut visit);
         if let Some(e) = failed {
             return Err(e);
+        }
+        if !embedded.is_empty() {
+            let embedding = Embedding { registry: self, this: &this, set, keyer, bases, container, place };
+            embedding.index(&embedded, &mut rows)?;
         }
         // A composite of the whole resource has a value when all its parts have.
         for (param, parts) in &this.wholes {
             let any = |leaves: &Vec<usize>| leaves.iter().any(|leaf| held.get(*leaf) == Some(&true));
-            let found = Found { any: parts.iter().all(any), targets: Vec::new() };
+            let found = Found { any: parts.iter().all(any), ..Found::default() };
             this.mark_present(&[*param], &found, keyer, &mut rows);
         }
         for (leaf, index) in this.indexes.iter().enumerate().filter(|(_, i)| i.truth) {
             let text = if truths.get(leaf) == Some(&true) { "true" } else { "false" };
             rows.keys.push(keyer.key(this.number, &index.name, Form::Code, &[text]));
-            let found = Found { any: true, targets: Vec::new() };
+            let found = Found { any: true, ..Found::default() };
             if let Some(users) = this.users.get(leaf) {
                 this.mark_present(users, &found, keyer, &mut rows);
             }
@@ -95,6 +124,15 @@ impl Registry {
     }
 }
 
+/// Where a resource stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'d> {
+    /// It is one of the server's.
+    OfItsOwn,
+    /// It is within another one.
+    Within(Container<'d>),
+}
+
 impl TypeSearch {
     fn mark_present(&self, users: &[usize], found: &Found, keyer: &Keyer, rows: &mut Rows) {
         if !found.any {
@@ -102,7 +140,8 @@ impl TypeSearch {
         }
         for param in users.iter().filter_map(|u| self.params.get(*u)) {
             let counts = match &param.only_target {
-                Some(only) => found.targets.contains(only),
+                // An identifier that says no type is found by the parameters of each: it is none of nothing.
+                Some(only) => found.of_any_type || found.targets.contains(only),
                 None => true,
             };
             if counts {
@@ -124,7 +163,7 @@ pub(crate) fn index_value(value: Ref<'_>, value_type: &str, sink: &mut Sink<'_>)
         ParameterKind::Date => date::index(value, value_type, sink),
         ParameterKind::Number => number::index(value, value_type, sink),
         ParameterKind::Quantity => quantity::index(value, value_type, sink),
-        ParameterKind::Uri => uri::index(value, sink),
+        ParameterKind::Uri => uri::index(value, value_type, sink),
         ParameterKind::Special => near::index(value, sink),
         // Made of parts, each of which has come here.
         ParameterKind::Composite => {}

@@ -4,6 +4,7 @@
 use fhir_model::json::Ref;
 
 use super::{Param, TypeSearch};
+use crate::embedded::Container;
 use crate::order::sorted_part;
 use crate::path::{names, text_members};
 
@@ -17,8 +18,14 @@ impl TypeSearch {
             if !users.iter().filter_map(|at| self.params.get(*at)).any(|user| user.name == param.name) {
                 return;
             }
+            // A resource in the place of a reference says itself what it is.
+            let is_embedded = value_type == "Resource";
+            let of_type = |only: &str| value.get_str("resourceType").is_some_and(|own| *own == *only);
+            if is_embedded && param.only_target.as_deref().is_some_and(|only| !of_type(only)) {
+                return;
+            }
             each(value, members, &mut |text| {
-                if param.only_target.as_ref().is_some_and(|only| !names(text, only)) {
+                if !is_embedded && param.only_target.as_ref().is_some_and(|only| !names(text, only)) {
                     return;
                 }
                 let text = sorted_part(text);
@@ -31,7 +38,7 @@ impl TypeSearch {
                 }
             });
         };
-        self.trie.walk(resource, &mut visit);
+        self.trie.walk(resource, &Container::of(resource), &mut visit);
         edges
     }
 }

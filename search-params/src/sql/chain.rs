@@ -1,7 +1,7 @@
 //! Steps of chains and reverse chains. No statement joins one resource to another: what one step found is bound to the next.
 
 use super::residual::{push, push_driver};
-use super::{Bind, Sql};
+use super::{Bind, Plan, Sql};
 use crate::condition::Condition;
 
 /// The patients of all resources of a type that meet a condition, each once, at most `limit`.
@@ -13,6 +13,25 @@ pub fn patients(type_number: u16, condition: &Condition, limit: usize) -> Sql {
     push_driver(condition, &mut sql);
     sql.limit(limit);
     sql
+}
+
+/// The id of a row that is none of [`places`](super::places): it says that some resources have a reference to one of the type
+/// within themselves.
+pub const EMBEDDED: &str = "";
+
+/// The same plan, whose answer has the row [`EMBEDDED`] besides, when one of these keys of distinct texts has the type
+/// among its texts. It is asked with the rest, as a statement of its own would cost every chain a tenth.
+pub fn with_embedded(plan: Plan, keys: &[i64], type_name: &str) -> Plan {
+    let mut plan = plan;
+    for step in &mut plan.steps {
+        let sql = &mut step.sql;
+        sql.text.insert(0, '(');
+        sql.push(") union all (select 0::int8, ").bind(Bind::Text(EMBEDDED.to_owned()));
+        sql.push(", null::int8, null::int8 from distinct_text t where t.key = any(");
+        sql.bind(Bind::Longs(keys.to_vec())).push(") and t.value = ").bind(Bind::Text(type_name.to_owned()));
+        sql.limit(1).push(")");
+    }
+    plan
 }
 
 /// How a resource is referred to: by the patient column, or by equality keys.

@@ -44,7 +44,12 @@ pub(super) fn rank(part: &Condition, order: &Order) -> Option<u8> {
 }
 
 fn is_reference(part: &Condition) -> bool {
-    matches!(part, Condition::Patient(_) | Condition::Keys(_))
+    match part {
+        Condition::Patient(_) | Condition::Keys(_) => true,
+        // What refers to something within itself, beside what refers to others.
+        Condition::Handles(few) => few.len() <= HANDLES_FEW,
+        _ => false,
+    }
 }
 
 /// True for what may be as common as `status=final`.

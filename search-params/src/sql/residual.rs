@@ -73,6 +73,7 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         | Condition::Coded(_)
         | Condition::List(_)
         | Condition::Chain(_)
+        | Condition::Embedded(_)
         | Condition::Has(_) => {
             sql.push("false");
         }

@@ -181,10 +181,13 @@ fn of_param(param: &Param, type_name: &str, mode: Mode) -> Value {
 /// A parameter that is no part of the index: every resource has an id and a time, which may be asked for all the same.
 fn of_column(definition: &Parameter, mode: Mode) -> Value {
     let mut stated = parameter(definition, "Resource", mode);
-    if let Some(Value::String(text)) = stated.get_mut("documentation")
-        && matches!(&*definition.code, "_id" | "_lastUpdated")
-    {
-        text.push_str(" Modifiers: `:missing`");
+    let modifiers = match &*definition.code {
+        "_id" => " Modifiers: `:missing`, `:not`",
+        "_lastUpdated" => " Modifiers: `:missing`",
+        _ => "",
+    };
+    if let Some(Value::String(text)) = stated.get_mut("documentation") {
+        text.push_str(modifiers);
     }
     stated
 }
@@ -208,7 +211,7 @@ const MODIFIERS: &str = " Modifiers: every parameter takes `:missing`; strings `
     text `:text`, with codes `:in`, `:not-in`, `:above`, `:below`, identifiers `:of-type`; references `:[type]`, `:identifier`, \
     canonicals `:above`, `:below`; uris `:above`, `:below`. Every reference can be chained, with and without a type \
     (`subject:Patient.organization.name`), and asked backwards (`_has:Observation:patient:code`), eight steps at most; a \
-    canonical leads to each resource that has the url, and the version if one is named. `_include` and `_revinclude` take \
+    chain looks into contained resources and Bundles, too; a canonical leads to each resource that has the url, and the version if one is named. `_include` and `_revinclude` take \
     `:iterate`, and `*` for every reference that is no canonical. `_sort` takes up to eight parameters of any type but \
     composite and special, `_id`, `_lastUpdated`, and one step along a reference (`subject:Patient.family`). \
     `near` takes latitude|longitude|distance|units. `_list`, `_filter`, `_text` and `_content` take no modifier. `_query` is not answered, `_contained` is `false`.";

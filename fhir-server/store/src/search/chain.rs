@@ -3,12 +3,16 @@
 //! The other end is looked for first. When it is rare (few patients are called so), what it leads to is an ordinary
 //! condition. When it is common (most patients have such an observation), the search is walked in its own order and each
 //! batch is asked whether the other end holds; see `late.rs`.
+//!
+//! The other end may stand within the resource: what is contained, the entries of a Bundle. Where there is any such, the
+//! bodies are asked that have keys which one of those could have left.
 
 use std::collections::HashSet;
 
 use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::condition::{Chain, Condition, Has};
+use fhir_search::embedded::{self, Evaluation, keys_of_types};
 use fhir_search::filter::refers_to;
 use fhir_search::include::Followed;
 use fhir_search::keyer::id_of;
@@ -61,18 +65,71 @@ impl Store {
         let param = self.reference(type_name, &chain.code)?;
         let mut any = Vec::with_capacity(chain.targets.len());
         for (target, condition) in &chain.targets {
-            let limit = far.limit();
-            let plan = sql::places(self.type_number(target)?, condition.clone(), limit + 1);
-            let rows = self.rare_or_all(&plan, far).await.map_err(|e| explain::costly_for(e, &chain.code))?;
-            let Some(rows) = rows else { return far.too_many(&chain.code) };
-            let keys = rows.iter().map(|row| place(target, row)).collect::<Result<Vec<_>>>()?;
-            if self.by_canonical(&param) && keys.len() > BODIES_MAX {
-                return Far::All(BODIES_MAX).too_many(&chain.code);
+            // What is embedded always is looked for nowhere else.
+            let mut embedded = param.is_embedded();
+            if !embedded {
+                let limit = far.limit();
+                let plan = sql::places(self.type_number(target)?, condition.clone().of_rows(), limit + 1);
+                let plan = sql::chain::with_embedded(plan, &keys_of_types(&param, &self.keyer), target);
+                let rows = self.rare_or_all(&plan, far).await;
+                let rows = rows.map_err(|e| explain::costly_for(e, &chain.code))?;
+                let Some(mut rows) = rows else { return far.too_many(&chain.code) };
+                embedded = rows.pop_if(|row| is_embedded(row)).is_some();
+                // Of several steps each says it.
+                rows.retain(|row| !is_embedded(row));
+                let keys = rows.iter().map(|row| place(target, row)).collect::<Result<Vec<_>>>()?;
+                if self.by_canonical(&param) && keys.len() > BODIES_MAX {
+                    return Far::All(BODIES_MAX).too_many(&chain.code);
+                }
+                let named = self.names(keys, &param).await?;
+                any.push(refers_to(&param, &named, &self.registry, &self.keyer));
             }
-            let named = self.names(keys, &param).await?;
-            any.push(refers_to(&param, &named, &self.registry, &self.keyer));
+            if embedded {
+                let one =
+                    Chain { code: chain.code.clone(), targets: vec![(target.clone(), condition.clone())] };
+                match self.embedding(type_name, &param, &one, far).await? {
+                    Some(handles) if handles.is_empty() => {}
+                    Some(handles) => any.push(Condition::Handles(handles)),
+                    None => return Ok(None),
+                }
+            }
         }
         Ok(Some(Condition::Any(any).simplify()))
+    }
+
+    /// The rows of a type whose reference leads to a resource within themselves that meets a chain's condition; none: there
+    /// are too many to look at all.
+    async fn embedding(
+        &self,
+        type_name: &str,
+        param: &Param,
+        chain: &Chain,
+        far: Far,
+    ) -> Result<Option<Vec<i64>>> {
+        let each = chain.targets.iter().map(|(target, condition)| {
+            embedded::candidates(param, target, condition, &self.registry, &self.keyer)
+        });
+        let candidates = Condition::Any(each.collect()).simplify();
+        if matches!(&candidates, Condition::Keys(keys) if keys.is_empty()) {
+            return Ok(Some(Vec::new()));
+        }
+        let mut handles = Vec::new();
+        let mut look = |row: &Row| -> Result<()> {
+            let version = read::version(type_name, row)?;
+            if self.leads_within(&version, chain)? {
+                handles.push(version.handle);
+            }
+            Ok(())
+        };
+        let all = self.each_body(type_name, &candidates, far, &chain.code, &mut look).await;
+        let all = all.map_err(|e| explain::costly_for(e, &chain.code))?;
+        Ok(all.then_some(handles))
+    }
+
+    /// True when a reference of a version leads to a resource within it that meets a chain's condition.
+    pub(super) fn leads_within(&self, version: &Version, chain: &Chain) -> Result<bool> {
+        let doc = super::include::parse(version)?;
+        Evaluation::new(&self.registry, &self.keyer, &self.options.bases).leads(doc.root(), chain)
     }
 
     /// The rows of a plan, none when they are too many.
@@ -89,12 +146,17 @@ impl Store {
     /// What `_has` means for resources of a type, its condition resolved before; none: the other end is common.
     pub(super) async fn has(&self, type_name: &str, has: &Has, far: Far) -> Result<Option<Condition>> {
         let param = self.reference(&has.source, &has.code)?;
+        // What stands within a resource is another than the one here of the same id.
+        if param.is_embedded() {
+            return Ok(Some(Condition::never()));
+        }
         let number = self.type_number(&has.source)?;
         if is_by_patient(type_name, &param) {
             let limit = far.limit();
+            let condition = has.condition.clone().of_rows();
             let plan = match far {
-                Far::Rare(_) => sql::places(number, has.condition.clone(), limit + 1),
-                Far::All(_) => Plan::of(sql::chain::patients(number, &has.condition, limit + 1)),
+                Far::Rare(_) => sql::places(number, condition, limit + 1),
+                Far::All(_) => Plan::of(sql::chain::patients(number, &condition, limit + 1)),
             };
             let rows = self.rare_or_all(&plan, far).await;
             let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
@@ -115,26 +177,42 @@ impl Store {
 
     /// What the bodies at the other end refer to; none: they are many.
     async fn referred_to(&self, type_name: &str, has: &Has, far: Far) -> Result<Option<HashSet<Key>>> {
-        let number = self.type_number(&has.source)?;
         let mut found = Followed::default();
         let mut look = |row: &Row| -> Result<()> {
             let version = read::version(&has.source, row)?;
             self.lead(&version, &has.code, &|t| t == type_name, &mut found)
         };
+        let condition = has.condition.clone().of_rows();
+        if !self.each_body(&has.source, &condition, far, &has.code, &mut look).await? {
+            return Ok(None);
+        }
+        Ok(Some(self.resolved(found).await?.into_keys().collect()))
+    }
+
+    /// Looks at all resources of a type that meet a condition; false when they are many.
+    async fn each_body(
+        &self,
+        type_name: &str,
+        condition: &Condition,
+        far: Far,
+        code: &str,
+        look: &mut (dyn FnMut(&Row) -> Result<()> + Send),
+    ) -> Result<bool> {
         match far {
             Far::Rare(limit) => {
-                let query = fhir_search::Query::of(&has.source);
-                let plan = sql::matching(&query, has.condition.clone(), &self.registry, limit + 1);
+                let query = fhir_search::Query::of(type_name);
+                let plan = sql::matching(&query, condition.clone(), &self.registry, limit + 1);
                 let (rows, cut) = self.run_page(&plan, limit + 1, self.options.page_bytes_max).await?;
                 if cut || rows.len() > limit {
-                    return Ok(None);
+                    return Ok(false);
                 }
                 rows.iter().try_for_each(look)?;
             }
             Far::All(limit) => {
                 let limit = limit.min(BODIES_MAX);
-                let plan = sql::unordered(number, has.condition.clone(), limit + 1);
-                let Some(step) = plan.steps.first() else { return Ok(Some(HashSet::new())) };
+                let plan = sql::unordered(self.type_number(type_name)?, condition.clone(), limit + 1);
+                // The last step alone finds all of them.
+                let Some(step) = plan.steps.last() else { return Ok(true) };
                 let mut seen = 0;
                 let each = |row: Row| {
                     seen += 1;
@@ -142,11 +220,12 @@ impl Store {
                     Ok(seen <= limit)
                 };
                 if !self.run_each(&step.sql, each).await? {
-                    return Far::All(limit).too_many(&has.code);
+                    let too_many: Result<Option<()>> = Far::All(limit).too_many(code);
+                    return Ok(too_many?.is_some());
                 }
             }
         }
-        Ok(Some(self.resolved(found).await?.into_keys().collect()))
+        Ok(true)
     }
 
     /// The entries of a List that are of a type, but for those that are marked as deleted.
@@ -244,6 +323,11 @@ impl Store {
 /// True when references to a resource of the type are in the patient column, all of them.
 pub(super) fn is_by_patient(type_name: &str, param: &Param) -> bool {
     type_name == "Patient" && matches!(param.indexes.as_slice(), [index] if index.role == Role::Patient)
+}
+
+/// True for the row that says that there are embedded resources, rather than where one is.
+fn is_embedded(row: &Row) -> bool {
+    row.try_get(1).is_ok_and(|id: Option<&str>| id == Some(sql::chain::EMBEDDED))
 }
 
 /// What resource a row of [`sql::places`] is.

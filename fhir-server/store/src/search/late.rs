@@ -14,6 +14,7 @@ use super::chain::{is_by_patient, place};
 use super::explain;
 use super::place::Placed;
 use super::sorted::{Ask, Rows};
+use crate::version::Version;
 use crate::{Store, read};
 
 /// How matches of the rest are asked, batch by batch, in halves of a page. When the most of them do not fill the page, what
@@ -34,6 +35,9 @@ const OF_LIKELY: Asking = Asking { first: 2, ..OF_BODIES };
 /// The same where the rest has few matches: they are asked to the end.
 const OF_FEW: Asking = Asking { first: 6, most: 600, for_one: usize::MAX };
 
+/// The key of contained resources, and what any key can be written with.
+const CONTAINED: &[u8] = b"\"contained\"";
+const ESCAPE: &[u8] = b"\\u";
 /// Most batches: one whose bodies are large ends before it has all its rows.
 const BATCHES_MAX: usize = 10;
 /// Sizes of batches, in halves of a page: each is a statement of its own to the database.
@@ -165,21 +169,31 @@ impl Store {
         let versions = rows.iter().map(|found| read::version(type_name, &found.row));
         let versions = versions.collect::<Result<Vec<_>>>()?;
         let wanted = |t: &str| chain.targets.iter().any(|(target, _)| **target == *t);
+        let mut holds = HashSet::new();
+        let embedded = self.reference(type_name, &chain.code)?.is_embedded();
+        for version in versions.iter().filter(|version| embedded || has_contained(version)) {
+            if self.leads_within(version, chain)? {
+                holds.insert(version.key.clone());
+            }
+        }
+        if embedded {
+            return Ok(holds);
+        }
         let led_to = self.led_to(&versions, &chain.code, &wanted).await?;
         for (version, ends) in versions.iter().zip(led_to) {
             for end in ends {
                 leading.entry(end).or_default().push(version.key.clone());
             }
         }
-        let mut holds = HashSet::new();
         for (target, condition) in &chain.targets {
+            let condition = condition.clone().of_rows();
             let ends: Vec<&Key> = leading.keys().filter(|end| end.type_name == *target).collect();
             let mut handles = Vec::with_capacity(ends.len());
             for end in &ends {
                 handles.extend(self.handles(end)?);
             }
             let ids = ends.iter().map(|end| end.id.to_string()).collect();
-            let both = Condition::All(vec![Condition::Ids(handles, ids), condition.clone()]).simplify();
+            let both = Condition::All(vec![Condition::Ids(handles, ids), condition]).simplify();
             // Not every number of ends is to be a statement of its own.
             let limit = ends.len().next_power_of_two();
             let plan = sql::places(self.type_number(target)?, both, limit);
@@ -205,7 +219,8 @@ impl Store {
             }
         }
         let marks = marked.keys().copied().collect();
-        let rows = self.run(&sql::chain::held(by, marks, number, &has.condition)).await;
+        let condition = has.condition.clone().of_rows();
+        let rows = self.run(&sql::chain::held(by, marks, number, &condition)).await;
         let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
         let mut holds = HashSet::new();
         for row in rows {
@@ -227,6 +242,13 @@ impl Store {
             _ => Vec::new(),
         }
     }
+}
+
+/// True when the body of a version may have contained resources.
+fn has_contained(version: &Version) -> bool {
+    let body = version.body.as_deref().unwrap_or_default();
+    let has = |text: &[u8]| body.windows(text.len()).any(|part| part == text);
+    has(CONTAINED) || has(ESCAPE)
 }
 
 /// True when each match can be asked for what refers to it: all references are in one place of the row.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use fhir_model::{Error, Kind, Result};
-use fhir_search::condition::Condition;
+use fhir_search::condition::{Condition, Embedded};
 use fhir_search::filter;
 use fhir_search::query::Query;
 use fhir_search::sql;
@@ -82,7 +82,7 @@ impl Store {
                 other => all.push(self.resolve_one(&query.type_name, other, &mut resolved).await?),
             }
         }
-        resolved.condition = self.narrowed(&query.type_name, Condition::All(all).simplify()).await?;
+        resolved.condition = self.narrowed(&query.type_name, Condition::All(all).of_rows()).await?;
         self.ask_entries(&mut resolved).await?;
         Ok(resolved)
     }
@@ -172,7 +172,7 @@ impl Store {
         for condition in late {
             all.push(self.resolve_one(&query.type_name, condition, resolved).await?);
         }
-        resolved.condition = Condition::All(all).simplify();
+        resolved.condition = Condition::All(all).of_rows();
         Ok(())
     }
 
@@ -266,12 +266,19 @@ impl Store {
                 asked.condition(codes.iter().map(|c| (&*c.system, &*c.code)), &self.keyer)
             }
             chain @ (Condition::Chain(_) | Condition::Has(_)) => {
-                let found = match self.with_ends(chain, resolved).await? {
-                    Condition::Chain(chain) => self.chain(type_name, &chain, self.all_ends()).await?,
-                    Condition::Has(has) => self.has(type_name, &has, self.all_ends()).await?,
-                    other => Some(other),
-                };
-                found.unwrap_or_else(Condition::never)
+                match self.with_ends(chain, resolved).await? {
+                    // What is itself embedded, at the end of another chain, is asked the chain once more.
+                    Condition::Chain(chain) => {
+                        let found = self.chain(type_name, &chain, self.all_ends()).await?;
+                        let found = found.unwrap_or_else(Condition::never);
+                        Condition::Embedded(Box::new(Embedded { chain, others: found }))
+                    }
+                    Condition::Has(has) => {
+                        let found = self.has(type_name, &has, self.all_ends()).await?;
+                        found.unwrap_or_else(Condition::never)
+                    }
+                    other => other,
+                }
             }
             plain => plain,
         })

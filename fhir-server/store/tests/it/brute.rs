@@ -57,8 +57,8 @@ async fn the_store_finds_what_brute_force_finds() {
         let mut random = Random::new(seed);
         let mut tally = Tally::default();
         for _ in 0..queries {
-            let question = ask::question(&mut random, &corpus, store.registry());
-            if let Err(why) = ask_both(&question, &mut random, &store, &corpus, &mut tally).await {
+            let question = ask::question(&mut random, corpus, store.registry());
+            if let Err(why) = ask_both(&question, &mut random, &store, corpus, &mut tally).await {
                 tally.wrong.push(format!("{question}\n    {why}"));
             }
         }
@@ -104,7 +104,7 @@ async fn ask_both(
     question: &Question,
     random: &mut Random,
     store: &Arc<Store>,
-    corpus: &Corpus,
+    corpus: &'static Corpus,
     tally: &mut Tally,
 ) -> Result<(), String> {
     tally.asked += 1;

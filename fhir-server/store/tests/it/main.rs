@@ -47,6 +47,7 @@ mod budget;
 mod by_code;
 mod chain;
 mod deny_list;
+mod embedded;
 mod explain;
 mod feed;
 mod include;

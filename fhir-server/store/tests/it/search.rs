@@ -361,11 +361,12 @@ pub(crate) async fn references_elsewhere_and_by_identifier(store: &Arc<Store>) {
         ("Observation?patient=http://them/Patient/1", "a"),
         ("Observation?subject=urn:uuid:1&_sort=_id", "e f"),
         ("Observation?patient=urn:uuid:1", "e"),
-        ("Observation?patient:missing=false&_sort=_id", "a e"),
+        ("Observation?patient:missing=false&_sort=_id", "a c e"),
         ("Observation?subject:missing=false&_sort=_id", "a b c e f"),
         ("Observation?subject:identifier=s|", "c"),
         ("Observation?subject:identifier=v", "c"),
         ("Observation?subject:identifier=t|", ""),
+        ("Observation?patient:identifier=v", "c"),
     ];
     for (text, found) in rows {
         assert_eq!(search(store, text).await, found, "{text}");

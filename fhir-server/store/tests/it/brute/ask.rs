@@ -246,6 +246,14 @@ pub(super) fn term(random: &mut Random, param: &Param, value: &One) -> Option<(S
         }
         ParameterKind::Uri => {
             let text = node.str()?;
+            // As others name it: of a version, without one, or something within it.
+            if random.chance(15) {
+                let url = text.split(['|', '#']).next()?;
+                let version = random.pick(&["", "|4.0.1", "|1.0", "|1", "#x"])?;
+                let modifier = *random.pick(&["", "", ":below", ":above"])?;
+                let urn = url.starts_with("urn:") && !modifier.is_empty();
+                return (!urn).then(|| (modifier.to_owned(), escaped(&format!("{url}{version}"))));
+            }
             Some(match random.below(4) {
                 0 if !text.starts_with("urn:") => {
                     let longer = format!("{text}{}", random.pick(&["", "/", "/x", "/_history/5", "x"])?);

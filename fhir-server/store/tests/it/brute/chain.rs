@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use fhir_model::json::Ref;
 use fhir_search::parameters::ParameterKind;
 use fhir_search::query::Filter;
 use fhir_search::registry::{Param, Registry};
 
 use super::ask::pair;
-use super::corpus::{Corpus, One};
+use super::corpus::{Corpus, Home, One, Resource};
 use super::matches::{local, matches, target_text};
 use super::random::Random;
 
@@ -17,18 +18,72 @@ pub(super) fn chain(
     param: &Param,
     targets: &[(Box<str>, Vec<Filter>)],
     type_name: &str,
-    corpus: &Corpus,
+    corpus: &'static Corpus,
 ) -> Vec<bool> {
-    let ends: HashSet<(&str, &str)> = targets
-        .iter()
-        .filter(|(target, _)| corpus.types().contains(&&**target))
-        .flat_map(|(target, filters)| holding(target, filters, corpus))
-        .collect();
+    // What is within a resource leads to what is within it, too, and out of it.
+    let mut ends: HashSet<(&str, &str)> = HashSet::new();
+    for end_corpus in [corpus.server(), corpus.embedded()] {
+        let there = targets.iter().filter(|(target, _)| end_corpus.types().contains(&&**target));
+        ends.extend(there.flat_map(|(target, filters)| holding(target, filters, end_corpus)));
+    }
     let values = corpus.values(type_name, param, false);
-    let leads = |value: &One| {
-        targets_of(value, param, corpus).iter().any(|(kind, id)| ends.contains(&(&**kind, &**id)))
+    let leads = |resource: &Resource, value: &One| {
+        let found = match within(resource, value, corpus.embedded()) {
+            Some(found) => vec![found],
+            None => targets_of(value, param, corpus.server()),
+        };
+        let may_be = |kind: &str| param.targets.is_empty() || param.targets.iter().any(|t| **t == *kind);
+        found.iter().any(|(kind, id)| may_be(kind) && ends.contains(&(&**kind, &**id)))
     };
-    values.iter().map(|each| each.iter().any(leads)).collect()
+    let each = corpus.of(type_name).iter().zip(values.iter());
+    each.map(|(resource, values)| values.iter().any(|value| leads(resource, value))).collect()
+}
+
+/// The resource within the same document that a value is or refers to.
+pub(super) fn within(resource: &Resource, value: &One, embedded: &Corpus) -> Option<(String, String)> {
+    let One::Node(node, _) = value else { return None };
+    let id = match (node.get_str("resourceType"), &resource.home) {
+        (Some(_), _) => format!("{}~0", resource.key),
+        (None, home) => {
+            let text = node.get_str("reference").or_else(|| node.str())?;
+            match (text.strip_prefix('#'), home) {
+                (Some(id), Home::Server) => format!("{}#{id}", resource.key),
+                (Some(id), Home::Contained(holder)) => format!("{holder}#{id}"),
+                (Some(id), Home::Entry(..)) => format!("{}#{id}", resource.key.id),
+                (None, Home::Entry(bundle, name, i)) => format!("{name}~{}", entry_of(*bundle, *i, &text)?),
+                (None, _) => return None,
+            }
+        }
+    };
+    let types = embedded.types();
+    let of = types.iter().find(|name| embedded.of(name).iter().any(|one| *one.key.id == *id))?;
+    Some(((*of).to_owned(), id))
+}
+
+/// The entry that a reference of another one leads to.
+fn entry_of(bundle: Ref<'static>, from: usize, reference: &str) -> Option<usize> {
+    let entries: Vec<_> = bundle.get("entry")?.items().collect();
+    let full_url = |entry: &Ref<'static>| entry.get_str("fullUrl").map(|url| url.into_owned());
+    let reference = reference.split("/_history/").next()?;
+    let wanted = match (reference.contains(':'), full_url(&entries[from])) {
+        (true, _) => reference.to_owned(),
+        (false, Some(own)) => {
+            let resource = entries[from].get("resource")?;
+            let name = format!("{}/{}", resource.get_str("resourceType")?, resource.get_str("id")?);
+            format!("{}{reference}", own.strip_suffix(&name)?)
+        }
+        (false, None) => {
+            return entries.iter().position(|entry| {
+                let Some(resource) = entry.get("resource").filter(|_| full_url(entry).is_none()) else {
+                    return false;
+                };
+                let name =
+                    |part: &str| resource.get_str(part).map(|text| text.into_owned()).unwrap_or_default();
+                format!("{}/{}", name("resourceType"), name("id")) == reference
+            });
+        }
+    };
+    entries.iter().position(|entry| full_url(entry).as_deref() == Some(&*wanted))
 }
 
 /// For each resource of a type, whether one refers to it that all filters hold of.
@@ -37,15 +92,22 @@ pub(super) fn has(
     param: &Param,
     filters: &[Filter],
     type_name: &str,
-    corpus: &Corpus,
+    corpus: &'static Corpus,
 ) -> Vec<bool> {
     let mut ends = HashSet::new();
+    // Nothing refers to what is within a resource, and nothing within one counts for others.
+    if !std::ptr::eq(corpus, corpus.server()) {
+        return vec![false; corpus.of(type_name).len()];
+    }
     if corpus.types().contains(&source) {
         let holding: HashSet<_> = holding(source, filters, corpus).collect();
         let values = corpus.values(source, param, false);
         for (resource, each) in corpus.of(source).iter().zip(values.iter()) {
             if holding.contains(&(source, &*resource.key.id)) {
-                let targets = each.iter().flat_map(|value| targets_of(value, param, corpus));
+                let is_within =
+                    |value: &&One| matches!(value, One::Node(node, _) if node.get("resourceType").is_some());
+                let refer = each.iter().filter(|value| !is_within(value));
+                let targets = refer.flat_map(|value| targets_of(value, param, corpus));
                 ends.extend(targets.filter(|(kind, _)| kind == type_name).map(|t| t.1));
             }
         }
@@ -56,7 +118,7 @@ pub(super) fn has(
 fn holding<'c>(
     type_name: &'c str,
     filters: &[Filter],
-    corpus: &'c Corpus,
+    corpus: &'static Corpus,
 ) -> impl Iterator<Item = (&'c str, &'c str)> {
     let each: Vec<Vec<bool>> = filters.iter().map(|f| matches(f, type_name, corpus)).collect();
     let all = move |i: &usize| each.iter().all(|holds| holds[*i]);
@@ -74,10 +136,15 @@ pub(super) fn targets_of(value: &One, param: &Param, corpus: &Corpus) -> Vec<(St
     if !matches!(&**kind, "canonical" | "uri" | "url") {
         return Vec::new();
     }
-    let (url, version) = text.split_once('|').map_or((&*text, None), |(url, version)| (url, Some(version)));
+    let text = text.replace('#', "\n");
+    let whole = |part: &str| part.lines().next().unwrap_or_default().to_owned();
+    let (url, version) = match text.split_once('|') {
+        Some((url, version)) => (whole(url), Some(whole(version)).filter(|version| !version.is_empty())),
+        None => (whole(&text), None),
+    };
     let allowed = |name: &str| param.targets.is_empty() || param.targets.iter().any(|t| **t == *name);
-    let having = corpus.having(url).iter().filter(|(key, own)| {
-        allowed(&key.type_name) && version.is_none_or(|version| own.as_deref() == Some(version))
+    let having = corpus.having(&url).iter().filter(|(key, own)| {
+        allowed(&key.type_name) && version.as_ref().is_none_or(|version| own.as_ref() == Some(version))
     });
     having.map(|(key, _)| (key.type_name.to_string(), key.id.to_string())).collect()
 }

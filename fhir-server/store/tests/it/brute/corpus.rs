@@ -8,6 +8,7 @@ use std::sync::Arc;
 use fhir_model::Key;
 use fhir_model::fhirpath::{Context, Item, Value, evaluate, parse};
 use fhir_model::json::{Doc, Limits, Ref};
+use fhir_model::types::Types;
 use fhir_profiles::Definitions;
 use fhir_search::registry::Param;
 use fhir_store::{Commit, Found, Method, Store, Write};
@@ -27,6 +28,18 @@ pub(super) struct Resource {
     pub(super) key: Key,
     pub(super) updated_at: i64,
     doc: &'static Doc,
+    pub(super) home: Home,
+}
+
+/// Where a resource stands.
+#[derive(Clone)]
+pub(super) enum Home {
+    /// By itself.
+    Server,
+    /// Among the contained resources of another, which is called so.
+    Contained(String),
+    /// Among the entries of a Bundle, which is called so, at this place.
+    Entry(Ref<'static>, String, usize),
 }
 
 impl Resource {
@@ -59,6 +72,10 @@ pub(super) struct Corpus {
     together: RefCell<HashMap<Asked, Together>>,
     terms: OnceCell<Terms>,
     urls: OnceCell<HashMap<String, Vec<Versioned>>>,
+    /// The resources within these.
+    embedded: OnceCell<Box<Corpus>>,
+    /// What these are within.
+    server: Option<&'static Corpus>,
 }
 
 /// By resource, by element: the values of each part of a composite.
@@ -66,19 +83,12 @@ pub(super) type Together = Rc<Vec<Vec<Vec<Vec<One>>>>>;
 
 impl Corpus {
     /// Writes the examples to the store; none when the package is not here.
-    pub(super) async fn load(store: &Arc<Store>) -> Option<Corpus> {
+    pub(super) async fn load(store: &Arc<Store>) -> Option<&'static Corpus> {
         let chosen = resources::choose()?;
         // The tree is looked at until the process ends.
         let definitions: &'static Arc<Definitions> =
             Box::leak(Box::new(store.registry().definitions().clone()));
-        let mut corpus = Corpus {
-            definitions,
-            types: BTreeMap::new(),
-            values: RefCell::default(),
-            together: RefCell::default(),
-            terms: OnceCell::new(),
-            urls: OnceCell::new(),
-        };
+        let mut corpus = Corpus::empty(definitions, None);
         for (n, batch) in chosen.chunks(BATCH).enumerate() {
             if n * BATCH >= chosen.len() / 2 && store.registry().customs().is_empty() {
                 let added = added::definitions();
@@ -102,13 +112,85 @@ impl Corpus {
             }
         }
         added::ready(store).await;
-        Some(corpus)
+        Some(Box::leak(Box::new(corpus)))
+    }
+
+    fn empty(definitions: &'static Definitions, server: Option<&'static Corpus>) -> Corpus {
+        Corpus {
+            definitions,
+            types: BTreeMap::new(),
+            values: RefCell::default(),
+            together: RefCell::default(),
+            terms: OnceCell::new(),
+            urls: OnceCell::new(),
+            embedded: OnceCell::new(),
+            server,
+        }
+    }
+
+    /// The resources within these: contained ones and entries of Bundles, each as one of its own.
+    pub(super) fn embedded(&'static self) -> &'static Corpus {
+        if self.server.is_some() {
+            return self;
+        }
+        self.embedded.get_or_init(|| {
+            let mut within = Corpus::empty(self.definitions, Some(self));
+            for resource in self.types.values().flatten() {
+                let name = resource.key.to_string();
+                within.add_contained(&name, resource.root());
+                if *resource.key.type_name == *"Bundle" {
+                    within.add_entries(&name, resource.root());
+                }
+            }
+            Box::new(within)
+        })
+    }
+
+    pub(super) fn is_resource(&self, name: &str) -> bool {
+        self.definitions.is_resource(name)
+    }
+
+    /// What these are within, or these.
+    pub(super) fn server(&'static self) -> &'static Corpus {
+        self.server.unwrap_or(self)
+    }
+
+    fn add_contained(&mut self, name: &str, holder: Ref<'static>) {
+        let siblings = holder.get("contained").map_or(serde_json::json!([]), |all| all.to_value());
+        for one in siblings.as_array().cloned().unwrap_or_default() {
+            // They refer to each other.
+            let id = format!("{name}#{}", one["id"].as_str().unwrap_or_default());
+            let mut one = one;
+            one["contained"] = siblings.clone();
+            self.add(id, &one, Home::Contained(name.to_owned()));
+        }
+    }
+
+    fn add_entries(&mut self, name: &str, bundle: Ref<'static>) {
+        for (i, entry) in bundle.get("entry").into_iter().flat_map(|all| all.items()).enumerate() {
+            let Some(resource) = entry.get("resource") else { continue };
+            let id = format!("{name}~{i}");
+            self.add_contained(&id, resource);
+            self.add(id, &resource.to_value(), Home::Entry(bundle, name.to_owned(), i));
+        }
+    }
+
+    fn add(&mut self, id: String, body: &serde_json::Value, home: Home) {
+        let Some(type_name) = body["resourceType"].as_str().filter(|t| self.definitions.is_resource(t))
+        else {
+            return;
+        };
+        self.push_within(Key::new(type_name, id), body.to_string(), 0, home);
     }
 
     fn push(&mut self, key: Key, text: String, updated_at: i64) {
+        self.push_within(key, text, updated_at, Home::Server);
+    }
+
+    fn push_within(&mut self, key: Key, text: String, updated_at: i64, home: Home) {
         let doc: &'static Doc = Box::leak(Box::new(Doc::parse(text, Limits::default()).unwrap()));
         let of_type = self.types.entry(key.type_name.clone()).or_default();
-        of_type.push(Resource { key, updated_at, doc });
+        of_type.push(Resource { key, updated_at, doc, home });
     }
 
     pub(super) fn types(&self) -> Vec<&str> {
@@ -153,12 +235,19 @@ impl Corpus {
             let close = at + text[at + WHERE.len()..].find(')').unwrap() + WHERE.len();
             text.replace_range(at..=close, "");
         }
-        let expr = parse(&text).unwrap();
+        let expr = parse(&meant(&text, param)).unwrap();
         let find = |resource: &Resource| {
             let root = resource.doc.root();
             let cx = Context::new(self.definitions, root).as_filters();
             let items = evaluate(&expr, Item::resource(root), &cx).unwrap_or_else(|e| panic!("{text}: {e}"));
-            ones(&items)
+            let mut found = ones(&items);
+            // `Bundle.entry[0].resource` is of any type, and `composition` is a Composition.
+            let is_other = |node: &Ref<'_>| {
+                let own = node.get_str("resourceType");
+                own.is_some_and(|own| !param.targets.is_empty() && !param.targets.iter().any(|t| **t == *own))
+            };
+            found.retain(|one| !matches!(one, One::Node(node, _) if is_other(node)));
+            found
         };
         let found: Values = Rc::new(self.of(type_name).iter().map(find).collect());
         self.values.borrow_mut().insert(key, found.clone());
@@ -196,6 +285,25 @@ impl Corpus {
         self.together.borrow_mut().insert(key, found.clone());
         found
     }
+}
+
+/// What an expression means for a search: `as uri` finds a canonical, and an extension has a value.
+fn meant(expression: &str, param: &Param) -> String {
+    use fhir_search::parameters::ParameterKind::{String, Token};
+    let text = expression.replace(" as uri)", ".where($this is uri))");
+    if !text.contains(".extension('") || !text.ends_with("')") {
+        return text;
+    }
+    let kinds = match param.kind {
+        String => "$this is string or $this is HumanName or $this is Address or $this is uri",
+        Token => {
+            "$this is Coding or $this is CodeableConcept or $this is Identifier or $this is ContactPoint or \
+             $this is boolean or $this is string or $this is uri"
+        }
+        _ => "$this is Reference or $this is canonical or $this is url",
+    };
+    let value = format!("{text}.value.where({kinds})");
+    if param.kind == String { format!("{value} | {text}.value.ofType(CodeableConcept).text") } else { value }
 }
 
 fn ones(items: &[Item<'static>]) -> Vec<One> {

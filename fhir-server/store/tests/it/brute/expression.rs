@@ -10,7 +10,7 @@ use super::matches::{local, matches};
 use super::random::Random;
 
 /// For each resource of a type, whether an expression holds.
-pub(super) fn holds(expression: &Expression, type_name: &str, corpus: &Corpus) -> Vec<bool> {
+pub(super) fn holds(expression: &Expression, type_name: &str, corpus: &'static Corpus) -> Vec<bool> {
     let count = corpus.of(type_name).len();
     let of = |list: &[Expression]| list.iter().map(|e| holds(e, type_name, corpus)).collect::<Vec<_>>();
     let each = |all: &dyn Fn(usize) -> bool| (0..count).map(all).collect();

@@ -36,11 +36,11 @@ async fn laws_hold_whatever_is_asked() {
     let store = fhir_store::testing::fresh().await.unwrap();
     let Some(corpus) = Corpus::load(&store).await else { return };
     let mut random = Random::new(seed);
-    several_values_are_a_union(&mut random, &store, &corpus).await;
-    a_code_and_its_negation_and_what_has_none_partition_the_type(&mut random, &store, &corpus).await;
+    several_values_are_a_union(&mut random, &store, corpus).await;
+    a_code_and_its_negation_and_what_has_none_partition_the_type(&mut random, &store, corpus).await;
     missing_and_present_partition_the_type(&store).await;
-    the_months_of_a_year_sum_to_it(&mut random, &store, &corpus).await;
-    pages_partition_the_result_and_totals_count_it(&mut random, &store, &corpus).await;
+    the_months_of_a_year_sum_to_it(&mut random, &store, corpus).await;
+    pages_partition_the_result_and_totals_count_it(&mut random, &store, corpus).await;
 }
 
 /// `a,b` finds what `a` finds and what `b` finds. With `:not` it is what neither of them is.

@@ -15,14 +15,14 @@ use fhir_search::{date, near, number, reference, token};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::chain::{chain, has};
-use super::corpus::{Corpus, One};
+use super::chain::{chain, has, within};
+use super::corpus::{Corpus, One, Resource};
 use super::expression;
 use super::terms::Codes;
 use super::when;
 
 /// For each resource of the type, whether the filter holds.
-pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<bool> {
+pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &'static Corpus) -> Vec<bool> {
     let resources = corpus.of(type_name);
     match &filter.subject {
         Subject::Id | Subject::LastUpdated if filter.modifier == Modifier::Missing => {
@@ -30,7 +30,8 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<
         }
         Subject::Id => {
             let is = |key: &Key| filter.terms.iter().any(|t| matches!(t, Term::Id(id) if **id == *key.id));
-            resources.iter().map(|r| is(&r.key)).collect()
+            let negates = filter.modifier == Modifier::Not;
+            resources.iter().map(|r| is(&r.key) != negates).collect()
         }
         Subject::LastUpdated => {
             let is = |at: i64| filter.terms.iter().any(|t| matches!(t, Term::Date(t) if date(t, at, at)));
@@ -44,9 +45,33 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &Corpus) -> Vec<
             let all = corpus.together(type_name, param);
             all.iter().map(|elements| filter.terms.iter().any(|t| holds(elements, t))).collect()
         }
+        Subject::Param(param) if param.kind == ParameterKind::Uri && filter.modifier != Modifier::Missing => {
+            let values = corpus.values(type_name, param, false);
+            let own = param.definition.expression_for(type_name).is_some_and(|e| e.ends_with(".url"));
+            let holds = |(resource, values): (&Resource, &Vec<One>)| {
+                let version = resource.root().get_str("version").filter(|_| own);
+                let names = values.iter().flat_map(|value| names(value, version.as_deref()));
+                let names: Vec<String> = names.collect();
+                filter.terms.iter().any(|t| {
+                    let Term::Text(text) = t else { return false };
+                    names
+                        .iter()
+                        .any(|name| uri(text, &filter.modifier, name, own || param.has_type(&["canonical"])))
+                })
+            };
+            resources.iter().zip(values.iter()).map(holds).collect()
+        }
         Subject::Param(param) => {
-            let any_target = filter.modifier == Modifier::Identifier;
-            let values = corpus.values(type_name, param, any_target);
+            // Of which type a reference is, is looked at here.
+            let typed = param.only_target.is_some() && filter.modifier == Modifier::Missing;
+            let of_any_type = typed || filter.modifier == Modifier::Identifier;
+            let values = corpus.values(type_name, param, of_any_type);
+            let mut values = Vec::clone(&values);
+            if let Some(only) = param.only_target.as_deref().filter(|_| of_any_type) {
+                for (resource, values) in resources.iter().zip(&mut values) {
+                    values.retain(|value| may_be(value, only, resource, corpus));
+                }
+            }
             let coded =
                 filter.terms.iter().map(|t| codes(t, &filter.modifier, param, corpus)).collect::<Vec<_>>();
             let holds = |values: &Vec<One>| {
@@ -134,7 +159,7 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool
             Term::Reference(t) => reference(t, *node, param),
             Term::OfType(t) => **kind == *"Identifier" && of_type(t, *node),
             Term::Text(text) if param.kind == ParameterKind::Uri => {
-                node.str().is_some_and(|t| uri(text, modifier, &t))
+                names(value, None).iter().any(|t| uri(text, modifier, t, param.has_type(&["canonical"])))
             }
             Term::Text(text) if param.kind == ParameterKind::Token => match modifier {
                 Modifier::Text => {
@@ -157,16 +182,37 @@ fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool
     })
 }
 
+/// Whether a reference can be one to a type: it is, or it only has an identifier and does not say of what.
+fn may_be(value: &One, only: &str, resource: &Resource, corpus: &'static Corpus) -> bool {
+    let One::Node(node, _) = value else { return false };
+    if let Some(own) = node.get_str("resourceType") {
+        return own == only;
+    }
+    let named = |text: &str| {
+        let text = text.split("/_history/").next().unwrap_or_default();
+        let name = text.rsplit('/').nth(1).unwrap_or_default().to_owned();
+        corpus.server().is_resource(&name).then_some(name)
+    };
+    let text = node.get_str("reference").unwrap_or_default();
+    let said = node.get_str("type").map(|said| said.rsplit('/').next().unwrap_or_default().to_owned());
+    let embedded = within(resource, value, corpus.embedded()).map(|(kind, _)| kind);
+    let kind = match text.starts_with('#') {
+        true => embedded,
+        false => named(&text).or(said).or(embedded),
+    };
+    let identifier =
+        || node.get("identifier").is_some_and(|i| i.get("value").is_some() || i.get("system").is_some());
+    kind.map_or_else(identifier, |kind| kind == only)
+}
+
 /// "have a value for the parameter": something that the parameter could be found by.
 fn has_value(value: &One, param: &Param) -> bool {
     let One::Node(node, kind) = value else { return true };
     match param.kind {
         ParameterKind::Token => !tokens(kind, *node).is_empty() || !token_texts(kind, *node).is_empty(),
         ParameterKind::Reference => {
-            let identifier =
-                node.get("identifier").is_some_and(|i| i.get("value").is_some() || i.get("system").is_some());
-            target_text(*node).is_some_and(|t| !t.starts_with('#'))
-                || (identifier && param.only_target.is_none())
+            // A name alone is something, too.
+            !node.is_object() || node.children().any(|one| !matches!(&*one.key(), "id" | "extension"))
         }
         ParameterKind::String => !texts(kind, *node).is_empty(),
         ParameterKind::Date => when::span(kind, *node).is_some(),
@@ -258,11 +304,29 @@ fn reference(term: &reference::Term, node: Ref<'_>, param: &Param) -> bool {
             wanted == id && (param.targets.is_empty() || param.targets.iter().any(|t| **t == *kind))
         }
         (reference::Term::Uri(uri), None) if node.is_object() => *uri == text,
-        // A canonical is found with and without its version.
-        (reference::Term::Uri(uri), None) => {
-            *uri == text || Some(uri.as_str()) == text.split_once('|').map(|(url, _)| url)
-        }
+        // A canonical is found with and without its version and its fragment.
+        (reference::Term::Uri(uri), None) => shortened(&text).contains(uri),
         _ => false,
+    }
+}
+
+/// What a canonical url is found by: itself, without its fragment, and without its version.
+fn shortened(text: &str) -> Vec<String> {
+    let (url, version) = text.split_once('|').map_or((text, ""), |(url, version)| (url, version));
+    let before = |part: &str| part.split('#').next().unwrap_or_default().to_owned();
+    let (url, version) = (before(url), before(version));
+    let named = if version.is_empty() { url.clone() } else { format!("{url}|{version}") };
+    vec![text.to_owned(), named, url]
+}
+
+/// What a uri is found by; of a resource's own, with its version, too.
+fn names(value: &One, version: Option<&str>) -> Vec<String> {
+    let One::Node(node, kind) = value else { return Vec::new() };
+    let Some(text) = node.str() else { return Vec::new() };
+    match (&**kind, version) {
+        ("canonical", _) => shortened(&text),
+        (_, Some(version)) => vec![text.to_string(), format!("{text}|{version}")],
+        _ => vec![text.into_owned()],
     }
 }
 
@@ -415,9 +479,12 @@ fn of_type(term: &token::OfType, identifier: Ref<'_>) -> bool {
         })
 }
 
-fn uri(wanted: &str, modifier: &Modifier, value: &str) -> bool {
+fn uri(wanted: &str, modifier: &Modifier, value: &str, versions: bool) -> bool {
+    let versions = versions && wanted.contains('|');
     match modifier {
+        Modifier::Below if versions => version(wanted, modifier, value),
         Modifier::Below => value.starts_with(wanted),
+        Modifier::Above if versions && version(wanted, modifier, value) => true,
         Modifier::Above => {
             let rest = wanted.strip_prefix(value.trim_end_matches('/'));
             let scheme = value.find("://").is_none_or(|at| at + 3 < value.len()) && !value.ends_with("//");

@@ -1,0 +1,131 @@
+//! What a resource leaves in the index of those within it that its references lead to.
+//!
+//! For each such reference parameter: that there is one of a type, and each equality key of it, bound to the parameter. A
+//! chain finds by these which bodies to look at (`embedded/holds.rs`); a resource without any leaves nothing.
+
+use std::collections::HashSet;
+
+use fhir_model::Result;
+use fhir_model::json::Ref;
+
+use super::Container;
+use crate::bases::Bases;
+use crate::beginning;
+use crate::condition::Condition;
+use crate::keyer::{Form, Keyer};
+use crate::registry::extract::Place;
+use crate::registry::{Param, Registry, Set, TypeSearch};
+use crate::rows::{Distinct, Rows};
+
+/// Most keys that are asked for together; what would need more is asked for by the type alone.
+const KEYS_MAX: usize = 1_000;
+
+/// One resource whose embedded resources are indexed.
+pub(crate) struct Embedding<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) this: &'a TypeSearch,
+    pub(crate) set: Set,
+    pub(crate) keyer: &'a Keyer,
+    pub(crate) bases: &'a Bases,
+    pub(crate) container: Container<'a>,
+    pub(crate) place: Place<'a>,
+}
+
+impl<'a> Embedding<'a> {
+    /// Adds what these values, each of the index with the number, lead to.
+    pub(crate) fn index(&self, values: &[(usize, Ref<'a>)], rows: &mut Rows) -> Result<()> {
+        let mut seen = HashSet::new();
+        for (leaf, value) in values {
+            let Some((resource, within)) = self.container.of_value(*value) else { continue };
+            let Some(type_name) = resource.get_str("resourceType") else { continue };
+            let is_new = seen.insert((*leaf, resource.index()));
+            if is_new && self.registry.number(&type_name).is_some() && self.this.leads_to(*leaf, &type_name) {
+                self.add(*leaf, &type_name, resource, within, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(
+        &self,
+        leaf: usize,
+        type_name: &str,
+        resource: Ref<'a>,
+        within: Container<'a>,
+        rows: &mut Rows,
+    ) -> Result<()> {
+        let Some(index) = self.this.indexes().get(leaf) else { return Ok(()) };
+        let key = |parts: &[&str]| self.keyer.key(self.this.number, &index.name, Form::Embedded, parts);
+        let of_type = key(&[type_name]);
+        rows.keys.push(of_type);
+        rows.distinct.push(Distinct { key: key(&[]), value: type_name.to_owned(), token: of_type });
+        // One step: what is within a resource that is itself embedded is looked for in the bodies.
+        if let Place::Within(_) = self.place {
+            return Ok(());
+        }
+        let place = Place::Within(within);
+        let found =
+            self.registry.extract_within(self.set, self.keyer, type_name, resource, self.bases, place);
+        let inner = match found {
+            // It could be written before there was a composite of so many values; then it has left nothing of them.
+            Err(_) if self.set == Set::Replaced => return Ok(()),
+            found => found?,
+        };
+        let own = inner.keys.iter().chain(&inner.beginnings).chain(&inner.patient);
+        rows.keys.extend(own.map(|own| self.keyer.combined([of_type, *own].into_iter())));
+        rows.distinct.extend(inner.distinct);
+        Ok(())
+    }
+}
+
+/// The keys of the distinct texts that say which types of resources are embedded by a parameter.
+pub fn keys_of_types(param: &Param, keyer: &Keyer) -> Vec<i64> {
+    let key = |name: &str| keyer.key(param.type_number, name, Form::Embedded, &[]);
+    param.indexes.iter().map(|index| key(&index.name)).collect()
+}
+
+/// The resources that may lead by the parameter to an embedded one of the type of which the condition holds.
+pub fn candidates(
+    param: &Param,
+    type_name: &str,
+    condition: &Condition,
+    registry: &Registry,
+    keyer: &Keyer,
+) -> Condition {
+    let wanted = needed(condition, type_name, registry, keyer).filter(|keys| keys.len() <= KEYS_MAX);
+    let of_types = of_types(param, type_name, keyer);
+    Condition::Keys(match wanted {
+        Some(keys) => of_types
+            .iter()
+            .flat_map(|of_type| keys.iter().map(|key| keyer.combined([*of_type, *key].into_iter())))
+            .collect(),
+        None => of_types,
+    })
+}
+
+fn of_types(param: &Param, type_name: &str, keyer: &Keyer) -> Vec<i64> {
+    let key = |name: &str| keyer.key(param.type_number, name, Form::Embedded, &[type_name]);
+    param.indexes.iter().map(|index| key(&index.name)).collect()
+}
+
+/// Keys of which a resource has one that meets the condition. `None`: it need not have any.
+fn needed(condition: &Condition, type_name: &str, registry: &Registry, keyer: &Keyer) -> Option<Vec<i64>> {
+    let of = |part: &Condition| needed(part, type_name, registry, keyer);
+    match condition {
+        Condition::Keys(keys) | Condition::Tokens(keys) | Condition::Codes(keys) => Some(keys.clone()),
+        Condition::Patient(handles) => Some(handles.clone()),
+        Condition::TextPrefix(key, text) => Some(vec![beginning::of(*key, text)]),
+        Condition::All(parts) => parts.iter().filter_map(of).min_by_key(Vec::len),
+        Condition::Any(parts) => parts.iter().map(of).collect::<Option<Vec<_>>>().map(|each| each.concat()),
+        Condition::Embedded(embedded) => {
+            let this = registry.of(type_name).ok()?;
+            let param = this.param(&embedded.chain.code)?;
+            let targets = embedded.chain.targets.iter();
+            let within: Vec<i64> = targets.flat_map(|(target, _)| of_types(param, target, keyer)).collect();
+            Some([within, of(&embedded.others)?].concat())
+        }
+        // These are of other resources, which nothing embedded is.
+        Condition::Handles(_) => Some(Vec::new()),
+        _ => None,
+    }
+}
