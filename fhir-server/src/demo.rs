@@ -50,6 +50,7 @@ fn greeting(base: &str) -> String {
     format!(
         "
 FHIR R4:     {base}
+Browser:     {host}/
 Health:      {host}/health  {host}/ready  {host}/metrics
 
 Try:

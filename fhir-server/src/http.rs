@@ -10,6 +10,7 @@
 mod answer;
 pub(crate) mod binary;
 pub(crate) mod body;
+mod browser;
 mod gate;
 mod limits;
 pub mod media;

@@ -6,6 +6,7 @@
 
 mod binary;
 mod entity_tag;
+mod html;
 mod pretty;
 mod unshowable;
 
@@ -33,6 +34,8 @@ use crate::http::media::Format;
 /// An answer: whole, as all of FHIR's are, or what an adapter makes of it.
 pub type Answer = Response<Either<Full<Bytes>, axum::body::Body>>;
 
+pub use html::{html, icon, redirect};
+
 /// Bodies shorter than this are not worth packing.
 const GZIP_BYTES_MIN: usize = 1024;
 
@@ -50,6 +53,8 @@ pub struct Shape {
     pub gzip: bool,
     /// Headers without the body.
     pub head: bool,
+    /// A page for people, made of the JSON.
+    pub page: bool,
     /// The answer is to a write, which is done by now: it is not refused for want of a format.
     pub wrote: bool,
     /// The entity tags of what the client has (`If-None-Match`), where it reads.
@@ -65,10 +70,21 @@ impl Shape {
         pretty: false,
         gzip: false,
         head: false,
+        page: false,
         wrote: false,
         has: None,
         content: None,
     };
+
+    /// How the page is given that is wanted, if one is; the shape is then that of the plain JSON it is made of.
+    pub fn take_page(&mut self) -> Option<Shape> {
+        let page = self.page.then(|| self.clone());
+        if page.is_some() {
+            (self.format, self.pretty, self.gzip, self.head) = (Format::Json, false, false, false);
+            self.has = None;
+        }
+        page
+    }
 
     /// JSON as it is kept, gzipped.
     fn is_packed_json(&self) -> bool {

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 
 use super::media::{Format, Sent};
 use super::room::Held;
-use super::{App, REQUEST_ID, binary, body, media, origin, page, request};
+use super::{App, REQUEST_ID, binary, body, browser, media, origin, page, request};
 use crate::reply::{self, Answer, Shape};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -44,6 +44,11 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     let began = Instant::now();
     let id = app.ids.of(request.headers());
     let meant = app.names.check(request.version(), request.uri(), request.headers());
+    if meant.is_ok()
+        && let Some(answer) = browser::at_once(app, &request)
+    {
+        return answer;
+    }
     if let (Ok(()), Some(adapters)) = (&meant, &app.adapters)
         && request::below_mount(request.uri().path()).is_err()
     {
@@ -61,6 +66,7 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     let done = AssertUnwindSafe(work(app, meant, &parts, body, &mut seen)).catch_unwind().await;
     let done = done.unwrap_or_else(|panic| Err(of_panic(panic)));
     let types = &*app.cx.definitions;
+    let page = seen.shape.take_page();
     let mut answer = match done {
         Ok((reply, base)) => match reply::of_reply(reply, &base, &seen.shape, types).await {
             Ok(answer) => answer,
@@ -68,6 +74,9 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
         },
         Err(error) => refused(app, &error, &seen, &id).await,
     };
+    if let Some(shape) = page {
+        answer = browser::page(app, &parts, shape, &id, answer).await;
+    }
     app.origins.mark(&parts.headers, &mut answer);
     if let Some(warning) = seen.warning.filter(|_| answer.status().is_success()) {
         reply::set(&mut answer, WARNING, warning);
@@ -151,6 +160,9 @@ async fn work(
         seen.shape.has = request::all(parts, IF_NONE_MATCH)?;
     }
     seen.shape.gzip = request::takes_gzip(parts.headers.get_all(ACCEPT_ENCODING).iter());
+    let accept = request::all(parts, ACCEPT)?;
+    // A browser is told in a page, whatever goes wrong from here on.
+    seen.shape.page = accept.as_deref().is_some_and(media::prefers_page);
     let length = parts.uri.path_and_query().map_or(0, |url| url.as_str().len());
     if length > app.limits.url_bytes_max {
         let max = app.limits.url_bytes_max;
@@ -158,7 +170,6 @@ async fn work(
         return Err(Error::new(Kind::UrlTooLong, text));
     }
     let query = parts.uri.query().unwrap_or("");
-    let accept = request::all(parts, ACCEPT)?;
     // A path that leads nowhere is said before a format that cannot be had.
     let format = request::choose_format(query, accept.as_deref(), &mut seen.shape);
     meant?;

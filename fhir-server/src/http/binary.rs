@@ -84,7 +84,9 @@ impl Asked {
         let format = request::format_parameter(query, shape)?;
         // Parts of a resource are parts of no content.
         let is_part = query.contains("_summary=") || query.contains("_elements=");
-        if is_part || media::is_fhir_first(format.as_deref(), accept) {
+        // A page asked for by name shows the resource; a browser that opens a Binary gets what it holds.
+        let is_page = format.is_some() && media::wants_page(format.as_deref(), None);
+        if is_part || is_page || media::is_fhir_first(format.as_deref(), accept) {
             return Ok(None);
         }
         let range = if parts.method == Method::GET { request::only(parts, RANGE)? } else { None };

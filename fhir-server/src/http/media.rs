@@ -134,10 +134,51 @@ pub fn sent(content_type: Option<&str>) -> Result<Sent> {
     })
 }
 
+/// Whether the client wants a page for people: `_format` says so, or without it an `Accept` that names `text/html` before
+/// FHIR's own types, as browsers do when somebody opens a url.
+pub fn wants_page(parameter: Option<&str>, accept: Option<&str>) -> bool {
+    match parameter {
+        Some(text) => matches!(parts(text).0, "html" | "text/html"),
+        None => accept.is_some_and(prefers_page),
+    }
+}
+
+/// Whether an `Accept` header puts `text/html` first.
+pub(super) fn prefers_page(accept: &str) -> bool {
+    // Nearly all clients are no browsers, and are not kept.
+    if !accept.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"html")) {
+        return false;
+    }
+    // `text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2` is what Java's HttpURLConnection sends when its program says
+    // nothing; the lone `*`, which is no media range, tells it from those who want to read a page.
+    if accept.split(',').any(|range| parts(range).0 == "*") {
+        return false;
+    }
+    let [html, json, xml] = claims(accept);
+    // A wildcard speaks for FHIR's formats alone, so that only who names the page gets it.
+    html.quality > 0.0
+        && [json, xml].iter().all(|other| {
+            html.quality > other.quality || (html.quality == other.quality && html.place < other.place)
+        })
+}
+
 /// The best format an `Accept` header allows; at equal quality the one named first, JSON before XML where a wildcard
 /// leaves it open.
 fn accepted(accept: &str) -> Option<Format> {
-    let (mut json, mut xml) = (Claim::default(), Claim::default());
+    let [_, json, xml] = claims(accept);
+    match (json.quality > 0.0, xml.quality > 0.0) {
+        (false, false) => None,
+        (true, false) => Some(Format::Json),
+        (false, true) => Some(Format::Xml),
+        (true, true) if xml.quality > json.quality => Some(Format::Xml),
+        (true, true) if xml.quality == json.quality && xml.place < json.place => Some(Format::Xml),
+        (true, true) => Some(Format::Json),
+    }
+}
+
+/// What an `Accept` header says of pages, JSON and XML.
+fn claims(accept: &str) -> [Claim; 3] {
+    let (mut html, mut json, mut xml) = (Claim::default(), Claim::default(), Claim::default());
     for (place, range) in accept.split(',').enumerate() {
         let (name, parameters) = parts(range);
         if !is_r4(parameters) {
@@ -155,17 +196,11 @@ fn accepted(accept: &str) -> Option<Format> {
                 json.hear(0, quality, place);
                 xml.hear(0, quality, place);
             }
+            (None, name) if name.eq_ignore_ascii_case("text/html") => html.hear(2, quality, place),
             _ => {}
         }
     }
-    match (json.quality > 0.0, xml.quality > 0.0) {
-        (false, false) => None,
-        (true, false) => Some(Format::Json),
-        (false, true) => Some(Format::Xml),
-        (true, true) if xml.quality > json.quality => Some(Format::Xml),
-        (true, true) if xml.quality == json.quality && xml.place < json.place => Some(Format::Xml),
-        (true, true) => Some(Format::Json),
-    }
+    [html, json, xml]
 }
 
 /// What an `Accept` header says of one format: the most exact range speaks, among equals the highest quality.
@@ -349,6 +384,65 @@ mod tests {
                 None => assert_eq!(found.unwrap_err().kind.status(), 406, "{parameter:?} {accept:?}"),
             }
         }
+    }
+
+    /// Browsers' navigations, and the headers of clients as they send them when their program says no more.
+    #[test]
+    fn pages_are_for_those_who_ask_for_them() {
+        let rows = [
+            // Chrome and Edge, Firefox from 132, older Firefox, Safari.
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,\
+                 application/signed-exchange;v=b3;q=0.7",
+                true,
+            ),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8", true),
+            ("text/html, application/xhtml+xml, */*;q=0.8", true),
+            ("text/html", true),
+            ("TEXT/HTML; charset=utf-8", true),
+            ("text/html, application/fhir+json", true),
+            ("application/fhir+json;q=0.5, text/html", true),
+            // Names FHIR's format first, or a page last.
+            ("application/fhir+json, text/html", false),
+            ("text/html;q=0.5, application/fhir+json", false),
+            ("application/xml, text/html;q=0.9", false),
+            ("*/*, text/html", false),
+            ("text/html;q=0.1, */*", false),
+            ("text/html;q=0", false),
+            ("text/*", false),
+            ("application/xhtml+xml", false),
+            // HAPI FHIR's client: of either format, JSON, XML.
+            (
+                "application/fhir+xml;q=1.0, application/fhir+json;q=1.0, application/xml+fhir;q=0.9, \
+                 application/json+fhir;q=0.9",
+                false,
+            ),
+            ("application/fhir+json;q=1.0, application/json+fhir;q=0.9", false),
+            ("application/fhir+xml;q=1.0, application/xml+fhir;q=0.9", false),
+            // @medplum/core; fhirclient.js and fhirpy; the Python fhirclient; Firely's .NET SDK, new and old; axios.
+            ("application/fhir+json, */*; q=0.1", false),
+            ("application/json", false),
+            ("application/fhir+json", false),
+            ("application/fhir+json; fhirVersion=4.0", false),
+            ("application/fhir+json; charset=utf-8", false),
+            ("application/json, text/plain, */*", false),
+            // curl, wget, fetch, Python's requests and urllib, Ruby; R's httr; jQuery's JSON; images in browsers.
+            ("*/*", false),
+            ("application/json, text/xml, application/xml, */*", false),
+            ("application/json, text/javascript, */*; q=0.01", false),
+            ("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", false),
+            // Java's HttpURLConnection.
+            ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", false),
+            ("", false),
+        ];
+        for (accept, wanted) in rows {
+            assert_eq!(wants_page(None, Some(accept)), wanted, "{accept}");
+            assert!(wants_page(Some("html"), Some(accept)), "{accept}");
+            assert!(!wants_page(Some("json"), Some(accept)), "{accept}");
+        }
+        assert!(!wants_page(None, None));
+        assert!(wants_page(Some("text/html"), None));
     }
 
     #[test]

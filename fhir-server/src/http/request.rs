@@ -102,8 +102,12 @@ pub(super) fn below_mount(path: &str) -> Result<(&'static str, &str)> {
 /// `_format` and `_pretty` of a query or form, `Accept` when there is no `_format`.
 pub(super) fn choose_format(query: &str, accept: Option<&str>, shape: &mut Shape) -> Result<()> {
     let parameter = format_parameter(query, shape)?;
-    if parameter.is_some() || accept.is_some() {
+    if media::wants_page(parameter.as_deref(), accept) {
+        shape.page = true;
+    } else if parameter.is_some() || accept.is_some() {
+        // Of a `_format` that there is not, a browser is told in a page.
         shape.format = Format::wanted(parameter.as_deref(), accept)?;
+        shape.page = false;
     }
     Ok(())
 }

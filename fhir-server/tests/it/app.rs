@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fhir_access::Open;
 use fhir_adapters::Adapter;
-use fhir_interactions::{Call, Cx, Faults, Operation, Operations, Reply, Settings, Statements};
+use fhir_interactions::{Call, Cx, Faults, Guard, Operation, Operations, Reply, Settings, Statements};
 use fhir_model::{Error, Kind, Result};
 use fhir_server::http::{App, Limits, Names, Origins, Server, Stop};
 use fhir_server::metrics::Metrics;
@@ -26,6 +26,20 @@ pub(crate) struct TestApp {
     pub(crate) stop: Stop,
     pub(crate) running: JoinHandle<()>,
     pub(crate) hold: Arc<Hold>,
+}
+
+/// What a test may choose of a server.
+struct Setup {
+    limits: Limits,
+    origins: Origins,
+    names: Option<Names>,
+    guard: Arc<dyn Guard>,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup { limits: Limits::default(), origins: Origins::default(), names: None, guard: Arc::new(Open) }
+    }
 }
 
 /// What `$hold` waits for: a request that lasts as long as a test wants.
@@ -48,9 +62,25 @@ impl TestApp {
         origins: Origins,
         adapters: &[Box<dyn Adapter>],
     ) -> TestApp {
+        let setup = Setup { limits, origins, ..Setup::default() };
+        TestApp::set_up(setup, adapters).await
+    }
+
+    /// A server that is called by these names.
+    pub(crate) async fn named(names: Names) -> TestApp {
+        TestApp::set_up(Setup { names: Some(names), ..Setup::default() }, &[]).await
+    }
+
+    /// A server with a policy.
+    pub(crate) async fn guarded(guard: Arc<dyn Guard>) -> TestApp {
+        TestApp::set_up(Setup { guard, ..Setup::default() }, &[]).await
+    }
+
+    async fn set_up(setup: Setup, adapters: &[Box<dyn Adapter>]) -> TestApp {
+        let Setup { limits, origins, names, guard } = setup;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let names = Names::new(address, None, &["ehr.local".to_owned()]);
+        let names = names.unwrap_or_else(|| Names::new(address, None, &["ehr.local".to_owned()]));
         let bases = names.bases().clone();
         let options = fhir_store::Options { connections_max: 4, bases, ..fhir_store::Options::default() };
         let store = fhir_store::testing::fresh_with(options).await.unwrap();
@@ -62,7 +92,7 @@ impl TestApp {
             store,
             definitions: definitions(),
             registry,
-            guard: Arc::new(Open),
+            guard,
             operations: Operations::new(operations).unwrap(),
             limits: fhir_interactions::Limits::default(),
             settings: Settings::default(),

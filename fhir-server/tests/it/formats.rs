@@ -15,7 +15,7 @@ async fn the_wanted_format_is_given_or_refused() {
         ("", Some("*/*"), JSON),
         ("", Some("application/fhir+xml"), XML),
         ("", Some("application/fhir+json;q=0.1, application/fhir+xml;q=0.2"), XML),
-        ("", Some("text/html"), ""),
+        ("", Some("image/png"), ""),
         ("?_format=xml", None, XML),
         ("?_format=application/fhir%2Bxml", Some("application/fhir+json"), XML),
         ("?_format=application/fhir+xml", None, XML),

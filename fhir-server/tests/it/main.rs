@@ -12,6 +12,7 @@ mod backup;
 mod bad_texts;
 mod binary;
 mod bodies;
+mod browser;
 mod commands;
 mod formats;
 mod headers;
