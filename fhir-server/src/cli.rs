@@ -37,6 +37,12 @@ pub enum Command {
     Backup(BackupArgs),
     /// Restores a backup into an empty data directory, as it is now or as it was at an instant.
     Restore(RestoreArgs),
+    /// Writes all current resources as NDJSON, a file for each type, as they are at one instant. No backup: neither
+    /// history nor deletions are in it, and it is not encrypted.
+    Export(ExportArgs),
+    /// The server's own PostgreSQL.
+    #[command(subcommand)]
+    Postgres(PostgresCommand),
     /// Brings the database to the schema of this version, and ends.
     Migrate(DatabaseArgs),
     /// Checks the settings and the database; exit status 0 when a server would start.
@@ -198,4 +204,39 @@ pub struct RestoreArgs {
     /// One base backup [default: the latest that serves].
     #[arg(long, value_name = "NAME")]
     pub base: Option<String>,
+}
+
+/// `export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// A directory that is not there yet.
+    #[arg(value_name = "DIR")]
+    pub target: PathBuf,
+    /// Compresses the files: `Patient.ndjson.gz`.
+    #[arg(long)]
+    pub gzip: bool,
+}
+
+/// `postgres ...`
+#[derive(Debug, Subcommand)]
+pub enum PostgresCommand {
+    /// Brings the database to the newest major version of PostgreSQL that is found or can be fetched.
+    ///
+    /// Makes a base backup first, copies the data into a new cluster, compares both, and keeps the old one. The server must
+    /// be stopped, and the disk must have room for a second copy.
+    Upgrade(UpgradeArgs),
+}
+
+/// `postgres upgrade`
+#[derive(Debug, Args)]
+pub struct UpgradeArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Goes on without a backup: the old cluster is kept all the same.
+    #[arg(long)]
+    pub without_backup: bool,
 }

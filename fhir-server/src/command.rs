@@ -6,15 +6,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use fhir_config::{Auth, Config, Exposure, Sources};
 use fhir_interactions::{Conditions, Cx, Method, Prefer, Principal, Request, handle};
-use fhir_postgres::backup::{Status, Worker};
+use fhir_postgres::backup::{Site, Status, Worker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, DatabaseArgs, ServeArgs};
+use crate::cli::{Cli, Command, DatabaseArgs, ExportArgs, PostgresCommand, ServeArgs};
 use crate::http::{App, MOUNTS, Names, Origins, Server, Stop};
 use crate::metrics::Metrics;
 use crate::wiring::{self, Database};
-use crate::{backup, check, demo, load, logging};
+use crate::{backup, check, demo, load, logging, upgrade};
 
 /// Does what the command line asks for.
 pub fn run(cli: Cli) -> Result<ExitCode> {
@@ -26,6 +26,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Load(args) => load(args).await,
             Command::Backup(args) => backup::backup(args).await,
             Command::Restore(args) => backup::restore(args).await,
+            Command::Export(args) => export(args).await,
+            Command::Postgres(PostgresCommand::Upgrade(args)) => upgrade::upgrade(args).await,
             Command::Migrate(args) => migrate(args).await,
             Command::Check(args) => check(args).await,
             Command::Capabilities(args) => capabilities(args).await,
@@ -85,6 +87,32 @@ fn into_running(error: anyhow::Error) -> anyhow::Error {
         true => error.context("load into the running server with `--to http://127.0.0.1:8080/fhir/R4`"),
         false => error,
     }
+}
+
+/// Of a database that is served meanwhile, or of one that is not.
+async fn export(args: ExportArgs) -> Result<ExitCode> {
+    let config = opened_to_us(&args.database)?;
+    logging::start(&config.log);
+    let names = wiring::names(&config, config.listen);
+    let running = match config.database.url {
+        None => Site::of_running(&config.data_dir)?,
+        Some(_) => None,
+    };
+    let (database, cx) = match running {
+        Some(site) => (None, wiring::cx(&config, &site.url(), &names, wiring::knowledge().await?).await?),
+        None => wiring::start(&config, &names).await.map(|(database, cx)| (Some(database), cx))?,
+    };
+    let done = tokio::select! {
+        done = crate::export::export(&cx, &args.target, args.gzip) => done,
+        _ = told_to_stop() => Err(anyhow::anyhow!("stopped")),
+    };
+    cx.store.leave().await;
+    drop(cx);
+    if let Some(database) = database {
+        database.stop().await;
+    }
+    println!("{} resources exported to {}", done?, args.target.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn migrate(args: DatabaseArgs) -> Result<ExitCode> {

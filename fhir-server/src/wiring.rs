@@ -80,7 +80,7 @@ pub(crate) fn postgres(config: &Config) -> fhir_postgres::Options {
         config.postgres.download.then(|| Download::for_this_machine(&config.postgres.download_url));
     fhir_postgres::Options {
         search,
-        download: download.flatten(),
+        download: download.unwrap_or_default(),
         // Room for a second server on the same database, and for an operator's psql.
         connections_max: (config.database.connections_max * 2 + 20).min(2000) as u16,
         settings: vec![(

@@ -74,6 +74,11 @@ impl Site {
         crate::home::Home::of_running(data_dir)
     }
 
+    /// How to connect as the owner of the database.
+    pub fn url(&self) -> String {
+        self.connection.url()
+    }
+
     /// Makes a base backup now, and removes what is older than is to be kept; the name of its archive comes with it.
     ///
     /// # Errors
@@ -112,7 +117,7 @@ fn now() -> i64 {
 }
 
 /// The bytes that an unprivileged user can still write where `path` is.
-fn bytes_free(path: &std::path::Path) -> Result<u64> {
+pub(crate) fn bytes_free(path: &std::path::Path) -> Result<u64> {
     use crate::error::IoContext;
     let found = nix::sys::statvfs::statvfs(path).map_err(std::io::Error::from);
     let found = found.doing("ask for the free space of", path)?;

@@ -58,6 +58,12 @@ impl Search {
         Ok(self.candidates().iter().filter_map(|dir| inspect(dir).ok()).find(fits))
     }
 
+    /// The newest programs, wherever they are.
+    pub(crate) fn newest(&self) -> Option<Binaries> {
+        let usable = self.candidates().into_iter().filter_map(|dir| inspect(&dir).ok());
+        usable.filter(|found| found.major >= MAJOR_MIN).max_by_key(|found| found.major)
+    }
+
     /// The directories, for the message that nothing was found in them.
     pub(crate) fn looked(&self) -> String {
         let mut places = vec!["PATH".to_owned()];

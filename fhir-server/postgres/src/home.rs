@@ -42,7 +42,7 @@ pub(crate) struct Home {
     pub(crate) owner: Owner,
     /// The directory of the unix socket.
     pub(crate) sockets: PathBuf,
-    lock: File,
+    lock: Option<File>,
 }
 
 impl Home {
@@ -54,7 +54,7 @@ impl Home {
         let lock = lock(&dir, &data_dir).await?;
         let owner = Owner::of_cluster(&dir.join("pg"))?;
         let sockets = sockets(&dir, &owner)?;
-        Ok(Home { cluster: dir.join("pg"), dir, owner, sockets, lock })
+        Ok(Home { cluster: dir.join("pg"), dir, owner, sockets, lock: Some(lock) })
     }
 
     /// The home of a server that runs, without its lock; `None` when none does.
@@ -77,6 +77,17 @@ impl Home {
         Ok(held.then(|| Site { cluster: dir.join("pg"), home: dir, connection }))
     }
 
+    /// The same home with another cluster in it, under the lock of this one.
+    pub(crate) fn beside(&self, cluster: &str) -> Home {
+        Home {
+            dir: self.dir.clone(),
+            cluster: self.dir.join(cluster),
+            owner: self.owner.clone(),
+            sockets: self.sockets.clone(),
+            lock: None,
+        }
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("pg.log")
     }
@@ -86,7 +97,7 @@ impl Drop for Home {
     fn drop(&mut self) {
         // Closing the file is not enough at once: a child that another thread is just starting has a copy of it until it
         // runs its own program.
-        let _ = self.lock.unlock();
+        let _ = self.lock.as_ref().map(File::unlock);
     }
 }
 

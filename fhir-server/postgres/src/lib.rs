@@ -29,9 +29,11 @@ mod postmaster;
 mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod upgrade;
 
 pub use binaries::Search;
 pub use connection::Connection;
 pub use download::{DOWNLOAD_BASE_URL, Download};
 pub use embedded::{Embedded, Options, State};
 pub use error::{Error, INSTALL, MAJOR_MIN, Result};
+pub use upgrade::{Upgraded, upgrade};

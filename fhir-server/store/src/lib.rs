@@ -11,6 +11,7 @@ mod connections;
 mod distinct;
 mod endpoint;
 mod everything;
+mod export;
 mod failure;
 mod feed;
 mod full_text;

