@@ -9,7 +9,7 @@ use fhir_model::{Error, Result};
 
 use crate::condition::{Condition, DateTest};
 use crate::keyer::{Form, Keyer};
-use crate::prefix::Prefix;
+use crate::prefix::{PREFIXES, Prefix};
 use crate::registry::{Param, Role};
 use crate::sink::Sink;
 
@@ -28,7 +28,12 @@ impl Term {
     /// Parses `ge2015-03`. `now` (µs) is what `ap` measures its tenth from.
     pub fn parse(text: &str, now: i64) -> Result<Term> {
         let (prefix, date) = Prefix::split(text);
-        let (low, high) = range(date).ok_or_else(|| Error::value(format!("`{text}` is not a date")))?;
+        let (low, high) = range(date).ok_or_else(|| {
+            Error::value(format!(
+                "`{text}` is not a date such as 2026, 2026-01, 2026-01-31, 2026-01-31T08:30Z or \
+                 2026-01-31T08:30:00+03:00 (with + written as %2B), after a prefix ({PREFIXES}) or without one"
+            ))
+        })?;
         if prefix != Prefix::Ap {
             return Ok(Term { prefix, low, high });
         }

@@ -45,7 +45,11 @@ impl Term {
             [latitude, longitude] => (latitude, longitude, "", ""),
             [latitude, longitude, distance] => (latitude, longitude, distance.as_str(), ""),
             [latitude, longitude, distance, unit] => (latitude, longitude, distance.as_str(), unit.as_str()),
-            _ => return Err(Error::value(format!("`{text}` is not latitude|longitude|distance|unit"))),
+            _ => {
+                let text =
+                    format!("`{text}` is not latitude|longitude|distance|unit, such as -1.29|36.82|11.2|km");
+                return Err(Error::value(text));
+            }
         };
         let degrees = |text: &str, max: f64| {
             let found = number(text).filter(|n| n.abs() <= max);
@@ -56,7 +60,8 @@ impl Term {
             _ => {
                 let unit = meters(unit)?;
                 let distance = number(distance).filter(|n| *n >= 0.0);
-                distance.ok_or_else(|| Error::value(format!("`{text}` has no distance")))? * unit
+                distance.ok_or_else(|| Error::value(format!("`{text}`: the distance is a number from 0")))?
+                    * unit
             }
         };
         Ok(Term { latitude: degrees(latitude, 90.0)?, longitude: degrees(longitude, 180.0)?, meters })

@@ -9,11 +9,12 @@ use std::cmp::Ordering;
 
 use fhir_model::decimal::{Decimal, to_sortable};
 use fhir_model::json::Ref;
+use fhir_model::ucum::Canonical;
 use fhir_model::{Error, Result};
 
 use crate::condition::{Condition, DateTest};
 use crate::keyer::{Form, Keyer};
-use crate::prefix::Prefix;
+use crate::prefix::{PREFIXES, Prefix};
 use crate::registry::Param;
 use crate::sink::Sink;
 
@@ -37,7 +38,11 @@ impl Term {
     /// Parses `gt0.5`.
     pub fn parse(text: &str) -> Result<Term> {
         let (prefix, digits) = Prefix::split(text);
-        let bad = || Error::value(format!("`{text}` is not a number"));
+        let bad = || {
+            Error::value(format!(
+                "`{text}` is not a number such as 5.4, after a prefix ({PREFIXES}) or without one"
+            ))
+        };
         let exact = Decimal::parse(digits).filter(|d| d.to_f64().is_finite()).ok_or_else(bad)?;
         let range = match prefix {
             Prefix::Ap => tenth(&exact).and_then(|tenth| Some((exact.minus(&tenth)?, exact.plus(&tenth)?))),
@@ -47,9 +52,9 @@ impl Term {
         Ok(Term { prefix, exact, low, high })
     }
 
-    /// The same in another unit, of which so many are what so many of this one are.
-    pub(crate) fn converted(&self, these: &Decimal, those: &Decimal) -> Option<Term> {
-        let convert = |number: &Decimal| number.times(these)?.divided_by(those);
+    /// The same in another unit, which this one converts to.
+    pub(crate) fn converted(&self, this: &Canonical, other: &Canonical) -> Option<Term> {
+        let convert = |number: &Decimal| other.from_base(&this.to_base(number)?);
         let (exact, low, high) = (convert(&self.exact)?, convert(&self.low)?, convert(&self.high)?);
         Some(Term { prefix: self.prefix, exact, low, high })
     }

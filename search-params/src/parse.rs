@@ -4,9 +4,11 @@
 //! silence. A modifier, prefix or value that has no meaning is an error either way, as what would be answered is
 //! not what was asked. <https://hl7.org/fhir/R4/search.html>
 
+mod blanks;
 mod chain;
 mod filter_expression;
 mod filters;
+mod hints;
 mod include;
 mod shape;
 #[cfg(test)]
@@ -15,7 +17,7 @@ pub(crate) mod tests;
 use std::cell::Cell;
 use std::sync::Arc;
 
-use fhir_model::{Error, Kind, Result};
+use fhir_model::{Error, Kind, Result, suggest};
 
 use crate::bases::Bases;
 use crate::cursor::{Cursor, Secret};
@@ -51,6 +53,30 @@ const OUTSIDE: &[&str] = &["_format", "_pretty"];
 const REFUSED: &[&str] = &["_query"];
 /// Parameters with one value: a second one would say something else.
 const ONCE: &[&str] = &["_count", "_total", "_summary", "_contained", "_containedType"];
+/// Parameters of every type, besides those that have definitions.
+const COMMON: &[&str] = &[
+    "_id",
+    "_lastUpdated",
+    "_list",
+    "_filter",
+    "_text",
+    "_content",
+    "_has",
+    "_sort",
+    "_count",
+    "_total",
+    "_summary",
+    "_elements",
+    "_include",
+    "_revinclude",
+    "_contained",
+    "_containedType",
+    "_type",
+    "_format",
+    "_pretty",
+];
+/// Most sentences about what was ignored, or finds nothing.
+const WARNINGS_MAX: usize = 20;
 /// Where a page begins.
 const CURSOR: &str = "_cursor";
 /// Most parameters of one search.
@@ -133,7 +159,7 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         if value.is_empty() {
-            return self.ignore(format!("`{name}` has no value"));
+            return self.ignore(format!("`{name}` has no value (`{name}:missing=true` finds what has none)"));
         }
         let (code, modifier) = match name.split_once(':') {
             Some((code, modifier)) => (code, Some(modifier)),
@@ -147,7 +173,13 @@ impl<'a> Parser<'a> {
             | "_explain"
                 if modifier.is_some() =>
             {
-                let text = format!("`{code}` does not take the modifier `:{}`", modifier.unwrap_or_default());
+                let modifier = modifier.unwrap_or_default();
+                let instead = match (code, modifier) {
+                    ("_sort", "desc") => format!("; greatest first is `_sort=-{value}`"),
+                    ("_sort", "asc") => format!("; least first is `_sort={value}`"),
+                    _ => String::new(),
+                };
+                let text = format!("`{code}` does not take the modifier `:{modifier}`{instead}");
                 return Err(Error::invalid(text).at(code));
             }
             "_count" => {
@@ -168,14 +200,14 @@ impl<'a> Parser<'a> {
             },
             _ if REFUSED.contains(&code) => {
                 return Err(Error::not_supported(format!(
-                    "the parameter `{code}` is not supported by this server"
-                )));
+                    "`{code}` is not supported by this server: it has no named queries; say what is searched by parameters"
+                ))
+                .at(code));
             }
             _ => {
                 if !self.condition(name, value).map_err(|error| named(error, name))? {
                     let code = code.split('.').next().unwrap_or(code);
-                    let of = &self.without(code).unwrap_or(self.this).type_name;
-                    return self.ignore(format!("`{code}` is not a search parameter of {of}"));
+                    return self.ignore(self.unknown(code));
                 }
             }
         }
@@ -227,17 +259,48 @@ impl<'a> Parser<'a> {
         if self.cx.strict {
             return Err(Error::new(Kind::Unavailable, format!("{text}; try again")).at(code));
         }
-        if !self.query.warnings.contains(&text) {
+        self.warn(text);
+        Ok(())
+    }
+
+    /// A sentence for the client, once.
+    fn warn(&mut self, text: String) {
+        if self.query.warnings.len() < WARNINGS_MAX && !self.query.warnings.contains(&text) {
             self.query.warnings.push(text);
         }
-        Ok(())
+    }
+
+    /// Why a code is not a search parameter of what is searched.
+    fn unknown(&self, code: &str) -> String {
+        const NAMED: usize = 3;
+        let having: Vec<&str> = self
+            .all
+            .iter()
+            .filter(|of| of.param(code).is_some())
+            .map(|of| &*of.type_name)
+            .take(NAMED)
+            .collect();
+        if let (Some(lacking), false) = (self.without(code), having.is_empty()) {
+            return format!(
+                "`{code}` is not a search parameter of all types that are searched, as of {} it is none: name the types \
+                 that have it, such as `_type={}`",
+                lacking.type_name,
+                having.join(",")
+            );
+        }
+        let hint =
+            suggest::hint(code, self.this.params().iter().map(|p| &*p.code).chain(COMMON.iter().copied()));
+        match self.all.len() {
+            1 => format!("`{code}` is not a search parameter of {}{hint}", self.this.type_name),
+            _ => format!("`{code}` is not a search parameter of any type that is searched{hint}"),
+        }
     }
 
     fn ignore(&mut self, why: String) -> Result<()> {
         if self.cx.strict {
             return Err(Error::invalid(format!("{why} (strict handling)")));
         }
-        self.query.warnings.push(format!("{why}; it was ignored"));
+        self.warn(format!("{why}; it was ignored"));
         Ok(())
     }
 
@@ -250,7 +313,9 @@ impl<'a> Parser<'a> {
             return Err(Error::invalid("`_summary` and `_elements` cannot be asked for together"));
         }
         if query.summary == Summary::Text && query.includes.iter().any(|_| true) {
-            return Err(Error::invalid("`_summary=text` cannot be asked for together with includes"));
+            return Err(Error::invalid(
+                "`_summary=text` cannot be asked for together with `_include` or `_revinclude`",
+            ));
         }
         Ok(query)
     }

@@ -15,6 +15,9 @@ pub enum Prefix {
     Ap,
 }
 
+/// All of them, for texts.
+pub(crate) const PREFIXES: &str = "eq, ne, gt, lt, ge, le, sa, eb or ap";
+
 impl Prefix {
     /// The prefix of a value and the rest; without a prefix: `eq`. A prefix is two letters before a digit, a sign
     /// or a point, so that nothing else is taken for one.

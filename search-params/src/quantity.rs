@@ -23,7 +23,7 @@ use crate::registry::Param;
 use crate::sink::Sink;
 use crate::text::split_bar;
 
-const UCUM: &str = "http://unitsofmeasure.org";
+pub(crate) const UCUM: &str = "http://unitsofmeasure.org";
 const ISO_4217: &str = "urn:iso:std:iso:4217";
 /// Systems whose codes are what people write: found by `||mg`.
 const SYSTEMS_OF_NAMES: [&str; 3] = ["", UCUM, ISO_4217];
@@ -59,7 +59,13 @@ impl Term {
                 ("", code) => (number, Unit::Named(code.to_owned())),
                 (system, code) => (number, Unit::Coded(system.to_owned(), code.to_owned())),
             },
-            _ => return Err(Error::value(format!("`{text}` is not a quantity: number|system|code"))),
+            _ => {
+                let text = format!(
+                    "`{text}` is not a quantity: 5.4, 5.4||mg (a code or unit of any system) or 5.4|{UCUM}|mg; a bar within \
+                     a value is written \\|"
+                );
+                return Err(Error::value(text));
+            }
         };
         Ok(Term { number: number::Term::parse(number)?, unit })
     }
@@ -102,7 +108,7 @@ impl InUnits {
         let mut any = Vec::new();
         for unit in units.iter().map(AsRef::as_ref).filter(|unit| *unit != self.code) {
             let found = Canonical::of(unit).filter(|unit| unit.converts_to(&asked));
-            let number = found.and_then(|unit| self.number.converted(&asked.factor, &unit.factor));
+            let number = found.and_then(|unit| self.number.converted(&asked, &unit));
             let Some(number) = number else { continue };
             let unit_code = keyer.key(0, "", Form::UnitCode, &[UCUM, unit]);
             any.extend(number.float_bounds().into_iter().map(|(min, max)| Condition::QuantityEntry {

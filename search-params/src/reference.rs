@@ -66,7 +66,12 @@ impl Term {
     /// Parses a value; `type_name` from a `:[type]` modifier.
     pub fn parse(text: &str, type_name: Option<&str>, bases: &Bases) -> Result<Term> {
         let term = match Target::parse(text, bases) {
-            None => return Err(Error::value(format!("`{text}` is not a reference"))),
+            None => {
+                let text = format!(
+                    "`{text}` is not a reference such as Patient/1, 1 or http://example.org/fhir/Patient/1"
+                );
+                return Err(Error::value(text));
+            }
             Some(Target::Local(key)) => Term::Local(key),
             Some(Target::Uri(text)) if Key::is_id(&text) => Term::Id(text),
             Some(Target::Uri(text)) => Term::Uri(text),

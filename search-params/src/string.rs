@@ -49,10 +49,16 @@ pub(crate) fn parse(text: String, modifier: &Modifier) -> Result<String> {
     let folded = fold(&text);
     // Everything begins with nothing: what is asked for is a text.
     if folded.is_empty() {
-        return Err(Error::value("a search text has a letter, a digit or a sign"));
+        return Err(Error::value(
+            "there is nothing to search for in this text: it needs a letter, a digit or a sign",
+        ));
     }
     if folded.len() > CONTAINS_BYTES_MAX {
-        return Err(Error::value(format!("a search text may be {CONTAINS_BYTES_MAX} bytes long")));
+        let text = format!(
+            "a search text has at most {CONTAINS_BYTES_MAX} bytes, this one {}; with `:exact` it may be longer",
+            folded.len()
+        );
+        return Err(Error::value(text));
     }
     Ok(text)
 }

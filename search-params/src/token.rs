@@ -40,8 +40,11 @@ impl Term {
     /// Parses `code`, `system|code`, `|code` or `system|`.
     pub fn parse(text: &str) -> Result<Term> {
         let parts = split_bar(text);
-        let empty =
-            || fhir_model::Error::value(format!("`{text}` is not a token: a code or a system is needed"));
+        let empty = || {
+            fhir_model::Error::value(format!(
+                "`{text}` is not a token: code, system|code, |code or system|; a bar within a value is written \\|"
+            ))
+        };
         match parts.as_slice() {
             [code] if !code.is_empty() => Ok(Term { system: System::Any, code: Some(code.clone()) }),
             [system, code] => {
@@ -80,7 +83,10 @@ impl OfType {
                 Ok(OfType { system, code, value })
             }
             _ => {
-                let text = format!("`:of-type` takes system|code|value, all three, not `{text}`");
+                let text = format!(
+                    "`:of-type` takes system|code|value, all three, not `{text}`: such as \
+                     http://terminology.hl7.org/CodeSystem/v2-0203|MR|12345; a bar within a value is written \\|"
+                );
                 Err(fhir_model::Error::value(text))
             }
         }
@@ -106,9 +112,9 @@ impl Term {
         };
         match (&system, &self.code) {
             (System::Is(_), Some(_)) => Ok(Term { system, code: self.code }),
-            _ => {
-                Err(fhir_model::Error::value("what is above or below a code, its system tells: system|code"))
-            }
+            _ => Err(fhir_model::Error::value(
+                "`:above` and `:below` need the system of the code: system|code",
+            )),
         }
     }
 }

@@ -97,11 +97,11 @@ fn above(uri: &str) -> Vec<&str> {
 /// A uri of a query with `:above` or `:below`, which say nothing about URNs.
 pub(crate) fn parse(text: String, modifier: &Modifier) -> Result<String> {
     match modifier {
-        Modifier::Above | Modifier::Below if text.starts_with("urn:") => {
-            Err(Error::value(format!("`{text}` is a URN: nothing is above or below it")))
-        }
+        Modifier::Above | Modifier::Below if text.starts_with("urn:") => Err(Error::value(format!(
+            "`{text}` is a URN, and nothing is above or below it: leave out the modifier"
+        ))),
         Modifier::Below if text.len() > WINDOW_BYTES_MAX => {
-            Err(Error::value(format!("what uris begin with may be {WINDOW_BYTES_MAX} bytes long")))
+            Err(Error::value(format!("a value of `:below` has at most {WINDOW_BYTES_MAX} bytes")))
         }
         _ => Ok(text),
     }

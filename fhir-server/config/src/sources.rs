@@ -1,5 +1,6 @@
 //! Where settings come from, brought into one shape: name, value, origin.
 
+use fhir_model::suggest;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -197,11 +198,12 @@ fn find(key: &str) -> Option<&'static Setting> {
 }
 
 fn unknown(key: &str, origin: Origin) -> Problem {
-    let near = SETTINGS
-        .iter()
-        .map(|setting| (strsim::damerau_levenshtein(key, setting.key), setting.key))
-        .filter(|(distance, candidate)| *distance <= 3 || candidate.ends_with(&format!(".{key}")))
-        .min();
-    let hint = near.map(|(_, candidate)| format!("; did you mean `{candidate}`?")).unwrap_or_default();
+    let keys = || SETTINGS.iter().map(|setting| setting.key);
+    // A setting that is named without its section is meant by its whole name.
+    let ending = keys().find(|candidate| candidate.ends_with(&format!(".{key}")));
+    let hint = match ending {
+        Some(whole) => suggest::hint(whole, [whole]),
+        None => suggest::hint(key, keys()),
+    };
     Problem { origin, text: format!("`{key}` is not a setting{hint}") }
 }

@@ -2,6 +2,7 @@
 //!
 //! The searchset is written from the bytes that are stored; nothing is parsed unless a part is asked for.
 
+mod ambiguous;
 mod asked;
 pub(crate) mod kept;
 mod links;
@@ -59,6 +60,7 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
         queries.retain(|query| present.contains(&query.type_name));
         queries.extend(one.filter(|_| queries.is_empty()));
     }
+    ambiguous::check(ask, &queries).await?;
     let Some(query) = queries.first() else { return Err(Error::internal("a search of no type")) };
     let (mut page, explained) = match query.explain {
         false => (cx.store.search_types(&ask.scope, &queries).await?, Vec::new()),

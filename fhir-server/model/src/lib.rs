@@ -11,6 +11,7 @@ pub mod json;
 pub mod key;
 pub mod reference;
 pub mod status;
+pub mod suggest;
 pub mod types;
 pub mod ucum;
 pub mod url;

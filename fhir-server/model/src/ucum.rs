@@ -1,15 +1,25 @@
 //! As much of UCUM as comparing and converting needs: the units of daily medicine, their prefixes, products,
 //! quotients and powers. <https://ucum.org/ucum>
 //!
-//! Units on scales with another zero (`Cel`, `[degF]`) are dimensions of their own: equal to themselves only.
+//! Temperatures on scales with another zero (`Cel`, `[degF]`, `[degRe]`) convert to kelvin and each other where they stand
+//! alone. In a product or quotient (`Cel/min`) UCUM gives them no meaning: such a unit converts to those of the same kind
+//! only. Units on logarithmic scales are never converted: `[pH]` is equal to itself only, and `B`, `Np` and their like are
+//! not known here.
 
 use crate::decimal::Decimal;
 
 /// Exponents of the base units, in the order of [`BASES`].
 type Dimension = [i8; BASES.len()];
 
-/// `[iU]` and what follows it are not UCUM's base units, but nothing converts to or from them.
-const BASES: [&str; 11] = ["m", "g", "s", "K", "C", "cd", "mol", "[iU]", "Cel", "[degF]", "[pH]"];
+/// `[iU]` and what follows it are not UCUM's base units, but nothing converts to or from them within a product.
+const BASES: [&str; 12] = ["m", "g", "s", "K", "C", "cd", "mol", "[iU]", "Cel", "[degF]", "[pH]", "[degRe]"];
+
+/// Scales of temperature with another zero: the unit, how many kelvin a degree has, and at how many kelvin its zero is.
+const SCALES: [(&str, &str, &str); 3] = [
+    ("Cel", "1", "273.15"),
+    ("[degF]", "0.55555555555555555555555555555556", "255.37222222222222222222222222222"),
+    ("[degRe]", "1.25", "273.15"),
+];
 
 /// Longest unit read.
 const UNIT_BYTES_MAX: usize = 100;
@@ -19,6 +29,8 @@ const UNIT_BYTES_MAX: usize = 100;
 pub struct Canonical {
     /// One of the unit is so many of the base units.
     pub factor: Decimal,
+    /// So many of the base units are none of this unit: on a scale with another zero.
+    zero: Option<Decimal>,
     dimension: Dimension,
 }
 
@@ -30,7 +42,30 @@ impl Canonical {
         }
         let mut reader = Reader { rest: code };
         let found = reader.terms()?;
-        reader.rest.is_empty().then_some(found)
+        if !reader.rest.is_empty() {
+            return None;
+        }
+        let scale = SCALES.iter().find(|(name, _, _)| Some(found.dimension) == dimension(name));
+        let Some((_, degree, zero)) = scale else { return Some(found) };
+        let factor = found.factor.times(&Decimal::parse(degree)?)?;
+        Some(Canonical { factor, zero: Decimal::parse(zero), dimension: dimension("K")? })
+    }
+
+    /// The number of base units that so many of this unit are; `None` where it has more digits than can be counted.
+    pub fn to_base(&self, number: &Decimal) -> Option<Decimal> {
+        let scaled = number.times(&self.factor)?;
+        match &self.zero {
+            None => Some(scaled),
+            Some(zero) => scaled.plus(zero),
+        }
+    }
+
+    /// The number of this unit that so many base units are; `None` where it has more digits than can be counted.
+    pub fn from_base(&self, number: &Decimal) -> Option<Decimal> {
+        match &self.zero {
+            None => number.divided_by(&self.factor),
+            Some(zero) => number.minus(zero)?.divided_by(&self.factor),
+        }
     }
 
     /// True when numbers in the one unit can be said in the other.
@@ -52,7 +87,11 @@ impl Canonical {
     }
 
     fn one() -> Canonical {
-        Canonical { factor: Decimal::from(1), dimension: Dimension::default() }
+        Canonical::number(Decimal::from(1))
+    }
+
+    fn number(factor: Decimal) -> Canonical {
+        Canonical { factor, zero: None, dimension: Dimension::default() }
     }
 
     fn times(self, other: &Canonical, sign: i8) -> Option<Canonical> {
@@ -65,7 +104,7 @@ impl Canonical {
         } else {
             self.factor.divided_by(&other.factor)?
         };
-        Some(Canonical { factor, dimension })
+        Some(Canonical { factor, zero: None, dimension })
     }
 
     fn power(&self, exponent: i8) -> Option<Canonical> {
@@ -133,14 +172,14 @@ impl<'t> Reader<'t> {
         // Powers of ten: `10*3`, `10^3`.
         if let Some(rest) = self.rest.strip_prefix("10*").or(self.rest.strip_prefix("10^")) {
             self.rest = rest;
-            let ten = Canonical { factor: Decimal::from(10), dimension: Dimension::default() };
+            let ten = Canonical::number(Decimal::from(10));
             return ten.power(self.exponent().unwrap_or(1));
         }
         let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
         if digits > 0 {
             let (number, rest) = self.rest.split_at_checked(digits)?;
             self.rest = rest;
-            return Some(Canonical { factor: Decimal::parse(number)?, dimension: Dimension::default() });
+            return Some(Canonical::number(Decimal::parse(number)?));
         }
         let (symbol, rest) = self.rest.split_at_checked(symbol_length(self.rest))?;
         self.rest = rest;
@@ -185,20 +224,26 @@ fn unit(symbol: &str) -> Option<Canonical> {
     PREFIXES.iter().find_map(|(prefix, power)| {
         let rest = symbol.strip_prefix(prefix)?;
         let unit = METRIC.contains(&rest).then(|| plain(rest))??;
-        let ten = Canonical { factor: Decimal::from(10), dimension: Dimension::default() };
+        let ten = Canonical::number(Decimal::from(10));
         ten.power(*power)?.times(&unit, 1)
     })
 }
 
 fn plain(symbol: &str) -> Option<Canonical> {
-    if let Some(at) = BASES.iter().position(|base| *base == symbol) {
-        let mut unit = Canonical::one();
-        *unit.dimension.get_mut(at)? = 1;
-        return Some(unit);
+    if let Some(dimension) = dimension(symbol) {
+        return Some(Canonical { dimension, ..Canonical::one() });
     }
     let (_, factor, definition) = UNITS.iter().find(|(name, _, _)| *name == symbol)?;
-    let factor = Canonical { factor: Decimal::parse(factor)?, dimension: Dimension::default() };
+    let factor = Canonical::number(Decimal::parse(factor)?);
     factor.times(&Reader { rest: definition }.terms()?, 1)
+}
+
+/// The dimension of a base unit.
+fn dimension(base: &str) -> Option<Dimension> {
+    let at = BASES.iter().position(|one| *one == base)?;
+    let mut dimension = Dimension::default();
+    *dimension.get_mut(at)? = 1;
+    Some(dimension)
 }
 
 const PREFIXES: [(&str, i8); 20] = [
@@ -286,3 +331,89 @@ const UNITS: [(&str, &str, &str); 53] = [
     ("U", "0.000001", "mol/min"),
     ("[IU]", "1", "[iU]"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn converted(number: &str, from: &str, to: &str) -> Option<f64> {
+        let (from, to) = (Canonical::of(from)?, Canonical::of(to)?);
+        from.converts_to(&to).then_some(())?;
+        Some(to.from_base(&from.to_base(&Decimal::parse(number)?)?)?.to_f64())
+    }
+
+    #[test]
+    fn temperatures_convert_where_they_stand_alone() {
+        let rows = [
+            ("37", "Cel", "K", 310.15),
+            ("37", "Cel", "[degF]", 98.6),
+            ("98.6", "[degF]", "Cel", 37.0),
+            ("-40", "[degF]", "Cel", -40.0),
+            ("0", "K", "Cel", -273.15),
+            ("310150", "mK", "Cel", 37.0),
+            ("37000", "mCel", "Cel", 37.0),
+            ("80", "[degRe]", "Cel", 100.0),
+            ("212", "[degF]", "[degRe]", 80.0),
+            ("2", "Cel/min", "Cel/h", 120.0),
+            ("37", "Cel{axillary}", "K", 310.15),
+        ];
+        for (number, from, to, wanted) in rows {
+            let found = converted(number, from, to).unwrap();
+            assert!((found - wanted).abs() < 1e-12, "{number} {from} is {found} {to}, not {wanted}");
+        }
+    }
+
+    /// All special units of UCUM, <https://ucum.org/ucum#section-Tables-of-Terminal-Symbols>: each converts as its scale
+    /// says, or to nothing else.
+    #[test]
+    fn special_units_never_convert_as_if_they_were_ordinary_ones() {
+        let special = [
+            "Cel",
+            "[degF]",
+            "[degRe]",
+            "[p'diop]",
+            "%[slope]",
+            "[hp'_X]",
+            "[hp'_C]",
+            "[hp'_M]",
+            "[hp'_Q]",
+            "[pH]",
+            "Np",
+            "B",
+            "B[SPL]",
+            "B[V]",
+            "B[mV]",
+            "B[uV]",
+            "B[10.nV]",
+            "B[W]",
+            "B[kW]",
+            "dB",
+            "[m/s2/Hz^0.5]",
+            "bit_s",
+        ];
+        let scales = ["Cel", "[degF]", "[degRe]"];
+        let ordinary = [
+            "1", "%", "10*-3", "mol/L", "V", "mV", "uV", "W", "kW", "Pa", "deg", "m-1", "m/s2", "K", "s", "m",
+        ];
+        for unit in special {
+            for other in special.iter().chain(&ordinary) {
+                let may =
+                    unit == *other || scales.contains(&unit) && (scales.contains(other) || *other == "K");
+                let (one, other_unit) = (Canonical::of(unit), Canonical::of(other));
+                let does = one.zip(other_unit).is_some_and(|(a, b)| a.converts_to(&b));
+                assert!(may || !does, "{unit} converts to {other}");
+            }
+        }
+        // In products they are no temperatures.
+        for (one, other) in [
+            ("Cel/min", "K/min"),
+            ("[degF]/min", "Cel/min"),
+            ("Cel2", "K2"),
+            ("Cel.m", "K.m"),
+            ("Cel-1", "K-1"),
+        ] {
+            let (one_unit, other_unit) = (Canonical::of(one).unwrap(), Canonical::of(other).unwrap());
+            assert!(!one_unit.converts_to(&other_unit), "{one} {other}");
+        }
+    }
+}

@@ -120,7 +120,7 @@ impl Store {
         };
         let code = |term: &Term| match (&term.system, &term.code) {
             (System::Is(system), Some(code)) => Ok(Code { system: system.clone(), code: code.clone() }),
-            _ => Err(Error::value("what is above or below a code, its system tells: system|code")),
+            _ => Err(Error::value("`:above` and `:below` need the system of the code: system|code")),
         };
         let found = match codes {
             Codes::Of(value_set) => terminology.expand(self, value_set).await?,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use fhir_model::{Error, Kind, Result};
+use fhir_model::{Error, Kind, Result, suggest};
 
 use super::Parser;
 use crate::parameters::ParameterKind;
@@ -23,8 +23,12 @@ pub(super) const LINKS_MAX: usize = 200;
 impl<'a> Parser<'a> {
     /// `_has:Type:reference:rest`
     pub(super) fn has(&mut self, name: &str, value: &str) -> Result<()> {
-        let malformed =
-            || Error::invalid(format!("`{name}`: the form is _has:Type:reference:parameter")).at("_has");
+        let malformed = || {
+            Error::invalid(format!(
+                "`{name}`: the form is _has:Type:reference:parameter, such as _has:Observation:patient:code=1234-5"
+            ))
+            .at("_has")
+        };
         let mut parts = name.splitn(4, ':').skip(1);
         let (Some(source), Some(code), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(malformed());
@@ -55,9 +59,11 @@ impl<'a> Parser<'a> {
         self.uses(&param.code, param.building.as_ref())?;
         self.link(name)?;
         let Some(filters) = self.beyond(source, rest, value)? else {
-            return Err(
-                Error::invalid(format!("`{name}`: {source} has no search parameter `{rest}`")).at("_has")
-            );
+            return Err(Error::invalid(format!(
+                "`{name}`: {source} has no search parameter `{rest}`{}",
+                suggest::hint(rest, of.params().iter().map(|p| &*p.code))
+            ))
+            .at("_has"));
         };
         self.push_chain(Subject::Has { source: source.into(), param, filters });
         Ok(())
@@ -146,7 +152,7 @@ impl<'a> Parser<'a> {
             query: Query::of(type_name),
         };
         let known = parser.condition(name, value)?;
-        self.query.warnings.extend(parser.query.warnings);
+        parser.query.warnings.into_iter().for_each(|text| self.warn(text));
         Ok(known.then_some(parser.query.filters))
     }
 

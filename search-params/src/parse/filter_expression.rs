@@ -53,15 +53,18 @@ impl Parser<'_> {
     fn comparison(&mut self, path: &str, operator: &str, value: &Token) -> Result<Expression> {
         if path.contains(['[', ']', ':']) {
             return Err(Error::not_supported(format!(
-                "`{path}`: paths of `_filter` are names with points here"
+                "`{path}`: a path of `_filter` is names of search parameters with points between them here, such as \
+                 subject.name"
             )));
         }
         let kind = self.kind_at_end(path)?;
         let text = match value {
             Token::Word(text) => text.replace('\\', "\\\\").replace(',', "\\,").replace('$', "\\$"),
-            Token::Quoted(text) => {
+            Token::Quoted(text) if kind == ParameterKind::String => {
                 ['\\', ',', '$', '|'].iter().fold(text.clone(), |t, c| t.replace(*c, &format!("\\{c}")))
             }
+            // A bar keeps its meaning: `"system|code"`.
+            Token::Quoted(text) => one_value(text),
             _ => return Err(Error::value(format!("a value is missing after `{path} {operator}`"))),
         };
         use ParameterKind::{Date, Number, Quantity, Reference, String, Token as Code, Uri};
@@ -86,7 +89,11 @@ impl Parser<'_> {
                 ("", format!("{operator}{text}"), false)
             }
             _ => {
-                let text = format!("`{operator}` does not go with `{path}`, a {} parameter", kind.as_str());
+                let text = format!(
+                    "`{operator}` does not go with `{path}`, a {} parameter: {} do",
+                    kind.as_str(),
+                    operators(kind)
+                );
                 return Err(Error::not_supported(text));
             }
         };
@@ -131,13 +138,40 @@ impl Parser<'_> {
             query: Query::of(&self.this.type_name),
         };
         let known = parser.condition(name, value)?;
-        self.query.warnings.extend(parser.query.warnings);
+        parser.query.warnings.into_iter().for_each(|text| self.warn(text));
         Ok(known.then_some(parser.query.filters))
     }
 }
 
 fn unknown(path: &str) -> Error {
-    Error::invalid(format!("`{path}` is no search parameter here"))
+    Error::invalid(format!("`{path}` is not a search parameter of what is searched"))
+}
+
+/// The operators that a kind of parameter takes.
+fn operators(kind: ParameterKind) -> &'static str {
+    match kind {
+        ParameterKind::String => "eq, ne, co, sw and pr",
+        ParameterKind::Token => "eq, ne, ss, sb, in and pr",
+        ParameterKind::Uri => "eq, ne, ss, sb and pr",
+        ParameterKind::Reference => "eq, ne, re and pr",
+        ParameterKind::Date | ParameterKind::Number | ParameterKind::Quantity => {
+            "eq, ne, gt, lt, ge, le, ap, sa, eb and pr"
+        }
+        ParameterKind::Composite | ParameterKind::Special => "pr",
+    }
+}
+
+/// What stands in quotes as one value of a search: what would end it is escaped, where it is not already.
+fn one_value(text: &str) -> String {
+    let (mut value, mut escaped) = (String::with_capacity(text.len()), false);
+    for c in text.chars() {
+        if !escaped && matches!(c, ',' | '$') {
+            value.push('\\');
+        }
+        escaped = c == '\\' && !escaped;
+        value.push(c);
+    }
+    value
 }
 
 fn said(token: &Token) -> String {
@@ -179,7 +213,7 @@ fn quoted(text: &str) -> Result<(String, &str)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<String>();
     match values.next() {
         Some(Ok(string)) => Ok((string, text.get(values.byte_offset()..).unwrap_or_default())),
-        _ => Err(Error::value("a string in quotes that is not closed, or not JSON's")),
+        _ => Err(Error::value("a string in quotes that is not closed, or not JSON's: such as \"O'Neil\"")),
     }
 }
 
@@ -244,7 +278,7 @@ impl Reader<'_, '_> {
                     .ok_or_else(|| Error::value(format!("a value is missing after `{path} {operator}`")))?;
                 self.parser.comparison(&path, &operator, &value)
             }
-            _ => Err(Error::value("a comparison is missing")),
+            _ => Err(Error::value("a comparison is missing, such as: family eq \"Okafor\"")),
         }
     }
 }

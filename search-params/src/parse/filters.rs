@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fhir_model::types::Types;
 use fhir_model::{Error, Key, Result};
 
-use super::Parser;
+use super::{Parser, blanks, hints};
 use crate::parameters::ParameterKind;
 use crate::query::{Filter, Modifier, Subject, Term, TextOf};
 use crate::registry::Param;
@@ -28,9 +28,13 @@ impl Parser<'_> {
         };
         let values = self.values(code, value)?;
         let id = code == "_id";
-        let terms = values.into_iter().map(|v| match id {
+        let terms = values.into_iter().map(str::trim).map(|v| match id {
             _ if modifier == Modifier::Missing => flag(v),
-            true => Ok(Term::Id(unescape(v))),
+            true => {
+                let id = unescape(v);
+                self.hint_of_id(&id);
+                Ok(Term::Id(id))
+            }
             false => date::Term::parse(&unescape(v), self.cx.now).map(Term::Date),
         });
         let terms = terms.collect::<Result<Vec<_>>>().map_err(|e| e.at(code))?;
@@ -45,13 +49,16 @@ impl Parser<'_> {
             return Err(Error::invalid(format!("`_list` does not take the modifier `:{modifier}`")));
         }
         let terms = self.values("_list", value)?.into_iter().map(|id| {
-            let id = unescape(id);
+            let id = unescape(id.trim());
             match (Key::is_id(&id), id.starts_with('$')) {
                 (true, _) => Ok(Term::Id(id)),
                 (_, true) => {
                     Err(Error::not_supported(format!("this server keeps no list `{id}`")).at("_list"))
                 }
-                _ => Err(Error::value(format!("`{id}` is not the id of a List")).at("_list")),
+                _ => {
+                    let text = format!("`{id}` is not the id of a List, such as `1` of `List/1`");
+                    Err(Error::value(text).at("_list"))
+                }
             }
         });
         let terms = terms.collect::<Result<Vec<_>>>()?;
@@ -62,9 +69,8 @@ impl Parser<'_> {
     /// `_text` and `_content`. A comma is part of the words.
     pub(super) fn words(&mut self, of: TextOf, modifier: Option<&str>, value: &str) -> Result<()> {
         if let Some(modifier) = modifier {
-            return Err(Error::invalid(format!(
-                "a search for words does not take the modifier `:{modifier}`"
-            )));
+            let name = of.parameter();
+            return Err(Error::invalid(format!("`{name}` does not take the modifier `:{modifier}`")));
         }
         let terms = vec![Term::Text(value.to_owned())];
         self.query.filters.push(Filter { subject: Subject::Words(of), modifier: Modifier::None, terms });
@@ -75,8 +81,10 @@ impl Parser<'_> {
         self.uses(&param.code, param.building.as_ref())?;
         let modifier = self.modifier(&param, modifier)?;
         let values = self.values(&param.code, value)?;
-        let terms = values.into_iter().map(|v| self.term(&param, &modifier, v)).collect::<Result<Vec<_>>>();
-        let terms = terms.map_err(|e| e.at(&*param.code))?;
+        let mut terms = Vec::with_capacity(values.len());
+        for (at, value) in values.into_iter().enumerate() {
+            self.terms(&param, &modifier, (at, value), &mut terms).map_err(|e| e.at(&*param.code))?;
+        }
         self.query.filters.push(Filter { subject: Subject::Param(param), modifier, terms });
         Ok(())
     }
@@ -89,7 +97,9 @@ impl Parser<'_> {
             Some((_, modifier)) => Some(modifier),
             None if param.kind == ParameterKind::Reference && is_type() => {
                 if !param.targets.is_empty() && !param.targets.iter().any(|t| **t == *text) {
-                    return Err(Error::invalid(format!("`{}` never refers to a {text}", param.code)));
+                    let targets = param.targets.join(", ");
+                    let text = format!("`{}` never refers to a {text}, but to {targets}", param.code);
+                    return Err(Error::invalid(text));
                 }
                 Some(Modifier::Type(text.into()))
             }
@@ -97,11 +107,55 @@ impl Parser<'_> {
         };
         known.ok_or_else(|| {
             let kind = param.kind.as_str();
+            let all: Vec<String> = param.modifiers().iter().map(|(name, _)| format!(":{name}")).collect();
+            let types = if param.kind == ParameterKind::Reference { " and types of resources" } else { "" };
             Error::invalid(format!(
-                "`{}`, a {kind} parameter, does not take the modifier `:{text}` here",
-                param.code
+                "`{}`, a {kind} parameter, does not take the modifier `:{text}` here, but {}{types}",
+                param.code,
+                all.join(", ")
             ))
         })
+    }
+
+    /// The term of a value, which stands at this place of a list; two terms where it can be meant in two ways.
+    fn terms(
+        &mut self,
+        param: &Param,
+        modifier: &Modifier,
+        (at, value): (usize, &str),
+        terms: &mut Vec<Term>,
+    ) -> Result<()> {
+        // In texts blanks are looked for; but not that after the comma of a list, where a text begins.
+        let is_text = matches!(param.kind, ParameterKind::String | ParameterKind::Composite)
+            || matches!(modifier, Modifier::Text);
+        if is_text || !value.contains(' ') {
+            let plain = if *modifier == Modifier::Exact { value } else { value.trim_start_matches(' ') };
+            let term = self.term(param, modifier, plain)?;
+            self.hint(param, modifier, plain, &term);
+            terms.push(term);
+            return Ok(());
+        }
+        let plain = blanks::without(value);
+        let term = self.term(param, modifier, &plain)?;
+        self.hint(param, modifier, &plain, &term);
+        let plus = blanks::as_plus(value).filter(|_| matches!(term, Term::Token(_)));
+        terms.push(term);
+        match plus {
+            Some(plus) if param.has_type(&["ContactPoint"]) => terms.push(self.term(param, modifier, &plus)?),
+            // After a comma people write a blank.
+            Some(plus) if at == 0 || value.contains("| ") => {
+                let text = format!(
+                    "`{}`: a blank before a number was left out; if `{plus}` is meant, write + as %2B",
+                    param.code
+                );
+                if self.cx.strict {
+                    return Err(Error::value(text));
+                }
+                self.warn(text);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn term(&self, param: &Param, modifier: &Modifier, value: &str) -> Result<Term> {
@@ -121,8 +175,13 @@ impl Parser<'_> {
             {
                 Term::Text(unescape(value))
             }
-            (ParameterKind::Reference, Modifier::Identifier) | (ParameterKind::Token, _) => {
-                Term::Token(token::Term::parse(value)?)
+            (ParameterKind::Reference, Modifier::Identifier) => Term::Token(token::Term::parse(value)?),
+            (ParameterKind::Token, _) => {
+                let term = token::Term::parse(value)?;
+                if hints::is_truth(param) && !matches!(term.code.as_deref(), Some("true" | "false") | None) {
+                    return Err(Error::value(format!("`{}` is true or false, not `{value}`", param.code)));
+                }
+                Term::Token(term)
             }
             (ParameterKind::Reference, Modifier::Type(type_name)) => {
                 Term::Reference(reference::Term::parse(&unescape(value), Some(type_name), self.cx.bases)?)
@@ -145,7 +204,13 @@ impl Parser<'_> {
         let parts = param.composite.as_ref().map_or(&[][..], |composite| &composite.parts);
         let values = split_dollar(value);
         if values.len() != parts.len() {
-            let text = format!("`{}` takes {} values with a $ between them", param.code, parts.len());
+            let names: Vec<&str> = parts.iter().map(|part| &*part.code).collect();
+            let text = format!(
+                "`{}` takes {} values with a $ between them: {}; a $ within a value is written \\$",
+                param.code,
+                parts.len(),
+                names.join("$")
+            );
             return Err(Error::value(text));
         }
         let term = |(part, value): (&Arc<Param>, &&str)| {
@@ -183,7 +248,11 @@ impl Parser<'_> {
             return Err(Error::new(fhir_model::Kind::TooCostly, text).at(code));
         }
         match values.iter().any(|v| v.is_empty()) {
-            true => Err(Error::value(format!("`{code}` has an empty value in its list")).at(code)),
+            true => {
+                let text =
+                    format!("`{code}` has an empty value in its list; a comma within a value is written \\,");
+                Err(Error::value(text).at(code))
+            }
             false => Ok(values),
         }
     }

@@ -20,13 +20,14 @@ fn is_ordered(param: &Param) -> bool {
 
 impl Parser<'_> {
     pub(super) fn count(&mut self, value: &str) -> Result<usize> {
-        let count: u64 =
-            value.parse().map_err(|_| Error::value(format!("`_count` is a whole number, not `{value}`")))?;
+        let count: u64 = value
+            .parse()
+            .map_err(|_| Error::value(format!("`_count` is a whole number from 0, not `{value}`")))?;
         Ok(usize::try_from(count).unwrap_or(usize::MAX).min(self.cx.count_max))
     }
 
     pub(super) fn sorts(&mut self, value: &str) -> Result<()> {
-        for key in value.split(',') {
+        for key in value.split(',').map(str::trim) {
             let (code, descending) = match key.strip_prefix('-') {
                 Some(code) => (code, true),
                 None => (key, false),
@@ -40,12 +41,12 @@ impl Parser<'_> {
                         SortBy::Param(param)
                     }
                     Some(_) => {
-                        return Err(Error::invalid(format!("`{code}` cannot be sorted by")).at("_sort"));
+                        let text = format!("`{code}` cannot be sorted by: its values have no order");
+                        return Err(Error::invalid(text).at("_sort"));
                     }
                     None if code.contains('.') => self.sort_chain(code)?,
                     None => {
-                        let of = &self.without(code).unwrap_or(self.this).type_name;
-                        let text = format!("`{code}` cannot be sorted by: it is no search parameter of {of}");
+                        let text = format!("cannot be sorted by: {}", self.unknown(code));
                         return Err(Error::invalid(text).at("_sort"));
                     }
                 },

@@ -1,6 +1,7 @@
 //! What is read, refused and passed over.
 
 mod chain;
+mod hints;
 
 use std::sync::Arc;
 
@@ -109,13 +110,10 @@ fn only_what_all_types_have_takes_effect() {
     {
         let said_lenient = said(&both, text, false);
         assert_eq!(said_lenient[..2], ["Patient 0", "Observation 0"], "{text}");
-        assert!(
-            said_lenient[2].contains(&format!("not a search parameter of {lacking}")),
-            "{said_lenient:?}"
-        );
+        assert!(said_lenient[2].contains(&format!("as of {lacking} it is none")), "{said_lenient:?}");
         assert!(said(&both, text, true)[0].starts_with("400"), "{text}");
     }
-    assert!(said(&both, "_sort=gender", false)[0].contains("no search parameter of Observation"));
+    assert!(said(&both, "_sort=gender", false)[0].contains("as of Observation it is none"));
     assert!(said(&both, "_include=Observation:subject", true)[0].starts_with("include"));
 }
 

@@ -1,7 +1,7 @@
 //! What a search asks for, at whatever path: a type, the whole server, a compartment.
 
 use fhir_model::types::Types;
-use fhir_model::{Error, Key, Kind, Result, url};
+use fhir_model::{Error, Key, Kind, Result, suggest, url};
 use fhir_search::{ParseCx, Query, query};
 
 use super::links::Links;
@@ -118,9 +118,10 @@ fn types_and_pairs(ask: &Ask<'_>, pairs: Vec<(String, String)>) -> Result<Named>
         return Err(Error::invalid(text).at("_type"));
     }
     let mut named: Vec<Box<str>> = Vec::new();
-    for name in list.split(',') {
+    for name in list.split(',').map(str::trim) {
         if !ask.cx.definitions.is_resource(name) {
-            return Err(Error::value(format!("`{name}` is not a resource type")).at("_type"));
+            let hint = suggest::hint(name, ask.cx.definitions.resource_types());
+            return Err(Error::value(format!("`{name}` is not a resource type{hint}")).at("_type"));
         }
         if !named.iter().any(|before| **before == *name) {
             named.push(name.into());

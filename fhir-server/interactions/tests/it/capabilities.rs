@@ -38,6 +38,7 @@ fn value_of(kind: &str, name: &str) -> &'static str {
         "reference" => "Patient/1",
         "special" if name == "near" => "42.3|-83.1",
         "special" if name == "_filter" => "_id eq x",
+        "token" => "true",
         _ => "x",
     }
 }
@@ -85,7 +86,7 @@ const MODIFIERS: &[(&str, &str)] = &[
     ("missing", "true"),
     ("exact", "x"),
     ("contains", "x"),
-    ("not", "x"),
+    ("not", "true"),
     ("text", "x"),
     ("in", "http://x"),
     ("not-in", "http://x"),

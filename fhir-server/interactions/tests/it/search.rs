@@ -174,6 +174,80 @@ async fn elements_are_of_what_was_searched_alone() {
 }
 
 #[tokio::test]
+async fn an_id_of_several_types_is_not_guessed() {
+    let app = some().await;
+    app.send("PUT Group/g", &json!({"resourceType": "Group", "id": "g", "type": "person", "actual": true}))
+        .await;
+    app.send("PUT Group/a", &json!({"resourceType": "Group", "id": "a", "type": "person", "actual": true}))
+        .await;
+    assert_eq!(app.found("Observation?patient=a").await, "x");
+    assert_eq!(app.found("Observation?subject=Patient/a").await, "x");
+    assert_eq!(app.found("Observation?subject:Patient=a").await, "x");
+    assert_eq!(app.found("Observation?subject=b,g,nobody").await, "");
+    for query in ["subject=a", "subject=b,a", "subject=b, a"] {
+        let refused = app.ask(&format!("GET Observation?{query}")).await;
+        assert_eq!(refused.status, 400, "{query}");
+        let text = refused.body["issue"][0]["details"]["text"].as_str().unwrap();
+        assert!(text.contains("Group/a and Patient/a"), "{text}");
+    }
+    app.ask("DELETE Group/a").await;
+    assert_eq!(app.found("Observation?subject=a").await, "x");
+}
+
+#[tokio::test]
+async fn slips_of_the_hand_are_found_or_said() {
+    let app = App::new().await;
+    let telecom =
+        json!([{"system": "phone", "value": "+254700111222"}, {"system": "email", "value": "a@b.c"}]);
+    app.send(
+        "PUT Patient/a",
+        &json!({"resourceType": "Patient", "id": "a", "telecom": telecom, "gender": "male"}),
+    )
+    .await;
+    app.send("PUT Patient/b", &json!({"resourceType": "Patient", "id": "b", "gender": "female"})).await;
+    let temperature = |id: &str, value: f64, code: &str| {
+        json!({"resourceType": "Observation", "id": id, "status": "final", "subject": {"reference": "Patient/a"},
+            "code": {"coding": [{"system": "http://loinc.org", "code": "8310-5"}]},
+            "valueQuantity": {"value": value, "system": "http://unitsofmeasure.org", "code": code}})
+    };
+    for (id, value, code) in [
+        ("c", 37.0, "Cel"),
+        ("f", 98.6, "[degF]"),
+        ("k", 310.15, "K"),
+        ("low", 35.0, "Cel"),
+        ("ph", 37.0, "[pH]"),
+    ] {
+        app.send(&format!("PUT Observation/{id}"), &temperature(id, value, code)).await;
+    }
+    let ucum = "http://unitsofmeasure.org";
+    for (query, found) in [
+        ("Patient?_id=a,+b&_sort=_id".to_owned(), "a b"),
+        ("Patient?gender=male,%20female&_sort=_id".to_owned(), "a b"),
+        ("Observation?subject=Patient/b,+Patient/a&_id=c".to_owned(), "c"),
+        ("Patient?phone=+254700111222".to_owned(), "a"),
+        ("Patient?phone=%2B254700111222".to_owned(), "a"),
+        ("Patient?telecom=phone|+254700111222".to_owned(), "a"),
+        ("Patient?_has:Observation:subject:code=8310-5,+x".to_owned(), "a"),
+        (format!("Observation?value-quantity=37.0|{ucum}|Cel&_sort=_id"), "c f k"),
+        (format!("Observation?value-quantity=98.6|{ucum}|[degF]&_sort=_id"), "c f k"),
+        (format!("Observation?value-quantity=gt310|{ucum}|K&_sort=_id"), "c f k"),
+        (format!("Observation?value-quantity=lt96|{ucum}|[degF]&_sort=_id"), "low"),
+        (format!("Observation?code-value-quantity=8310-5$gt310|{ucum}|K&_sort=_id"), "c f k"),
+        (format!("Observation?value-quantity=37|{ucum}|[pH]&_sort=_id"), "ph"),
+        ("Observation?_filter=code eq \"http://loinc.org|8310-5\"&_id=c".replace(' ', "%20"), "c"),
+        ("Observation?_filter=code eq \"8310-5\"&_id=c".replace(' ', "%20"), "c"),
+        (format!("Observation?_filter=value-quantity eq \"37.0|{ucum}|Cel\"&_id=c").replace(' ', "%20"), "c"),
+    ] {
+        assert_eq!(app.found(&query).await, found, "{query}");
+    }
+    let answer = app.ask("GET Patient?gender=Male").await.body;
+    assert_eq!(answer["entry"][0]["search"]["mode"], "outcome", "{answer}");
+    assert_eq!(answer["total"], 0);
+    let answer = app.ask("GET Patient?_list=nothing").await.body;
+    assert!(answer.to_string().contains("there is no List/nothing"), "{answer}");
+}
+
+#[tokio::test]
 async fn what_is_referred_to_is_found_of_all_types() {
     let app = some().await;
     for (query, found) in [

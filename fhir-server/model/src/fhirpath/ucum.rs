@@ -108,5 +108,5 @@ fn code(unit: &Unit) -> Box<str> {
 
 fn in_same(left: &Quantity, right: &Quantity, a: Canonical, b: Canonical) -> Option<(Decimal, Decimal)> {
     a.converts_to(&b).then_some(())?;
-    Some((left.value.times(&a.factor)?, right.value.times(&b.factor)?))
+    Some((a.to_base(&left.value)?, b.to_base(&right.value)?))
 }

@@ -534,9 +534,8 @@ fn converted(term: &fhir_search::quantity::Term, found: &Quantity) -> bool {
     if asked.base() != unit.base() {
         return false;
     }
-    let convert = |n: &Option<Decimal>| {
-        n.as_ref().map(|n| n.times(&unit.factor).unwrap().divided_by(&asked.factor).unwrap())
-    };
+    let convert =
+        |n: &Option<Decimal>| n.as_ref().map(|n| asked.from_base(&unit.to_base(n).unwrap()).unwrap());
     between(&term.number, &(convert(&found.span.0), convert(&found.span.1)))
 }
 
