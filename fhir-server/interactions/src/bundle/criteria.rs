@@ -13,15 +13,25 @@ use crate::conditional::Criteria;
 /// Most turns in which the criteria of a transaction are asked: each is a round of searches.
 const TURNS_MAX: usize = 8;
 
-/// The entries that are named by values of reference parameters.
-pub(super) fn named(ask: &Ask<'_>, criteria: &Criteria, links: &Links, own: Option<&str>) -> Vec<usize> {
-    let mut entries = Vec::new();
-    // The text was made of pairs.
-    let _ = pairs(ask, criteria, links, own, &mut |entry| {
-        entries.push(entry);
-        None
-    });
-    entries
+/// The criteria with the keys of those entries they name whose keys the Bundle says, and the other entries they name.
+pub(super) fn named(
+    ask: &Ask<'_>,
+    criteria: Criteria,
+    links: &Links,
+    own: Option<&str>,
+) -> Result<(Criteria, Vec<usize>)> {
+    let (mut is_known, mut others) = (false, Vec::new());
+    let pairs = pairs(ask, &criteria, links, own, &mut |entry| {
+        let key = links.key(entry);
+        match key {
+            Some(_) => is_known = true,
+            None => others.push(entry),
+        }
+        key.map(Key::to_string)
+    })?;
+    let type_name = &criteria.query.type_name;
+    let criteria = if is_known { Criteria::of_pairs(ask, type_name, &pairs)? } else { criteria };
+    Ok((criteria, others))
 }
 
 /// The criteria with the keys of the resources that the named entries have become.
@@ -45,11 +55,10 @@ fn pairs(
 ) -> Result<Vec<(String, String)>> {
     let mut pairs = url::pairs(criteria.text.split_once('?').map_or("", |(_, query)| query))?;
     for (name, value) in &mut pairs {
-        if !is_reference(ask, &criteria.query.type_name, name) {
-            continue;
-        }
+        let Some(values) = references(ask, &criteria.query.type_name, name) else { continue };
         let parts = value.split(',').map(|part| {
-            let entry = links.find(part, own).map(|link| link.entry);
+            let may_be = values == References::Any || part.starts_with("urn:");
+            let entry = links.find(part, own).filter(|_| may_be).map(|link| link.entry);
             entry.and_then(&mut *replace).unwrap_or_else(|| part.to_owned())
         });
         *value = parts.collect::<Vec<_>>().join(",");
@@ -57,12 +66,24 @@ fn pairs(
     Ok(pairs)
 }
 
-/// True when the values of the parameter are references.
-fn is_reference(ask: &Ask<'_>, type_name: &str, name: &str) -> bool {
+/// Which values of a parameter may name an entry.
+#[derive(PartialEq)]
+enum References {
+    Any,
+    /// A canonical is no link, though an entry may have it as its full url.
+    Urns,
+}
+
+/// The values of a reference parameter that may name an entry.
+fn references(ask: &Ask<'_>, type_name: &str, name: &str) -> Option<References> {
     let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
-    let Ok(of_type) = ask.cx.registry.of(type_name) else { return false };
-    !matches!(modifier, "identifier" | "missing")
-        && of_type.param(code).is_some_and(|param| param.kind == ParameterKind::Reference)
+    let of_type = ask.cx.registry.of(type_name).ok()?;
+    let param = of_type.param(code)?;
+    if matches!(modifier, "identifier" | "missing") || param.kind != ParameterKind::Reference {
+        return None;
+    }
+    let canonical = param.indexes.iter().any(|index| index.has_canonicals());
+    Some(if canonical { References::Urns } else { References::Any })
 }
 
 /// For each entry, how many others must have their ids before its criteria can be asked: 0 for nearly all.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use fhir_model::interaction::Interaction;
 use fhir_model::reference::Reference;
-use fhir_model::{Error, Result};
+use fhir_model::{Error, Key, Result};
 use fhir_search::Bases;
 
 use super::entries::Entry;
@@ -25,6 +25,8 @@ pub(super) struct Links {
 
 /// What an entry says of its resource.
 struct Known {
+    /// The key, where the entry's url says it.
+    key: Option<Key>,
     /// The server chooses the id, so that ids and versions in the Bundle are those of elsewhere.
     renamed: bool,
     /// `meta.versionId`
@@ -44,7 +46,11 @@ impl Links {
             };
             let meta = entry.resource.and_then(|resource| resource.get("meta"));
             let version = meta.and_then(|meta| meta.get_str("versionId")).map(|v| v.into_owned());
-            links.known.insert(at, Known { renamed, version });
+            let key = match &entry.interaction {
+                Interaction::Update(key) | Interaction::Patch(key) => Some(key.clone()),
+                _ => None,
+            };
+            links.known.insert(at, Known { key, renamed, version });
             if let Some(url) = &entry.full_url {
                 let name = links.name(url).into_owned();
                 if !full_urls.insert(name.clone()) {
@@ -69,6 +75,11 @@ impl Links {
             Some(path) => Cow::Owned(format!("\0{path}")),
             None => Cow::Borrowed(url),
         }
+    }
+
+    /// The key of an entry that does not wait for the database.
+    pub(super) fn key(&self, entry: usize) -> Option<&Key> {
+        self.known.get(&entry)?.key.as_ref()
     }
 
     /// The entry that `text`, found in an entry with the full url `own`, means.
@@ -155,7 +166,6 @@ fn baseless_name(entry: &Entry<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use fhir_model::Key;
     use fhir_model::interaction::Method;
     use fhir_model::json::{Doc, Limits};
 

@@ -70,7 +70,11 @@ pub(super) async fn lookups(
     known: &mut Lookups,
 ) -> Result<()> {
     let mut distinct: HashMap<&str, Asked<'_>> = HashMap::new();
-    for one in all.filter(|one| !known.contains_key(&one.criteria.text)) {
+    // What was asked for something else may lack the claim, or be too little.
+    let suffices = |one: &Asked<'_>, (found, claim): &(Vec<Version>, Option<Claim>)| {
+        one.beyond == 0 && (!one.creates || !found.is_empty() || claim.is_some())
+    };
+    for one in all.filter(|one| !known.get(&one.criteria.text).is_some_and(|found| suffices(one, found))) {
         let Asked { creates, beyond, .. } = one;
         let asked = distinct.entry(&one.criteria.text).or_insert(one);
         asked.creates |= creates;

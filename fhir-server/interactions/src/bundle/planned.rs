@@ -20,7 +20,7 @@ pub(super) struct Planned<'d> {
     pub(super) entry: Entry<'d>,
     /// Of `ifNoneExist`, or of the url of a conditional update, patch or delete.
     pub(super) criteria: Option<Criteria>,
-    /// The entries that the criteria name.
+    /// The entries that the criteria name and that have no id yet.
     pub(super) names: Vec<usize>,
     /// What a patch does.
     pub(super) patch: Option<Sent<'d>>,
@@ -78,7 +78,8 @@ impl<'d> Planned<'d> {
             _ => reads::check(ask, &entry)?,
         }
         let own = entry.full_url.as_deref();
-        let names = criteria.as_ref().map(|criteria| named(ask, criteria, links, own)).unwrap_or_default();
+        let named = criteria.map(|criteria| named(ask, criteria, links, own)).transpose()?;
+        let (criteria, names) = named.map_or((None, Vec::new()), |(criteria, names)| (Some(criteria), names));
         if let (Interaction::ConditionalDelete(_), Some(name)) = (&entry.interaction, names.first()) {
             let text = format!("what is deleted is looked for first, when entry {name} has no id yet");
             return Err(Error::invalid(text).at("request.url"));

@@ -28,7 +28,7 @@ pub(super) struct Site<'d> {
 pub(super) enum Says {
     /// The resource of an entry.
     Entry(Link<String>),
-    /// The one resource that is found by these criteria; they may name entries.
+    /// The one resource that is found by these criteria; they may name entries that have no id yet.
     Criteria(Box<Criteria>, bool),
     /// Narrative with links to entries.
     Narrative,
@@ -196,8 +196,8 @@ impl<'w, 'd> Walk<'w, 'd> {
             };
             let pairs = url::pairs(criteria).map_err(here)?;
             let criteria = Criteria::of_pairs(self.ask, type_name, &pairs).map_err(here)?;
-            let names = !named(self.ask, &criteria, self.links, self.own).is_empty();
-            self.add(value, Says::Criteria(Box::new(criteria), names));
+            let (criteria, others) = named(self.ask, criteria, self.links, self.own).map_err(here)?;
+            self.add(value, Says::Criteria(Box::new(criteria), !others.is_empty()));
         }
         Ok(())
     }

@@ -10,7 +10,13 @@ use fhir_model::json::Ref;
 pub(crate) fn outdated<'d>(before: Ref<'_>, after: Ref<'d>) -> Option<Ref<'d>> {
     let text = after.get("text").filter(|text| text.get_str("status").as_deref() == Some("generated"))?;
     let is_kept = before.get("text").is_some_and(|old| old.to_json() == text.to_json());
-    (is_kept && before.to_json() != after.to_json()).then_some(text)
+    (is_kept && data(before) != data(after)).then_some(text)
+}
+
+/// What a narrative speaks of: a tag or a security label is no part of it.
+fn data(resource: Ref<'_>) -> Vec<(String, String)> {
+    let members = resource.children().filter(|member| !member.key_is("meta"));
+    members.map(|member| (member.key().into_owned(), member.to_json())).collect()
 }
 
 #[cfg(test)]
@@ -25,6 +31,7 @@ mod tests {
         let rows = [
             (generated, r#""active":true"#, generated, r#""active":false"#, true),
             (generated, r#""active":true"#, generated, r#""active":true"#, false),
+            (generated, r#""meta":{"tag":[{"code":"a"}]}"#, generated, r#""meta":{"versionId":"1"}"#, false),
             (
                 generated,
                 "\"id\":\"1\"",

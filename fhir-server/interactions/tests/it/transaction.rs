@@ -333,6 +333,60 @@ async fn conditional_entries() {
     assert_eq!(app.found("Patient").await.split(' ').count(), 4);
 }
 
+/// What belongs to a resource is replaced together with it: its id is known before anything is looked for.
+#[tokio::test]
+async fn criteria_of_deletes_may_name_what_has_its_id() {
+    let app = App::new().await;
+    let observation = |id: &str, of: &str| {
+        json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "c"},
+            "subject": {"reference": of}})
+    };
+    for (full_url, names) in [
+        ("", "Patient/1"),
+        ("http://test/fhir/Patient/1", "Patient/1"),
+        ("urn:uuid:p", "urn:uuid:p"),
+        ("http://a.example.org/Patient/1", "http://a.example.org/Patient/1"),
+    ] {
+        for (id, of) in [("old", "Patient/1"), ("other", "Patient/2")] {
+            app.send(&format!("PUT Observation/{id}"), &observation(id, of)).await;
+        }
+        let bundle = transaction(vec![
+            entry("DELETE", &format!("Observation?subject={names}"), "", Value::Null),
+            entry("PUT", "Patient/1", full_url, patient("1")),
+            entry("PUT", "Observation/new", "", observation("new", names)),
+        ]);
+        let answer = app.send("POST ", &bundle).await.body;
+        assert_eq!(outcome(&answer)[0], 204, "{answer}");
+        assert_eq!(app.found("Observation?_sort=_id").await, "new other", "{names}");
+        app.send("DELETE Observation/new", &Value::Null).await;
+    }
+    // A patient that gets its id later cannot have had observations.
+    let bundle = transaction(vec![
+        entry("DELETE", "Observation?subject=urn:uuid:p", "", Value::Null),
+        entry("POST", "Patient", "urn:uuid:p", json!({"resourceType": "Patient", "active": true})),
+    ]);
+    assert_eq!(app.send("POST ", &bundle).await.status, 400);
+}
+
+/// A definition may have its canonical url as its full url; what is searched for by that stays a canonical.
+#[tokio::test]
+async fn canonicals_in_criteria_stay() {
+    let app = App::new().await;
+    let url = "http://a.example.org/ActivityDefinition/a";
+    let activity = json!({"resourceType": "ActivityDefinition", "id": "a", "status": "active", "url": url});
+    let plan = json!({"resourceType": "PlanDefinition", "status": "active",
+        "action": [{"definitionCanonical": url}]});
+    let bundle = transaction(vec![
+        entry("PUT", "ActivityDefinition/a", url, activity),
+        entry("PUT", &format!("PlanDefinition?definition={url}"), "", plan),
+    ]);
+    for wanted in [[201, 201], [200, 200]] {
+        let answer = app.send("POST ", &bundle).await.body;
+        assert_eq!(outcome(&answer), wanted, "{answer}");
+    }
+    assert_eq!(app.found("PlanDefinition").await.split(' ').count(), 1);
+}
+
 #[tokio::test]
 async fn the_client_chooses_what_it_hears() {
     let app = App::new().await;
