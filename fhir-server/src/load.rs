@@ -8,6 +8,7 @@
 mod file;
 mod find;
 mod identity;
+mod parts;
 mod piece;
 mod progress;
 mod remote;

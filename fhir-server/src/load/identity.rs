@@ -28,9 +28,9 @@ pub(super) struct Made {
 pub(super) enum Writes {
     /// The resource of this name.
     Key(Key),
-    /// The one resource that this search finds, or a new one: a conditional update.
+    /// The one resource that this search finds (`Patient?identifier=1`), or a new one: a conditional update.
     Match(String),
-    /// A resource of this type, unless a search finds one: a conditional create.
+    /// A new resource, unless this search finds one: a conditional create.
     Unless(String),
     /// Something else: a deletion, a patch, nothing.
     Other,
@@ -45,6 +45,7 @@ pub(super) fn of_entry(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limi
     let request = entry.get("request").ok_or("the entry has no request")?;
     let method = request.get_str("method").unwrap_or_default();
     let url = request.get_str("url").unwrap_or_default();
+    let url = url.trim_matches('/');
     let resource = entry.get("resource");
     let type_name = resource.and_then(|resource| resource.get_str("resourceType")).unwrap_or_default();
     let has = |name: &str| request.get(name).is_some();
@@ -58,7 +59,8 @@ pub(super) fn of_entry(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limi
     Ok(match (&*method, resource) {
         ("POST", _) if creates && is_plain => return put(entry, taken, limits),
         ("POST", _) if creates && has("ifNoneExist") => {
-            as_it_is(Writes::Unless(type_name.into_owned()), None)
+            let criteria = request.get_str("ifNoneExist").unwrap_or_default();
+            as_it_is(Writes::Unless(search(&type_name, &criteria)), None)
         }
         ("PUT", Some(resource)) if is_plain => {
             let key = url.split_once('/').filter(|(_, id)| Key::is_id(id));
@@ -69,7 +71,7 @@ pub(super) fn of_entry(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limi
                 }
                 (None, true) => {
                     let doc = Doc::parse(resource.to_json(), limits).map_err(|error| error.to_string())?;
-                    as_it_is(Writes::Match(url.into_owned()), Some(doc))
+                    as_it_is(Writes::Match(url.to_owned()), Some(doc))
                 }
                 (None, false) => as_it_is(Writes::Other, None),
             }
@@ -77,6 +79,15 @@ pub(super) fn of_entry(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limi
         ("PUT" | "DELETE" | "GET" | "HEAD", _) => as_it_is(Writes::Other, None),
         _ => Made { is_repeatable: false, ..as_it_is(Writes::Other, None) },
     })
+}
+
+/// The search that `ifNoneExist` asks for. It holds a query, and some write the path of the search before it.
+fn search(type_name: &str, criteria: &str) -> String {
+    let query = match criteria.split_once('?') {
+        Some((path, query)) if !path.contains('=') => query,
+        _ => criteria,
+    };
+    format!("{type_name}?{query}")
 }
 
 /// The resource of an entry, written to its id.
@@ -252,7 +263,23 @@ mod tests {
             (r#""method":"PUT","url":"Patient/1","ifMatch":"W/\"1\"""#, Writes::Other, true),
             (
                 r#""method":"POST","url":"Patient","ifNoneExist":"a=1""#,
-                Writes::Unless("Patient".into()),
+                Writes::Unless("Patient?a=1".into()),
+                true,
+            ),
+            (
+                r#""method":"POST","url":"/Patient","ifNoneExist":"/Patient?a=http://b/?c|1""#,
+                Writes::Unless("Patient?a=http://b/?c|1".into()),
+                true,
+            ),
+            (
+                r#""method":"POST","url":"Patient","ifNoneExist":"a=http://b/?c|1""#,
+                Writes::Unless("Patient?a=http://b/?c|1".into()),
+                true,
+            ),
+            (r#""method":"PUT","url":"/Patient/1""#, Writes::Key(Key::new("Patient", "1")), true),
+            (
+                r#""method":"PUT","url":"/Patient?identifier=1""#,
+                Writes::Match("Patient?identifier=1".into()),
                 true,
             ),
             (r#""method":"POST","url":"Patient/_search""#, Writes::Other, false),

@@ -114,8 +114,7 @@ impl Piece {
     fn add(&mut self, name: String, full_url: Option<String>, made: Made) {
         let target = match &made.writes {
             Writes::Key(key) => Some(UrlTarget::Key(key.clone())),
-            Writes::Unless(type_name) => Some(UrlTarget::Type(type_name.clone())),
-            Writes::Match(url) => url.split_once('?').map(|(name, _)| UrlTarget::Type(name.to_owned())),
+            Writes::Unless(search) | Writes::Match(search) => Some(UrlTarget::Search(search.clone())),
             Writes::Other => None,
         };
         if let (Some(url), Some(target)) = (&full_url, target) {

@@ -1,7 +1,10 @@
 //! Whether a resource is there already, as it would be written.
 
+use std::borrow::Cow;
+
 use fhir_model::Key;
 use fhir_model::json::Ref;
+use fhir_model::reference::Reference;
 use foldhash::HashMap;
 
 /// What the full url of an entry becomes in the references of the others.
@@ -9,16 +12,41 @@ use foldhash::HashMap;
 pub(super) enum UrlTarget {
     /// The resource of this name.
     Key(Key),
-    /// A resource of this type; only the server knows which.
-    Type(String),
+    /// What this search finds.
+    Search(String),
 }
 
 /// The full urls of a Bundle's entries.
 pub(super) type Urls = HashMap<String, UrlTarget>;
 
-/// True when `stored` is what writing `ours` would make of it. An id that `ours` does not have is the server's choice.
-pub(super) fn same(ours: Ref<'_>, stored: Ref<'_>, urls: &Urls) -> bool {
-    Comparison { urls }.resources(ours, stored)
+/// A search, and the `Type/id` that a stored reference has in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lead {
+    pub(super) search: String,
+    pub(super) to: String,
+}
+
+/// What must be so that `stored` is what writing `ours` would make of it; `None` when it is not, whatever searches find.
+/// `full_url` is that of the entry. An id that `ours` does not have is the server's choice.
+pub(super) fn same(ours: Ref<'_>, stored: Ref<'_>, urls: &Urls, full_url: Option<&str>) -> Option<Vec<Lead>> {
+    let mut comparison = Comparison { urls, base: base(full_url), leads: Vec::new() };
+    comparison.resources(ours, stored).then_some(comparison.leads)
+}
+
+/// The server that a full url is of.
+pub(super) fn base(full_url: Option<&str>) -> Option<&str> {
+    match full_url.map(Reference::parse) {
+        Some(Reference::Absolute(base, _)) => Some(base),
+        _ => None,
+    }
+}
+
+/// The full url that a url means: a relative one is below the base of the entry it stands in.
+pub(super) fn absolute<'t>(url: &'t str, base: Option<&str>) -> Cow<'t, str> {
+    match (base, Reference::parse(url)) {
+        (Some(base), Reference::Relative(_)) => Cow::Owned(format!("{base}/{url}")),
+        _ => Cow::Borrowed(url),
+    }
 }
 
 /// Calls back with each full url that a text may speak of: the text itself, without a fragment, a version and the version
@@ -42,10 +70,12 @@ fn split_url(text: &str) -> (&str, &str) {
 
 struct Comparison<'a> {
     urls: &'a Urls,
+    base: Option<&'a str>,
+    leads: Vec<Lead>,
 }
 
 impl Comparison<'_> {
-    fn resources(&self, ours: Ref<'_>, stored: Ref<'_>) -> bool {
+    fn resources(&mut self, ours: Ref<'_>, stored: Ref<'_>) -> bool {
         let chosen = ours.get("id").is_none();
         let owned = |c: &Ref<'_>| c.key_is("meta") || (chosen && c.key_is("id"));
         let rest = |resource: Ref<'_>| resource.children().filter(|c| !owned(c)).count();
@@ -55,7 +85,7 @@ impl Comparison<'_> {
     }
 
     /// The server owns `versionId` and `lastUpdated`.
-    fn metas(&self, ours: Option<Ref<'_>>, stored: Option<Ref<'_>>) -> bool {
+    fn metas(&mut self, ours: Option<Ref<'_>>, stored: Option<Ref<'_>>) -> bool {
         fn kept<'d>(meta: Option<Ref<'d>>) -> impl Iterator<Item = Ref<'d>> + Clone {
             let owned = |c: &Ref<'_>| c.key_is("versionId") || c.key_is("lastUpdated");
             meta.into_iter().flat_map(Ref::children).filter(move |c| !owned(c))
@@ -64,11 +94,11 @@ impl Comparison<'_> {
         kept(ours).count() == kept(Some(stored)).count() && kept(ours).all(|c| self.member(c, stored))
     }
 
-    fn member(&self, ours: Ref<'_>, stored: Ref<'_>) -> bool {
+    fn member(&mut self, ours: Ref<'_>, stored: Ref<'_>) -> bool {
         stored.get(&ours.key()).is_some_and(|stored| self.values(ours, stored))
     }
 
-    fn values(&self, ours: Ref<'_>, stored: Ref<'_>) -> bool {
+    fn values(&mut self, ours: Ref<'_>, stored: Ref<'_>) -> bool {
         if ours.kind() != stored.kind() {
             return false;
         }
@@ -87,7 +117,7 @@ impl Comparison<'_> {
     }
 
     /// True when the text `ours` became `stored` because urls of entries were replaced in it.
-    fn resolves(&self, ours: &str, stored: &str) -> bool {
+    fn resolves(&mut self, ours: &str, stored: &str) -> bool {
         if ours.contains('<') {
             return self.narrative(ours, stored);
         }
@@ -95,33 +125,37 @@ impl Comparison<'_> {
             return true;
         }
         // `Practitioner?identifier=...` became the practitioner that was found.
-        match (stored.split_once('/'), ours.split_once('?')) {
-            (Some((found, _)), Some((wanted, _))) => {
-                found == wanted && found.starts_with(|c: char| c.is_ascii_uppercase())
-            }
-            _ => false,
-        }
+        matches!(Reference::parse(ours), Reference::Conditional(..)) && self.leads(ours, stored)
     }
 
-    fn link(&self, ours: &str, stored: &str) -> bool {
+    /// True when a search may have found this.
+    fn leads(&mut self, search: &str, found: &str) -> bool {
+        let of_type = |key: Key| search.split_once('?').is_some_and(|(name, _)| name == &*key.type_name);
+        let may_be = match Reference::parse(found) {
+            Reference::Relative(key) => of_type(key),
+            _ => false,
+        };
+        if may_be {
+            self.leads.push(Lead { search: search.to_owned(), to: found.to_owned() });
+        }
+        may_be
+    }
+
+    fn link(&mut self, ours: &str, stored: &str) -> bool {
         let ((url, tail), (found, found_tail)) = (split_url(ours), split_url(stored));
         // The number of a version is the server's own.
         if tail != found_tail && !(tail.starts_with("/_history/") && found_tail.starts_with("/_history/")) {
             return false;
         }
-        match self.urls.get(url) {
-            Some(UrlTarget::Key(key)) => found
-                .split_once('/')
-                .is_some_and(|(type_name, id)| *key.type_name == *type_name && *key.id == *id),
-            Some(UrlTarget::Type(type_name)) => {
-                found.split_once('/').is_some_and(|(found, id)| found == type_name && Key::is_id(id))
-            }
+        match self.urls.get(&*absolute(url, self.base)) {
+            Some(UrlTarget::Key(key)) => found == key.to_string(),
+            Some(UrlTarget::Search(search)) => self.leads(search, found),
             None => false,
         }
     }
 
     /// The parts between quotes may be links; all others stay as they are.
-    fn narrative(&self, ours: &str, stored: &str) -> bool {
+    fn narrative(&mut self, ours: &str, stored: &str) -> bool {
         let parts = |text| str::split(text, ['"', '\'']);
         let (ours, stored) = (parts(ours), parts(stored));
         ours.clone().count() == stored.clone().count()
@@ -144,7 +178,8 @@ mod tests {
     fn sameness_passes_over_what_the_server_owns_and_resolves() {
         let mut urls = HashMap::new();
         urls.insert("urn:uuid:1".to_owned(), UrlTarget::Key(Key::new("Patient", "1")));
-        urls.insert("urn:uuid:12".to_owned(), UrlTarget::Type("Practitioner".to_owned()));
+        urls.insert("urn:uuid:12".to_owned(), UrlTarget::Search("Practitioner?x=12".into()));
+        urls.insert("http://o/r/Patient/7".to_owned(), UrlTarget::Search("Patient?x=7".into()));
         let rows = [
             (r#"{"id":"a"}"#, r#"{"id":"a","meta":{"versionId":"1","lastUpdated":"2020"}}"#, true),
             (r#"{"id":"a"}"#, r#"{"id":"b"}"#, false),
@@ -172,7 +207,36 @@ mod tests {
             (r#"{"s":"Patient?identifier=x"}"#, r#"{"s":"Group/9"}"#, false),
         ];
         for (ours, stored, wanted) in rows {
-            assert_eq!(same(doc(ours).root(), doc(stored).root(), &urls), wanted, "{ours} {stored}");
+            let found = same(doc(ours).root(), doc(stored).root(), &urls, None);
+            assert_eq!(found.is_some(), wanted, "{ours} {stored}");
+        }
+    }
+
+    #[test]
+    fn what_searches_must_find_is_told() {
+        let mut urls = HashMap::new();
+        urls.insert("urn:uuid:12".to_owned(), UrlTarget::Search("Practitioner?x=12".into()));
+        urls.insert("http://o/r/Patient/7".to_owned(), UrlTarget::Search("Patient?x=7".into()));
+        let at_o = Some("http://o/r/Observation/1");
+        let rows = [
+            ("urn:uuid:12", "Practitioner/9", None, Some("Practitioner?x=12 Practitioner/9")),
+            ("urn:uuid:12#p", "Practitioner/9#p", None, Some("Practitioner?x=12 Practitioner/9")),
+            ("urn:uuid:12", "Practitioner/9/a", None, None),
+            ("Patient?identifier=s|1", "Patient/9", None, Some("Patient?identifier=s|1 Patient/9")),
+            ("a?b", "a/9", None, None),
+            ("Patient/7", "Patient/9", at_o, Some("Patient?x=7 Patient/9")),
+            ("Patient/7/_history/2", "Patient/9/_history/1", at_o, Some("Patient?x=7 Patient/9")),
+            ("Patient/7", "Patient/7", at_o, Some("")),
+            ("Patient/8", "Patient/9", at_o, None),
+            ("Patient/7", "Patient/9", Some("http://other/Observation/1"), None),
+            ("Patient/7", "Patient/9", Some("urn:uuid:1"), None),
+        ];
+        for (ours, stored, full_url, wanted) in rows {
+            let [ours, stored] = [ours, stored].map(|text| doc(&format!(r#"{{"s":"{text}"}}"#)));
+            let found = same(ours.root(), stored.root(), &urls, full_url);
+            let told =
+                |leads: Vec<Lead>| leads.iter().map(|l| format!("{} {}", l.search, l.to)).collect::<String>();
+            assert_eq!(found.map(told).as_deref(), wanted, "{} {}", ours.text(), stored.text());
         }
     }
 

@@ -9,9 +9,10 @@ use fhir_model::{Error, Kind, Result};
 use foldhash::{HashMap, HashSet, HashSetExt};
 
 use super::identity::{Writes, entry_json};
+use super::parts::parts;
 use super::piece::{Entry, Piece};
 use super::repeated::Repeated;
-use super::same::{same, urls_in};
+use super::same::{Lead, absolute, base, same, urls_in};
 use super::target::{Answer, BundleKind, Lookup, Target, error_text};
 
 /// How often a transaction is decided anew because what it was to keep came or went meanwhile.
@@ -33,6 +34,15 @@ impl Counts {
         self.superseded += other.superseded;
         self.failed += other.failed;
     }
+
+    /// One more that was answered. `is_conditional`: a search decided whether it is written.
+    pub(super) fn answered(&mut self, answer: &Answer, is_conditional: bool) {
+        match answer.status {
+            200 if is_conditional => self.unchanged += 1,
+            200..300 => self.written += 1,
+            _ => self.failed += 1,
+        }
+    }
 }
 
 /// What came of a piece.
@@ -47,7 +57,7 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    fn fail(&mut self, name: String, error: &Error) {
+    pub(super) fn fail(&mut self, name: String, error: &Error) {
         if stops(error) {
             self.stopped = Some(error_text(error));
         }
@@ -56,7 +66,7 @@ impl Sent {
 }
 
 /// Whether what failed so will fail for all other pieces, too.
-fn stops(error: &Error) -> bool {
+pub(super) fn stops(error: &Error) -> bool {
     matches!(error.kind, Kind::Unavailable | Kind::Unauthorized | Kind::Forbidden)
 }
 
@@ -113,7 +123,7 @@ pub(super) async fn send(target: &Target, mut piece: Piece, repeated: &Repeated)
                 sent.fail(piece.name, &error);
             }
             Err(error) if !piece.atomic && error.kind.status() < 500 => {
-                one_by_one(target, piece, &plan, &mut sent).await;
+                parts(target, &piece, &plan, &mut sent).await;
             }
             Err(error) if piece.atomic && error.kind.status() < 500 => {
                 sent.refused = Some(Refused { piece, text: error_text(&error), counts });
@@ -127,52 +137,45 @@ pub(super) async fn send(target: &Target, mut piece: Piece, repeated: &Repeated)
     }
 }
 
-async fn one_by_one(target: &Target, piece: Piece, plan: &Plan, sent: &mut Sent) {
-    let mut counts = plan.counts();
-    match plan.write(target, &piece, BundleKind::Batch).await {
-        Err(error) => sent.fail(piece.name, &error),
-        Ok(answers) => {
-            counts.failed = 0;
-            plan.count(&answers, &mut counts);
-            for (at, answer) in plan.answered(&answers) {
-                let Some(entry) = piece.entries.get(at).filter(|_| !answer.is_done()) else { continue };
-                sent.errors.push((entry.name.clone(), format!("{}: {}", answer.status, answer.text)));
-            }
-        }
+/// What is looked up of an entry before it is written.
+pub(super) fn lookup(entry: &Entry) -> Option<Lookup> {
+    match &entry.made.writes {
+        Writes::Key(key) => Some(Lookup::Key(key.clone())),
+        Writes::Match(url) => Some(Lookup::Search(url.clone())),
+        Writes::Unless(_) | Writes::Other => None,
     }
-    sent.counts.add(counts);
 }
 
 /// What is sent of a piece.
-struct Plan {
+pub(super) struct Plan {
     decisions: Vec<Decision>,
     /// What else is sent, so that references to it are resolved: the entry, and its text in this form.
     kept: Vec<(usize, String)>,
     /// The entries that a search decides on: a conditional create that finds its resource is no write.
-    conditional: HashSet<usize>,
+    pub(super) conditional: HashSet<usize>,
 }
 
 impl Plan {
     async fn new(target: &Target, piece: &Piece, repeated: &Repeated) -> Result<Plan> {
-        let lookup = |entry: &Entry| match &entry.made.writes {
-            Writes::Key(key) => Some(Lookup::Key(key.clone())),
-            Writes::Match(url) => Some(Lookup::Search(url.clone())),
-            Writes::Unless(_) | Writes::Other => None,
-        };
         let lookups: Vec<Lookup> = piece.entries.iter().filter_map(lookup).collect();
         let mut found = target.current(&lookups).await?.into_iter();
         let current: Vec<Option<Doc>> =
             piece.entries.iter().map(|entry| lookup(entry).and_then(|_| found.next().flatten())).collect();
-        let decide = |(entry, current): (&Entry, &Option<Doc>)| match (&entry.made.resource, current) {
-            _ if entry.key().is_some_and(|key| repeated.is_superseded(key, entry.place)) => {
-                Decision::Superseded
-            }
-            (Some(ours), Some(stored)) if same(ours.root(), stored.root(), &piece.urls) => {
-                Decision::Unchanged
-            }
+        let is_superseded =
+            |entry: &Entry| entry.key().is_some_and(|key| repeated.is_superseded(key, entry.place));
+        let compare = |(entry, current): (&Entry, &Option<Doc>)| {
+            let ours = entry.made.resource.as_ref().filter(|_| !is_superseded(entry))?;
+            same(ours.root(), current.as_ref()?.root(), &piece.urls, entry.full_url.as_deref())
+        };
+        let same: Vec<Option<Vec<Lead>>> = piece.entries.iter().zip(&current).map(compare).collect();
+        let found = searched(target, same.iter().flatten().flatten()).await?;
+        let leads = |lead: &Lead| found.get(&*lead.search).is_some_and(|name| *name == lead.to);
+        let decide = |(entry, same): (&Entry, &Option<Vec<Lead>>)| match same {
+            _ if is_superseded(entry) => Decision::Superseded,
+            Some(all) if all.iter().all(leads) => Decision::Unchanged,
             _ => Decision::Write,
         };
-        let decisions: Vec<Decision> = piece.entries.iter().zip(&current).map(decide).collect();
+        let decisions: Vec<Decision> = piece.entries.iter().zip(&same).map(decide).collect();
         let kept = kept(piece, &decisions, &current);
         let is_conditional =
             |(at, entry): (usize, &Entry)| matches!(entry.made.writes, Writes::Unless(_)).then_some(at);
@@ -185,7 +188,7 @@ impl Plan {
     }
 
     /// The counts before anything is written: what is to be written has failed.
-    fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for decision in &self.decisions {
             match decision {
@@ -197,7 +200,7 @@ impl Plan {
         counts
     }
 
-    fn written(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn written(&self) -> impl Iterator<Item = usize> {
         let writes = |(at, decision): (usize, &Decision)| (*decision == Decision::Write).then_some(at);
         self.decisions.iter().enumerate().filter_map(writes)
     }
@@ -219,15 +222,28 @@ impl Plan {
     fn count(&self, answers: &[Answer], counts: &mut Counts) {
         let total = self.written().count();
         for (at, answer) in self.answered(answers) {
-            match answer.status {
-                200 if self.conditional.contains(&at) => counts.unchanged += 1,
-                200..300 => counts.written += 1,
-                _ => counts.failed += 1,
-            }
+            counts.answered(answer, self.conditional.contains(&at));
         }
         // A server that answers with fewer entries than were sent has not said what became of the others.
         counts.failed += total.saturating_sub(answers.len()) as u64;
     }
+}
+
+/// What the searches find, as `Type/id`; those that do not find one are not there.
+async fn searched<'a>(
+    target: &Target,
+    leads: impl Iterator<Item = &'a Lead>,
+) -> Result<HashMap<&'a str, String>> {
+    let mut searches: Vec<&str> = leads.map(|lead| &*lead.search).collect();
+    searches.sort_unstable();
+    searches.dedup();
+    let lookups: Vec<Lookup> = searches.iter().map(|search| Lookup::Search((*search).to_owned())).collect();
+    let found = target.current(&lookups).await?;
+    let name = |doc: Doc| {
+        let root = doc.root();
+        Some(format!("{}/{}", root.get_str("resourceType")?, root.get_str("id")?))
+    };
+    Ok(searches.into_iter().zip(found).filter_map(|(search, doc)| Some((search, name(doc?)?))).collect())
 }
 
 /// The entries that are not written but referred to by those that are sent, in the form in which they are sent.
@@ -251,14 +267,7 @@ fn kept(piece: &Piece, decisions: &[Decision], current: &[Option<Doc>]) -> Vec<(
     while !by_url.is_empty() {
         let Some(entry) = open.pop().and_then(|at| piece.entries.get(at)) else { break };
         let mut found = Vec::new();
-        match &entry.made.resource {
-            Some(resource) => mentioned(resource.root(), &by_url, &mut found),
-            // What is sent as it is has its resource in its text alone.
-            None => {
-                let text = Doc::parse(entry.made.json.as_str(), fhir_model::json::Limits::NONE);
-                text.iter().for_each(|doc| mentioned(doc.root(), &by_url, &mut found));
-            }
-        }
+        mentioned(entry, &by_url, &mut found);
         for at in found.into_iter().filter(|at| seen.insert(*at)) {
             let (Some(entry), Some(current)) = (piece.entries.get(at), current.get(at)) else { continue };
             let Some(text) = kept_json(entry, current.as_ref()) else { continue };
@@ -271,16 +280,32 @@ fn kept(piece: &Piece, decisions: &[Decision], current: &[Option<Doc>]) -> Vec<(
     kept
 }
 
-fn mentioned(value: Ref<'_>, by_url: &HashMap<&str, usize>, found: &mut Vec<usize>) {
+/// The entries that are referred to by an entry.
+pub(super) fn mentioned(entry: &Entry, by_url: &HashMap<&str, usize>, found: &mut Vec<usize>) {
+    let base = base(entry.full_url.as_deref());
+    match &entry.made.resource {
+        Some(resource) => mentioned_in(resource.root(), base, by_url, found),
+        // What is sent as it is has its resource in its text alone.
+        None => {
+            let text = Doc::parse(entry.made.json.as_str(), fhir_model::json::Limits::NONE);
+            text.iter().for_each(|doc| mentioned_in(doc.root(), base, by_url, found));
+        }
+    }
+}
+
+fn mentioned_in(value: Ref<'_>, base: Option<&str>, by_url: &HashMap<&str, usize>, found: &mut Vec<usize>) {
     match value.str() {
-        Some(text) => urls_in(&text, &mut |url| found.extend(by_url.get(url))),
-        None => value.children().for_each(|child| mentioned(child, by_url, found)),
+        Some(text) => urls_in(&text, &mut |url| found.extend(by_url.get(&*absolute(url, base)))),
+        None => value.children().for_each(|child| mentioned_in(child, base, by_url, found)),
     }
 }
 
 /// An entry that only says what its full url means. Where the resource is not there yet, it is written for the time being,
 /// unless the later one comes first.
-fn kept_json(entry: &Entry, current: Option<&Doc>) -> Option<String> {
+pub(super) fn kept_json(entry: &Entry, current: Option<&Doc>) -> Option<String> {
+    if current.is_none() && matches!(entry.made.writes, Writes::Match(_) | Writes::Unless(_)) {
+        return Some(entry.made.json.clone());
+    }
     let (url, resource) = (entry.full_url.as_deref(), entry.made.resource.as_ref()?);
     let (type_name, id) = match (&entry.made.writes, current) {
         (Writes::Key(key), None) => {
