@@ -128,6 +128,9 @@ pub struct Chain {
     pub code: Box<str>,
     /// The condition for each type it may lead to.
     pub targets: Vec<(Box<str>, Condition)>,
+    /// Some of these ask for parameters that were added at runtime: what stood within resources before has left no keys of
+    /// them.
+    pub by_added: bool,
 }
 
 /// A chain at the end of another chain, which is asked of resources here and of those that stand within others.

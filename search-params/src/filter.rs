@@ -47,6 +47,7 @@ fn of(filter: &Filter, type_name: &str, registry: &Registry, keyer: &Keyer) -> C
                 .iter()
                 .map(|(t, filters)| (t.clone(), all(filters, t, registry, keyer)))
                 .collect(),
+            by_added: targets.iter().any(|(_, filters)| ask_added(filters)),
         }),
         Subject::Has { source, param, filters } => Condition::Has(Box::new(Has {
             source: source.clone(),
@@ -64,6 +65,28 @@ fn of(filter: &Filter, type_name: &str, registry: &Registry, keyer: &Keyer) -> C
         // `:not` finds what lacks the element, too.
         Modifier::Not | Modifier::NotIn => Condition::Not(Box::new(found)),
         _ => found,
+    }
+}
+
+/// True when some of the filters are by parameters that were added at runtime.
+fn ask_added(filters: &[Filter]) -> bool {
+    filters.iter().any(|filter| match &filter.subject {
+        Subject::Param(param) => param.is_added(),
+        Subject::Chain { param, targets } => {
+            param.is_added() || targets.iter().any(|(_, filters)| ask_added(filters))
+        }
+        Subject::Expression(expression) => expression_asks_added(expression),
+        // These are of other resources, or of no parameter.
+        Subject::Has { .. } | Subject::Compartment(_) | Subject::List | Subject::Words(_) => false,
+        Subject::Id | Subject::LastUpdated => false,
+    })
+}
+
+fn expression_asks_added(expression: &Expression) -> bool {
+    match expression {
+        Expression::One(filters) => ask_added(filters),
+        Expression::All(list) | Expression::Any(list) => list.iter().any(expression_asks_added),
+        Expression::Not(inner) => expression_asks_added(inner),
     }
 }
 

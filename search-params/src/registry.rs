@@ -128,6 +128,11 @@ impl Index {
 }
 
 impl Param {
+    /// True when it was added at runtime.
+    pub(crate) fn is_added(&self) -> bool {
+        self.name != self.code
+    }
+
     /// True when what it leads to stands within the resource, always.
     pub fn is_embedded(&self) -> bool {
         !self.indexes.is_empty() && self.indexes.iter().all(|index| index.is_embedded())

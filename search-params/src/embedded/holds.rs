@@ -130,9 +130,11 @@ impl<'a> Evaluation<'a> {
                 let is_entry = ends.iter().any(|(end, within)| within.is_entry(*end));
                 self.any_holds(ends, &embedded.chain)? || (!is_entry && of(&embedded.others)?)
             }
-            // The entry of a Bundle has an id of its own; what is contained has a name within what contains it.
+            // The entry of a Bundle has an id of its own; what is contained has no more than a name within what contains
+            // it, which may be another's id here.
             Condition::Ids(_, ids) => {
-                resource.get_str("id").is_some_and(|own| ids.iter().any(|id| **id == *own))
+                within.is_entry(resource)
+                    && resource.get_str("id").is_some_and(|own| ids.iter().any(|id| **id == *own))
             }
             one => one.holds(rows),
         })

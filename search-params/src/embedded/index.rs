@@ -11,7 +11,7 @@ use fhir_model::json::Ref;
 use super::Container;
 use crate::bases::Bases;
 use crate::beginning;
-use crate::condition::Condition;
+use crate::condition::{Chain, Condition};
 use crate::keyer::{Form, Keyer};
 use crate::registry::extract::Place;
 use crate::registry::{Param, Registry, Set, TypeSearch};
@@ -84,23 +84,23 @@ pub fn keys_of_types(param: &Param, keyer: &Keyer) -> Vec<i64> {
     param.indexes.iter().map(|index| key(&index.name)).collect()
 }
 
-/// The resources that may lead by the parameter to an embedded one of the type of which the condition holds.
-pub fn candidates(
-    param: &Param,
-    type_name: &str,
-    condition: &Condition,
-    registry: &Registry,
-    keyer: &Keyer,
-) -> Condition {
-    let wanted = needed(condition, type_name, registry, keyer).filter(|keys| keys.len() <= KEYS_MAX);
-    let of_types = of_types(param, type_name, keyer);
-    Condition::Keys(match wanted {
-        Some(keys) => of_types
-            .iter()
-            .flat_map(|of_type| keys.iter().map(|key| keyer.combined([*of_type, *key].into_iter())))
-            .collect(),
-        None => of_types,
-    })
+/// The resources that may lead by the chain's parameter to an embedded one of which its condition holds.
+pub fn candidates(param: &Param, chain: &Chain, registry: &Registry, keyer: &Keyer) -> Condition {
+    let mut candidates = Vec::new();
+    for (type_name, condition) in &chain.targets {
+        let wanted = needed(condition, type_name, registry, keyer)
+            .filter(|keys| keys.len() <= KEYS_MAX && !chain.by_added);
+        let of_types = of_types(param, type_name, keyer);
+        match wanted {
+            Some(keys) => candidates.extend(
+                of_types
+                    .iter()
+                    .flat_map(|of_type| keys.iter().map(|key| keyer.combined([*of_type, *key].into_iter()))),
+            ),
+            None => candidates.extend(of_types),
+        }
+    }
+    Condition::Keys(candidates)
 }
 
 fn of_types(param: &Param, type_name: &str, keyer: &Keyer) -> Vec<i64> {

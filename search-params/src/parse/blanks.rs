@@ -1,10 +1,23 @@
 //! Blanks in values: those around a value of a list mean nothing, but one where a number begins may be a `+` that was not
 //! encoded (`phone=+254..`): in a query string `+` is a blank, and a plus is written `%2B`.
 
-/// The value without the blanks around it and after its bars.
+/// The value without the blanks around it and after its bars. A bar that is escaped is part of a text.
 pub(super) fn without(value: &str) -> String {
     let value = value.trim_matches(' ');
-    if value.contains("| ") { value.replace("| ", "|") } else { value.to_owned() }
+    let parts: Vec<&str> = value.split("| ").collect();
+    let mut plain = String::with_capacity(value.len());
+    for (at, part) in parts.iter().enumerate() {
+        plain.push_str(part);
+        if at + 1 < parts.len() {
+            plain.push_str(if ends_escaped(part) { "| " } else { "|" });
+        }
+    }
+    plain
+}
+
+/// True when what follows the text is escaped.
+fn ends_escaped(text: &str) -> bool {
+    text.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1
 }
 
 /// The value with a `+` where a number begins with a blank, if there is such a place.
@@ -34,6 +47,8 @@ mod tests {
             ("phone| 254700 1", "phone|254700 1", Some("phone|+254700 1")),
             ("254 700", "254 700", None),
             ("  254", "254", None),
+            ("s| A\\| B", "s|A\\| B", None),
+            ("s\\\\| B", "s\\\\|B", None),
         ];
         for (value, plain, plus) in rows {
             assert_eq!((without(value).as_str(), as_plus(value).as_deref()), (plain, plus), "{value:?}");

@@ -74,9 +74,10 @@ impl Store {
                 let rows = self.rare_or_all(&plan, far).await;
                 let rows = rows.map_err(|e| explain::costly_for(e, &chain.code))?;
                 let Some(mut rows) = rows else { return far.too_many(&chain.code) };
-                embedded = rows.pop_if(|row| is_embedded(row)).is_some();
+                let all = rows.len();
                 // Of several steps each says it.
                 rows.retain(|row| !is_embedded(row));
+                embedded = rows.len() < all;
                 let keys = rows.iter().map(|row| place(target, row)).collect::<Result<Vec<_>>>()?;
                 if self.by_canonical(&param) && keys.len() > BODIES_MAX {
                     return Far::All(BODIES_MAX).too_many(&chain.code);
@@ -85,8 +86,8 @@ impl Store {
                 any.push(refers_to(&param, &named, &self.registry, &self.keyer));
             }
             if embedded {
-                let one =
-                    Chain { code: chain.code.clone(), targets: vec![(target.clone(), condition.clone())] };
+                let targets = vec![(target.clone(), condition.clone())];
+                let one = Chain { code: chain.code.clone(), targets, by_added: chain.by_added };
                 match self.embedding(type_name, &param, &one, far).await? {
                     Some(handles) if handles.is_empty() => {}
                     Some(handles) => any.push(Condition::Handles(handles)),
@@ -106,10 +107,7 @@ impl Store {
         chain: &Chain,
         far: Far,
     ) -> Result<Option<Vec<i64>>> {
-        let each = chain.targets.iter().map(|(target, condition)| {
-            embedded::candidates(param, target, condition, &self.registry, &self.keyer)
-        });
-        let candidates = Condition::Any(each.collect()).simplify();
+        let candidates = embedded::candidates(param, chain, &self.registry, &self.keyer).simplify();
         if matches!(&candidates, Condition::Keys(keys) if keys.is_empty()) {
             return Ok(Some(Vec::new()));
         }

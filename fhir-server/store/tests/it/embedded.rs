@@ -60,6 +60,7 @@ async fn chains_look_into_contained_resources() {
         put(&store, "Patient", "p", r#"{"gender":"male"}"#).await;
         let outside = r#"{"status":"active","code":{"coding":[{"system":"http://c","code":"asp"}]},"ingredient":[{"itemCodeableConcept":{"coding":[{"code":"abc"}]}}]}"#;
         put(&store, "Medication", "m", outside).await;
+        put(&store, "List", "l", r#"{"entry":[{"item":{"reference":"Medication/m"}}]}"#).await;
         for (id, body) in MEDICATIONS {
             put(&store, "MedicationRequest", id, body).await;
         }
@@ -91,7 +92,14 @@ async fn chains_look_into_contained_resources() {
                 ("MedicationRequest?medication:missing=true", "none patient"),
                 ("MedicationRequest?medication:missing=false", "far-maker inside outside unused"),
                 ("MedicationRequest?patient:missing=false", "inside patient"),
-                // Something that is contained in it is none of the server's.
+                // What is contained is not the server's resource of the same id.
+                ("MedicationRequest?medication._id=m", "outside"),
+                (
+                    "MedicationRequest?medication._has:MedicationRequest:medication:patient:missing=true",
+                    "outside",
+                ),
+                ("MedicationRequest?medication._list=l", "outside"),
+                ("MedicationRequest?medication._id:not=m", "far-maker inside"),
                 ("Medication?code=asp", "m"),
                 ("Patient?_has:MedicationRequest:patient:medication.code=asp", "p"),
                 ("Organization?name=mwangi", "maker"),

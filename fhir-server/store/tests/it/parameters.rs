@@ -174,6 +174,33 @@ async fn old_and_new_resources_are_found() {
     assert_eq!(index(&url).await, from_the_start(&definitions, &store, 10).await);
 }
 
+/// What stood within resources before is found by chains: only the type that the parameter is of is indexed anew.
+#[tokio::test]
+async fn contained_resources_are_found_by_added_parameters() {
+    let (store, _) = fresh().await;
+    let containing = |nick: &str| {
+        json!({
+            "subject": {"reference": "#p"}, "performer": [{"reference": "#p"}],
+            "contained": [{"resourceType": "Patient", "id": "p", "gender": "male", "name": [{"text": nick}]}],
+        })
+        .to_string()
+    };
+    put(&store, "Observation", "p1", &containing("odd one")).await;
+    define(&store, "d0", &definition("nick", "string", "Patient.name.text")).await;
+    ready(&store, "nick").await;
+    put(&store, "Observation", "p2", &containing("even one")).await;
+    put(&store, "Observation", "p3", &containing("odd three")).await;
+    for (query, found) in [
+        ("subject:Patient.nick=odd", "p1 p3"),
+        ("subject:Patient.nick=odd&subject:Patient.gender=male", "p1 p3"),
+        ("subject:Patient.nick:exact=odd one", "p1"),
+        ("patient.nick:missing=false", "p1 p2 p3"),
+        ("_filter=patient.nick sw odd", "p1 p3"),
+    ] {
+        assert_eq!(ids(&store, &format!("Observation?{query}")).await, found, "{query}");
+    }
+}
+
 /// Composites of R4's parameters and of added ones, of the whole resource and of elements.
 #[tokio::test]
 async fn composites_are_added() {
