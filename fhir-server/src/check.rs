@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::http::Origins;
-use crate::wiring::{self, Database};
+use crate::wiring::{self, Database, Index};
 
 /// Does what a start does, as far as that changes nothing, and prints each step that is good.
 ///
@@ -51,7 +51,8 @@ async fn inspect(config: &Config) -> Result<String> {
 async fn rehearse(config: &Config) -> Result<String> {
     let stage = Stage::new(&config.data_dir)?;
     let rehearsal = Config { data_dir: stage.dir.path().to_path_buf(), ..config.clone() };
-    let (database, cx) = wiring::start(&rehearsal, &wiring::names(config, config.listen)).await?;
+    let (database, cx) =
+        wiring::start(&rehearsal, Index::Kept(&wiring::names(config, config.listen))).await?;
     let answers = cx.store.ping().await;
     cx.store.leave().await;
     drop(cx);

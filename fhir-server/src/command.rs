@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{Cli, Command, DatabaseArgs, ExportArgs, PostgresCommand, ServeArgs};
 use crate::http::{App, MOUNTS, Names, Origins, Server, Stop};
 use crate::metrics::Metrics;
-use crate::wiring::{self, Database};
+use crate::wiring::{self, Database, Index};
 use crate::{backup, check, demo, load, logging, upgrade};
 
 /// Does what the command line asks for.
@@ -58,7 +58,7 @@ async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
         let target = load::Target::server(remote, wiring::json_limits(&config), definitions);
         until_told(load::load(&target, &args.paths, parallel)).await?
     } else {
-        let started = wiring::start(&config, &wiring::names(&config, config.listen)).await;
+        let started = wiring::start(&config, Index::Kept(&wiring::names(&config, config.listen))).await;
         let (database, cx) = started.map_err(into_running)?;
         let done = until_told(load::load(&load::Target::store(&cx), &args.paths, parallel)).await;
         cx.store.leave().await;
@@ -99,8 +99,13 @@ async fn export(args: ExportArgs) -> Result<ExitCode> {
         Some(_) => None,
     };
     let (database, cx) = match running {
-        Some(site) => (None, wiring::cx(&config, &site.url(), &names, wiring::knowledge().await?).await?),
-        None => wiring::start(&config, &names).await.map(|(database, cx)| (Some(database), cx))?,
+        Some(site) => {
+            let knowledge = wiring::knowledge().await?;
+            (None, wiring::cx(&config, &site.url(), Index::Kept(&names), knowledge).await?)
+        }
+        None => {
+            wiring::start(&config, Index::Kept(&names)).await.map(|(database, cx)| (Some(database), cx))?
+        }
     };
     let done = tokio::select! {
         done = crate::export::export(&cx, &args.target, args.gzip) => done,
@@ -133,7 +138,7 @@ async fn check(args: DatabaseArgs) -> Result<ExitCode> {
 async fn capabilities(args: DatabaseArgs) -> Result<ExitCode> {
     let config = opened_to_us(&args)?;
     logging::start(&config.log);
-    let (database, cx) = wiring::start(&config, &wiring::names(&config, config.listen)).await?;
+    let (database, cx) = wiring::start(&config, Index::Kept(&wiring::names(&config, config.listen))).await?;
     let request = Request {
         method: Method::Get,
         path: "metadata".to_owned(),
@@ -173,7 +178,7 @@ impl Serving {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let names = wiring::names(config, listener.local_addr()?);
-        let (database, cx) = wiring::start(config, &names).await?;
+        let (database, cx) = wiring::start(config, Index::Served(&names)).await?;
         let started = match database.backups(config).await {
             Ok(backups) => {
                 server(config, listener, &cx, metrics, names, backups.as_ref().map(Worker::status))

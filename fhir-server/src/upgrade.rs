@@ -38,8 +38,9 @@ pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let names = wiring::names(&config, config.listen);
-    let (database, cx) =
-        wiring::start(&config, &names).await.context("the upgraded database does not start")?;
+    let (database, cx) = wiring::start(&config, wiring::Index::Kept(&names))
+        .await
+        .context("the upgraded database does not start")?;
     let answers = cx.store.ping().await;
     cx.store.leave().await;
     drop(cx);

@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 use fhir_access::{DenyAll, Open};
 use fhir_adapters::Adapter;
 use fhir_config::{Auth, Body, ConditionalDelete, Config};
-use fhir_fulltext::Index;
+use fhir_fulltext::Index as Words;
 use fhir_interactions::{Cx, Faults, Guard, Limits, Operations, Settings, Statements};
 use fhir_model::json;
 use fhir_postgres::backup::{Site, Worker};
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
-use fhir_search::Registry;
+use fhir_search::{IndexSettings, Registry};
 use fhir_store::{Endpoint, Store};
 
 use crate::http::{self, Names};
@@ -105,12 +105,12 @@ pub async fn knowledge() -> Result<Knowledge> {
 }
 
 /// Database and definitions, made ready side by side; the schema is brought up to date.
-pub async fn start(config: &Config, names: &Names) -> Result<(Database, Arc<Cx>)> {
+pub async fn start(config: &Config, index: Index<'_>) -> Result<(Database, Arc<Cx>)> {
     let began = Instant::now();
     let (database, knowledge) = tokio::join!(migrated(config), knowledge());
     let database = database?;
     let cx = match knowledge {
-        Ok(knowledge) => cx(config, &database.url, names, knowledge).await,
+        Ok(knowledge) => cx(config, &database.url, index, knowledge).await,
         Err(error) => Err(error),
     };
     match cx {
@@ -137,18 +137,41 @@ pub async fn migrated(config: &Config) -> Result<Database> {
     }
 }
 
+/// By which settings resources are indexed.
+#[derive(Debug, Clone, Copy)]
+pub enum Index<'n> {
+    /// Those of the server that is started, with its names.
+    Served(&'n Names),
+    /// Those that the database has, as they are its server's; these where it has none yet.
+    Kept(&'n Names),
+}
+
+/// The settings that an index depends on.
+fn index_settings(config: &Config, names: &Names) -> IndexSettings {
+    IndexSettings {
+        bases: names.bases().clone(),
+        zone: config.time_zone.clone(),
+        fold_codes: config.fold_codes,
+    }
+}
+
 /// The server behind the interactions.
 pub async fn cx(
     config: &Config,
     database_url: &str,
-    names: &Names,
+    index: Index<'_>,
     (definitions, registry): Knowledge,
 ) -> Result<Arc<Cx>> {
+    let (names, keep_settings) = match index {
+        Index::Served(names) => (names, false),
+        Index::Kept(names) => (names, true),
+    };
     let options = fhir_store::Options {
         connections_max: config.database.connections_max,
         statement_timeout: config.limits.statement_timeout,
         packed: config.storage.body == Body::Packed,
-        bases: names.bases().clone(),
+        settings: index_settings(config, names),
+        keep_settings,
         include_max: config.limits.include_max,
         page_bytes_max: config.limits.page_bytes_max,
         total_timeout: config.limits.total_timeout,
@@ -181,7 +204,7 @@ pub fn full_text(config: &Config, cx: &Arc<Cx>) -> Option<tokio::task::JoinHandl
     if !config.full_text {
         return None;
     }
-    match Index::open(&config.data_dir.join("full-text"), cx.store.database_number()) {
+    match Words::open(&config.data_dir.join("full-text"), cx.store.database_number()) {
         Ok(index) => {
             let index = Arc::new(index);
             cx.store.set_full_text(index.clone());

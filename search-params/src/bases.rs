@@ -25,6 +25,11 @@ impl Bases {
         bases
     }
 
+    /// The urls, in lower case where case does not matter.
+    pub fn urls(&self) -> Vec<String> {
+        self.0.iter().map(|base| format!("{}{}", base.origin.to_ascii_lowercase(), base.path)).collect()
+    }
+
     /// True when this url is one of them.
     pub fn has(&self, url: &str) -> bool {
         self.0.iter().any(|base| base.after(url) == Some(""))

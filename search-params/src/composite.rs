@@ -81,10 +81,22 @@ pub(crate) fn index(element: Ref<'_>, sink: &mut Sink<'_>) -> Result<()> {
     let mut visit = |part: usize, value: Ref<'_>, value_type: &str| {
         let (Some(param), Some(rows)) = (composite.parts.get(part), found.get_mut(part)) else { return };
         let Some(index) = param.indexes.first() else { return };
-        let (keyer, type_number, bases, numbers) = (sink.keyer, sink.type_number, sink.bases, sink.numbers);
-        let (resource, container) = (sink.resource, sink.container);
-        let found = Found::default();
-        let mut inner = Sink { keyer, type_number, index, bases, numbers, resource, container, rows, found };
+        let (keyer, type_number, numbers) = (sink.keyer, sink.type_number, sink.numbers);
+        let (bases, zone, found) = (sink.bases, sink.zone, Found::default());
+        let (resource, container, ordinal) = (sink.resource, sink.container, 0);
+        let mut inner = Sink {
+            keyer,
+            type_number,
+            index,
+            bases,
+            zone,
+            ordinal,
+            numbers,
+            resource,
+            container,
+            rows,
+            found,
+        };
         index_value(value, value_type, &mut inner);
         if let Some(has) = has.get_mut(part) {
             *has |= inner.found.any;

@@ -76,6 +76,8 @@ pub enum Condition {
     Near(i64, Circle),
     /// There is a text entry under the key that begins with the text.
     TextPrefix(i64, String),
+    /// There are text entries under the key of which one begins with each of these words, in the same element.
+    TextWords(i64, Vec<String>),
     /// The row tells that it has such an entry; of a long text, that it may have one.
     MayBegin(i64, String),
     /// There is a text entry under the key that contains the text.
@@ -225,6 +227,7 @@ impl Condition {
             Condition::Patient(values) | Condition::Handles(values) => values.len(),
             Condition::Ids(handles, ids) => handles.len() + ids.len(),
             Condition::QuantityEntry { extra: Extra::OneOf(units), .. } => 1 + units.len(),
+            Condition::TextWords(_, words) => words.len(),
             _ => 1,
         }
     }

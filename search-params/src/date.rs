@@ -1,9 +1,10 @@
 //! `date` parameters: <https://hl7.org/fhir/R4/search.html#date>
 //!
 //! Every date is a range: `2015` is the whole year, a Period lasts from its start to its end, a Timing from its
-//! first to its last event. A missing end of a Period is open. Without a time zone, times are UTC.
+//! first to its last event. A missing end of a Period is open. What names no time zone, in a resource or in a search, is
+//! meant in that of the settings: a day is a day there.
 
-use fhir_model::date::{DateTime, Precision};
+use fhir_model::date::{DateTime, Precision, Zone};
 use fhir_model::json::Ref;
 use fhir_model::{Error, Result};
 
@@ -25,10 +26,10 @@ pub struct Term {
 }
 
 impl Term {
-    /// Parses `ge2015-03`. `now` (µs) is what `ap` measures its tenth from.
-    pub fn parse(text: &str, now: i64) -> Result<Term> {
+    /// Parses `ge2015-03`, in a zone. `now` (µs) is what `ap` measures its tenth from.
+    pub fn parse(text: &str, now: i64, zone: &Zone) -> Result<Term> {
         let (prefix, date) = Prefix::split(text);
-        let (low, high) = range(date).ok_or_else(|| {
+        let (low, high) = range(date, zone).ok_or_else(|| {
             Error::value(format!(
                 "`{text}` is not a date such as 2026, 2026-01, 2026-01-31, 2026-01-31T08:30Z or \
                  2026-01-31T08:30:00+03:00 (with + written as %2B), after a prefix ({PREFIXES}) or without one"
@@ -45,24 +46,25 @@ impl Term {
 
 /// First and last microsecond of a date, dateTime or instant. A space where a `+` was lost to URL decoding is
 /// taken for the `+`.
-fn range(text: &str) -> Option<(i64, i64)> {
+fn range(text: &str, zone: &Zone) -> Option<(i64, i64)> {
     let found = match DateTime::partial(text) {
         None if text.contains(' ') => DateTime::partial(&text.replace(' ', "+")),
         found => found,
     };
     // "The minutes SHALL be present if an hour is present".
-    found.filter(|d| d.precision() != Precision::Hour).map(|d| d.range_micros())
+    found.filter(|d| d.precision() != Precision::Hour).map(|d| d.range_micros_in(zone))
 }
 
 pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
-    let bounds = |value: Option<Ref<'_>>| value.and_then(Ref::str).and_then(|t| range(&t));
+    let zone = sink.zone;
+    let bounds = |value: Option<Ref<'_>>| value.and_then(Ref::str).and_then(|t| range(&t, zone));
     let found = match type_name {
         "Period" => {
             let (start, end) = (bounds(value.get("start")), bounds(value.get("end")));
             (start.is_some() || end.is_some())
                 .then(|| (start.map_or(i64::MIN, |s| s.0), end.map_or(i64::MAX, |e| e.1)))
         }
-        "Timing" => timing(value),
+        "Timing" => timing(value, zone),
         _ => bounds(Some(value)),
     };
     if let Some((low, high)) = found {
@@ -71,10 +73,10 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
 }
 
 /// The outer limits of a Timing: its events and its `repeat.boundsPeriod`.
-fn timing(value: Ref<'_>) -> Option<(i64, i64)> {
-    let events = value.get("event").into_iter().flat_map(Ref::items).filter_map(|e| range(&e.str()?));
+fn timing(value: Ref<'_>, zone: &Zone) -> Option<(i64, i64)> {
+    let events = value.get("event").into_iter().flat_map(Ref::items).filter_map(|e| range(&e.str()?, zone));
     let bounds = value.get("repeat").and_then(|r| r.get("boundsPeriod")).and_then(|p| {
-        let end = |name| p.get_str(name).and_then(|t| range(&t));
+        let end = |name| p.get_str(name).and_then(|t| range(&t, zone));
         let (start, end) = (end("start"), end("end"));
         (start.is_some() || end.is_some())
             .then(|| (start.map_or(i64::MIN, |s| s.0), end.map_or(i64::MAX, |e| e.1)))
@@ -144,9 +146,9 @@ mod tests_of_date {
     #[test]
     fn what_is_no_date() {
         for bad in ["", "2015-13", "2015-02-30", "2013-03-14T10", "gt", "2015-1-1", "yesterday", "20150101"] {
-            assert!(Term::parse(bad, 0).is_err(), "{bad}");
+            assert!(Term::parse(bad, 0, &Zone::UTC).is_err(), "{bad}");
         }
-        assert!(Term::parse("2013-03-14T10:00", 0).is_ok());
+        assert!(Term::parse("2013-03-14T10:00", 0, &Zone::UTC).is_ok());
     }
 
     /// The rows of the specification's table, on days: the stored range, the query, whether it is found.
@@ -172,8 +174,8 @@ mod tests_of_date {
             ("2015-01-14T23:00:00-05:00", "2015-01-15", true),
         ];
         for (stored, query, found) in rows {
-            let (low, high) = range(stored).unwrap();
-            let term = Term::parse(query, 0).unwrap();
+            let (low, high) = range(stored, &Zone::UTC).unwrap();
+            let term = Term::parse(query, 0, &Zone::UTC).unwrap();
             assert_eq!(tests(&term).iter().any(|t| t.passes(low, high)), found, "{query} of {stored}");
         }
     }

@@ -25,9 +25,8 @@ impl Condition {
                 Some(self.holds(rows))
             }
             Condition::NumberEntry { .. } | Condition::QuantityEntry { .. } => Some(self.holds(rows)),
-            Condition::TextPrefix(..) | Condition::TextContains(..) | Condition::TextAmong(..) => {
-                Some(self.holds(rows))
-            }
+            Condition::TextPrefix(..) | Condition::TextWords(..) => Some(self.holds(rows)),
+            Condition::TextContains(..) | Condition::TextAmong(..) => Some(self.holds(rows)),
         }
     }
 }

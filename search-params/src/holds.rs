@@ -3,7 +3,7 @@
 
 use crate::beginning;
 use crate::condition::{Condition, Extra};
-use crate::rows::{CONTINUED, Ordered, Rows};
+use crate::rows::{CONTINUED, ELEMENTS, Ordered, Rows};
 
 impl Condition {
     /// True when it is about entries, and [`holds`](Self::holds) can tell.
@@ -26,6 +26,7 @@ impl Condition {
                 | Condition::NumberEntry { .. }
                 | Condition::QuantityEntry { .. }
                 | Condition::TextPrefix(..)
+                | Condition::TextWords(..)
                 | Condition::TextContains(..)
                 | Condition::TextAmong(..)
         )
@@ -62,6 +63,11 @@ impl Condition {
     pub fn may_hold(&self) -> Option<Condition> {
         match self {
             Condition::TextPrefix(key, text) => Some(Condition::MayBegin(*key, text.clone())),
+            // The one that is likely to tell most.
+            Condition::TextWords(key, words) => {
+                let longest = words.iter().max_by_key(|word| word.len())?;
+                Some(Condition::MayBegin(*key, longest.clone()))
+            }
             Condition::Any(parts) => {
                 Some(Condition::Any(parts.iter().map(Condition::may_hold).collect::<Option<_>>()?))
             }
@@ -98,6 +104,13 @@ impl Condition {
                 };
                 passes && (*min..=*max).contains(&e.value)
             }),
+            Condition::TextWords(key, words) => {
+                let elements = |word: &String| {
+                    let own = rows.strings.iter().filter(|e| e.key == *key && e.rank & CONTINUED == 0);
+                    own.filter(|e| e.value.starts_with(word.as_str())).fold(0, |all, e| all | e.rank)
+                };
+                words.iter().map(elements).fold(ELEMENTS, |all, some| all & some) != 0
+            }
             Condition::TextPrefix(key, text) => rows
                 .strings
                 .iter()

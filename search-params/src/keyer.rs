@@ -12,6 +12,7 @@ use siphasher::sip::SipHasher13;
 #[derive(Clone, Copy)]
 pub struct Keyer {
     secret: (u64, u64),
+    fold_codes: bool,
 }
 
 impl std::fmt::Debug for Keyer {
@@ -24,7 +25,7 @@ impl std::fmt::Debug for Keyer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Form {
-    /// A token's code, whatever its system.
+    /// A token's code, whatever its system; its case matters.
     Code = 1,
     /// A token's system (may be empty) and code.
     SystemCode = 2,
@@ -68,6 +69,12 @@ pub enum Form {
     Units = 26,
     /// A reference leads to a resource within the same document: its type. Without one, the key of these distinct types.
     Embedded = 27,
+    /// A token's code, whatever its system and its case.
+    FoldedCode = 28,
+    /// A token's system (may be empty), and its code whatever the case.
+    FoldedSystemCode = 29,
+    /// How a word of a name sounds.
+    Sound = 30,
 }
 
 impl Keyer {
@@ -75,7 +82,18 @@ impl Keyer {
     pub fn new(secret: [u8; 16]) -> Keyer {
         let word = |bytes: &[u8]| bytes.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
         let (a, b) = secret.split_at(8);
-        Keyer { secret: (word(a), word(b)) }
+        Keyer { secret: (word(a), word(b)), fold_codes: false }
+    }
+
+    /// The same where the case of codes and identifiers does not matter.
+    #[must_use]
+    pub fn folding_codes(self, fold_codes: bool) -> Keyer {
+        Keyer { fold_codes, ..self }
+    }
+
+    /// True when the case of codes and identifiers does not matter.
+    pub(crate) fn folds_codes(&self) -> bool {
+        self.fold_codes
     }
 
     /// The key of a value of one index of a type.

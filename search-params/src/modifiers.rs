@@ -17,6 +17,8 @@ impl Param {
         };
         let versions = [("above", Modifier::Above), ("below", Modifier::Below)];
         match self.kind {
+            // How a word sounds is neither exact nor part of it.
+            ParameterKind::String if self.is_phonetic() => {}
             ParameterKind::String => {
                 also(true, &[("exact", Modifier::Exact), ("contains", Modifier::Contains)]);
             }

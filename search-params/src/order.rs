@@ -13,7 +13,7 @@ use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::query::{Query, Sort, SortBy};
 use crate::registry::{Param, Role};
-use crate::rows::{CONTINUED, FIRST, LAST, Rows};
+use crate::rows::{FIRST, LAST, Rows};
 
 /// Texts are sorted by this much of their beginning, in code points, so that a page link, which holds the texts a page
 /// ends with, stays a link. Those that begin alike are in the order of their rows, as equal ones are.
@@ -261,7 +261,7 @@ impl Entries {
     }
 
     fn texts<'r>(&self, rows: &'r Rows) -> impl Iterator<Item = &'r str> + use<'r, '_> {
-        let own = rows.strings.iter().filter(|e| self.keys.contains(&e.key) && e.rank & CONTINUED == 0);
+        let own = rows.strings.iter().filter(|e| self.keys.contains(&e.key) && e.is_whole());
         own.map(|e| e.value.as_str())
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod tests;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use fhir_model::date::Zone;
 use fhir_model::{Error, Kind, Result, suggest};
 
 use crate::bases::Bases;
@@ -32,6 +33,8 @@ pub struct ParseCx<'a> {
     pub strict: bool,
     /// The server's own base urls.
     pub bases: &'a Bases,
+    /// The zone that dates and times are meant in which name none.
+    pub zone: &'a Zone,
     /// µs since 1970, for `ap`.
     pub now: i64,
     /// Page size when none is asked for.

@@ -214,6 +214,7 @@ fn named_type(text: &str) -> Option<&str> {
 fn logical(identifier: Ref<'_>, sink: &mut Sink<'_>) {
     let (system, value) = (identifier.get_str("system"), identifier.get_str("value"));
     let type_name = sink.found.targets.first().cloned().unwrap_or_default();
+    let keyer = sink.keyer;
     let mut leave = |form, parts: &[&str]| {
         sink.equality(form, parts);
         sink.equality(form, &[&[&*type_name], parts].concat());
@@ -222,6 +223,7 @@ fn logical(identifier: Ref<'_>, sink: &mut Sink<'_>) {
         leave(Form::IdentifierSystem, &[system]);
     }
     if let Some(value) = &value {
+        let value = &token::cased(value, keyer);
         leave(Form::IdentifierValue, &[value]);
         leave(Form::IdentifierSystemValue, &[system.as_deref().unwrap_or_default(), value]);
     }
@@ -304,7 +306,8 @@ pub(crate) fn by_version(text: &str, below: bool, param: &Param, keyer: &Keyer) 
 /// `:identifier`: by the identifier within the reference. A parameter of one type asks for references to that type, and for
 /// those that do not say to which: they can be.
 pub(crate) fn by_identifier(term: &token::Term, param: &Param, keyer: &Keyer) -> Condition {
-    let (form, parts) = match (&term.system, term.code.as_deref()) {
+    let code = term.code.as_deref().map(|code| token::cased(code, keyer));
+    let (form, parts) = match (&term.system, code.as_deref()) {
         (token::System::Any, code) => (Form::IdentifierValue, vec![code.unwrap_or("")]),
         (token::System::None, code) => (Form::IdentifierSystemValue, vec!["", code.unwrap_or("")]),
         (token::System::Is(system), Some(code)) => (Form::IdentifierSystemValue, vec![system.as_str(), code]),

@@ -55,6 +55,10 @@ pub struct Index {
     pub implied_system: Option<Box<str>>,
     /// True when the value is whether there is one: `deceased`.
     pub truth: bool,
+    /// Texts that are found by each of their words: names, addresses, and what names are made of.
+    pub words: bool,
+    /// Its names are found by how they sound, too.
+    pub sounds: bool,
     /// The parts of a composite, where it is one of elements.
     pub element: Option<Element>,
     /// It is a part of a composite: its entries are only combined.

@@ -28,7 +28,7 @@ pub struct Text {
     pub key: i64,
     /// The folded text, or a window of it.
     pub value: String,
-    /// [`FIRST`], [`LAST`], [`CONTINUED`].
+    /// [`FIRST`], [`LAST`], [`CONTINUED`], [`WORD`], and [`ELEMENTS`].
     pub rank: i16,
 }
 
@@ -50,6 +50,16 @@ pub const FIRST: i16 = 1;
 pub const LAST: i16 = 2;
 /// Rank bit: a later window of a long text: found by `:contains` alone.
 pub const CONTINUED: i16 = 4;
+/// Rank bit: a later word of a text, with what follows it: found, but nothing that is sorted by.
+pub const WORD: i16 = 8;
+/// Rank bits: which elements of the resource, such as the first and the third of its names, have the text. Those beyond
+/// what there are bits for share the last one.
+pub const ELEMENTS: i16 = 0x7FF0;
+
+/// The bit of an element.
+pub(crate) fn element_bit(ordinal: usize) -> i16 {
+    1 << (4 + ordinal.min(10))
+}
 
 /// All index entries of one resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,15 +96,38 @@ impl Rows {
         self.distinct.sort_unstable();
         self.distinct.dedup();
         self.strings.sort_unstable();
-        // Windows of a repetitive text can be the same: the first stays, which is the text's beginning if any is.
-        self.strings.dedup_by(|b, a| (a.key, &a.value) == (b.key, &b.value));
+        self.strings.dedup_by(|b, a| {
+            let same = (a.key, &a.value) == (b.key, &b.value);
+            if same {
+                a.rank = both(a.rank, b.rank);
+            }
+            same
+        });
         rank(&mut self.ordered, |e| e.key, |e| &mut e.rank, |_| false);
-        rank(&mut self.strings, |e| e.key, |e| &mut e.rank, |e| e.rank & CONTINUED != 0);
+        rank(&mut self.strings, |e| e.key, |e| &mut e.rank, |e| !e.is_whole());
         let whole = self.strings.iter().filter(|e| e.rank & CONTINUED == 0);
         self.beginnings = whole.flat_map(|e| beginning::all(e.key, &e.value)).collect();
         self.beginnings.sort_unstable();
         self.beginnings.dedup();
     }
+}
+
+impl Text {
+    /// True for a text, or the beginning of one; not for a later part of one.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.rank & (CONTINUED | WORD) == 0
+    }
+}
+
+/// The rank of a text that is there twice, in several elements or as a part of another text: it is what counts for more.
+fn both(a: i16, b: i16) -> i16 {
+    let part = |rank: i16| rank & (CONTINUED | WORD);
+    let kept = match (part(a), part(b)) {
+        (0, _) | (_, 0) => 0,
+        (CONTINUED, other) | (other, CONTINUED) => other,
+        _ => WORD,
+    };
+    kept | ((a | b) & ELEMENTS)
 }
 
 /// Marks the first and the last entry of each key. Entries are sorted by key, then value.
@@ -128,5 +161,19 @@ mod tests {
         let mut rows = Rows { strings: vec![text(CONTINUED), text(0), text(CONTINUED)], ..Rows::default() };
         rows.finish();
         assert_eq!(rows.strings, [text(FIRST | LAST)]);
+    }
+
+    #[test]
+    fn a_text_of_several_elements_is_one_entry() {
+        let text = |value: &str, rank| Text { key: 1, value: value.to_owned(), rank };
+        let (first, third) = (element_bit(0), element_bit(2));
+        let strings =
+            vec![text("b", WORD | first), text("b", third), text("c", WORD | third), text("a", first)];
+        let mut rows = Rows { strings, ..Rows::default() };
+        rows.finish();
+        let wanted = [text("a", FIRST | first), text("b", LAST | first | third), text("c", WORD | third)];
+        assert_eq!(rows.strings, wanted);
+        assert_eq!(element_bit(10), element_bit(5000));
+        assert!((0..20).all(|n| element_bit(n) & ELEMENTS == element_bit(n)));
     }
 }

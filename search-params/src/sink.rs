@@ -1,13 +1,14 @@
 //! Where the search types put a resource's values while it is walked.
 
+use fhir_model::date::Zone;
 use fhir_model::json::Ref;
 
 use crate::bases::Bases;
 use crate::embedded::Container;
-use crate::fold::WINDOW_BYTES_MAX;
 use crate::keyer::{Form, Keyer};
 use crate::registry::{Index, Role};
 use crate::rows::{Distinct, Ordered, Rows, Text, VALUE_MIN};
+use crate::windows::WINDOW_BYTES_MAX;
 
 /// The rows of one resource, seen from one of its indexes.
 pub(crate) struct Sink<'a> {
@@ -16,6 +17,10 @@ pub(crate) struct Sink<'a> {
     pub(crate) index: &'a Index,
     /// The server's own base urls: absolute references below them are local ones.
     pub(crate) bases: &'a Bases,
+    /// The zone of dates that name none.
+    pub(crate) zone: &'a Zone,
+    /// Which of the index's values in this resource it is, from 0 on.
+    pub(crate) ordinal: usize,
     pub(crate) numbers: &'a dyn Fn(&str) -> Option<u16>,
     /// The resource that is walked.
     pub(crate) resource: Ref<'a>,

@@ -1,43 +1,77 @@
 //! `string` parameters: <https://hl7.org/fhir/R4/search.html#string>
 //!
-//! A match begins with the text, whatever the case and the accents; `:contains` finds it anywhere; `:exact` is
-//! exact. Names and addresses are searched by each of their parts.
+//! A match begins with the text, whatever the case, the accents, the punctuation and the white space (`fhir-text`);
+//! `:contains` finds it anywhere; `:exact` is exact. Names and addresses are searched by each of their parts, and by each
+//! word of a part. `phonetic` compares how words sound.
+
+use std::borrow::Cow;
 
 use fhir_model::json::Ref;
 use fhir_model::{Error, Result};
+use fhir_text::{later_words, normalize, sound, sounds, words};
 
 use crate::condition::Condition;
-use crate::fold::{CONTAINS_BYTES_MAX, fold, windows};
 use crate::keyer::{Form, Keyer};
 use crate::query::Modifier;
-use crate::registry::Param;
-use crate::rows::CONTINUED;
+use crate::registry::{Index, Param};
+use crate::rows::{CONTINUED, WORD, element_bit};
 use crate::sink::Sink;
+use crate::windows::{CONTAINS_BYTES_MAX, asked_part, windows};
+
+/// The parameter that compares how names sound.
+pub(crate) const PHONETIC_URL: &str = "http://hl7.org/fhir/SearchParameter/individual-phonetic";
 
 /// Parts of a HumanName that are searched.
 const NAME_PARTS: &[&str] = &["text", "family", "given", "prefix", "suffix"];
+/// Those of them that sound.
+const SOUND_PARTS: &[&str] = &["text", "family", "given"];
 /// Parts of an Address that are searched.
 const ADDRESS_PARTS: &[&str] = &["text", "line", "city", "district", "state", "postalCode", "country"];
+
+/// Words of one part by which it is found; of a part with more of them further ones are not.
+const WORDS_MAX: usize = 16;
+/// Words that are looked for one by one; a text of more is looked for as a whole alone.
+pub(crate) const ASKED_WORDS_MAX: usize = 6;
 
 pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
     let parts: &[&str] = match type_name {
         "HumanName" => NAME_PARTS,
         "Address" => ADDRESS_PARTS,
-        _ => return part(value, sink),
+        _ => return part(value, element_bit(0), sink),
     };
-    for item in parts.iter().filter_map(|name| value.get(name)).flat_map(Ref::items) {
-        part(item, sink);
+    for name in parts {
+        for item in value.get(name).into_iter().flat_map(Ref::items) {
+            part(item, element_bit(sink.ordinal), sink);
+            if sink.index.sounds && SOUND_PARTS.contains(name) {
+                sounds_of(item, sink);
+            }
+        }
     }
 }
 
-fn part(value: Ref<'_>, sink: &mut Sink<'_>) {
+fn part(value: Ref<'_>, element: i16, sink: &mut Sink<'_>) {
     let Some(text) = value.str() else { return };
     sink.equality(Form::Exact, &[&text]);
-    let folded = fold(&text);
-    // Nothing but marks: a text that nobody finds, but not a missing one when it is sorted.
-    let folded = if folded.is_empty() { " ".into() } else { folded };
-    for (i, window) in windows(&folded).enumerate() {
-        sink.text(window, if i == 0 { 0 } else { CONTINUED });
+    let element = if sink.index.words { element } else { 0 };
+    let plain = normalize(&text);
+    // Nothing but signs: a text that nobody finds, but not a missing one when it is sorted.
+    let plain = if plain.is_empty() { " ".into() } else { plain };
+    for (i, window) in windows(&plain).enumerate() {
+        sink.text(window, if i == 0 { element } else { CONTINUED });
+    }
+    if sink.index.words {
+        for later in later_words(&text).take(WORDS_MAX - 1) {
+            let plain = normalize(later);
+            if !plain.is_empty() {
+                sink.text(asked_part(&plain), WORD | element);
+            }
+        }
+    }
+}
+
+fn sounds_of(value: Ref<'_>, sink: &mut Sink<'_>) {
+    for sound in value.str().map(|text| sounds(&text)).unwrap_or_default().into_iter().take(WORDS_MAX) {
+        sink.equality(Form::Sound, &[&sound]);
     }
 }
 
@@ -46,17 +80,17 @@ pub(crate) fn parse(text: String, modifier: &Modifier) -> Result<String> {
     if *modifier == Modifier::Exact {
         return Ok(text);
     }
-    let folded = fold(&text);
+    let plain = normalize(&text);
     // Everything begins with nothing: what is asked for is a text.
-    if folded.is_empty() {
+    if plain.is_empty() {
         return Err(Error::value(
-            "there is nothing to search for in this text: it needs a letter, a digit or a sign",
+            "there is nothing to search for in this text: it needs a letter, a digit or a symbol; punctuation does not count",
         ));
     }
-    if folded.len() > CONTAINS_BYTES_MAX {
+    if plain.len() > CONTAINS_BYTES_MAX {
         let text = format!(
             "a search text has at most {CONTAINS_BYTES_MAX} bytes, this one {}; with `:exact` it may be longer",
-            folded.len()
+            plain.len()
         );
         return Err(Error::value(text));
     }
@@ -68,11 +102,49 @@ pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, keyer: &
         let key = |form, parts: &[&str]| keyer.key(param.type_number, &index.name, form, parts);
         match modifier {
             Modifier::Exact => Condition::Keys(vec![key(Form::Exact, &[text])]),
-            Modifier::Contains => Condition::TextContains(key(Form::Folded, &[]), fold(text).into_owned()),
-            _ => Condition::TextPrefix(key(Form::Folded, &[]), fold(text).into_owned()),
+            Modifier::Contains => {
+                Condition::TextContains(key(Form::Folded, &[]), normalize(text).into_owned())
+            }
+            _ if param.is_phonetic() => sounds_like(text, &|sound| key(Form::Sound, &[sound])),
+            _ => begins(text, index, key(Form::Folded, &[])),
         }
     });
     Condition::Any(each.collect())
+}
+
+/// It begins with the text; or, of names and addresses, each word of the text begins a word of the same one.
+fn begins(text: &str, index: &Index, key: i64) -> Condition {
+    let whole = Condition::TextPrefix(key, normalize(text).into_owned());
+    if !index.words {
+        return whole;
+    }
+    let mut asked: Vec<String> =
+        words(text).map(normalize).filter(|word| !word.is_empty()).map(Cow::into_owned).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    match asked.len() {
+        2..=ASKED_WORDS_MAX => Condition::Any(vec![whole, Condition::TextWords(key, asked)]),
+        _ => whole,
+    }
+}
+
+/// Each word sounds like one that is there, or all of them together do.
+fn sounds_like(text: &str, key: &dyn Fn(&str) -> i64) -> Condition {
+    let whole = Condition::Tokens(vec![key(&sound(text))]);
+    let each: Vec<Condition> = words(text)
+        .map(sound)
+        .filter(|sound| !sound.is_empty())
+        .take(WORDS_MAX)
+        .map(|sound| Condition::Tokens(vec![key(&sound)]))
+        .collect();
+    Condition::Any(vec![whole, Condition::All(each)])
+}
+
+impl Param {
+    /// True when it compares how words sound.
+    pub fn is_phonetic(&self) -> bool {
+        *self.definition.url == *PHONETIC_URL
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_search_text_has_something_to_find() {
-        for blank in ["", " ", "\t \u{a0}", "\u{301}", " \u{301} \u{3000}"] {
+        for blank in ["", " ", "\t \u{a0}", "\u{301}", " \u{301} \u{3000}", "-", "’", "\u{200b}", "..."] {
             for modifier in [Modifier::None, Modifier::Contains] {
                 let refused = parse(blank.to_owned(), &modifier).unwrap_err();
                 assert_eq!(refused.kind.status(), 400, "{blank:?}, {modifier:?}");

@@ -2,19 +2,24 @@
 //!
 //! Three equality keys for a coding: its code in any system, its system and code, its system. A code without a
 //! system of its own (`Patient.gender`) has one key; the system its binding implies is settled when a query comes.
+//!
+//! Case does not matter to tokens that are texts: strings such as `Questionnaire.version`, and what is behind a
+//! ContactPoint. To codes and identifiers it does, unless the setting `fold_codes` says otherwise. What is compared without
+//! its case has forms of its own, so that an index with values of both kinds mixes up neither.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use fhir_model::Result;
 use fhir_model::json::Ref;
+use fhir_text::{caseless, normalize};
 
 use crate::condition::Condition;
-use crate::fold::{CONTAINS_BYTES_MAX, fold};
 use crate::keyer::{Form, Keyer};
 use crate::registry::{Index, Param, Role};
 use crate::sink::Sink;
 use crate::text::split_bar;
+use crate::windows::asked_part;
 
 /// A token as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +98,8 @@ impl OfType {
     }
 
     pub(crate) fn condition(&self, param: &Param, keyer: &Keyer) -> Condition {
-        let parts = [self.system.as_str(), &self.code, &self.value];
+        let (code, value) = (cased(&self.code, keyer), cased(&self.value, keyer));
+        let parts = [self.system.as_str(), &*code, &*value];
         let keys = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, Form::OfType, &parts));
         Condition::Keys(keys.collect())
     }
@@ -124,27 +130,28 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
         "CodeableConcept" => {
             text(value.get_str("text"), sink);
             for coding in value.get("coding").into_iter().flat_map(Ref::items) {
-                self::coding(coding.get_str("system").as_deref(), coding.get_str("code").as_deref(), sink);
+                self::coding(type_name, coding.get_str("system"), coding.get_str("code"), sink);
                 text(coding.get_str("display"), sink);
             }
         }
         "Coding" => {
-            coding(value.get_str("system").as_deref(), value.get_str("code").as_deref(), sink);
+            coding(type_name, value.get_str("system"), value.get_str("code"), sink);
             text(value.get_str("display"), sink);
         }
         "Identifier" => {
-            coding(value.get_str("system").as_deref(), value.get_str("value").as_deref(), sink);
+            coding(type_name, value.get_str("system"), value.get_str("value"), sink);
             of_type(value, sink);
             text(value.get("type").and_then(|kind| kind.get_str("text")), sink);
         }
-        "ContactPoint" => coding(value.get_str("system").as_deref(), value.get_str("value").as_deref(), sink),
+        "ContactPoint" => coding(type_name, value.get_str("system"), value.get_str("value"), sink),
         _ => {
             let text = value.str().or_else(|| value.bool().map(|_| value.raw().into()));
             if let Some(code) = text.filter(|t| !t.is_empty()) {
-                sink.equality(Form::Code, &[&code]);
+                let (code, case) = as_compared(code, is_text(type_name), sink.keyer);
+                sink.equality(case.code(), &[&code]);
                 // Among values that have systems (`extension.value`), it is one that has none.
                 if !sink.index.plain {
-                    sink.equality(Form::SystemCode, &["", &code]);
+                    sink.equality(case.system_code(), &["", &code]);
                 }
             }
         }
@@ -154,9 +161,9 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
 /// For `:text`: few different ones are had by many, so they are kept once, and resources have their keys.
 fn text(text: Option<Cow<'_, str>>, sink: &mut Sink<'_>) {
     let Some(text) = text else { return };
-    let folded = fold(&text);
+    let folded = normalize(&text);
     // What is asked for is no longer.
-    let folded = folded.get(..folded.floor_char_boundary(CONTAINS_BYTES_MAX)).unwrap_or_default();
+    let folded = asked_part(&folded);
     if folded.is_empty() {
         return;
     }
@@ -174,17 +181,55 @@ fn of_type(identifier: Ref<'_>, sink: &mut Sink<'_>) {
     let Some(value) = identifier.get_str("value") else { return };
     for coding in kind.get("coding").into_iter().flat_map(Ref::items) {
         if let (Some(system), Some(code)) = (coding.get_str("system"), coding.get_str("code")) {
+            let (code, value) = (cased(&code, sink.keyer), cased(&value, sink.keyer));
             sink.equality(Form::OfType, &[&system, &code, &value]);
         }
     }
 }
 
-fn coding(system: Option<&str>, code: Option<&str>, sink: &mut Sink<'_>) {
+/// Whether case matters to a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Matters,
+    Folded,
+}
+
+impl Case {
+    fn code(self) -> Form {
+        if self == Case::Folded { Form::FoldedCode } else { Form::Code }
+    }
+
+    fn system_code(self) -> Form {
+        if self == Case::Folded { Form::FoldedSystemCode } else { Form::SystemCode }
+    }
+}
+
+/// True for types whose values are texts, where tokens are compared whole, but without their case.
+fn is_text(type_name: &str) -> bool {
+    matches!(type_name, "string" | "markdown" | "ContactPoint")
+}
+
+/// A code as it is compared.
+fn as_compared<'c>(code: Cow<'c, str>, is_text: bool, keyer: &Keyer) -> (Cow<'c, str>, Case) {
+    match is_text || keyer.folds_codes() {
+        true => (Cow::Owned(caseless(&code).into_owned()), Case::Folded),
+        false => (code, Case::Matters),
+    }
+}
+
+/// A code or identifier that is compared in the same form whatever the setting.
+pub(crate) fn cased<'c>(code: &'c str, keyer: &Keyer) -> Cow<'c, str> {
+    if keyer.folds_codes() { caseless(code) } else { Cow::Borrowed(code) }
+}
+
+fn coding(type_name: &str, system: Option<Cow<'_, str>>, code: Option<Cow<'_, str>>, sink: &mut Sink<'_>) {
+    let system = system.as_deref();
     if let Some(code) = code {
-        sink.equality(Form::Code, &[code]);
-        sink.equality(Form::SystemCode, &[system.unwrap_or(""), code]);
+        let (code, case) = as_compared(code, is_text(type_name), sink.keyer);
+        sink.equality(case.code(), &[&code]);
+        sink.equality(case.system_code(), &[system.unwrap_or(""), &code]);
         if sink.index.role == Role::PrimaryCode {
-            primary(sink.key(Form::SystemCode, &[system.unwrap_or(""), code]), sink);
+            primary(sink.key(case.system_code(), &[system.unwrap_or(""), &code]), sink);
         }
     }
     if let Some(system) = system.filter(|_| sink.index.systems) {
@@ -205,7 +250,7 @@ fn primary(key: i64, sink: &mut Sink<'_>) {
 /// `:text`: what begins with it.
 pub(crate) fn by_text(text: &str, param: &Param, keyer: &Keyer) -> Condition {
     let key = |i: &Arc<Index>| keyer.key(param.type_number, &i.name, Form::Text, &[]);
-    let text = fold(text);
+    let text = normalize(text);
     let each = param.indexes.iter().map(|i| Condition::Distinct(key(i), text.clone().into_owned()));
     Condition::Any(each.collect())
 }
@@ -254,31 +299,52 @@ fn of_indexes(term: &Term, type_number: u16, indexes: &[Arc<Index>], keyer: &Key
     if let ([index], System::Is(system), Some(code)) = (indexes, &term.system, &term.code)
         && index.role == Role::PrimaryCode
     {
-        let key = keyer.key(type_number, &index.name, Form::SystemCode, &[system, code]);
+        let (code, case) = as_compared(Cow::Borrowed(code), false, keyer);
+        let key = keyer.key(type_number, &index.name, case.system_code(), &[system, &code]);
         return Condition::Codes(vec![key]);
     }
     let mut keys = Vec::new();
     for index in indexes {
         let key = |form, parts: &[&str]| keyer.key(type_number, &index.name, form, parts);
-        match (&term.system, &term.code) {
-            (System::Any, Some(code)) => keys.push(key(Form::Code, &[code])),
-            // Codes, booleans, strings: the data holds no system, so the binding's counts, or none.
-            (System::None, Some(code)) if index.plain => keys.push(key(Form::Code, &[code])),
-            (System::Is(system), Some(code)) if index.plain => {
-                if index.implied_system.as_deref().is_none_or(|s| s == system) {
-                    keys.push(key(Form::Code, &[code]));
-                }
+        let Some(code) = &term.code else {
+            if let System::Is(system) = &term.system {
+                keys.push(key(Form::System, &[system]));
             }
-            (System::None, Some(code)) => keys.push(key(Form::SystemCode, &["", code])),
-            (System::Is(system), Some(code)) => keys.push(key(Form::SystemCode, &[system, code])),
-            (System::Is(system), None) => keys.push(key(Form::System, &[system])),
-            (_, None) => {}
+            continue;
+        };
+        for is_text in kinds(index) {
+            let (code, case) = match index.truth {
+                // What stands there is not what is in the data.
+                true => (Cow::Borrowed(code.as_str()), Case::Matters),
+                false => as_compared(Cow::Borrowed(code), is_text, keyer),
+            };
+            match &term.system {
+                System::Any => keys.push(key(case.code(), &[&code])),
+                // Codes, booleans, strings: the data holds no system, so the binding's counts, or none.
+                System::None if index.plain => keys.push(key(case.code(), &[&code])),
+                System::Is(system) if index.plain => {
+                    if index.implied_system.as_deref().is_none_or(|s| s == system) {
+                        keys.push(key(case.code(), &[&code]));
+                    }
+                }
+                System::None => keys.push(key(case.system_code(), &["", &code])),
+                System::Is(system) => keys.push(key(case.system_code(), &[system, &code])),
+            }
         }
     }
+    keys.sort_unstable();
+    keys.dedup();
     match indexes.iter().all(|i| i.identifies) {
         true => Condition::Keys(keys),
         false => Condition::Tokens(keys),
     }
+}
+
+/// Whether values of an index are texts: some may be, and others not.
+fn kinds(index: &Index) -> impl Iterator<Item = bool> {
+    let texts = index.types.iter().filter(|name| is_text(name)).count();
+    let each = [(true, texts > 0), (false, texts < index.types.len() || index.types.is_empty())];
+    each.into_iter().filter_map(|(is_text, are_there)| are_there.then_some(is_text))
 }
 
 #[cfg(test)]

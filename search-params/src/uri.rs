@@ -13,12 +13,12 @@ use fhir_model::{Error, Result};
 
 use crate::canonical::{CanonicalUrl, beginnings};
 use crate::condition::Condition;
-use crate::fold::WINDOW_BYTES_MAX;
 use crate::keyer::{Form, Keyer};
 use crate::query::Modifier;
 use crate::reference;
 use crate::registry::{Index, Param};
 use crate::sink::Sink;
+use crate::windows::WINDOW_BYTES_MAX;
 
 pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
     let Some(text) = value.str() else { return };

@@ -17,7 +17,7 @@ use fhir_search::compile::compile;
 use fhir_search::keyer::Keyer;
 use fhir_search::parameters::{ParameterKind, Parameters};
 use fhir_search::registry::Param;
-use fhir_search::{Bases, Registry};
+use fhir_search::{Bases, IndexSettings, Registry};
 
 #[test]
 fn every_expression_compiles() {
@@ -132,8 +132,8 @@ fn compare(
     let doc = Doc::parse(bytes, Limits::default()).map_err(|e| e.to_string())?;
     let root = doc.root();
     let type_name = root.get_str("resourceType").ok_or("no type")?;
-    let bases = Bases::new(["http://us/fhir"]);
-    registry.extract(&Keyer::new([1; 16]), &type_name, root, &bases).map_err(|e| e.to_string())?;
+    let settings = IndexSettings { bases: Bases::new(["http://us/fhir"]), ..IndexSettings::default() };
+    registry.extract(&Keyer::new([1; 16]), &type_name, root, &settings).map_err(|e| e.to_string())?;
     let this = registry.of(&type_name).map_err(|e| e.to_string())?;
     let mut walked: HashMap<&str, Vec<Ref<'_>>> = HashMap::new();
     this.walk(root, &mut |index, value, _| {

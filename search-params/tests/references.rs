@@ -45,6 +45,7 @@ impl Table {
         let cx = ParseCx {
             strict: true,
             bases: &Bases::default(),
+            zone: &fhir_model::date::Zone::UTC,
             now: 0,
             count_default: 10,
             count_max: 10,
@@ -56,7 +57,10 @@ impl Table {
         let query = Query::parse(&self.registry, type_name, &pairs, &cx);
         let query = query.unwrap_or_else(|e| panic!("{search}: {e}"));
         let doc = Doc::parse(resource.to_string(), Limits::default()).unwrap();
-        let rows = self.registry.extract(&self.keyer, type_name, doc.root(), &Bases::default()).unwrap();
+        let rows = self
+            .registry
+            .extract(&self.keyer, type_name, doc.root(), &fhir_search::IndexSettings::default())
+            .unwrap();
         filter::condition(&query, &self.registry, &self.keyer).holds(&rows)
     }
 

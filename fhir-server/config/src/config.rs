@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fhir_model::date::Zone;
+
 use crate::backup::Backup;
 use crate::error::{Error, Origin};
 use crate::reader::Reader;
@@ -19,6 +21,8 @@ pub struct Config {
     pub base_url: Option<String>,
     pub hosts: Vec<String>,
     pub allow_origins: Vec<String>,
+    pub time_zone: Zone,
+    pub fold_codes: bool,
     pub data_dir: PathBuf,
     pub auth: Auth,
     pub conditional_delete: ConditionalDelete,
@@ -191,6 +195,8 @@ impl Config {
         let base_url = reader.parsed("base_url", base_url).map(|(url, _)| url);
         let hosts = reader.list("hosts", host);
         let allow_origins = reader.list("allow_origins", web_origin);
+        let time_zone = reader.parsed("time_zone", time_zone).map(|(zone, _)| zone).unwrap_or_default();
+        let fold_codes = reader.boolean("fold_codes");
         let data_dir = reader.text("data_dir");
         let auth = reader.word("auth", &[("none", Auth::None), ("deny", Auth::Deny)], Auth::Deny);
         let conditional_delete = reader.word(
@@ -248,6 +254,8 @@ impl Config {
             base_url,
             hosts,
             allow_origins,
+            time_zone,
+            fold_codes,
             data_dir: PathBuf::from(data_dir?.0),
             auth,
             conditional_delete,
@@ -339,6 +347,10 @@ fn web_origin(text: &str) -> Result<String, &'static str> {
         true => Ok(text.to_owned()),
         false => Err("is not an origin like `https://app.example.org`, nor `*`"),
     }
+}
+
+fn time_zone(text: &str) -> Result<Zone, &'static str> {
+    Zone::parse(text).ok_or("is not a time zone of the IANA database, like `Africa/Nairobi`")
 }
 
 fn database_url(text: &str) -> Result<(), &'static str> {

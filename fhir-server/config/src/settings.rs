@@ -42,7 +42,8 @@ pub const SETTINGS: &[Setting] = &[
         "hosts",
         "",
         "Further names clients know this server by, with a port that is neither the scheme's nor `listen`'s: \
-         `ehr.example.org, ehr:9000`. Absolute references below `base_url`, below these and below `listen` are local. \
+         `ehr.example.org, ehr:9000`. Absolute references below `base_url` and below these are local; \
+         without `base_url` also those below `listen`. \
          A server that listens on this machine alone answers to `localhost`, `base_url` and these; to any other `Host` \
          it says 421, as a web page may reach it under a name of its own.",
     ),
@@ -51,6 +52,18 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Web origins whose pages may call: `https://app.example.org, https://other.example.org`, or `*` for all. Pages of \
          origins that are named may also send credentials.",
+    ),
+    setting(
+        "time_zone",
+        "UTC",
+        "The zone of the IANA database, like `Africa/Nairobi`, in which dates and times without one are meant, in resources \
+         and in searches: a day is a day there. When it changes the index is made anew before the server serves.",
+    ),
+    setting(
+        "fold_codes",
+        "false",
+        "Whether the case of codes and identifiers does not matter to searches. That of tokens that are texts, such as email \
+         addresses and versions, never does. When it changes the index is made anew before the server serves.",
     ),
     setting(
         "data_dir",

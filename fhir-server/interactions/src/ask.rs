@@ -64,6 +64,7 @@ impl<'a> Ask<'a> {
         ParseCx {
             strict,
             bases: self.bases(),
+            zone: self.cx.store.zone(),
             now: self.cx.store.now(),
             count_default: limits.count_default,
             count_max: limits.count_max,

@@ -1,6 +1,6 @@
 //! history: <https://hl7.org/fhir/R4/http.html#history>
 
-use fhir_model::date::DateTime;
+use fhir_model::date::{DateTime, Precision};
 use fhir_model::error::operation_outcome;
 use fhir_model::{Error, Key, Result, url};
 use fhir_search::cursor::{Cursor, Place};
@@ -133,6 +133,13 @@ struct Asked {
 /// Most sentences about what was passed over.
 const WARNINGS_MAX: usize = 20;
 
+/// First and last microsecond of an instant, or of a date or time as far as it is written. A space where a `+` was lost to
+/// URL decoding is taken for the `+`.
+fn moment(ask: &Ask<'_>, value: &str) -> Option<(i64, i64)> {
+    let found = DateTime::partial(&value.replace(' ', "+"))?;
+    (found.precision() != Precision::Hour).then(|| found.range_micros_in(ask.cx.store.zone()))
+}
+
 /// Parameters with one value.
 const ONCE: &[&str] = &["_count", "_since", "_at", "_list"];
 
@@ -161,14 +168,17 @@ impl Asked {
                     page.count = usize::try_from(count).unwrap_or(usize::MAX).min(limits.count_max);
                 }
                 "_since" => {
-                    let instant = DateTime::instant(&value.replace(' ', "+"))
-                        .ok_or_else(|| bad("an instant such as 2026-11-30T08:00:00Z"))?;
-                    page.since = Some(instant.range_micros().0);
+                    page.since = Some(
+                        moment(ask, value)
+                            .ok_or_else(|| bad("an instant or a date such as 2026-11-30T08:00:00Z"))?
+                            .0,
+                    );
                 }
                 "_at" => {
-                    let date = DateTime::date_time(&value.replace(' ', "+"))
-                        .ok_or_else(|| bad("a date or time such as 2026-11-30 or 2026-11-30T08:00:00Z"))?;
-                    page.at = Some(date.range_micros());
+                    page.at =
+                        Some(moment(ask, value).ok_or_else(|| {
+                            bad("a date or time such as 2026-11-30 or 2026-11-30T08:00:00Z")
+                        })?);
                 }
                 "_list" => {
                     let id = value.strip_prefix("List/").unwrap_or(value);

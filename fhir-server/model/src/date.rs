@@ -8,11 +8,13 @@
 mod calendar;
 mod compare;
 mod parse;
+mod zone;
 
 use std::fmt;
 
 pub use calendar::{civil_from_days, format_instant};
 use calendar::{days_from_civil, days_in_month};
+pub use zone::Zone;
 
 /// How much of a date and time was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,7 +123,8 @@ impl DateTime {
         self
     }
 
-    /// The first and the last microsecond it can mean, since 1970-01-01T00:00:00Z. Without a time zone: UTC.
+    /// The first and the last microsecond it can mean, since 1970-01-01T00:00:00Z. Without a time zone: UTC; see
+    /// [`DateTime::range_micros_in`].
     pub fn range_micros(&self) -> (i64, i64) {
         let (low, length) = match self.precision {
             Precision::Year => {

@@ -28,7 +28,11 @@ impl Names {
         let base_url = base_url.map(|url| url.trim_end_matches('/').to_owned());
         let mut origins: Vec<String> = base_url.iter().cloned().collect();
         let port = address.port();
+        // Processes that listen at different addresses are one server, and index alike, when they have a common base url.
         let mut own = |name: &str| {
+            if base_url.is_some() {
+                return;
+            }
             origins.push(format!("http://{name}:{port}"));
             if port == 80 {
                 origins.push(format!("http://{name}"));
@@ -229,17 +233,27 @@ mod tests {
             ("https://ehr.example.org/a/fhir/R4", true),
             ("https://ehr.example.org/a/fhir", true),
             ("http://ehr.example.org/a/fhir", false),
-            ("http://localhost:8080/fhir/R4", true),
-            ("http://127.0.0.1:8080/fhir", true),
-            ("http://[::1]:8080/fhir", true),
+            ("http://localhost:8080/fhir/R4", false),
+            ("http://127.0.0.1:8080/fhir", false),
             ("http://localhost:8081/fhir", false),
             ("http://localhost/fhir", false),
             ("http://ehr.local/fhir", true),
-            ("http://ehr.local:8080/fhir", true),
+            ("http://ehr.local:8080/fhir", false),
             ("https://ehr.local/fhir/R4", true),
             ("http://ehr:9000/fhir", true),
             ("http://ehr:9000:8080/fhir", false),
             ("http://ehr/fhir", false),
+        ] {
+            assert_eq!(names.bases().has(url), wanted, "{url}");
+        }
+        let names = self::names("127.0.0.1:8080", None);
+        for (url, wanted) in [
+            ("http://localhost:8080/fhir/R4", true),
+            ("http://127.0.0.1:8080/fhir", true),
+            ("http://[::1]:8080/fhir", true),
+            ("http://localhost:8081/fhir", false),
+            ("http://ehr.local:8080/fhir", true),
+            ("http://ehr.local/fhir", true),
         ] {
             assert_eq!(names.bases().has(url), wanted, "{url}");
         }

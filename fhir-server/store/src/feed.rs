@@ -73,8 +73,8 @@ pub struct Change {
 /// How often a process announces its horizon.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
 
-const ANNOUNCE: &str = "insert into writer (id, horizon, heartbeat_at, search_version) \
-     values ($1::int8, $2::int8, $3::int8, $4::int8) on conflict (id) do update set horizon = excluded.horizon, \
+const ANNOUNCE: &str = "insert into writer (id, horizon, heartbeat_at, search_version, index_settings) \
+     values ($1::int8, $2::int8, $3::int8, $4::int8, $5::text) on conflict (id) do update set horizon = excluded.horizon, \
      heartbeat_at = excluded.heartbeat_at, search_version = excluded.search_version";
 
 const LEAVE: &str = "delete from writer w where w.id = $1::int8";
@@ -146,7 +146,9 @@ impl Store {
         let (at, horizon, version) = (now(), self.clock.horizon(), self.learned.version(&self.clock));
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(ANNOUNCE).await.map_err(failure::classify)?;
-        let parameters: [&(dyn ToSql + Sync); 4] = [&self.clock.process, &horizon, &at, &version];
+        let indexed_by = self.indexed_by();
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&self.clock.process, &horizon, &at, &version, &indexed_by];
         client.execute(&statement, &parameters).await.map_err(failure::classify)?;
         drop(client);
         // In this order: who changes search parameters either sees the announcement and waits for this process, or has

@@ -37,9 +37,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fhir_model::Result;
+use fhir_model::date::Zone;
 use fhir_search::cursor::Secret;
 use fhir_search::keyer::Keyer;
-use fhir_search::{Bases, Registry};
+use fhir_search::{Bases, IndexSettings, Registry};
 
 pub use endpoint::Endpoint;
 pub use everything::{Everything, Member};
@@ -66,9 +67,10 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// Current versions are kept compressed instead of as JSONB.
     pub packed: bool,
-    /// The urls the server is known by: absolute references below them are local. What is indexed depends on them, so
-    /// they are settings, and not taken from requests.
-    pub bases: Bases,
+    /// What is indexed depends on these, so they are settings, and not taken from requests.
+    pub settings: IndexSettings,
+    /// The settings that the database has count instead, where it has any: for programs beside the server.
+    pub keep_settings: bool,
     /// Most resources that includes add to a page.
     pub include_max: usize,
     /// Bytes of matches, and of what they include, after which a page is full.
@@ -98,7 +100,8 @@ impl Default for Options {
             connections_max: 16,
             statement_timeout: Duration::from_secs(30),
             packed: false,
-            bases: Bases::default(),
+            settings: IndexSettings::default(),
+            keep_settings: false,
             include_max: 1000,
             page_bytes_max: 32 << 20,
             total_timeout: Duration::from_secs(2),
@@ -119,6 +122,7 @@ pub struct Store {
     registry: Arc<Registry>,
     learned: parameters::Learned,
     keyer: Keyer,
+    settings: reindex::Settings,
     secret: Secret,
     options: Options,
     full_text: OnceLock<Arc<dyn FullText>>,
@@ -142,13 +146,15 @@ impl Store {
         let connections = connections::Connections::open(url, &options).await?;
         let secrets = secrets::load(&connections).await?;
         let version_min = restored::version_min(&connections).await?;
+        let settings = reindex::Settings::load(&connections, &options).await?;
         let clock = stamp::Clock::new(secrets::random_id());
         let store = Arc::new(Store {
             connections,
             // What is added to R4 at runtime is this database's own.
             registry: Arc::new(registry.fork()),
             learned: parameters::Learned::default(),
-            keyer: Keyer::new(secrets.keys),
+            keyer: Keyer::new(secrets.keys).folding_codes(settings.ours.fold_codes),
+            settings,
             secret: Secret(secrets.cursors),
             options,
             full_text: OnceLock::new(),
@@ -160,7 +166,11 @@ impl Store {
             version_min,
         });
         feed::announce(&store).await?;
-        store.settle_format().await?;
+        let settled = store.settle_index().await;
+        if settled.is_err() {
+            store.leave().await;
+        }
+        settled?;
         reindex::work(&store);
         long_search::clean(&store);
         Ok(store)
@@ -186,7 +196,12 @@ impl Store {
 
     /// The urls the server is known by.
     pub fn bases(&self) -> &Bases {
-        &self.options.bases
+        &self.settings.ours.bases
+    }
+
+    /// The zone that dates and times are meant in which name none.
+    pub fn zone(&self) -> &Zone {
+        &self.settings.ours.zone
     }
 
     /// The key that page links are sealed with.

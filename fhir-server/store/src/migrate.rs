@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "beginnings", include_str!("../../../migrations/0007_beginnings.sql")),
     (8, "index_format", include_str!("../../../migrations/0008_index_format.sql")),
     (9, "long_search", include_str!("../../../migrations/0009_long_search.sql")),
+    (10, "index_settings", include_str!("../../../migrations/0010_index_settings.sql")),
 ];
 
 /// How long one process waits for another that migrates.

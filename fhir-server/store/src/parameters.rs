@@ -26,7 +26,8 @@ const PARAMETERS_MAX: i64 = 500;
 /// The type whose resources define parameters.
 const TYPE: &str = "SearchParameter";
 
-const VERSION: &str = "select v.version from search_version v where v.id = 1";
+const VERSION: &str =
+    "select v.version, v.index_settings, v.format_wanted from search_version v where v.id = 1";
 
 const ALL: &str =
     "select p.number, p.types, p.stage, p.since, p.definition from search_parameter p order by p.number";
@@ -56,6 +57,8 @@ pub(crate) struct Learned {
     /// One at a time reads them.
     reading: tokio::sync::Mutex<()>,
     version: Mutex<Known>,
+    /// The index was made by what this process goes by.
+    pub(crate) settled: AtomicBool,
     /// There may be work to do.
     pub(crate) busy: AtomicBool,
     /// What was changed was not understood: until it is, this process may not write.
@@ -206,9 +209,10 @@ impl Store {
         let row = client.query_one(&statement, &[]).await.map_err(failure::classify)?;
         drop(client);
         let version: i64 = row.try_get(0).map_err(Error::internal)?;
-        let learned = match version > self.registry.version() {
-            true => self.learn().await,
-            false => Ok(()),
+        let kept: &str = row.try_get(1).map_err(Error::internal)?;
+        let learned = match self.is_index_ours(kept, row.try_get(2).map_err(Error::internal)?) {
+            Ok(()) if version > self.registry.version() => self.learn().await,
+            other => other,
         };
         let stuck = learned.as_ref().is_err_and(|e| e.kind == Kind::Internal);
         self.learned.stuck.store(stuck, Ordering::Relaxed);

@@ -6,6 +6,7 @@
 //! it twice changes nothing.
 
 mod format;
+mod settings;
 mod steps;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use deadpool_postgres::Transaction;
 use fhir_model::{Error, Result};
 
+pub(crate) use self::settings::Settings;
 use crate::scope::Scope;
 use crate::{Store, failure, parameters};
 

@@ -208,7 +208,7 @@ impl Store {
 
     /// The index rows of a body.
     pub(crate) fn rows(&self, set: Set, key: &Key, doc: &Doc) -> Result<Rows> {
-        self.registry.extract_by(set, &self.keyer, &key.type_name, doc.root(), &self.options.bases)
+        self.registry.extract_by(set, &self.keyer, &key.type_name, doc.root(), &self.settings.ours)
     }
 }
 

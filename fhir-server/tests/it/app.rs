@@ -81,8 +81,8 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let names = names.unwrap_or_else(|| Names::new(address, None, &["ehr.local".to_owned()]));
-        let bases = names.bases().clone();
-        let options = fhir_store::Options { connections_max: 4, bases, ..fhir_store::Options::default() };
+        let settings = fhir_search::IndexSettings { bases: names.bases().clone(), ..Default::default() };
+        let options = fhir_store::Options { connections_max: 4, settings, ..fhir_store::Options::default() };
         let store = fhir_store::testing::fresh_with(options).await.unwrap();
         let registry = fhir_store::testing::registry().await.unwrap();
         let hold = Arc::new(Hold { arrived: Semaphore::new(0), go_on: Notify::new() });

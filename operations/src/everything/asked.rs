@@ -1,7 +1,7 @@
 //! What a call of `$everything` asks for.
 
 use fhir_interactions::{Call, Cx, Handling};
-use fhir_model::date::DateTime;
+use fhir_model::date::{DateTime, Zone};
 use fhir_model::{Error, Result, url};
 use fhir_search::Bases;
 use fhir_search::cursor::Cursor;
@@ -53,9 +53,9 @@ impl Asked {
                     asked.ignore(call, &name, "is there more than once: the first one counts")?;
                     continue;
                 }
-                "start" => start = Some(date(&name, &value)?.0),
-                "end" => end = Some(date(&name, &value)?.1),
-                "_since" => asked.wanted.since = Some(date(&name, &value)?.0),
+                "start" => start = Some(date(&name, &value, cx.store.zone())?.0),
+                "end" => end = Some(date(&name, &value, cx.store.zone())?.1),
+                "_since" => asked.wanted.since = Some(date(&name, &value, cx.store.zone())?.0),
                 "_type" => asked.types(cx, &value)?,
                 "_count" => asked.count = count(&value)?.min(cx.limits.count_max),
                 "_cursor" => {
@@ -117,12 +117,12 @@ impl Asked {
 }
 
 /// First and last microsecond.
-fn date(name: &str, value: &str) -> Result<(i64, i64)> {
+fn date(name: &str, value: &str, zone: &Zone) -> Result<(i64, i64)> {
     let found = DateTime::partial(value).or_else(|| DateTime::partial(&value.replace(' ', "+")));
     let found = found.ok_or_else(|| {
         Error::value(format!("`{value}` is not a date such as 2026-11-30 or 2026-11-30T08:00:00Z")).at(name)
     })?;
-    Ok(found.range_micros())
+    Ok(found.range_micros_in(zone))
 }
 
 fn count(value: &str) -> Result<usize> {

@@ -90,6 +90,7 @@ async fn patients(cx: &Cx, scope: &Scope, last: Option<&Patient>) -> Result<Vec<
     let parse = ParseCx {
         strict: true,
         bases: cx.store.bases(),
+        zone: cx.store.zone(),
         now: cx.store.now(),
         count_default: PATIENTS,
         count_max: PATIENTS,

@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::Condition::{All, Any, Codes, Not, Present, Tokens};
 use super::*;
-use crate::bases::Bases;
 use crate::condition::{DateTest, Extra};
 use crate::custom::{self, Custom, Stage};
 use crate::keyer::Form;
@@ -12,6 +11,7 @@ use crate::order::{Order, Present as Tells};
 use crate::query::{Query, Sort, SortBy};
 use crate::registry::Registry;
 use crate::rows::{FIRST, LAST};
+use crate::settings::IndexSettings;
 use crate::sql;
 
 fn registry() -> Registry {
@@ -45,7 +45,7 @@ impl Keys<'_> {
 fn extract(registry: &Registry, body: &str) -> Rows {
     let text = format!(r#"{{"resourceType":"Observation","id":"1","status":"final"{body}}}"#);
     let doc = Doc::parse(text, Limits::default()).unwrap();
-    registry.extract(&keyer(), "Observation", doc.root(), &Bases::default()).unwrap()
+    registry.extract(&keyer(), "Observation", doc.root(), &IndexSettings::default()).unwrap()
 }
 
 const CODES: &str =

@@ -4,10 +4,10 @@ use fhir_model::json::{Doc, Limits};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::bases::Bases;
 use crate::keyer::{Form, Keyer};
 use crate::parse::tests::said_by;
 use crate::registry::Set;
+use crate::settings::IndexSettings;
 
 fn registry() -> Registry {
     Registry::load(Arc::new(Definitions::load().unwrap())).unwrap()
@@ -180,7 +180,8 @@ fn composites_find_their_parts_or_get_them() {
     let doc = r#"{"resourceType": "Patient", "name": [{"text": "Ann"}]}"#;
     let doc = Doc::parse(doc, Limits::default()).unwrap();
     let keyer = Keyer::new([1; 16]);
-    let rows = registry.extract_by(Set::Replaced, &keyer, "Patient", doc.root(), &Bases::default()).unwrap();
+    let rows =
+        registry.extract_by(Set::Replaced, &keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
     let number = registry.number("Patient").unwrap();
     let present = |name: &str| rows.keys.contains(&keyer.key(number, name, Form::Present, &[]));
     assert_eq!((present("nick@1"), present("nick@2")), (false, true));
@@ -284,10 +285,11 @@ fn stages_decide_what_is_extracted_and_searched() {
     let number = registry.number("Patient").unwrap();
     let present = keyer.key(number, "nick@1", Form::Present, &[]);
     let has = |set| {
-        let rows = registry.extract_by(set, &keyer, "Patient", doc.root(), &Bases::default()).unwrap();
+        let rows =
+            registry.extract_by(set, &keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
         rows.keys.contains(&present)
     };
-    let plain = registry.extract(&keyer, "Patient", doc.root(), &Bases::default()).unwrap();
+    let plain = registry.extract(&keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
     for (stage, searched, written, replaced) in [
         (Stage::Known, true, false, true),
         (Stage::Building, true, true, true),
@@ -305,7 +307,8 @@ fn stages_decide_what_is_extracted_and_searched() {
     assert_eq!(registry.version(), 7);
     assert!(base.of("Patient").unwrap().param("nick").is_none(), "another database has its own");
     registry.set_customs(8, Vec::new()).unwrap();
-    let after = registry.extract_by(Set::Replaced, &keyer, "Patient", doc.root(), &Bases::default()).unwrap();
+    let after =
+        registry.extract_by(Set::Replaced, &keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
     assert_eq!(after, plain);
 }
 

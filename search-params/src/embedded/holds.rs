@@ -7,13 +7,13 @@ use fhir_model::Result;
 use fhir_model::json::Ref;
 
 use super::Container;
-use crate::bases::Bases;
 use crate::condition::{Chain, Condition};
 use crate::keyer::Keyer;
 use crate::parameters::ParameterKind;
 use crate::registry::extract::Place;
 use crate::registry::{Registry, Set};
 use crate::rows::Rows;
+use crate::settings::IndexSettings;
 
 /// The evaluation of conditions on the resources within one body. What was answered of a resource is remembered: their
 /// references may go around in circles.
@@ -21,15 +21,15 @@ use crate::rows::Rows;
 pub struct Evaluation<'a> {
     registry: &'a Registry,
     keyer: &'a Keyer,
-    bases: &'a Bases,
+    settings: &'a IndexSettings,
     /// By the place of a resource in its document, and the address of a condition.
     answered: RefCell<HashMap<(u32, *const Condition), bool>>,
 }
 
 impl<'a> Evaluation<'a> {
     /// Of one body.
-    pub fn new(registry: &'a Registry, keyer: &'a Keyer, bases: &'a Bases) -> Evaluation<'a> {
-        Evaluation { registry, keyer, bases, answered: RefCell::default() }
+    pub fn new(registry: &'a Registry, keyer: &'a Keyer, settings: &'a IndexSettings) -> Evaluation<'a> {
+        Evaluation { registry, keyer, settings, answered: RefCell::default() }
     }
 
     /// True when a reference of the resource leads to one within it that meets the chain's condition.
@@ -91,8 +91,14 @@ impl<'a> Evaluation<'a> {
             return Ok(*known);
         }
         let place = Place::Within(within);
-        let rows =
-            self.registry.extract_within(Set::Written, self.keyer, type_name, resource, self.bases, place)?;
+        let rows = self.registry.extract_within(
+            Set::Written,
+            self.keyer,
+            type_name,
+            resource,
+            self.settings,
+            place,
+        )?;
         let holds = self.meets(resource, within, &rows, condition)?;
         self.answered.borrow_mut().insert(asked, holds);
         Ok(holds)

@@ -9,13 +9,13 @@ use fhir_model::Result;
 use fhir_model::json::Ref;
 
 use super::Container;
-use crate::bases::Bases;
 use crate::beginning;
 use crate::condition::{Chain, Condition};
 use crate::keyer::{Form, Keyer};
 use crate::registry::extract::Place;
 use crate::registry::{Param, Registry, Set, TypeSearch};
 use crate::rows::{Distinct, Rows};
+use crate::settings::IndexSettings;
 
 /// Most keys that are asked for together; what would need more is asked for by the type alone.
 const KEYS_MAX: usize = 1_000;
@@ -26,7 +26,7 @@ pub(crate) struct Embedding<'a> {
     pub(crate) this: &'a TypeSearch,
     pub(crate) set: Set,
     pub(crate) keyer: &'a Keyer,
-    pub(crate) bases: &'a Bases,
+    pub(crate) settings: &'a IndexSettings,
     pub(crate) container: Container<'a>,
     pub(crate) place: Place<'a>,
 }
@@ -65,7 +65,7 @@ impl<'a> Embedding<'a> {
         }
         let place = Place::Within(within);
         let found =
-            self.registry.extract_within(self.set, self.keyer, type_name, resource, self.bases, place);
+            self.registry.extract_within(self.set, self.keyer, type_name, resource, self.settings, place);
         let inner = match found {
             // It could be written before there was a composite of so many values; then it has left nothing of them.
             Err(_) if self.set == Set::Replaced => return Ok(()),

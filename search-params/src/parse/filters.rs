@@ -35,7 +35,7 @@ impl Parser<'_> {
                 self.hint_of_id(&id);
                 Ok(Term::Id(id))
             }
-            false => date::Term::parse(&unescape(v), self.cx.now).map(Term::Date),
+            false => date::Term::parse(&unescape(v), self.cx.now, self.cx.zone).map(Term::Date),
         });
         let terms = terms.collect::<Result<Vec<_>>>().map_err(|e| e.at(code))?;
         let subject = if id { Subject::Id } else { Subject::LastUpdated };
@@ -191,7 +191,9 @@ impl Parser<'_> {
             }
             (ParameterKind::String, modifier) => Term::Text(string::parse(unescape(value), modifier)?),
             (ParameterKind::Uri, modifier) => Term::Text(uri::parse(unescape(value), modifier)?),
-            (ParameterKind::Date, _) => Term::Date(date::Term::parse(&unescape(value), self.cx.now)?),
+            (ParameterKind::Date, _) => {
+                Term::Date(date::Term::parse(&unescape(value), self.cx.now, self.cx.zone)?)
+            }
             (ParameterKind::Number, _) => Term::Number(number::Term::parse(&unescape(value))?),
             (ParameterKind::Quantity, _) => Term::Quantity(quantity::Term::parse(value)?),
             (ParameterKind::Special, _) => Term::Near(near::Term::parse(value)?),

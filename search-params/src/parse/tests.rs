@@ -20,6 +20,7 @@ pub(crate) fn said_by(registry: &Registry, types: &[&str], text: &str, strict: b
     let cx = ParseCx {
         strict,
         bases: &Bases::default(),
+        zone: &fhir_model::date::Zone::UTC,
         now: 0,
         count_default: 10,
         count_max: 50,
@@ -124,6 +125,7 @@ fn limits_hold_at_the_limit_and_past_it() {
     let cx = ParseCx {
         strict: true,
         bases: &Bases::default(),
+        zone: &fhir_model::date::Zone::UTC,
         now: 0,
         count_default: 10,
         count_max: 50,
@@ -142,7 +144,7 @@ fn limits_hold_at_the_limit_and_past_it() {
     assert!(refused.text.contains("101"), "{refused}");
     let contains = |bytes| "x".repeat(bytes);
     let expression = |bytes| format!("gender eq {}", "x".repeat(bytes - "gender eq ".len()));
-    let (contains_max, filter_max) = (crate::fold::CONTAINS_BYTES_MAX, filter_expression::BYTES_MAX);
+    let (contains_max, filter_max) = (crate::windows::CONTAINS_BYTES_MAX, filter_expression::BYTES_MAX);
     // A parameter, as much as it takes, and one more.
     let rows = [
         ("gender", "male,female,other".to_owned(), "male,female,other,unknown".to_owned()),

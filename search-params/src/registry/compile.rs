@@ -16,6 +16,7 @@ use crate::custom::{Custom, Progress};
 use crate::near;
 use crate::parameters::{Parameter, ParameterKind, Parameters};
 use crate::path::{Step, Test, Trie};
+use crate::string::PHONETIC_URL;
 
 /// Parameters whose first coding gets the ordered column, in order of preference.
 const PRIMARY_CODES: &[&str] = &["code", "vaccine-code", "type", "class", "category"];
@@ -39,6 +40,11 @@ const PRIMARY_DATES: &[&str] = &[
     "birthdate",
     "payment-date",
 ];
+/// Types whose parts are searched each.
+fn is_named(type_name: &str) -> bool {
+    matches!(type_name, "HumanName" | "Address")
+}
+
 /// Parameters with a bit in `present`; further ones of a type have a key.
 const BITS: usize = 64;
 
@@ -272,6 +278,7 @@ impl Build<'_> {
             }
         }
         self.roles(&shares);
+        self.sounds(&shares);
         self.params(shares, parts);
         self.this
     }
@@ -341,6 +348,8 @@ impl Build<'_> {
         } else {
             None
         };
+        let words =
+            kind == ParameterKind::String && (types.iter().any(|t| is_named(t)) || self.is_of_name(&steps));
         let identifies = types.iter().all(|t| matches!(&**t, "Identifier" | "ContactPoint"));
         if !added {
             self.by_path.insert((kind, steps.clone()), at);
@@ -355,6 +364,8 @@ impl Build<'_> {
             implied_system,
             steps,
             truth,
+            words,
+            sounds: false,
             element: None,
             part: false,
             systems: true,
@@ -381,6 +392,13 @@ impl Build<'_> {
         Some(at)
     }
 
+    /// True for a part of a HumanName.
+    fn is_of_name(&self, steps: &[Step]) -> bool {
+        let last = steps.iter().rposition(|step| matches!(step, Step::Field(_)));
+        let before = last.and_then(|last| steps.get(..last)).unwrap_or_default();
+        self.type_after(before).is_some_and(|holder| *holder == *"HumanName")
+    }
+
     /// True when a path gives at most one value.
     fn single(&self, steps: &[Step]) -> bool {
         let mut at = self.this.type_name.clone();
@@ -394,6 +412,19 @@ impl Build<'_> {
             at = kind.clone();
         }
         true
+    }
+
+    /// Names that are searched by how they sound leave that, too.
+    fn sounds(&mut self, shares: &[Vec<usize>]) {
+        for (draft, share) in self.drafts.iter().zip(shares) {
+            if *draft.definition.url == *PHONETIC_URL {
+                for index in share {
+                    if let Some(index) = self.this.indexes.get_mut(*index).and_then(Arc::get_mut) {
+                        index.sounds = true;
+                    }
+                }
+            }
+        }
     }
 
     /// Gives the columns of the row to the indexes that are to have them.

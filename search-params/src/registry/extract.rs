@@ -4,19 +4,25 @@ use fhir_model::Result;
 use fhir_model::json::Ref;
 
 use super::{Registry, Set, TypeSearch};
-use crate::bases::Bases;
 use crate::embedded::Container;
 use crate::embedded::index::Embedding;
 use crate::keyer::{Form, Keyer};
 use crate::parameters::ParameterKind;
 use crate::rows::{DATE_MIN, Ordered, Rows};
+use crate::settings::IndexSettings;
 use crate::sink::{Found, Sink};
 use crate::{composite, date, near, number, quantity, reference, string, token, uri};
 
 impl Registry {
-    /// All index entries that a version which is written now has, in one walk. `bases` are the server's own urls.
-    pub fn extract(&self, keyer: &Keyer, type_name: &str, resource: Ref<'_>, bases: &Bases) -> Result<Rows> {
-        self.extract_by(Set::Written, keyer, type_name, resource, bases)
+    /// All index entries that a version which is written now has, in one walk.
+    pub fn extract(
+        &self,
+        keyer: &Keyer,
+        type_name: &str,
+        resource: Ref<'_>,
+        settings: &IndexSettings,
+    ) -> Result<Rows> {
+        self.extract_by(Set::Written, keyer, type_name, resource, settings)
     }
 
     /// The same by a set of the type's parameters.
@@ -26,9 +32,9 @@ impl Registry {
         keyer: &Keyer,
         type_name: &str,
         resource: Ref<'_>,
-        bases: &Bases,
+        settings: &IndexSettings,
     ) -> Result<Rows> {
-        self.extract_within(set, keyer, type_name, resource, bases, Place::OfItsOwn)
+        self.extract_within(set, keyer, type_name, resource, settings, Place::OfItsOwn)
     }
 
     /// The same of a resource that may be within another one.
@@ -38,7 +44,7 @@ impl Registry {
         keyer: &Keyer,
         type_name: &str,
         resource: Ref<'d>,
-        bases: &Bases,
+        settings: &IndexSettings,
         place: Place<'d>,
     ) -> Result<Rows> {
         let this = self.of_set(type_name, set)?;
@@ -50,7 +56,8 @@ impl Registry {
         };
         let mut embedded = Vec::new();
         let mut failed = None;
-        let mut held = vec![false; this.indexes.len()];
+        // Of each index: how many values there were, and whether one was held.
+        let (mut visited, mut held) = (vec![0; this.indexes.len()], vec![false; this.indexes.len()]);
         let mut truths = vec![false; this.indexes.len()];
         let mut visit = |leaf: usize, value: Ref<'d>, value_type: &str| {
             let (Some(index), Some(users)) = (this.indexes.get(leaf), this.users.get(leaf)) else { return };
@@ -58,7 +65,9 @@ impl Registry {
                 keyer,
                 type_number: this.number,
                 index,
-                bases,
+                bases: &settings.bases,
+                zone: &settings.zone,
+                ordinal: visited.get(leaf).copied().unwrap_or_default(),
                 numbers: &numbers,
                 resource,
                 container: &container,
@@ -81,6 +90,9 @@ impl Registry {
                 _ => index_value(value, value_type, &mut sink),
             }
             let found = sink.found;
+            if let Some(visited) = visited.get_mut(leaf) {
+                *visited += 1;
+            }
             if found.embedded && index.kind == ParameterKind::Reference {
                 embedded.push((leaf, value));
             }
@@ -94,7 +106,7 @@ impl Registry {
             return Err(e);
         }
         if !embedded.is_empty() {
-            let embedding = Embedding { registry: self, this: &this, set, keyer, bases, container, place };
+            let embedding = Embedding { registry: self, this: &this, set, keyer, settings, container, place };
             embedding.index(&embedded, &mut rows)?;
         }
         // A composite of the whole resource has a value when all its parts have.

@@ -3,6 +3,7 @@ use fhir_model::json::{Doc, Limits};
 use super::*;
 use crate::bases::Bases;
 use crate::keyer::{Form, Keyer};
+use crate::settings::IndexSettings;
 
 fn registry() -> Registry {
     Registry::load(Arc::new(Definitions::load().unwrap())).unwrap()
@@ -96,7 +97,8 @@ fn an_observation_leaves_few_rows() {
         "effectiveDateTime":"2015-03-04T10:00:00Z",
         "valueQuantity":{"value":180.5,"unit":"cm","system":"http://unitsofmeasure.org","code":"cm"}}"#;
     let doc = Doc::parse(text, Limits::default()).unwrap();
-    let rows = registry.extract(&keyer, "Observation", doc.root(), &Bases::new(["http://us/fhir"])).unwrap();
+    let settings = IndexSettings { bases: Bases::new(["http://us/fhir"]), ..IndexSettings::default() };
+    let rows = registry.extract(&keyer, "Observation", doc.root(), &settings).unwrap();
     assert_eq!(rows.patient, Some(keyer.handle(registry.number("Patient").unwrap(), "p")));
     let (low, high) = rows.date.unwrap();
     assert_eq!(high - low, 999_999);
@@ -128,8 +130,60 @@ fn deceased_is_a_truth() {
         (r#","deceasedDateTime":"2015""#, "true"),
     ] {
         let doc = Doc::parse(format!(r#"{{"resourceType":"Patient"{body}}}"#), Limits::default()).unwrap();
-        let rows = registry.extract(&keyer, "Patient", doc.root(), &Bases::default()).unwrap();
+        let rows = registry.extract(&keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
         assert!(rows.keys.contains(&key(truth)), "{body}");
         assert_eq!(rows.keys.len(), 1, "{body}");
     }
+}
+
+/// All token parameters of R4 by the types of their values: case matters to codes and identifiers, and not to texts.
+#[test]
+fn case_matters_to_codes_and_not_to_texts() {
+    let registry = registry();
+    let keyer = Keyer::new([7; 16]);
+    let texts = ["string", "markdown", "ContactPoint"];
+    let cased = [
+        "code",
+        "CodeableConcept",
+        "Coding",
+        "Identifier",
+        "boolean",
+        "uri",
+        "url",
+        "canonical",
+        "id",
+        "oid",
+        "uuid",
+        "Extension",
+        "dateTime",
+    ];
+    let (mut of_texts, mut of_codes, mut unknown) = (0, 0, Vec::new());
+    for type_name in registry.definitions().resource_types() {
+        for param in registry.of(type_name).unwrap().params() {
+            let types: Vec<&str> = param.indexes.iter().flat_map(|i| i.types.iter().map(|t| &**t)).collect();
+            if param.kind != ParameterKind::Token || types.is_empty() {
+                continue;
+            }
+            unknown.extend(
+                types
+                    .iter()
+                    .filter(|t| !texts.contains(t) && !cased.contains(t))
+                    .map(|t| format!("{type_name}.{}: {t}", param.code)),
+            );
+            let condition = |code: &str| {
+                let term = crate::token::Term::parse(code).unwrap();
+                format!("{:?}", crate::token::condition(&term, param, &keyer).simplify())
+            };
+            let is_folded = condition("Ab-C") == condition("aB-c");
+            let truth = param.indexes.iter().any(|i| i.truth);
+            let all_texts = !truth && types.iter().all(|t| texts.contains(t));
+            assert_eq!(is_folded, all_texts, "{type_name}.{} of {types:?}", param.code);
+            assert_ne!(condition("Ab-C"), condition("AbC"), "{type_name}.{}", param.code);
+            of_texts += usize::from(all_texts);
+            of_codes += usize::from(!all_texts);
+        }
+    }
+    assert!(of_texts > 30 && of_codes > 700, "{of_texts} {of_codes}");
+    unknown.dedup();
+    assert_eq!(unknown, Vec::<String>::new());
 }

@@ -66,7 +66,13 @@ pub(super) fn may_begin(part: &Condition) -> bool {
 }
 
 fn is_text(part: &Condition) -> bool {
-    matches!(part, Condition::TextPrefix(..) | Condition::TextContains(..) | Condition::TextAmong(..))
+    matches!(
+        part,
+        Condition::TextPrefix(..)
+            | Condition::TextWords(..)
+            | Condition::TextContains(..)
+            | Condition::TextAmong(..)
+    )
 }
 
 fn is_entry(part: &Condition) -> bool {

@@ -3,7 +3,8 @@
 use super::{Bind, Sql};
 use crate::beginning;
 use crate::condition::{Circle, Condition, DateTest, Extra};
-use crate::rows::{CONTINUED, DATE_MIN};
+use crate::rows::{CONTINUED, DATE_MIN, ELEMENTS};
+use crate::string::ASKED_WORDS_MAX;
 
 /// The id of a row: stored when a client chose it, else its handle.
 pub(super) const ID: &str = "coalesce(r.id, lpad(to_hex(r.handle), 16, '0'))";
@@ -90,6 +91,7 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         | Condition::QuantityEntry { .. }
         | Condition::Near(..)
         | Condition::TextPrefix(..)
+        | Condition::TextWords(..)
         | Condition::TextContains(..)
         | Condition::TextAmong(..) => {
             sql.push("r.handle in (");
@@ -124,12 +126,10 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
         }
         Condition::Near(key, circle) => near(*key, circle, sql),
         Condition::TextPrefix(key, text) | Condition::MayBegin(key, text) => {
-            sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(*key));
-            sql.push(" and e.value >= ").bind(Bind::Text(text.clone()));
-            // In code point order nothing that begins with the text comes after it and the last code point.
-            sql.push(" and e.value < ").bind(Bind::Text(format!("{text}\u{10FFFF}")));
-            sql.push(" and (e.rank & ").bind(Bind::Int(CONTINUED.into())).push(") = 0");
+            sql.push("select e.handle");
+            beginning_with(*key, text, sql);
         }
+        Condition::TextWords(key, words) => each_begins(*key, words, sql),
         Condition::TextContains(key, text) if has_trigrams(text) => {
             // The key would be looked up, too, and all it has intersected with what is found. A test of truth is not.
             sql.push("select e.handle from string_entry e where (e.key = ").bind(Bind::Long(*key));
@@ -144,6 +144,38 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
             push_driver(other, sql);
         }
     }
+}
+
+/// ` from string_entry ..`: the entries that begin with a text.
+fn beginning_with(key: i64, text: &str, sql: &mut Sql) {
+    sql.push(" from string_entry e where e.key = ").bind(Bind::Long(key));
+    sql.push(" and e.value >= ").bind(Bind::Text(text.to_owned()));
+    // In code point order nothing that begins with the text comes after it and the last code point.
+    sql.push(" and e.value < ").bind(Bind::Text(format!("{text}\u{10FFFF}")));
+    sql.push(" and (e.rank & ").bind(Bind::Int(CONTINUED.into())).push(") = 0");
+}
+
+/// The entries of each word; more words are not asked for one by one.
+const EACH: [&str; ASKED_WORDS_MAX] = ["e", "e1", "e2", "e3", "e4", "e5"];
+
+/// Rows of which one element has an entry for each word. The elements that have one for a word are the bits of their ranks
+/// together.
+fn each_begins(key: i64, words: &[String], sql: &mut Sql) {
+    sql.push("select e.handle from ");
+    for (at, (word, name)) in words.iter().zip(EACH).enumerate() {
+        sql.push(if at == 0 { "" } else { " join " });
+        sql.push("(select e.handle, bit_or(e.rank) as elements");
+        beginning_with(key, word, sql);
+        sql.push(" group by e.handle) ").push(name);
+        if at > 0 {
+            sql.push(" on ").push(name).push(".handle = e.handle");
+        }
+    }
+    sql.push(" where (").bind(Bind::Int(ELEMENTS.into()));
+    for (_, name) in words.iter().zip(EACH) {
+        sql.push(" & ").push(name).push(".elements");
+    }
+    sql.push(") <> 0");
 }
 
 /// The pattern of what contains a text.

@@ -165,7 +165,8 @@ mod tests {
         ];
         for (queries, (least, from, to, ends)) in rows {
             let part = |query: &&str| {
-                let terms = query.split(',').map(|text| Term::parse(text, 0).unwrap());
+                let terms =
+                    query.split(',').map(|text| Term::parse(text, 0, &fhir_model::date::Zone::UTC).unwrap());
                 let tests = terms.flat_map(|term| tests_of(&term));
                 Condition::Any(tests.map(Condition::PrimaryDate).collect())
             };

@@ -88,6 +88,7 @@ impl App {
         let cx = ParseCx {
             strict: true,
             bases: self.cx.store.bases(),
+            zone: self.cx.store.zone(),
             now: self.cx.store.now(),
             count_default: 10,
             count_max: 10,

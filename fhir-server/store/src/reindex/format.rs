@@ -1,12 +1,13 @@
-//! The format of index entries. A build whose resources leave other entries than before gives all of them theirs before it
-//! serves: what it does not find could be there.
+//! The format of index entries, and the settings they depend on. A build whose resources leave other entries than before, and
+//! a server with other settings, gives all of them theirs before it serves: what it does not find could be there.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
 use tokio::time::Instant;
 
-use super::{Next, TRY_EVERY, Walk, want};
+use super::{Next, TRY_EVERY, Walk, settings, want};
 use crate::parameters::{self, NEXT_VERSION};
 use crate::{Store, failure};
 
@@ -19,22 +20,32 @@ const TRIES: usize = 5;
 /// How often it is told how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
-const HELD: &str =
-    "select v.format, v.format_wanted, v.format_since from search_version v where v.id = 1 for update";
+const HELD: &str = "select v.format, v.format_wanted, v.format_since, v.index_settings from search_version v \
+     where v.id = 1 for update";
 
 const TYPES: &str = "select t.id from unnest($1::int4[]) as t(id) \
      where exists (select from resource r where r.type_id = t.id) order by t.id";
 
-const WANTED: &str =
-    "update search_version v set format_wanted = $1::int4, format_since = $2::int8 where v.id = 1";
+const WANTED: &str = "update search_version v set format_wanted = $1::int4, format_since = $2::int8, \
+     index_settings = $3::text where v.id = 1";
 
-const DONE: &str = "update search_version v set format = $1::int4 where v.id = 1 and v.format < $1::int4";
+const DONE: &str = "update search_version v set format = $1::int4, format_wanted = $1::int4, index_settings = $3::text \
+     where v.id = 1 and v.format_since = $2::int8";
 
 impl Store {
     /// Returns when all resources have the entries of this build. What cannot be done after some tries is told and left to the
     /// walks, as one resource must not keep all others away.
-    pub(crate) async fn settle_format(&self) -> Result<()> {
-        let Some(since) = self.want_format().await? else { return Ok(()) };
+    pub(crate) async fn settle_index(&self) -> Result<()> {
+        self.alone().await?;
+        let since = self.want_index().await?;
+        self.learned.settled.store(true, Ordering::Relaxed);
+        match since {
+            Some(since) => self.make_anew(since).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn make_anew(&self, since: i64) -> Result<()> {
         let (mut told, mut failed) = (Instant::now(), 0);
         loop {
             self.learn_if_behind().await?;
@@ -56,7 +67,9 @@ impl Store {
                 let (done, all) = walks.iter().fold((0, 0), |(done, all), walk| {
                     (done + walk.done_since(since), all + walk.rows_total.unwrap_or(0))
                 });
-                tracing::info!("the index is made anew for this build: {done} of {all} resources are done");
+                tracing::info!(
+                    "the index is made anew for this build and its settings: {done} of {all} resources are done"
+                );
             }
             match self.step().await {
                 Ok(Next::GoOn) => failed = 0,
@@ -70,39 +83,59 @@ impl Store {
             }
         }
         let client = self.connections.client().await?;
-        client.execute(DONE, &[&FORMAT]).await.map_err(failure::classify)?;
+        let settled = settings::text(std::slice::from_ref(&self.settings.text));
+        client.execute(DONE, &[&FORMAT, &since, &settled]).await.map_err(failure::classify)?;
         Ok(())
     }
 
-    /// Asks for the walks that this build needs: since which version; none when there is nothing to do.
-    async fn want_format(&self) -> Result<Option<i64>> {
+    /// What this process indexes by, as others are told.
+    pub(crate) fn indexed_by(&self) -> String {
+        format!("{FORMAT} {}", self.settings.text)
+    }
+
+    /// An error when the index is made by other settings than this process's by now: it was away for so long that another
+    /// one began.
+    pub(crate) fn is_index_ours(&self, kept: &str, format: i32) -> Result<()> {
+        match !self.learned.settled.load(Ordering::Relaxed)
+            || (format <= FORMAT && self.settings.is_wanted(kept)?)
+        {
+            true => Ok(()),
+            false => Err(Error::internal("the index is made by other settings than those of this process")),
+        }
+    }
+
+    /// Asks for the walks that this build and its settings need: since which version; none when there is nothing to do.
+    async fn want_index(&self) -> Result<Option<i64>> {
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
         let row = transaction.query_one(HELD, &[]).await.map_err(failure::classify)?;
         let [format, wanted] = [row.get::<_, i32>(0), row.get(1)];
+        let (since, kept): (i64, String) = (row.get(2), row.get(3));
         if format.max(wanted) > FORMAT {
             let text = "the index of this database was made by a later build of the server";
             return Err(Error::new(Kind::Unavailable, text));
         }
-        if format == FORMAT {
+        if format == FORMAT && self.settings.is_all(&kept)? {
             return Ok(None);
         }
-        if wanted == FORMAT {
-            return Ok(Some(row.get(2)));
+        if wanted == FORMAT && self.settings.is_wanted(&kept)? {
+            return Ok(Some(since));
         }
         let mut types = Vec::new();
         for row in transaction.query(TYPES, &[&parameters::numbers(self)]).await.map_err(failure::classify)? {
             types.push(row.try_get(0).map_err(Error::internal)?);
         }
         if types.is_empty() {
-            transaction.execute(DONE, &[&FORMAT]).await.map_err(failure::classify)?;
+            let settled = settings::text(std::slice::from_ref(&self.settings.text));
+            transaction.execute(DONE, &[&FORMAT, &since, &settled]).await.map_err(failure::classify)?;
             transaction.commit().await.map_err(failure::classify)?;
             return Ok(None);
         }
         let row = transaction.query_one(NEXT_VERSION, &[]).await.map_err(failure::classify)?;
         let since: i64 = row.try_get(0).map_err(Error::internal)?;
         want(&transaction, &types, since).await.map_err(failure::classify)?;
-        transaction.execute(WANTED, &[&FORMAT, &since]).await.map_err(failure::classify)?;
+        let wanted = settings::text(&self.settings.wanted_in(&kept)?);
+        transaction.execute(WANTED, &[&FORMAT, &since, &wanted]).await.map_err(failure::classify)?;
         transaction.commit().await.map_err(failure::classify)?;
         Ok(Some(since))
     }

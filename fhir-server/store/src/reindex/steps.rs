@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Transaction;
 use fhir_model::json::{Doc, Limits};
-use fhir_model::{Error, Kind, Result};
+use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::custom::{Custom, Stage};
 use fhir_search::registry::Set;
+use fhir_search::rows::Rows;
 use tokio_postgres::types::ToSql;
 
 use super::{Next, Walk, want};
@@ -219,8 +220,20 @@ impl Store {
             handle: version.handle,
             version: i32::try_from(version.version).map_err(Error::internal)?,
             rows: self.rows(Set::Written, &version.key, &doc).map_err(|e| e.at(version.key.to_string()))?,
-            before: self.rows(Set::Replaced, &version.key, &doc)?,
+            before: self.before(&version.key, &doc)?,
         })
+    }
+
+    /// The index rows that a version may have: those of these settings, and of earlier ones.
+    fn before(&self, key: &Key, doc: &Doc) -> Result<Rows> {
+        let mut all = self.rows(Set::Replaced, key, doc)?;
+        for (settings, keyer) in self.settings.former(self.keyer) {
+            let (type_name, root) = (&key.type_name, doc.root());
+            let rows = self.registry.extract_by(Set::Replaced, &keyer, type_name, root, settings)?;
+            all.ordered.extend(rows.ordered);
+            all.strings.extend(rows.strings);
+        }
+        Ok(all)
     }
 
     async fn begin(&self, walk: &Walk) -> Result<()> {

@@ -127,7 +127,7 @@ impl Store {
     /// True when a reference of a version leads to a resource within it that meets a chain's condition.
     pub(super) fn leads_within(&self, version: &Version, chain: &Chain) -> Result<bool> {
         let doc = super::include::parse(version)?;
-        Evaluation::new(&self.registry, &self.keyer, &self.options.bases).leads(doc.root(), chain)
+        Evaluation::new(&self.registry, &self.keyer, &self.settings.ours).leads(doc.root(), chain)
     }
 
     /// The rows of a plan, none when they are too many.
@@ -253,7 +253,7 @@ impl Store {
         let mut listed = Vec::new();
         for entry in doc.root().get("entry").into_iter().flat_map(Ref::items) {
             let text = entry.get("item").and_then(|item| item.get_str("reference"));
-            let target = text.and_then(|text| Target::parse(&text, &self.options.bases));
+            let target = text.and_then(|text| Target::parse(&text, &self.settings.ours.bases));
             let deleted = entry.get("deleted").and_then(Ref::bool) == Some(true);
             if let (Some(Target::Local(key)), false) = (target, deleted)
                 && self.registry.number(&key.type_name).is_some()
@@ -286,7 +286,7 @@ impl Store {
         let doc = super::include::parse(version)?;
         let by = Include { code: Some(code.into()), ..Include::default() };
         let mut all = Followed::default();
-        let (type_name, bases) = (&version.key.type_name, &self.options.bases);
+        let (type_name, bases) = (&version.key.type_name, &self.settings.ours.bases);
         self.registry.follow(type_name, &[&by], doc.root(), bases, &mut all)?;
         found.targets.extend(all.targets.into_iter().filter(|(key, _)| wanted(&key.type_name)));
         found.canonicals.extend(all.canonicals.into_iter().filter(|canonical| wanted(&canonical.type_name)));

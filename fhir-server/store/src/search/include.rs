@@ -148,7 +148,7 @@ impl Store {
                 continue;
             }
             let doc = parse(version)?;
-            let bases = &self.options.bases;
+            let bases = &self.settings.ours.bases;
             self.registry.follow(type_name, &forward, doc.root(), bases, &mut followed)?;
         }
         self.resolved(followed).await

@@ -155,7 +155,7 @@ impl Store {
                 break;
             }
             let doc = super::include::parse(&read::version(type_name, &placed.row)?)?;
-            let entries = self.registry.extract(&self.keyer, type_name, doc.root(), &self.options.bases)?;
+            let entries = self.registry.extract(&self.keyer, type_name, doc.root(), &self.settings.ours)?;
             if conditions.iter().all(|condition| condition.holds(&entries)) {
                 found.push(placed);
             }

@@ -125,7 +125,7 @@ impl Store {
 
     fn places_of(&self, order: &Order, version: &Version, doc: &Doc) -> Result<Vec<Place>> {
         let type_name = &version.key.type_name;
-        let rows = self.registry.extract(&self.keyer, type_name, doc.root(), &self.options.bases)?;
+        let rows = self.registry.extract(&self.keyer, type_name, doc.root(), &self.settings.ours)?;
         let this = self.registry.of(type_name)?;
         let texts = |param: &_| this.texts(param, doc.root());
         let facts = Facts { id: &version.key.id, updated_at: version.updated_at, rows: &rows, texts: &texts };

@@ -12,6 +12,7 @@ mod expression;
 mod laws;
 mod matches;
 mod mutate;
+mod names;
 mod order;
 pub(crate) mod random;
 mod resources;
@@ -24,7 +25,8 @@ use std::sync::Arc;
 use ask::Question;
 use corpus::Corpus;
 use fhir_model::Key;
-use fhir_search::{Bases, ParseCx, Query};
+use fhir_model::date::Zone;
+use fhir_search::{IndexSettings, ParseCx, Query};
 use fhir_store::Store;
 use random::Random;
 
@@ -39,7 +41,8 @@ const SHOWN_MAX: usize = 15;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_finds_what_brute_force_finds() {
     // So that some chains and entries are walked and some are not, among few resources.
-    let options = fhir_store::Options { chain_rare: 3, entries_few: 5, ..fhir_store::Options::default() };
+    let settings = IndexSettings { zone: Zone::parse(when::ZONE).unwrap(), ..IndexSettings::default() };
+    let options = fhir_store::Options { chain_rare: 3, entries_few: 5, settings, ..Default::default() };
     let store = fhir_store::testing::fresh_with(options).await.unwrap();
     let Some(corpus) = Corpus::load(&store).await else { return };
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
@@ -206,7 +209,8 @@ async fn walk_pages(
 fn parse(question: &Question, store: &Arc<Store>) -> fhir_model::Result<Query> {
     let cx = ParseCx {
         strict: true,
-        bases: &Bases::default(),
+        bases: store.bases(),
+        zone: store.zone(),
         now: store.now(),
         count_default: 1000,
         count_max: 1000,

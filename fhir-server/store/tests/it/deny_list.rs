@@ -149,7 +149,8 @@ const SEARCHES: &[(&str, &str)] = &[
     ("Patient?name=o'neil", "Patient?name=smith"),
     // With trigrams and without.
     ("Patient?name:contains=100%25_", "Patient?name:contains=xyz"),
-    ("Patient?name:contains=10%25_", "Patient?name:contains=x"),
+    ("Patient?name:contains=1%5_", "Patient?name:contains=x"),
+    ("Patient?name=a%_ b'", "Patient?name=c d"),
     ("Patient?family:exact=A&gender:not=male", "Patient?family:exact=B&gender:not=female"),
     ("Patient?identifier=s|1&_sort=-_lastUpdated", "Patient?identifier=s|2&_sort=-_lastUpdated"),
     (

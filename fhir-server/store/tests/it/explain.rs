@@ -42,6 +42,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ("few", "Patient?family:contains=ily77"),
     ("few", "Patient?name=family77&gender=male"),
     ("few", "Patient?family=family&_sort=birthdate"),
+    ("few", "Patient?name=family77 g"),
     // That many have it is known by now.
     ("budgeted walk", "Patient?family=family"),
     ("entries", "Patient?family=family&_sort=family"),

@@ -15,6 +15,8 @@ macro_rules! scenarios {
             search long_texts_are_sorted_by_their_beginning,
             search missing_values_are_last,
             search references_elsewhere_and_by_identifier,
+            names names_are_found_as_people_have_them,
+            names texts_are_tokens_whatever_their_case,
             values ranges_of_numbers,
             values identifiers_by_type,
             values versions_and_paths,
@@ -53,6 +55,7 @@ mod feed;
 mod include;
 mod limits;
 mod long_search;
+mod names;
 mod paging;
 mod parameters;
 mod partitioned;
@@ -82,7 +85,7 @@ use std::sync::Arc;
 
 use fhir_model::Key;
 use fhir_model::json::{Doc, Limits};
-use fhir_search::{Bases, ParseCx, Query};
+use fhir_search::{ParseCx, Query};
 use fhir_store::{Claim, Commit, Found, Method, Scope, Store, Write};
 
 /// Everything is visible to tests.
@@ -139,7 +142,8 @@ pub fn parse(store: &Arc<Store>, text: &str) -> fhir_model::Result<Query> {
         .collect();
     let cx = ParseCx {
         strict: true,
-        bases: &Bases::default(),
+        bases: store.bases(),
+        zone: store.zone(),
         now: store.now(),
         count_default: 100,
         count_max: 1000,

@@ -15,6 +15,7 @@ const LATER: &[&str] = &[
     include_str!("../../../../migrations/0006_long_range.sql"),
     include_str!("../../../../migrations/0007_beginnings.sql"),
     include_str!("../../../../migrations/0008_index_format.sql"),
+    include_str!("../../../../migrations/0010_index_settings.sql"),
 ];
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];

@@ -32,6 +32,7 @@ fn parse(registry: &Registry, search: &str) -> fhir_model::Result<Query> {
     let cx = ParseCx {
         strict: true,
         bases: &Bases::default(),
+        zone: &fhir_model::date::Zone::UTC,
         now: 0,
         count_default: 10,
         count_max: 50,

@@ -10,7 +10,8 @@ use super::by_code;
 use super::chain;
 use super::corpus::{Corpus, One};
 use super::expression;
-use super::matches::{folded, local, numbers, quantities, target_text, texts, token_texts, tokens};
+use super::matches::{local, numbers, quantities, target_text, texts, token_texts, tokens};
+use super::names::folded;
 use super::random::Random;
 use super::terms;
 use super::when;
@@ -241,6 +242,13 @@ pub(super) fn term(random: &mut Random, param: &Param, value: &One) -> Option<(S
         ParameterKind::String => {
             let all = texts(kind, node);
             let text = random.pick(&all)?;
+            if param.is_phonetic() {
+                let words: Vec<&str> = text.split_whitespace().collect();
+                return Some((none, escaped(random.pick(&words).filter(|word| !folded(word).is_empty())?)));
+            }
+            if random.chance(20) {
+                return Some((none, some_words(random, &all)?));
+            }
             let modifier = [":exact", ":contains", "", ""][random.below(4)];
             Some((modifier.to_owned(), string(random, text, modifier)))
         }
@@ -383,7 +391,21 @@ fn string(random: &mut Random, text: &str, modifier: &str) -> String {
         _ => part,
     };
     // A value of nothing is no value.
-    if part.trim().is_empty() { "x".to_owned() } else { escaped(&part) }
+    if folded(&part).is_empty() { "x".to_owned() } else { escaped(&part) }
+}
+
+/// Beginnings of words of one value, in any order.
+fn some_words(random: &mut Random, texts: &[String]) -> Option<String> {
+    let all: Vec<&str> =
+        texts.iter().flat_map(|text| text.split([' ', '-'])).filter(|word| !word.is_empty()).collect();
+    let mut words = Vec::new();
+    for _ in 0..1 + random.below(3) {
+        let word = random.pick(&all)?;
+        let length = 1 + random.below(word.chars().count());
+        words.push(word.chars().take(length).collect::<String>());
+    }
+    let text = words.join(random.pick(&[" ", "  ", "-", ". "])?);
+    (!folded(&text).is_empty()).then(|| escaped(&text))
 }
 
 /// All that looks like a date within a value.

@@ -12,12 +12,11 @@ use fhir_search::query::{Filter, Modifier, Subject, Term};
 use fhir_search::registry::Param;
 use fhir_search::token::System;
 use fhir_search::{date, near, number, reference, token};
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
 
 use super::chain::{chain, has, within};
 use super::corpus::{Corpus, One, Resource};
 use super::expression;
+use super::names::{self, folded};
 use super::terms::Codes;
 use super::when;
 
@@ -75,6 +74,9 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &'static Corpus)
             let coded =
                 filter.terms.iter().map(|t| codes(t, &filter.modifier, param, corpus)).collect::<Vec<_>>();
             let holds = |values: &Vec<One>| {
+                if param.kind == ParameterKind::String && filter.modifier == Modifier::None {
+                    return filter.terms.iter().any(|t| names::begins(t, param, values));
+                }
                 filter.terms.iter().zip(&coded).any(|(t, coded)| match coded {
                     Some(codes) => is_one_of(codes, values, param),
                     None => term(t, &filter.modifier, param, values),
@@ -123,7 +125,9 @@ fn codes(term: &Term, modifier: &Modifier, param: &Param, corpus: &Corpus) -> Op
 fn is_one_of(codes: &Codes, values: &[One], param: &Param) -> bool {
     let has = |node: Ref<'_>, kind: &str| {
         let own: Vec<Option<String>> = tokens(kind, node).into_iter().map(|(_, code)| code).collect();
-        let alike = codes.iter().filter(|(_, code)| own.iter().any(|o| o.as_ref() == Some(code)));
+        let alike = codes
+            .iter()
+            .filter(|(_, code)| own.iter().any(|o| o.as_ref().is_some_and(|o| same_code(kind, o, code))));
         alike.into_iter().any(|(system, code)| {
             let system = if system.is_empty() { System::None } else { System::Is(system.clone()) };
             token(&token::Term { system, code: Some(code.clone()) }, kind, node, param)
@@ -259,9 +263,22 @@ pub(super) fn tokens(kind: &str, node: Ref<'_>) -> Vec<(Option<Option<String>>, 
     found.into_iter().filter(is_something).collect()
 }
 
+/// Case matters to codes, not to texts.
+fn same_code(kind: &str, a: &str, b: &str) -> bool {
+    let caseless = |text: &str| text.to_lowercase().to_uppercase().to_lowercase();
+    match kind {
+        "string" | "markdown" | "ContactPoint" => caseless(a) == caseless(b),
+        _ => a == b,
+    }
+}
+
 fn token(term: &token::Term, kind: &str, node: Ref<'_>, param: &Param) -> bool {
     tokens(kind, node).iter().any(|(system, code)| {
-        let code_fits = term.code.is_none() || term.code == *code;
+        let code_fits = match (&term.code, code) {
+            (None, _) => true,
+            (Some(wanted), Some(code)) => same_code(kind, wanted, code),
+            (Some(_), None) => false,
+        };
         let system_fits = match (&term.system, system) {
             (System::Any, _) | (System::None, None | Some(None)) => true,
             (System::None, Some(Some(_))) | (System::Is(_), Some(None)) => false,
@@ -339,13 +356,6 @@ pub(super) fn texts(kind: &str, node: Ref<'_>) -> Vec<String> {
     };
     let items = parts.iter().filter_map(|part| node.get(part)).flat_map(Ref::items);
     items.filter_map(|item| item.str().map(|t| t.into_owned())).collect()
-}
-
-/// Case, accents, compatibility forms and the amount of white space do not matter.
-pub(super) fn folded(text: &str) -> String {
-    let plain = |text: &str| -> String { text.nfkd().filter(|c| !is_combining_mark(*c)).collect() };
-    let caseless = plain(text).to_lowercase().to_uppercase().to_lowercase().replace('ς', "σ");
-    plain(&caseless).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn string(wanted: &str, modifier: &Modifier, value: &str) -> bool {

@@ -9,7 +9,8 @@ use fhir_search::registry::Param;
 
 use super::chain::targets_of;
 use super::corpus::{Corpus, One};
-use super::matches::{Span, folded, numbers, quantities, target_text, texts, tokens};
+use super::matches::{Span, numbers, quantities, target_text, texts, tokens};
+use super::names::folded;
 use super::when;
 
 /// A sort value.

@@ -4,6 +4,27 @@ use fhir_model::json::Ref;
 
 const DAY: i64 = 86_400_000_000;
 
+/// Where dates are meant that name no zone.
+pub(super) const ZONE: &str = "Africa/Nairobi";
+
+/// Its offsets in seconds, and the first day of each.
+const OFFSETS: [((i64, i64, i64), i64); 6] = [
+    ((1, 1, 1), 2 * 3600 + 27 * 60 + 16),
+    ((1908, 5, 1), 9000),
+    ((1928, 7, 1), 10_800),
+    ((1930, 1, 5), 9000),
+    ((1937, 1, 1), 9900),
+    ((1942, 8, 1), 10_800),
+];
+
+/// A local time as an instant.
+fn instant(local: i64) -> i64 {
+    let begun = |(y, m, d): (i64, i64, i64)| days(y, m, d) * DAY <= local;
+    let offset =
+        OFFSETS.iter().rev().find(|(day, _)| begun(*day)).map_or(OFFSETS[0].1, |(_, offset)| *offset);
+    local - offset * 1_000_000
+}
+
 /// First and last microsecond of a date, dateTime, instant, Period or Timing. An end that is missing is open.
 pub(super) fn span(kind: &str, node: Ref<'_>) -> Option<(i64, i64)> {
     match kind {
@@ -37,7 +58,7 @@ fn text_span(text: &str) -> Option<(i64, i64)> {
         [year, month, day] => (days(year, month, day), days(year, month, day) + 1),
         _ => return None,
     };
-    let Some(time) = time else { return Some((from * DAY, to * DAY - 1)) };
+    let Some(time) = time else { return Some((instant(from * DAY), instant(to * DAY) - 1)) };
     let zone_at = time.find(['Z', '+', '-']).unwrap_or(time.len());
     let (clock, zone) = time.split_at(zone_at);
     let offset = match zone.split_once(':') {
@@ -58,7 +79,8 @@ fn text_span(text: &str) -> Option<(i64, i64)> {
     let unit = 10_i64.pow(6 - digits.len() as u32);
     let part = if digits.is_empty() { 0 } else { digits.parse::<i64>().ok()? * unit };
     let length = if digits.is_empty() { length } else { unit };
-    let low = from * DAY + (seconds - offset * 60) * 1_000_000 + part;
+    let local = from * DAY + seconds * 1_000_000 + part;
+    let low = if zone.is_empty() { instant(local) } else { local - offset * 60_000_000 };
     Some((low, low + length - 1))
 }
 
@@ -89,8 +111,10 @@ pub(super) fn text(micros: i64) -> String {
 #[test]
 fn spans() {
     for (from, to) in [
-        ("1970", "1970-12-31T23:59:59.999999Z"),
-        ("2016-02", "2016-02-29T23:59:59.999999Z"),
+        ("1970", "1970-12-31T20:59:59.999999Z"),
+        ("2016-02", "2016-02-29T20:59:59.999999Z"),
+        ("1935-03-01", "1935-03-01T21:29:59.999999Z"),
+        ("2016-02-29T10:00", "2016-02-29T07:00:59.999999Z"),
         ("2015-03-01T10:00+02:00", "2015-03-01T08:00:59.999999Z"),
     ] {
         assert_eq!(text(text_span(from).unwrap().1), to, "{from}");

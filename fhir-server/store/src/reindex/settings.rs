@@ -1,0 +1,139 @@
+//! The settings of the index: which ones entries in the database were made by, and who else goes by others.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use fhir_model::{Error, Kind, Result};
+use fhir_search::IndexSettings;
+use fhir_search::keyer::Keyer;
+use tokio::time::Instant;
+
+use crate::connections::Connections;
+use crate::stamp::{LEASE_MICROS, now};
+use crate::{Options, Store, failure};
+
+/// How often it is looked whether others are gone.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+const KEPT: &str = "select v.index_settings from search_version v where v.id = 1";
+
+const OTHERS: &str = "select w.id, w.heartbeat_at, w.index_settings from writer w \
+     where w.id <> $1::int8 and w.index_settings <> $2::text and w.heartbeat_at >= $3::int8";
+
+/// What this process indexes by, and what there may be of others.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// This process's.
+    pub(crate) ours: IndexSettings,
+    /// The same as it is kept.
+    pub(crate) text: String,
+    /// Others by which some entries may have been made; they go when their resources are walked over.
+    former: Vec<(String, IndexSettings)>,
+}
+
+impl Settings {
+    /// The settings of the options; or, where these ask for it, those that the database has.
+    pub(crate) async fn load(connections: &Connections, options: &Options) -> Result<Settings> {
+        let client = connections.client().await?;
+        let row = client.query_one(KEPT, &[]).await.map_err(failure::classify)?;
+        let kept = list(row.try_get(0).map_err(Error::internal)?)?;
+        let mut former = Vec::new();
+        for text in kept {
+            let read = IndexSettings::from_text(&text).ok_or_else(|| {
+                Error::new(
+                    Kind::Unavailable,
+                    "the index of this database has settings that this build does not know",
+                )
+            })?;
+            former.push((text, read));
+        }
+        let ours = match former.last() {
+            Some((_, kept)) if options.keep_settings => kept.clone(),
+            _ => options.settings.clone(),
+        };
+        let text = ours.to_text();
+        former.retain(|(kept, _)| *kept != text);
+        Ok(Settings { ours, text, former })
+    }
+
+    /// The earlier settings, each with a keyer that goes by it.
+    pub(crate) fn former(&self, keyer: Keyer) -> impl Iterator<Item = (&IndexSettings, Keyer)> {
+        self.former.iter().map(move |(_, settings)| (settings, keyer.folding_codes(settings.fold_codes)))
+    }
+
+    /// The list with these settings as the wanted ones. None when it has some that were not known at the start.
+    pub(super) fn wanted_in(&self, kept: &str) -> Result<Vec<String>> {
+        let mut all = list(kept)?;
+        all.retain(|text| *text != self.text);
+        if all.iter().any(|text| self.former.iter().all(|(former, _)| former != text)) {
+            let text = "the settings of the index are being changed by another process; start again";
+            return Err(Error::new(Kind::Unavailable, text));
+        }
+        all.push(self.text.clone());
+        Ok(all)
+    }
+
+    /// True when all entries were made by these settings alone.
+    pub(super) fn is_all(&self, kept: &str) -> Result<bool> {
+        Ok(list(kept)? == [self.text.as_str()])
+    }
+
+    /// True when these are the ones that are wanted.
+    pub(crate) fn is_wanted(&self, kept: &str) -> Result<bool> {
+        Ok(list(kept)?.last() == Some(&self.text))
+    }
+}
+
+/// Settings as the database has them: a list of texts.
+fn list(kept: &str) -> Result<Vec<String>> {
+    serde_json::from_str(kept).map_err(Error::internal)
+}
+
+/// The same as text.
+pub(super) fn text(list: &[String]) -> String {
+    serde_json::Value::from(list).to_string()
+}
+
+impl Store {
+    /// Returns when no other process goes by other settings, or another format: what was killed is waited for, as it may
+    /// still write; what lives is not.
+    pub(super) async fn alone(&self) -> Result<()> {
+        let (mut seen, began): (HashMap<i64, i64>, _) = (HashMap::new(), Instant::now());
+        let mut told = false;
+        loop {
+            let client = self.connections.client().await?;
+            let (ours, since) = (self.indexed_by(), now() - LEASE_MICROS);
+            let rows = client.query(OTHERS, &[&self.clock.process, &ours, &since]).await;
+            drop(client);
+            let rows = rows.map_err(failure::classify)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for row in rows {
+                let (id, at): (i64, i64) =
+                    (row.try_get(0).map_err(Error::internal)?, row.try_get(1).map_err(Error::internal)?);
+                let lives = *seen.entry(id).or_insert(at) != at;
+                if lives || began.elapsed() > Duration::from_micros(LEASE_MICROS.unsigned_abs()) * 2 {
+                    let theirs: String = row.try_get(2).map_err(Error::internal)?;
+                    return Err(others(&theirs, &ours));
+                }
+            }
+            if !told {
+                told = true;
+                tracing::info!(
+                    "waiting for a process that went by other settings of the index and did not take its leave"
+                );
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+fn others(theirs: &str, ours: &str) -> Error {
+    let theirs = if theirs.is_empty() { "those of an earlier build" } else { theirs };
+    let text = format!(
+        "another process uses this database with other settings of the index, {theirs}, than this one, {ours}: stop it \
+         first, or give both the same (`time_zone`, `fold_codes`, `base_url`, `hosts`; without `base_url` also `listen`)"
+    );
+    Error::new(Kind::Unavailable, text)
+}
