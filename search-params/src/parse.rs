@@ -273,6 +273,19 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A sentence for a client that finds nothing, once.
+    fn guess(&mut self, text: String) {
+        if self.query.guesses.len() < WARNINGS_MAX && !self.query.guesses.contains(&text) {
+            self.query.guesses.push(text);
+        }
+    }
+
+    /// Adds what a parser of a part of the search has to say.
+    fn hear(&mut self, part: &mut Query) {
+        std::mem::take(&mut part.warnings).into_iter().for_each(|text| self.warn(text));
+        std::mem::take(&mut part.guesses).into_iter().for_each(|text| self.guess(text));
+    }
+
     /// Why a code is not a search parameter of what is searched.
     fn unknown(&self, code: &str) -> String {
         const NAMED: usize = 3;

@@ -33,6 +33,8 @@ pub struct Query {
     pub cursor: Option<Cursor>,
     /// What was ignored, a sentence each (lenient handling).
     pub warnings: Vec<String>,
+    /// Why it may have found nothing; said when it has.
+    pub guesses: Vec<String>,
     /// The parameters that took effect, as sent and in order: the self link.
     pub applied: Vec<(String, String)>,
 }

@@ -90,7 +90,10 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
             entry(ask, &mut bundle, version, (mode, score.copied()), subset)?;
         }
     }
-    let warnings: Vec<&String> = query.warnings.iter().chain(&page.warnings).collect();
+    let is_empty =
+        query.cursor.is_none() && page.matches.is_empty() && page.total.is_none_or(|total| total.n == 0);
+    let guesses = query.guesses.iter().filter(|_| is_empty);
+    let warnings: Vec<&String> = query.warnings.iter().chain(guesses).chain(&page.warnings).collect();
     let warnings = warnings.iter().map(|text| operation_outcome("warning", "not-supported", text, &[]));
     let steps =
         explained.iter().map(|step| operation_outcome("information", "informational", &told(step), &[]));

@@ -152,7 +152,7 @@ impl<'a> Parser<'a> {
             query: Query::of(type_name),
         };
         let known = parser.condition(name, value)?;
-        parser.query.warnings.into_iter().for_each(|text| self.warn(text));
+        self.hear(&mut parser.query);
         Ok(known.then_some(parser.query.filters))
     }
 

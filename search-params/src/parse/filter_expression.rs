@@ -138,7 +138,7 @@ impl Parser<'_> {
             query: Query::of(&self.this.type_name),
         };
         let known = parser.condition(name, value)?;
-        parser.query.warnings.into_iter().for_each(|text| self.warn(text));
+        self.hear(&mut parser.query);
         Ok(known.then_some(parser.query.filters))
     }
 }

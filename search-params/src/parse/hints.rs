@@ -36,22 +36,26 @@ const SYSTEMS: &[&str] = &[
 const CODES_MAX: usize = 10;
 
 impl Parser<'_> {
-    /// Says of a value of a parameter why it will hardly find what is meant, if there is a reason.
+    /// Says of a value of a parameter why it will hardly find what is meant, if there is a reason: in any case where it
+    /// cannot be meant so, and when nothing is found where it can (ICD-10 has codes that end with `*`).
     pub(super) fn hint(&mut self, param: &Param, modifier: &Modifier, value: &str, term: &Term) {
-        let hint = match term {
-            Term::Token(term) if *modifier == Modifier::Identifier => {
-                of_text(value).or_else(|| of_system(term))
-            }
-            Term::Token(term) => {
-                of_text(value).or_else(|| of_system(term)).or_else(|| self.of_code(param, term))
-            }
-            Term::Reference(term) => of_text(value).or_else(|| self.of_reference(param, term)),
+        let guess = match term {
+            Term::Token(term) => of_text(value).or_else(|| of_system(term)),
+            Term::Reference(_) => of_text(value),
             Term::Quantity(term) => of_unit(term),
             Term::Text(_) if *modifier == Modifier::None => of_text(value),
             _ => None,
         };
-        if let Some(hint) = hint {
-            self.warn(format!("`{}`: {hint}", param.code));
+        if let Some(guess) = guess {
+            return self.guess(format!("`{}`: {guess}", param.code));
+        }
+        let mistake = match term {
+            Term::Token(term) if *modifier != Modifier::Identifier => self.of_code(param, term),
+            Term::Reference(term) => self.of_reference(param, term),
+            _ => None,
+        };
+        if let Some(mistake) = mistake {
+            self.warn(format!("`{}`: {mistake}", param.code));
         }
     }
 

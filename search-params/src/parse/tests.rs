@@ -46,7 +46,12 @@ pub(crate) fn said_by(registry: &Registry, types: &[&str], text: &str, strict: b
     });
     let filters = queries.iter().map(|query| format!("{} {}", query.type_name, query.filters.len()));
     let applied = query.applied.iter().map(|(name, value)| format!("{name}={value}"));
-    includes.chain(filters).chain(applied).chain(query.warnings.clone()).collect()
+    includes
+        .chain(filters)
+        .chain(applied)
+        .chain(query.warnings.clone())
+        .chain(query.guesses.clone())
+        .collect()
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn read(registry: &Registry, search: &str) -> String {
     }
 }
 
-fn parse(registry: &Registry, search: &str) -> fhir_model::Result<Query> {
+pub(super) fn parse(registry: &Registry, search: &str) -> fhir_model::Result<Query> {
     let (type_name, pairs) = search.split_once('?').unwrap();
     let pairs: Vec<_> = pairs
         .split('&')

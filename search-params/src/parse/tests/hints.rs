@@ -106,6 +106,24 @@ fn slips_are_found_refused_or_said() {
     assert!(strict[0].starts_with("400") && strict[0].contains("%2B"), "{strict:?}");
 }
 
+/// What can be meant so is said when nothing is found alone.
+#[test]
+fn guesses_are_no_warnings() {
+    let registry = Registry::load(Arc::new(fhir_profiles::Definitions::load().unwrap())).unwrap();
+    let rows = [
+        ("Condition", "code=http://hl7.org/fhir/sid/icd-10|G63.2*", 0, 1),
+        ("Patient", "identifier=http://example.org/people/1", 0, 1),
+        ("MessageHeader", "event=http://example.org/fhir/admit", 0, 1),
+        ("Observation", "patient.identifier=12*&_filter=code eq \"http://loinc.org\"", 0, 2),
+        ("Patient", "gender=Male", 1, 0),
+        ("Observation", "subject=Medication/1", 1, 0),
+    ];
+    for (type_name, text, warnings, guesses) in rows {
+        let query = super::chain::parse(&registry, &format!("{type_name}?{text}")).unwrap();
+        assert_eq!((query.warnings.len(), query.guesses.len()), (warnings, guesses), "{text}: {query:?}");
+    }
+}
+
 #[test]
 fn a_search_of_all_types_says_what_it_lacks() {
     let registry = Registry::load(Arc::new(fhir_profiles::Definitions::load().unwrap())).unwrap();
