@@ -15,6 +15,9 @@ use crate::{form, outcome, resource};
 /// Entries that a page lists.
 const ENTRIES_MAX: usize = 1000;
 
+/// Outcomes of a search that stand above its entries: a search has one, a Bundle that is stored may have any number.
+const OUTCOMES_MAX: usize = 10;
+
 pub(crate) fn page(view: &View<'_>, bundle: Ref<'_>) -> String {
     // One that is stored has a page like any resource, with its entries besides.
     let is_stored = matches!(&view.asked, Some(Interaction::Read(_) | Interaction::Vread(..)));
@@ -39,14 +42,14 @@ pub(crate) fn page(view: &View<'_>, bundle: Ref<'_>) -> String {
             (resource::types(view, view.visit.query.is_empty()))
         }
         (form::search(view, none_found))
-        @for entry in &said {
-            @if let Some(resource) = entry.get("resource") { (outcome::issues(view, resource)) }
+        @for entry in said.iter().take(OUTCOMES_MAX) {
+            @if let Some(resource) = entry.get("resource") { (outcome::part(view, resource)) }
         }
         @if is_search { (form::summary(view)) }
         p.count { (count(view, bundle, entries.len())) }
         (paging(view, bundle))
         (list(view, &entries, &mut json))
-        @if entries.len() > ENTRIES_MAX || json.is_cut() { (resource::cut_note(view)) }
+        @if entries.len() > ENTRIES_MAX || said.len() > OUTCOMES_MAX || json.is_cut() { (resource::cut_note(view)) }
         (paging(view, bundle))
     };
     frame(view, &title, main)
@@ -156,7 +159,7 @@ fn row(view: &View<'_>, entry: Ref<'_>, json: &mut JsonView<'_>) -> Markup {
                 }
             }
             @if !about.is_empty() { p.about { (about) } }
-            @if let Some(outcome) = response.and_then(|response| response.get("outcome")) { (outcome::issues(view, outcome)) }
+            @if let Some(outcome) = response.and_then(|response| response.get("outcome")) { (outcome::part(view, outcome)) }
             @if let Some(resource) = resource.filter(|_| !json.is_full()) {
                 details { summary { "JSON" } (json.show(resource)) }
             }

@@ -39,7 +39,9 @@ impl Links<'_> {
             return Key::is_id(id).then(|| Target::Here(format!("#{}", contained_id(id))));
         }
         match Reference::parse(text) {
-            Reference::Conditional(name, criteria) if self.definitions.is_resource(name) => {
+            Reference::Conditional(name, criteria)
+                if self.definitions.is_resource(name) && text.len() <= URL_BYTES_MAX =>
+            {
                 let pairs = url::pairs(criteria).ok()?;
                 Some(Target::Here(format!("{}/{name}?{}", self.root, url::query(&pairs))))
             }

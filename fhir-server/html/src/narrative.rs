@@ -19,6 +19,8 @@ use crate::view::View;
 pub(crate) const BYTES_MAX: usize = 256 * 1024;
 /// Deepest nesting: a browser's work, and ammonia's, grows with its square.
 const DEPTH_MAX: usize = 60;
+/// Attributes of a tag; HTML has no element with more. Ammonia compares each with all before it.
+const ATTRIBUTES_MAX: usize = 40;
 
 /// What FHIR allows in a narrative, less what could look like a part of the page: styles, classes, images of others.
 /// <https://hl7.org/fhir/R4/narrative.html#xhtml>
@@ -80,7 +82,7 @@ const EMPTY: &[&str] = &["br", "col", "hr", "img"];
 /// Why a narrative is not shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unshown {
-    /// It is not well-formed, or nested too deeply.
+    /// It is not well-formed, nested too deeply, or has a tag with too many attributes.
     Malformed,
     /// It is longer than a page shows.
     Long,
@@ -145,7 +147,7 @@ fn target(links: &Links<'_>, name: &str, raw: &str) -> Option<String> {
 }
 
 /// XHTML as HTML that means the same: end tags where HTML wants them, no comments, sections or instructions. None when it
-/// is not well-formed, or deeper than is shown.
+/// is not well-formed, or beyond what is shown.
 fn to_html(links: &Links<'_>, xhtml: &str) -> Option<String> {
     let mut reader = Reader::from_str(xhtml);
     let config = reader.config_mut();
@@ -195,8 +197,8 @@ fn start(links: &Links<'_>, tag: &BytesStart<'_>, out: &mut String) -> Option<()
     let begin = out.len();
     out.push('<');
     out.push_str(&tag_name);
-    for attribute in tag.attributes() {
-        let attribute = attribute.ok()?;
+    for (at, attribute) in tag.attributes().enumerate() {
+        let attribute = attribute.ok().filter(|_| at < ATTRIBUTES_MAX)?;
         let key = attribute.key.into_inner();
         if attribute.key.as_namespace_binding().is_some() {
             continue;

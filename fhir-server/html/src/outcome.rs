@@ -8,8 +8,12 @@ use crate::layout::frame;
 use crate::summary::{CHARS_MAX, cut};
 use crate::view::View;
 
-/// Issues that are shown.
+/// Issues that the page of an error shows.
 const ISSUES_MAX: usize = 100;
+/// Issues of an outcome that is a part of a page.
+const PART_ISSUES_MAX: usize = 5;
+/// Places that an issue names.
+const EXPRESSIONS_MAX: usize = 10;
 /// Longest text of an issue, in characters.
 const TEXT_CHARS_MAX: usize = 2500;
 
@@ -18,7 +22,7 @@ pub(crate) fn page(view: &View<'_>, status: u16, outcome: Ref<'_>) -> String {
     let title = title(view, status);
     let main = html! {
         h1 { (title) }
-        (issues(view, outcome))
+        (issues(view, outcome, ISSUES_MAX))
         @if status == 400 { (form::search(view, true)) }
         (request_id(view))
         p { a.button href=(format!("{}/", view.visit.root)) { (view.say("error-to-base")) } }
@@ -32,9 +36,14 @@ pub(crate) fn bare(view: &View<'_>, status: u16) -> String {
     frame(view, &title, html! { h1 { (title) } (request_id(view)) })
 }
 
+/// What an outcome within a page says.
+pub(crate) fn part(view: &View<'_>, outcome: Ref<'_>) -> Markup {
+    issues(view, outcome, PART_ISSUES_MAX)
+}
+
 /// What an outcome says, one issue after another.
-pub(crate) fn issues(view: &View<'_>, outcome: Ref<'_>) -> Markup {
-    let all = outcome.get("issue").into_iter().flat_map(Ref::items).take(ISSUES_MAX);
+fn issues(view: &View<'_>, outcome: Ref<'_>, issues_max: usize) -> Markup {
+    let all = outcome.get("issue").into_iter().flat_map(Ref::items).take(issues_max);
     html! {
         ul.issues {
             @for issue in all {
@@ -46,7 +55,7 @@ pub(crate) fn issues(view: &View<'_>, outcome: Ref<'_>) -> Markup {
                     code dir="ltr" { (cut(&issue.get_str("code").unwrap_or_default(), CHARS_MAX)) }
                     // What programs are told is English.
                     p lang="en" dir="auto" { (cut(&text, TEXT_CHARS_MAX)) }
-                    @for expression in issue.get("expression").into_iter().flat_map(Ref::items).take(ISSUES_MAX) {
+                    @for expression in issue.get("expression").into_iter().flat_map(Ref::items).take(EXPRESSIONS_MAX) {
                         p.where { (view.say("issue-where")) " "
                             code dir="ltr" { (cut(&expression.str().unwrap_or_default(), CHARS_MAX)) } }
                     }

@@ -292,6 +292,12 @@ fn a_narrative_keeps_what_fhir_allows_and_nothing_else() {
     let deep = |n: usize| format!("{}{}", "<b>".repeat(n), "</b>".repeat(n));
     assert!(narrative::clean(&links(), &deep(60)).is_ok());
     assert_eq!(narrative::clean(&links(), &deep(61)), Err(Unshown::Malformed));
+    let wide = |attributes: usize| {
+        let attributes: String = (0..attributes).map(|n| format!(" a{n}=''")).collect();
+        format!("<div><p{attributes}>x</p></div>")
+    };
+    assert!(narrative::clean(&links(), &wide(40)).is_ok());
+    assert_eq!(narrative::clean(&links(), &wide(41)), Err(Unshown::Malformed));
     let long = format!("<p>{}</p>", "a".repeat(narrative::BYTES_MAX));
     assert_eq!(narrative::clean(&links(), &long), Err(Unshown::Long));
 }
@@ -368,12 +374,20 @@ fn a_page_is_bounded_whatever_the_answer() {
     let deep = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
     let wide = format!("[{}1]", "1,".repeat(500_000));
     let long = format!("\"{}\"", "ä".repeat(1_000_000));
+    let issue = format!(r#"{{"expression":[{}1]}}"#, "1,".repeat(99));
+    let issues = format!("{}{issue}", format!("{issue},").repeat(99));
+    let outcome = format!(r#"{{"resourceType":"OperationOutcome","issue":[{issues}]}}"#);
+    let answered = format!(r#"{{"response":{{"outcome":{outcome}}}}},"#).repeat(1000);
+    let said = format!(r#"{{"search":{{"mode":"outcome"}},"resource":{outcome}}},"#).repeat(1000);
+    let criteria = format!(r#"{{"reference":"Patient?name={}"}}"#, "é".repeat(1_000_000));
     let keys: String = (0..200_000).map(|n| format!("\"k{n}\":{{}},")).collect();
     for body in [
         format!(r#"{{"resourceType":"Basic","x":{deep}}}"#),
         format!(r#"{{"resourceType":"Basic","x":{wide}}}"#),
         format!(r#"{{"resourceType":"Basic","id":{long},"x":{long},{long}:1}}"#),
         format!(r#"{{"resourceType":"Basic",{keys}"z":1}}"#),
+        format!(r#"{{"resourceType":"Basic","subject":{criteria}}}"#),
+        format!(r#"{{"resourceType":"Bundle","type":"collection","entry":[{said}{{}}]}}"#),
         format!(r#"{{"resourceType":"Bundle","type":"collection","entry":[{}{{}}]}}"#, "{},".repeat(100_000)),
         format!(
             r#"{{"resourceType":"Bundle","type":{long},"entry":[{{"resource":{{"resourceType":"Basic","x":{wide}}}}}]}}"#
@@ -385,6 +399,9 @@ fn a_page_is_bounded_whatever_the_answer() {
         let note = html.contains("it is cut here");
         assert!(note, "{}", &body[..60]);
     }
+    let body = format!(r#"{{"resourceType":"Bundle","type":"batch-response","entry":[{answered}{{}}]}}"#);
+    let html = shown("Bundle/1", "", 200, &body);
+    assert!(html.len() < 40 * SHOWN_BYTES_MAX, "{}", html.len());
     let small = shown("Basic/1", "", 200, r#"{"resourceType":"Basic","id":"1"}"#);
     assert!(!small.contains("it is cut here"));
 }
