@@ -3,7 +3,7 @@
 //! All of it happens under another name; the directory is renamed when the database has answered and was checked.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -236,6 +236,10 @@ fn unpack(
     tar.set_preserve_mtime(false);
     for entry in tar.entries().doing("unpack", dir)? {
         let mut entry = entry.doing("unpack", dir)?;
+        // A link could lead what is written next to anywhere.
+        if !matches!(entry.header().entry_type(), tar::EntryType::Regular | tar::EntryType::Directory) {
+            return Err(failed("the backup holds what is neither a file nor a directory"));
+        }
         if !entry.unpack_in(dir).doing("unpack", dir)? {
             return Err(failed("the backup holds a file that leads out of the directory"));
         }
@@ -244,8 +248,8 @@ fn unpack(
         let path = archive.path_of_piece(piece);
         let mut bytes = Vec::new();
         let sealed = fs::File::open(&path).doing("open", &path)?;
-        let mut plain = seal::open(key, io::BufReader::new(sealed))?;
-        io::Read::read_to_end(&mut plain, &mut bytes).doing("unpack", &path)?;
+        let mut plain = seal::open(key, io::BufReader::new(sealed))?.take(base.segment_bytes);
+        plain.read_to_end(&mut bytes).doing("unpack", &path)?;
         let segment = piece.start / base.segment_bytes;
         let segment = dir.join("pg_wal").join(segment_name(base.timeline, segment, base.segment_bytes));
         let write = || {
@@ -316,6 +320,8 @@ pub(super) fn written(micros: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backup::key::Recipients;
+    use crate::backup::seal::Sealer;
 
     #[test]
     fn a_gap_ends_what_can_be_reached() {
@@ -327,6 +333,36 @@ mod tests {
         assert_eq!(reached(&[piece(50, 150), piece(150, 250), piece(250, 300)]), Some(300));
         assert_eq!(reached(&[piece(150, 250), piece(260, 300)]), Some(250));
         assert_eq!(reached(&[piece(210, 250)]), None);
+    }
+
+    #[test]
+    fn a_link_is_not_unpacked() {
+        let dir = tempfile::tempdir().unwrap();
+        let public = Key::make(&dir.path().join("key"), &[]).unwrap();
+        let (key, recipients) =
+            (Key::read(&dir.path().join("key")).unwrap(), Recipients::parse([public.as_str()]).unwrap());
+        let archive = Target::prepare(dir.path()).unwrap().archive("a");
+        let unpacked = |kind: tar::EntryType| {
+            let sealed = dir.path().join("sealed");
+            let mut tar =
+                tar::Builder::new(Sealer::new(&recipients, fs::File::create(&sealed).unwrap()).unwrap());
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_mode(0o600);
+            header.set_size(0);
+            match kind.is_file() {
+                true => tar.append_data(&mut header, "x", io::empty()).unwrap(),
+                false => tar.append_link(&mut header, "x", "key").unwrap(),
+            }
+            tar.into_inner().unwrap().finish().unwrap();
+            let into = dir.path().join(format!("{kind:?}"));
+            unpack(vec![sealed], &Base::new(0), &archive, &[], &key, &into).map_err(|error| error.to_string())
+        };
+        unpacked(tar::EntryType::Regular).unwrap();
+        for kind in [tar::EntryType::Symlink, tar::EntryType::Link, tar::EntryType::Fifo] {
+            let refused = unpacked(kind).unwrap_err();
+            assert!(refused.contains("neither a file nor a directory"), "{kind:?}: {refused}");
+        }
     }
 
     #[test]

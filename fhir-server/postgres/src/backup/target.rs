@@ -108,6 +108,9 @@ impl Archive {
             let text = fs::read(&path).doing("read", &path)?;
             let base: Base = serde_json::from_slice(&text)
                 .map_err(|why| failed(format!("{} is damaged: {why}", path.display())))?;
+            if base.name != name || !base.is_sound() {
+                return Err(failed(format!("{} is no manifest that was written there", path.display())));
+            }
             bases.push(base);
         }
         bases.sort_by_key(|base| (base.finished_at, base.start));
@@ -178,6 +181,15 @@ impl Archive {
     }
 }
 
+/// The sizes that a segment of WAL can have.
+const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
+
+/// The end of the year 9999.
+const SECONDS_MAX: i64 = 253_402_300_800;
+
+/// More than any database has.
+const BYTES_MAX: u64 = 1 << 56;
+
 const PARTIAL: &str = ".partial";
 
 /// What is known of a base backup: its manifest.
@@ -220,6 +232,21 @@ impl Base {
             bytes: 0,
             parts: Vec::new(),
         }
+    }
+
+    /// Whether it can be what this program wrote. A manifest is plain text on a disk that others may write to: what it
+    /// names is in its directory, and its numbers can be reckoned with.
+    fn is_sound(&self) -> bool {
+        let is_name = |name: &str| {
+            !name.starts_with('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        let mut bytes = [self.end, self.bytes].into_iter().chain(self.parts.iter().map(|part| part.bytes));
+        self.segment_bytes.is_power_of_two()
+            && SEGMENT_BYTES.contains(&self.segment_bytes)
+            && [self.started_at, self.finished_at].iter().all(|at| (0..SECONDS_MAX).contains(at))
+            && self.start < self.end
+            && bytes.all(|bytes| bytes < BYTES_MAX)
+            && self.parts.iter().all(|part| is_name(&part.name))
     }
 
     /// The bytes it takes on the target.
@@ -328,11 +355,49 @@ mod tests {
         }
     }
 
+    fn sound() -> Base {
+        let at = 1_796_040_000;
+        Base { finished_at: at, start: 1, end: 2, segment_bytes: 16 << 20, ..Base::new(at) }
+    }
+
+    /// Whoever can write to the disk can write a manifest.
+    #[test]
+    fn a_manifest_leads_nowhere_else() {
+        let part = |name: &str| Part { name: name.to_owned(), bytes: 1, sha256: String::new() };
+        let parts = |name: &str| Base { parts: vec![part("base.tar.zst.age.0000"), part(name)], ..sound() };
+        assert!(sound().is_sound() && parts("base.tar.zst.age.0001").is_sound());
+        let name = sound().name;
+        for (base, name) in [
+            (Base { name: "/tmp".to_owned(), ..sound() }, &*name),
+            (Base { name: "../../other".to_owned(), ..sound() }, &name),
+            (sound(), "20261130T120001Z"),
+            (parts("../x"), &name),
+            (parts("/dev/zero"), &name),
+            (parts(".."), &name),
+            (Base { segment_bytes: 0, ..sound() }, &name),
+            (Base { segment_bytes: 1 << 40, ..sound() }, &name),
+            (Base { segment_bytes: (16 << 20) + 1, ..sound() }, &name),
+            (Base { finished_at: i64::MAX, ..sound() }, &name),
+            (Base { started_at: -1, ..sound() }, &name),
+            (Base { end: 0, ..sound() }, &name),
+            (Base { end: u64::MAX, ..sound() }, &name),
+            (Base { bytes: u64::MAX, ..sound() }, &name),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let archive = Target::prepare(dir.path()).unwrap().archive("a");
+            let path = archive.base_dir().join(name);
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join(MANIFEST), serde_json::to_vec(&base).unwrap()).unwrap();
+            let refused = archive.bases().unwrap_err().to_string();
+            assert!(refused.contains("no manifest that was written there"), "{base:?}: {refused}");
+        }
+    }
+
     #[test]
     fn a_backup_without_its_manifest_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let archive = Target::prepare(dir.path()).unwrap().archive("a");
-        let base = Base::new(1_796_040_000);
+        let base = sound();
         let new = archive.begin(&base.name).unwrap();
         fs::write(new.join("base.tar.zst.age.0000"), "torn").unwrap();
         assert!(archive.bases().unwrap().is_empty());
