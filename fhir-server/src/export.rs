@@ -1,10 +1,12 @@
 //! `export`: all current resources as NDJSON, one file for each type, for other programs and for `load`.
 //!
-//! An export is no backup: it has neither history nor deletions, and is not encrypted.
+//! An export is no backup: it has neither history nor deletions, and is not encrypted:
+//! its owner alone may read it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -25,7 +27,11 @@ pub(crate) async fn export(cx: &Cx, target: &Path, gzip: bool) -> Result<u64> {
     let mut name = target.as_os_str().to_owned();
     name.push(".partial");
     let partial = PathBuf::from(name);
-    fs::create_dir(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+    // Nobody else on the machine reads what is in it.
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&partial)
+        .with_context(|| format!("cannot create {}", partial.display()))?;
     let written = write(cx, &partial, gzip).await;
     if written.is_err() {
         let _ = fs::remove_dir_all(&partial);
@@ -67,7 +73,8 @@ enum Lines {
 impl Lines {
     fn create(dir: &Path, type_name: &str, gzip: bool) -> io::Result<Lines> {
         let suffix = if gzip { "ndjson.gz" } else { "ndjson" };
-        let file = BufWriter::new(File::create_new(dir.join(format!("{type_name}.{suffix}")))?);
+        let path = dir.join(format!("{type_name}.{suffix}"));
+        let file = BufWriter::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?);
         Ok(if gzip { Lines::Gzip(GzEncoder::new(file, Compression::default())) } else { Lines::Plain(file) })
     }
 

@@ -1,5 +1,6 @@
 //! `export` and `postgres upgrade`: what was there comes out of them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,6 +53,10 @@ async fn an_export_holds_what_is_current_and_is_loaded_again() {
     fill(&base).await;
     let (good, said) = run(dir.path(), &["export", "while-serving"]);
     assert!(good && said.contains("3 resources exported"), "{said}");
+    for (path, mode) in [("while-serving", 0o700), ("while-serving/Patient.ndjson", 0o600)] {
+        let metadata = std::fs::metadata(dir.path().join(path)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, mode, "{path}");
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     let (good, said) = run(dir.path(), &["export", "out", "--gzip"]);
