@@ -51,7 +51,8 @@ pub const SETTINGS: &[Setting] = &[
         "allow_origins",
         "",
         "Web origins whose pages may call: `https://app.example.org, https://other.example.org`, or `*` for all. Pages of \
-         origins that are named may also send credentials.",
+         origins that are named may also send credentials. Pages of all others can change nothing: what they make a browser \
+         send is refused (403).",
     ),
     setting(
         "time_zone",

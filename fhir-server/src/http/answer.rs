@@ -43,7 +43,9 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     }
     let began = Instant::now();
     let id = app.ids.of(request.headers());
-    let meant = app.names.check(request.version(), request.uri(), request.headers());
+    let (uri, headers) = (request.uri(), request.headers());
+    let meant = app.names.check(request.version(), uri, headers);
+    let meant = meant.and_then(|()| app.origins.check(request.method(), uri, headers, &app.names));
     if meant.is_ok()
         && let Some(answer) = browser::at_once(app, &request)
     {

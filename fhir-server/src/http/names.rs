@@ -10,7 +10,7 @@ use fhir_search::Bases;
 use hyper::header::{HOST, HeaderMap};
 use hyper::{Uri, Version};
 
-use super::MOUNTS;
+use super::{MOUNTS, origin};
 
 /// The names of one server.
 #[derive(Debug, Clone)]
@@ -94,6 +94,20 @@ impl Names {
         Err(Error::new(Kind::Misdirected, text).at("http.host"))
     }
 
+    /// True when the page that asks is of this server: its origin is that of the public url, or names the host that is
+    /// asked, whose scheme a proxy may have changed.
+    pub(super) fn is_own_origin(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let Some(origin) = origin::only(headers).and_then(|origin| origin.to_str().ok()) else {
+            return false;
+        };
+        let public = self.base_url.as_deref().and_then(origin_of);
+        let host = origin.split_once("://").map(|(_, host)| host);
+        public.is_some_and(|public| public.eq_ignore_ascii_case(origin))
+            || host
+                .zip(asked(uri, headers))
+                .is_some_and(|(host, asked)| !host.is_empty() && host.eq_ignore_ascii_case(asked))
+    }
+
     /// The base url that the client knows this server by.
     pub(super) fn base(&self, uri: &Uri, headers: &HeaderMap, mount: &str) -> String {
         if let Some(base) = &self.base_url {
@@ -118,6 +132,13 @@ const HERE: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 fn asked<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let of_uri = uri.authority().map(|authority| authority.as_str());
     of_uri.or_else(|| headers.get(HOST).map(|host| host.to_str().unwrap_or("?")))
+}
+
+/// `https://example.org/ehr` as `https://example.org`.
+fn origin_of(url: &str) -> Option<&str> {
+    let path = url.find("://")? + 3;
+    let end = url.get(path..)?.find('/').map_or(url.len(), |at| path + at);
+    url.get(..end)
 }
 
 /// True for what can name a server: no user, no path, nothing that would mean more in a link.

@@ -1,15 +1,23 @@
 //! Web pages of other origins that may call from a browser: <https://fetch.spec.whatwg.org/#http-cors-protocol>
+//!
+//! What a browser asks first about is refused by the answer to its question. What it does not ask about, a page of any
+//! site can do: send a form, or a plain text, to a server that only this machine or network reaches. So whatever may
+//! change something is refused when it comes from a page of an origin that is not let in.
 
 use fhir_model::{Error, Kind};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue,
     InvalidHeaderValue, ORIGIN, VARY,
 };
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, Uri};
 
+use super::Names;
 use crate::reply::{self, Answer};
+
+/// Where a request comes from, as a browser says it and a page cannot: <https://www.w3.org/TR/fetch-metadata/>
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
@@ -103,11 +111,43 @@ impl Origins {
         }
     }
 
+    /// 403 when a request that may change something comes from a page of an origin that is neither this server's own nor
+    /// let in. Clients that are no browsers say no origin.
+    pub(crate) fn check(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        names: &Names,
+    ) -> Result<(), Error> {
+        let is_from_elsewhere = match headers.get(FETCH_SITE).map(HeaderValue::as_bytes) {
+            Some(b"same-origin" | b"none") => false,
+            Some(_) => true,
+            None => headers.contains_key(ORIGIN),
+        };
+        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+            || !is_from_elsewhere
+            || self.allowed(headers).is_some()
+            || names.is_own_origin(uri, headers)
+        {
+            return Ok(());
+        }
+        let text = "a web page of another origin may not send this; the setting `allow_origins` has the origins whose \
+                    pages may call";
+        Err(Error::new(Kind::Forbidden, text).at("http.origin"))
+    }
+
     fn allowed(&self, headers: &HeaderMap) -> Option<Allowed> {
-        let origin = headers.get(ORIGIN)?;
+        let origin = only(headers)?;
         let credentials = self.named.contains(origin);
         (self.any || credentials).then(|| Allowed { origin: origin.clone(), credentials })
     }
+}
+
+/// The origin that a browser says, which it says once.
+pub(super) fn only(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    origins.next().filter(|_| origins.next().is_none())
 }
 
 /// 405 for `OPTIONS`, which is a browser's question whether a page may call.
@@ -138,6 +178,8 @@ fn requested(headers: &HeaderMap) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HOST;
+
     use super::*;
 
     fn asked(origin: &'static str) -> HeaderMap {
@@ -177,6 +219,79 @@ mod tests {
             }
         }
         assert!(any.preflight(&Method::GET, &asked("https://a.org")).is_none());
+    }
+
+    /// What a page of any site can make a browser send unasked.
+    #[test]
+    fn pages_of_other_origins_change_nothing() {
+        let names = |base_url| Names::new("0.0.0.0:8080".parse().unwrap(), base_url, &[]);
+        let (open, public) = (names(None), names(Some("https://EHR.example.org/a/")));
+        let named = Origins::new(&["https://app.example.org".to_owned()]).unwrap();
+        let any = Origins::new(&["*".to_owned()]).unwrap();
+        let none = Origins::default();
+        let ehr = "ehr.local:8080";
+        // Who may call, the server's names, `Host`, `Origin`, `Sec-Fetch-Site`, and whether a POST is listened to.
+        type Row<'a> = (&'a Origins, &'a Names, &'a str, Option<&'a str>, Option<&'a str>, bool);
+        let rows: [Row<'_>; 30] = [
+            // No browser.
+            (&none, &open, ehr, None, None, true),
+            // Its own pages, if there were any that send something.
+            (&none, &open, ehr, Some("http://ehr.local:8080"), None, true),
+            (&none, &open, "EHR.local:8080", Some("http://ehr.local:8080"), None, true),
+            (&none, &open, ehr, Some("https://ehr.local:8080"), None, true),
+            (&none, &open, "localhost", Some("http://localhost"), Some("same-origin"), true),
+            (&none, &open, ehr, None, Some("same-origin"), true),
+            (&none, &open, ehr, None, Some("none"), true),
+            // A proxy gave it another name.
+            (&none, &open, "10.0.0.1:8080", Some("https://ehr.example.org"), Some("same-origin"), true),
+            (&none, &public, "10.0.0.1:8080", Some("https://ehr.example.org"), None, true),
+            (&none, &open, "10.0.0.1:8080", Some("https://ehr.example.org"), None, false),
+            (&none, &public, "10.0.0.1:8080", Some("http://ehr.example.org"), None, false),
+            // Pages of others.
+            (&none, &open, ehr, Some("https://evil.org"), None, false),
+            (&none, &open, ehr, Some("https://evil.org"), Some("cross-site"), false),
+            (&none, &open, ehr, None, Some("cross-site"), false),
+            (&none, &open, ehr, None, Some("same-site"), false),
+            (&none, &open, ehr, None, Some("whatever"), false),
+            (&none, &open, ehr, Some("null"), None, false),
+            (&none, &open, ehr, Some(""), None, false),
+            (&none, &open, "", Some("http://"), None, false),
+            (&none, &open, "null", Some("null"), None, false),
+            (&none, &open, ehr, Some("http://ehr.local:3000"), Some("same-site"), false),
+            (&none, &open, ehr, Some("http://ehr.local"), None, false),
+            (&none, &open, ehr, Some("http://ehr.local:8080.evil.org"), None, false),
+            (&none, &open, ehr, Some("http://evil.org/ehr.local:8080"), None, false),
+            // Those that are let in.
+            (&named, &open, ehr, Some("https://app.example.org"), Some("cross-site"), true),
+            (&named, &open, ehr, Some("https://app.example.org"), None, true),
+            (&named, &open, ehr, Some("https://app.example.org.evil.org"), None, false),
+            (&named, &open, ehr, Some("null"), Some("cross-site"), false),
+            (&any, &open, ehr, Some("https://evil.org"), Some("cross-site"), true),
+            (&any, &open, ehr, Some("null"), None, true),
+        ];
+        for (origins, names, host, origin, site, wanted) in rows {
+            let mut headers = HeaderMap::from_iter([(HOST, HeaderValue::from_str(host).unwrap())]);
+            origin.map(|origin| headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap()));
+            site.map(|site| headers.insert(FETCH_SITE, HeaderValue::from_str(site).unwrap()));
+            let uri = Uri::from_static("/fhir/Binary");
+            let status = |method: Method| {
+                let checked = origins.check(&method, &uri, &headers, names);
+                checked.map_or_else(|error| error.kind.status(), |()| 200)
+            };
+            let whole = format!("{host} {origin:?} {site:?}");
+            for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::TRACE] {
+                assert_eq!(status(method), if wanted { 200 } else { 403 }, "{whole}");
+            }
+            for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+                assert_eq!(status(method), 200, "{whole}");
+            }
+        }
+        // Said twice, it is not believed.
+        let mut twice = HeaderMap::from_iter([(HOST, HeaderValue::from_static("a.org"))]);
+        for origin in ["http://a.org", "https://evil.org"] {
+            twice.append(ORIGIN, HeaderValue::from_static(origin));
+        }
+        assert!(none.check(&Method::POST, &Uri::from_static("/"), &twice, &open).is_err());
     }
 
     #[test]

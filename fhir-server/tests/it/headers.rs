@@ -140,6 +140,45 @@ async fn pages_of_other_origins_are_let_in_by_name() {
     assert_eq!(vary(&unasked), "accept, accept-encoding, origin");
 }
 
+/// What a page of any site can make a browser send without asking whether it may.
+#[tokio::test]
+async fn pages_of_other_origins_change_nothing() {
+    let origins = Origins::new(&["https://app.example.org".to_owned()]).unwrap();
+    let app = TestApp::with(Limits::default(), origins).await;
+    app.send("PUT", "Patient/c", r#"{"resourceType":"Patient","id":"c"}"#).send().await.unwrap();
+    let plain =
+        |method: &str, path: &str, kind: &str| app.ask(method, path).header("content-type", kind).body("a=b");
+    for (method, path, kind) in [
+        ("POST", "Binary", "text/plain"),
+        ("POST", "Binary", "application/x-www-form-urlencoded"),
+        ("POST", "Patient/_search", "application/x-www-form-urlencoded"),
+        ("PUT", "Binary/c", "text/plain"),
+        ("DELETE", "Patient/c", "text/plain"),
+        ("POST", "nowhere", "text/plain"),
+    ] {
+        for origin in ["https://evil.example.org", "null"] {
+            let sent = plain(method, path, kind).header("origin", origin).send().await.unwrap();
+            let (status, outcome) = json(sent).await;
+            let (code, text) = issue(&outcome);
+            assert_eq!((status, code.as_str()), (403, "forbidden"), "{method} {path} {origin}");
+            assert!(text.contains("`allow_origins`"), "{text}");
+        }
+        let unsaid = plain(method, path, kind).header("sec-fetch-site", "cross-site").send().await.unwrap();
+        assert_eq!(unsaid.status().as_u16(), 403, "{method} {path}");
+    }
+    assert_eq!(app.ask("GET", "Patient/c").send().await.unwrap().status().as_u16(), 200);
+    let own = format!("http://{}", app.address);
+    for (name, value) in [
+        ("origin", "https://app.example.org"),
+        ("origin", own.as_str()),
+        ("sec-fetch-site", "same-origin"),
+        ("x-request-id", "no-browser"),
+    ] {
+        let sent = plain("POST", "Binary", "text/plain").header(name, value).send().await.unwrap();
+        assert_eq!(sent.status().as_u16(), 201, "{name}: {value}");
+    }
+}
+
 #[tokio::test]
 async fn a_patch_of_another_kind_is_told_which_are_read() {
     let app = TestApp::start().await;
