@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::process::{directory, program, run, serve, status};
+use crate::process::{bare_program, directory, program, run, serve, status};
 
 fn write(dir: &Path, name: &str, text: &str) {
     std::fs::write(dir.join(name), text).unwrap();
@@ -179,8 +179,7 @@ async fn a_running_server_is_loaded_into_over_http() {
     let host = base.strip_suffix("/fhir/R4").unwrap();
     // With `--to` there is no data directory, which `run` gives.
     let load = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fhir-server"));
-        let output = command.arg("load").args(arguments).current_dir(dir.path()).output().unwrap();
+        let output = bare_program(dir.path(), &["load"]).args(arguments).output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         (output.status.success(), format!("{out}{err}"))
     };
@@ -247,8 +246,8 @@ const MANY: &str = "429 Too Many Requests\r\ncontent-length: 0\r\n\r\n";
 const AWAY: &str = "302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
 
 fn load_into(dir: &Path, url: &str) -> (bool, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fhir-server"));
-    command.args(["load", "a.json", "--to", url]).env("CARI_LOAD_TOKEN", "secret-token").current_dir(dir);
+    let mut command = bare_program(dir, &["load", "a.json", "--to", url]);
+    command.env("CARI_LOAD_TOKEN", "secret-token");
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.success(), text(&output.stdout), text(&output.stderr))

@@ -4,9 +4,17 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+/// With its data below `dir`.
 pub(crate) fn program(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = bare_program(dir, arguments);
+    command.arg("--data-dir").arg(dir.join("data"));
+    command
+}
+
+/// Without a data directory.
+pub(crate) fn bare_program(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fhir-server"));
-    command.args(arguments).arg("--data-dir").arg(dir.join("data")).current_dir(dir);
+    command.args(arguments).current_dir(dir);
     // What the developer's own shell says about servers must not reach these.
     for (name, _) in std::env::vars() {
         if name.starts_with("CARI_") && name != "CARI_PG_BIN" || name == "DATABASE_URL" || name == "RUST_LOG"
