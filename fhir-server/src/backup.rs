@@ -80,10 +80,13 @@ fn init(args: &BackupInitArgs) -> Result<ExitCode> {
     let config = settings(&args.database)?;
     let public = Key::make(path, &[&args.target, &config.data_dir])?;
     println!(
-        "\nSettings:\n\n  [backup]\n  target = '{}'\n  recipients = ['{public}']\n\n\
-         WARNING: the key that opens the backups is in {} and nowhere else. Without it no backup can be restored, and \
+        "\nSettings:\n\n  [backup]\n  target = '{}'\n  recipients = ['{public}']",
+        args.target.display()
+    );
+    // For the person, also where the settings go into a file.
+    eprintln!(
+        "\nWARNING: the key that opens the backups is in {} and nowhere else. Without it no backup can be restored, and \
          whoever has it can read them. Keep two copies away from this machine and from the backups, and remove it here.",
-        args.target.display(),
         path.display()
     );
     Ok(ExitCode::SUCCESS)

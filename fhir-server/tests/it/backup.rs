@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::process::{client, directory, run, serve};
+use crate::process::{client, directory, program, run, serve};
 
 /// What a write was answered with.
 #[derive(Debug, Clone)]
@@ -41,12 +41,13 @@ impl Server {
     fn start() -> Server {
         let dir = directory();
         std::fs::create_dir(dir.path().join("usb")).unwrap();
-        let (good, said) = run(dir.path(), &["backup", "init", "usb", "--key-file", "key"]);
-        assert!(good && said.contains("WARNING: the key") && !said.contains("AGE-SECRET-KEY"), "{said}");
-        let start = said.find("age1").unwrap();
-        let public = said[start..].split('\'').next().unwrap();
-        let settings =
-            format!("[backup]\ntarget = 'usb'\nrecipients = '{public}'\nwal_interval_seconds = 1\n");
+        let made = program(dir.path(), &["backup", "init", "usb", "--key-file", "key"]).output().unwrap();
+        let (said, warned) =
+            (String::from_utf8(made.stdout).unwrap(), String::from_utf8(made.stderr).unwrap());
+        assert!(made.status.success() && warned.contains("WARNING: the key"), "{said}{warned}");
+        assert!(!format!("{said}{warned}").contains("AGE-SECRET-KEY"));
+        // What it prints are settings from the table on: a pipe makes a file of them.
+        let settings = format!("{}wal_interval_seconds = 1\n", &said[said.find("[backup]").unwrap()..]);
         std::fs::write(dir.path().join("cari.toml"), settings).unwrap();
         let (child, base) = serve(dir.path(), &SERVE);
         Server { dir, child, base }
