@@ -97,6 +97,7 @@ pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Type
     let tag = reply.tag.as_deref().map(|tag| entity_tag::of(tag, shape.format));
     if let Some(tag) = tag.as_deref().filter(|tag| entity_tag::is_among(tag, shape.has.as_deref())) {
         let mut answer = empty(StatusCode::NOT_MODIFIED);
+        private(answer.headers_mut());
         answer.headers_mut().insert(ETAG, value(tag.to_owned())?);
         return Ok(answer);
     }
@@ -124,6 +125,10 @@ pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Type
     // A part of what was asked for has a status of its own.
     if answer.status() == StatusCode::OK {
         *answer.status_mut() = StatusCode::from_u16(reply.status).map_err(Error::internal)?;
+    }
+    // A cache takes the headers of a 304 for those of what it has (RFC 9110, 15.4.5).
+    if answer.status() == StatusCode::NOT_MODIFIED {
+        private(answer.headers_mut());
     }
     let headers = answer.headers_mut();
     if let Some(version) = reply.version {

@@ -64,6 +64,10 @@ async fn versions_dates_and_places() {
         let unchanged = app.ask("GET", &path).header(name, value).send().await.unwrap();
         assert_eq!(unchanged.status().as_u16(), 304, "{name}");
         assert_eq!(unchanged.headers()["etag"], "W/\"1\"");
+        let whole = app.ask("GET", &path).send().await.unwrap();
+        for kept in ["cache-control", "vary", "etag", "last-modified"] {
+            assert_eq!(unchanged.headers().get(kept), whole.headers().get(kept), "{name}: {kept}");
+        }
         assert_eq!(unchanged.text().await.unwrap(), "");
     }
     let changed = app.ask("GET", &path).header("if-none-match", "W/\"2\"").send().await.unwrap();
