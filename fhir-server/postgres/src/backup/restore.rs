@@ -113,6 +113,16 @@ pub(super) fn reach<'a>(base: &Base, pieces: &'a [Piece]) -> Option<&'a Piece> {
     last
 }
 
+/// Where the WAL ends that holds all that was committed by an instant; nothing when only all of it surely does.
+///
+/// One run of the archiver copies several pieces at the same time, all but the last to the end of a segment, and may fail
+/// between two of them: a piece that ends within a segment was the last there was to copy.
+fn enough(base: &Base, pieces: &[Piece], to: i64) -> Option<u64> {
+    let is_last = |piece: &Piece| !piece.end.is_multiple_of(base.segment_bytes);
+    let later = |piece: &Piece| piece.end > base.end && piece.at * 1_000_000 >= to;
+    pieces.iter().find(|piece| later(piece) && is_last(piece)).map(|piece| piece.end)
+}
+
 fn choose(target: &Target, archive: Option<&str>, base: Option<&str>, to: Option<i64>) -> Result<Chosen> {
     let mut best: Option<(Archive, Base)> = None;
     for found in target.archives()?.into_iter().filter(|found| archive.is_none_or(|id| id == found.id)) {
@@ -143,10 +153,7 @@ fn choose(target: &Target, archive: Option<&str>, base: Option<&str>, to: Option
             written(until * 1_000_000)
         )));
     }
-    // What was committed by then is in the first piece that was made later, or before it.
-    let enough =
-        pieces.iter().find(|piece| piece.end > base.end && to.is_some_and(|to| piece.at * 1_000_000 >= to));
-    let end = enough.map_or(end, |piece| piece.end.min(end));
+    let end = to.and_then(|to| enough(&base, &pieces, to)).map_or(end, |enough| enough.min(end));
     pieces.retain(|piece| piece.end > base.end && piece.end <= end);
     Ok(Chosen { archive, base, pieces, until })
 }
@@ -333,6 +340,24 @@ mod tests {
         assert_eq!(reached(&[piece(50, 150), piece(150, 250), piece(250, 300)]), Some(300));
         assert_eq!(reached(&[piece(150, 250), piece(260, 300)]), Some(250));
         assert_eq!(reached(&[piece(210, 250)]), None);
+    }
+
+    #[test]
+    fn an_instant_is_reached_by_all_that_was_archived_at_once() {
+        let base = Base { start: 100, end: 150, segment_bytes: 100, ..Base::new(0) };
+        let piece = |start, end, at| Piece { start, end, at, hash: String::new() };
+        let enough = |pieces: &[Piece], to: i64| super::enough(&base, pieces, to * 1_000_000);
+        // The disk was away from 10 to 20: what was committed meanwhile is in any of the three.
+        let at_once = [piece(120, 160, 10), piece(160, 200, 20), piece(200, 300, 20), piece(300, 350, 20)];
+        let later = [&at_once[..], &[piece(350, 380, 30)]].concat();
+        assert_eq!(enough(&later, 10), Some(160));
+        assert_eq!(enough(&later, 11), Some(350));
+        assert_eq!(enough(&later, 20), Some(350));
+        assert_eq!(enough(&later, 21), Some(380));
+        assert_eq!(enough(&later, 31), None);
+        // The disk was full after the first piece.
+        assert_eq!(enough(&[piece(120, 200, 20), piece(200, 250, 30)], 15), Some(250));
+        assert_eq!(enough(&[piece(120, 200, 20)], 15), None);
     }
 
     #[test]
