@@ -296,7 +296,8 @@ pub(crate) fn by_version(text: &str, below: bool, param: &Param, keyer: &Keyer) 
     for index in &param.indexes {
         let key = |form, parts: &[&str]| keyer.key(param.type_number, &index.name, form, parts);
         match below {
-            true => keys.push(key(Form::Version, &[url, version])),
+            // A url that holds a bar itself is below itself, too.
+            true => keys.extend([key(Form::Version, &[url, version]), key(Form::Uri, &[text])]),
             false => keys.extend(beginnings(version).map(|v| key(Form::Uri, &[&format!("{url}|{v}")]))),
         }
     }

@@ -14,7 +14,7 @@ use fhir_search::token::System;
 use fhir_search::{date, near, number, reference, token};
 
 use super::chain::{chain, has, within};
-use super::corpus::{Corpus, One, Resource};
+use super::corpus::{Corpus, Home, One, Resource};
 use super::expression;
 use super::names::{self, folded};
 use super::terms::Codes;
@@ -34,7 +34,9 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &'static Corpus)
         }
         Subject::LastUpdated => {
             let is = |at: i64| filter.terms.iter().any(|t| matches!(t, Term::Date(t) if date(t, at, at)));
-            resources.iter().map(|r| is(r.updated_at)).collect()
+            // What is within another resource was never written by itself.
+            let by_itself = |r: &Resource| matches!(r.home, Home::Server);
+            resources.iter().map(|r| by_itself(r) && is(r.updated_at)).collect()
         }
         Subject::Param(param) if param.kind == ParameterKind::Composite => {
             let holds = |elements: &Vec<Vec<Vec<One>>>, t: &Term| {
@@ -141,6 +143,7 @@ fn together(asked: &Term, param: &Param, values: &[Vec<One>]) -> bool {
     let parts = &param.composite.as_ref().unwrap().parts;
     let mut each = parts.iter().zip(values).enumerate();
     each.all(|(i, (part, values))| match asked {
+        Term::Composite(terms) if part.kind == ParameterKind::String => names::begins(&terms[i], part, values),
         Term::Composite(terms) => term(&terms[i], &Modifier::None, part, values),
         _ => values.iter().any(|value| has_value(value, part)),
     })
