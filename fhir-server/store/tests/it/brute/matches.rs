@@ -141,9 +141,13 @@ fn is_one_of(codes: &Codes, values: &[One], param: &Param) -> bool {
 /// Whether the values within one element are those asked for, or are any at all.
 fn together(asked: &Term, param: &Param, values: &[Vec<One>]) -> bool {
     let parts = &param.composite.as_ref().unwrap().parts;
+    // Components of a whole resource are asked like parameters of their own, several words and all.
+    let whole = param.definition.expression.as_deref().is_some_and(|path| !path.contains('.'));
     let mut each = parts.iter().zip(values).enumerate();
     each.all(|(i, (part, values))| match asked {
-        Term::Composite(terms) if part.kind == ParameterKind::String => names::begins(&terms[i], part, values),
+        Term::Composite(terms) if whole && part.kind == ParameterKind::String => {
+            names::begins(&terms[i], part, values)
+        }
         Term::Composite(terms) => term(&terms[i], &Modifier::None, part, values),
         _ => values.iter().any(|value| has_value(value, part)),
     })

@@ -96,6 +96,8 @@ pub(super) fn begins(term: &Term, param: &Param, values: &[One]) -> bool {
         matches!(kind, "HumanName" | "Address")
             || (part && path.contains("name"))
             || path.contains("name.text")
+            // The families that a component of an added composite finds by this definition.
+            || (kind == "string" && path == "Patient.name")
     };
     let all: Vec<(&str, Vec<String>)> = nodes()
         .map(|(node, kind)| {
