@@ -171,7 +171,7 @@ ask GET "/Patient/$id"
 want status "$status" 410
 ask GET "/Patient/$id/_history"
 want status "$status" 200
-want versions "$(get '[.entry[].request.method] | join(" ")')" 'DELETE PATCH PUT POST'
+want 'versions, a patch as the update it came to' "$(get '[.entry[].request.method] | join(" ")')" 'DELETE PUT PUT POST'
 ask GET "/Patient/$id/_history/1"
 want 'given names of the first version' "$(get '.name[0].given | join(" ")')" Amina
 

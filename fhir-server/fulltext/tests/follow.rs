@@ -41,9 +41,9 @@ async fn until(index: &Index, words: &str, wanted: usize) {
     }
 }
 
-/// Closes an index. A commit that was under way when its follower was aborted goes on in a thread, and holds it till then.
-async fn close(index: Arc<Index>) {
-    while Arc::strong_count(&index) > 1 {
+/// Waits until nobody else holds an index: a commit that was under way when its follower was aborted goes on in a thread.
+async fn alone(index: &Arc<Index>) {
+    while Arc::strong_count(index) > 1 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -68,8 +68,9 @@ async fn what_is_written_is_indexed_and_an_index_goes_on_or_is_made_anew() {
     // It goes on where it was.
     following.abort();
     assert!(following.await.is_err());
+    alone(&index).await;
     let place = index.place();
-    close(index).await;
+    drop(index);
     put(&store, "c", Some("cough")).await;
     let index = open();
     assert_eq!((index.place(), found(&index, "cough")), (place, 1));
@@ -84,7 +85,8 @@ async fn what_is_written_is_indexed_and_an_index_goes_on_or_is_made_anew() {
     // Lost, it is made anew.
     following.abort();
     assert!(following.await.is_err());
-    close(index).await;
+    alone(&index).await;
+    drop(index);
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         std::fs::write(entry.unwrap().path().join("meta.json"), "nonsense").unwrap();
     }
