@@ -43,7 +43,7 @@ assert.equal(patched.gender, "unknown");
 const first = await client.vread({ resourceType: "Patient", id: patient.id, version: "1" });
 assert.equal(first.gender, undefined);
 const history = await client.history({ resourceType: "Patient", id: patient.id });
-assert.deepEqual(history.entry.map((entry) => entry.request.method), ["PATCH", "PUT", "POST"]);
+assert.deepEqual(history.entry.map((entry) => entry.request.method), ["PUT", "PUT", "POST"]);
 
 console.log("Transaction");
 const entry = (number) => ({
