@@ -55,7 +55,8 @@ pub struct Index {
     pub implied_system: Option<Box<str>>,
     /// True when the value is whether there is one: `deceased`.
     pub truth: bool,
-    /// Texts that are found by each of their words: names, addresses, and what names are made of.
+    /// A search of several words asks for each of them: names, addresses, and what names are made of. All but addresses are
+    /// found by each of their words, too.
     pub words: bool,
     /// Its names are found by how they sound, too.
     pub sounds: bool,

@@ -146,7 +146,7 @@ fn a_parameter_of_an_extension_finds_its_value() {
     for (type_name, param) in table.params() {
         let expression = param.definition.expression_for(&type_name).unwrap().into_owned();
         let Some((_, rest)) = expression.split_once(".extension('") else { continue };
-        let url = rest.strip_suffix("')").unwrap();
+        let (url, _) = rest.split_once("')").unwrap();
         let values = match param.kind {
             ParameterKind::String => vec![
                 (json!({"valueString": "Abc"}), "=ab"),
@@ -195,6 +195,39 @@ fn a_parameter_of_an_extension_finds_its_value() {
         "mothersMaidenName",
     ];
     assert_eq!(found, all);
+}
+
+/// R4's expressions name some extensions by urls that R4 does not define; what R4 does define is found.
+#[test]
+fn extensions_are_found_by_the_url_of_their_definition() {
+    let table = Table::new();
+    let name = json!([
+        {"url": "Type", "valueCodeableConcept": {"text": "Wrong"}},
+        {"url": "Name", "valueCodeableConcept": {"text": "Right", "coding": [{"display": "p.Val600Glu"}]}},
+    ]);
+    let rows = [
+        ("Patient", "mothersMaidenName", "patient-mothersMaidenName", json!({"valueString": "Right"})),
+        (
+            "Observation",
+            "amino-acid-change",
+            "observation-geneticsAminoAcidChange",
+            json!({"extension": name}),
+        ),
+        (
+            "Observation",
+            "gene-amino-acid-change",
+            "observation-geneticsAminoAcidChange",
+            json!({"extension": name}),
+        ),
+        ("Observation", "dna-variant", "observation-geneticsVariant", json!({"extension": name})),
+        ("Observation", "gene-dnavariant", "observation-geneticsVariant", json!({"extension": name})),
+    ];
+    for (type_name, code, url, mut extension) in rows {
+        extension["url"] = format!("http://hl7.org/fhir/StructureDefinition/{url}").into();
+        let resource = json!({"resourceType": type_name, "id": "x", "extension": [extension]});
+        assert!(table.finds(&format!("{type_name}?{code}=right"), &resource), "{code}");
+        assert!(!table.finds(&format!("{type_name}?{code}=wrong"), &resource), "{code}");
+    }
 }
 
 /// A canonical is found by its url, whatever its version and fragment; with a version, by that one alone.

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "index_format", include_str!("../../../migrations/0008_index_format.sql")),
     (9, "long_search", include_str!("../../../migrations/0009_long_search.sql")),
     (10, "index_settings", include_str!("../../../migrations/0010_index_settings.sql")),
+    (11, "address_words", include_str!("../../../migrations/0011_address_words.sql")),
 ];
 
 /// How long one process waits for another that migrates.

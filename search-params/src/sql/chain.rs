@@ -15,21 +15,22 @@ pub fn patients(type_number: u16, condition: &Condition, limit: usize) -> Sql {
     sql
 }
 
-/// The id of a row that is none of [`places`](super::places): it says that some resources have a reference to one of the type
-/// within themselves.
-pub const EMBEDDED: &str = "";
+/// What the id of a row begins with that is none of [`places`](super::places), as no id does. The type follows of which some
+/// resources have a reference to one within themselves.
+pub const EMBEDDED: char = ':';
 
-/// The same plan, whose answer has the row [`EMBEDDED`] besides, when one of these keys of distinct texts has the type
-/// among its texts. It is asked with the rest, as a statement of its own would cost every chain a tenth.
-pub fn with_embedded(plan: Plan, keys: &[i64], type_name: &str) -> Plan {
+/// The same plan, whose answer has a row with [`EMBEDDED`] besides for each of the types that one of these keys of distinct
+/// texts has among its texts. It is asked with the rest, as a statement of its own would cost every chain a tenth.
+pub fn with_embedded(plan: Plan, keys: &[i64], types: &[&str]) -> Plan {
+    let types: Vec<String> = types.iter().map(|name| (*name).to_owned()).collect();
     let mut plan = plan;
     for step in &mut plan.steps {
         let sql = &mut step.sql;
         sql.text.insert(0, '(');
-        sql.push(") union all (select 0::int8, ").bind(Bind::Text(EMBEDDED.to_owned()));
-        sql.push(", null::int8, null::int8 from distinct_text t where t.key = any(");
-        sql.bind(Bind::Longs(keys.to_vec())).push(") and t.value = ").bind(Bind::Text(type_name.to_owned()));
-        sql.limit(1).push(")");
+        sql.push(") union all (select 0::int8, ").bind(Bind::Text(EMBEDDED.to_string()));
+        sql.push(" || t.value, null::int8, null::int8 from distinct_text t where t.key = any(");
+        sql.bind(Bind::Longs(keys.to_vec())).push(") and t.value = any(").bind(Bind::Texts(types.clone()));
+        sql.push("))");
     }
     plan
 }

@@ -13,7 +13,7 @@ use crate::{Store, failure};
 
 /// Grows with every change of what R4's parameters leave in the index. Entries that are not made any more have to be
 /// deleted by a migration: nobody knows them.
-const FORMAT: i32 = 2;
+const FORMAT: i32 = 3;
 
 /// Failures in a row after which it is served all the same.
 const TRIES: usize = 5;

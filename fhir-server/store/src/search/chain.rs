@@ -64,20 +64,29 @@ impl Store {
     pub(super) async fn chain(&self, type_name: &str, chain: &Chain, far: Far) -> Result<Option<Condition>> {
         let param = self.reference(type_name, &chain.code)?;
         let mut any = Vec::with_capacity(chain.targets.len());
+        let mut embedded_types: Option<Vec<String>> = None;
         for (target, condition) in &chain.targets {
             // What is embedded always is looked for nowhere else.
             let mut embedded = param.is_embedded();
             if !embedded {
                 let limit = far.limit();
                 let plan = sql::places(self.type_number(target)?, condition.clone().of_rows(), limit + 1);
-                let plan = sql::chain::with_embedded(plan, &keys_of_types(&param, &self.keyer), target);
+                // The first statement asks for all types, so that the others cost what they would without.
+                let plan = match &embedded_types {
+                    Some(_) => plan,
+                    None => {
+                        let types: Vec<&str> = chain.targets.iter().map(|(target, _)| &**target).collect();
+                        sql::chain::with_embedded(plan, &keys_of_types(&param, &self.keyer), &types)
+                    }
+                };
                 let rows = self.rare_or_all(&plan, far).await;
                 let rows = rows.map_err(|e| explain::costly_for(e, &chain.code))?;
                 let Some(mut rows) = rows else { return far.too_many(&chain.code) };
-                let all = rows.len();
                 // Of several steps each says it.
-                rows.retain(|row| !is_embedded(row));
-                embedded = rows.len() < all;
+                let types = embedded_types.get_or_insert_default();
+                types.extend(rows.iter().filter_map(embedded_type));
+                embedded = types.iter().any(|name| **name == **target);
+                rows.retain(|row| embedded_type(row).is_none());
                 let keys = rows.iter().map(|row| place(target, row)).collect::<Result<Vec<_>>>()?;
                 if self.by_canonical(&param) && keys.len() > BODIES_MAX {
                     return Far::All(BODIES_MAX).too_many(&chain.code);
@@ -323,9 +332,10 @@ pub(super) fn is_by_patient(type_name: &str, param: &Param) -> bool {
     type_name == "Patient" && matches!(param.indexes.as_slice(), [index] if index.role == Role::Patient)
 }
 
-/// True for the row that says that there are embedded resources, rather than where one is.
-fn is_embedded(row: &Row) -> bool {
-    row.try_get(1).is_ok_and(|id: Option<&str>| id == Some(sql::chain::EMBEDDED))
+/// The type of which a row says that there are embedded resources; none for a row that says where one is.
+fn embedded_type(row: &Row) -> Option<String> {
+    let id: Option<&str> = row.try_get(1).ok()?;
+    id?.strip_prefix(sql::chain::EMBEDDED).map(str::to_owned)
 }
 
 /// What resource a row of [`sql::places`] is.

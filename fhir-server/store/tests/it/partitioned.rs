@@ -16,6 +16,7 @@ const LATER: &[&str] = &[
     include_str!("../../../../migrations/0007_beginnings.sql"),
     include_str!("../../../../migrations/0008_index_format.sql"),
     include_str!("../../../../migrations/0010_index_settings.sql"),
+    include_str!("../../../../migrations/0011_address_words.sql"),
 ];
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];

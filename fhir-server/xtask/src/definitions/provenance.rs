@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::package;
+use super::{package, search_parameter};
 
 /// The page of `profiles/data`.
 pub(crate) fn profiles() -> Vec<u8> {
@@ -46,6 +46,16 @@ SearchParameters of the package that are not taken:
     for (url, reason) in left_out {
         // Writing to a string does not fail.
         let _ = writeln!(page, "- `{url}`: {reason}");
+    }
+    page.push_str(
+        "
+SearchParameters whose expression names an extension that R4 does not define. They look at the extension that R4 does
+define as well:
+
+",
+    );
+    for (url, path) in search_parameter::CORRECTED {
+        let _ = writeln!(page, "- `{url}`: `| {path}`");
     }
     page.into_bytes()
 }

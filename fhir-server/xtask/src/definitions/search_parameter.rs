@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use super::structure::Type;
@@ -24,6 +24,31 @@ const KEPT: [&str; 13] = [
     "component",
 ];
 
+/// Expressions of R4 that name an extension which R4 does not define, by the URL of the parameter, and the path to the
+/// value where R4's own StructureDefinition of the extension puts it. Both are looked at.
+pub(crate) const CORRECTED: [(&str, &str); 5] = [
+    (
+        "http://hl7.org/fhir/SearchParameter/observation-genetic-Observation-amino-acid-change",
+        "Observation.extension('http://hl7.org/fhir/StructureDefinition/observation-geneticsAminoAcidChange').extension('Name')",
+    ),
+    (
+        "http://hl7.org/fhir/SearchParameter/observation-genetic-Observation-dna-variant",
+        "Observation.extension('http://hl7.org/fhir/StructureDefinition/observation-geneticsVariant').extension('Name')",
+    ),
+    (
+        "http://hl7.org/fhir/SearchParameter/observation-genetic-Observation-gene-amino-acid-change",
+        "Observation.extension('http://hl7.org/fhir/StructureDefinition/observation-geneticsAminoAcidChange').extension('Name')",
+    ),
+    (
+        "http://hl7.org/fhir/SearchParameter/observation-genetic-Observation-gene-dnavariant",
+        "Observation.extension('http://hl7.org/fhir/StructureDefinition/observation-geneticsVariant').extension('Name')",
+    ),
+    (
+        "http://hl7.org/fhir/SearchParameter/patient-extensions-Patient-mothersMaidenName",
+        "Patient.extension('http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName')",
+    ),
+];
+
 /// The lines of the data file, and what was not taken.
 pub(crate) struct Parameters {
     pub(crate) lines: Vec<Value>,
@@ -42,9 +67,14 @@ pub(crate) fn parameters(spec: &[Value], types: &[Type]) -> Result<Parameters> {
                 left_out.insert(url, reason);
             }
             None => {
-                kept.insert(url, trimmed(parameter));
+                let mut taken = trimmed(parameter);
+                correct(&url, &mut taken)?;
+                kept.insert(url, taken);
             }
         }
+    }
+    for (url, _) in CORRECTED {
+        ensure!(kept.contains_key(url), "{url} is to be corrected, but not there");
     }
     let bases: BTreeMap<&str, &str> = types
         .iter()
@@ -63,6 +93,14 @@ fn reason_against(parameter: &Value) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn correct(url: &str, parameter: &mut Value) -> Result<()> {
+    if let Some((_, path)) = CORRECTED.iter().find(|(of, _)| *of == url) {
+        let published = parameter["expression"].as_str().context("a parameter without an expression")?;
+        parameter["expression"] = format!("{published} | {path}").into();
+    }
+    Ok(())
 }
 
 fn trimmed(parameter: &Value) -> Value {

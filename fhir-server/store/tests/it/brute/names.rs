@@ -101,7 +101,8 @@ pub(super) fn begins(term: &Term, param: &Param, values: &[One]) -> bool {
     };
     let all: Vec<(&str, Vec<String>)> = nodes()
         .map(|(node, kind)| {
-            (kind, texts(kind, node).iter().flat_map(|t| starts(t, by_words(kind))).collect())
+            let later = by_words(kind) && kind != "Address";
+            (kind, texts(kind, node).iter().flat_map(|t| starts(t, later)).collect())
         })
         .collect();
     if all.iter().flat_map(|(_, starts)| starts).any(|start| start.starts_with(&folded(wanted))) {
