@@ -36,7 +36,7 @@ pub use remote::{Remote, TOKEN};
 pub use summary::Summary;
 pub use target::Target;
 
-/// Loads files and folders, `parallel` pieces at a time. What is wrong with single files is told in the summary.
+/// Loads files and folders, `parallel` pieces at a time. The summary reports what is wrong with single files.
 ///
 /// # Errors
 ///

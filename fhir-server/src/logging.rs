@@ -28,7 +28,7 @@ pub fn start(log: &Log) {
     };
 }
 
-/// What is wanted, and may be told, as `lines`.
+/// The log lines at the wanted level, without those of the database drivers that could hold data.
 fn subscriber<L>(wanted: EnvFilter, lines: L) -> impl Subscriber + Send + Sync
 where
     L: Layer<Layered<EnvFilter, Registry>> + Send + Sync,

@@ -39,7 +39,7 @@ pub use html::{html, icon, redirect};
 /// Bodies shorter than this are not worth packing.
 const GZIP_BYTES_MIN: usize = 1024;
 
-/// Seconds after which a client may try again what failed for want of room or database.
+/// `Retry-After` of a 503, in seconds.
 const RETRY_AFTER_SECONDS: u16 = 1;
 
 /// How the client wants to be answered.

@@ -225,7 +225,7 @@ fn guard(auth: Auth) -> Arc<dyn Guard> {
     }
 }
 
-/// What the adapters answer over HTTP; none when there are no adapters.
+/// The routes of the adapters. Returns `None` when there are no adapters.
 pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum::Router>> {
     let mut all = None;
     for adapter in adapters {

@@ -2,7 +2,7 @@
 //!
 //! <https://hl7.org/fhir/R4/patient-operation-everything.html>
 //!
-//! The compartment is walked by type, date and row, so that a page link says all there is to know about where a page
+//! The compartment is read by type, date and row, so that a cursor says all there is to know about where a page
 //! ended. What the record refers to (practitioners, places, medications) follows it, to a fixpoint, and never leads
 //! into the record of another patient: types that can be in a patient's compartment are not followed.
 

@@ -18,7 +18,7 @@ pub fn all() -> Vec<Box<dyn Operation>> {
 mod tests {
     #[test]
     fn the_list_is_consistent() {
-        // Refuses definitions that cannot be read and two operations in the same place.
+        // Refuses definitions that cannot be read and two operations of one code at the same level.
         assert!(fhir_interactions::Operations::new(super::all()).is_ok());
     }
 }

@@ -8,7 +8,7 @@ use fhir_interactions::{Call, Cx, Handling, Operation, Reply};
 use fhir_model::interaction::Level;
 use fhir_model::{Error, Result};
 use fhir_search::custom::{Custom, Stage};
-use fhir_store::Job;
+use fhir_store::ReindexJob;
 use serde_json::{Value, json};
 
 /// `$reindex`.
@@ -82,11 +82,11 @@ fn types(cx: &Cx, call: &Call, name: &str) -> Result<Vec<Box<str>>> {
 }
 
 async fn jobs(cx: &Cx, call: &Call, types: &[Box<str>]) -> Result<Vec<Value>> {
-    let jobs = cx.store.jobs(&call.scope).await?;
+    let jobs = cx.store.reindex_jobs(&call.scope).await?;
     Ok(jobs.iter().filter(|job| types.contains(&job.type_name)).map(job).collect())
 }
 
-fn job(job: &Job) -> Value {
+fn job(job: &ReindexJob) -> Value {
     let mut parts = vec![
         json!({ "name": "type", "valueCode": job.type_name }),
         json!({ "name": "state", "valueCode": job.state.as_str() }),

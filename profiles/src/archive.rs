@@ -33,7 +33,7 @@ impl<T: DeserializeOwned> Archive<T> {
         Archive { data, index, slots: OnceLock::new() }
     }
 
-    /// The resource of a URL; none when there is no such resource.
+    /// The resource of a URL. Returns `None` when there is no such resource.
     pub(crate) fn get(&self, url: &str) -> Result<Option<&T>> {
         let Some(slot) = self.slots()?.get(url) else { return Ok(None) };
         if let Some(value) = slot.value.get() {

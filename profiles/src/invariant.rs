@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// One `constraint` of an ElementDefinition.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Invariant {
-    /// The element it is evaluated on; none: the type itself.
+    /// The element it is evaluated on; `None` means the type itself.
     pub element: Option<Box<str>>,
     /// `pat-1`. The same key may say different things on different types.
     pub key: Box<str>,

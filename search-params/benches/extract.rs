@@ -8,7 +8,7 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fhir_model::json::{Doc, Limits};
 use fhir_profiles::Definitions;
-use fhir_search::keyer::Keyer;
+use fhir_search::index_hash::IndexHasher;
 use fhir_search::{IndexSettings, Registry};
 
 /// Resources as Synthea writes them.
@@ -20,18 +20,18 @@ const RESOURCES: &[(&str, &str)] = &[
 
 fn extract(c: &mut Criterion) {
     let registry = Registry::load(Arc::new(Definitions::load().unwrap())).unwrap();
-    let (keyer, settings) = (Keyer::new([7; 16]), IndexSettings::default());
+    let (hasher, settings) = (IndexHasher::new([7; 16]), IndexSettings::default());
     for (type_name, text) in RESOURCES {
         let doc = Doc::parse(*text, Limits::default()).unwrap();
-        let rows = registry.extract(&keyer, type_name, doc.root(), &settings).unwrap();
+        let rows = registry.extract(&hasher, type_name, doc.root(), &settings).unwrap();
         assert!(rows.keys.len() > 5);
         c.bench_function(&format!("extract {type_name}"), |b| {
-            b.iter(|| registry.extract(&keyer, type_name, black_box(doc.root()), &settings).unwrap());
+            b.iter(|| registry.extract(&hasher, type_name, black_box(doc.root()), &settings).unwrap());
         });
         c.bench_function(&format!("parse and extract {type_name}"), |b| {
             b.iter(|| {
                 let doc = Doc::parse(black_box(*text), Limits::default()).unwrap();
-                registry.extract(&keyer, type_name, doc.root(), &settings).unwrap()
+                registry.extract(&hasher, type_name, doc.root(), &settings).unwrap()
             });
         });
     }

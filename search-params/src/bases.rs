@@ -17,7 +17,7 @@ impl Bases {
     pub fn new<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Bases {
         let mut bases = Bases::default();
         for url in urls {
-            let base = Base::of(url.as_ref());
+            let base = Base::parse(url.as_ref());
             if !bases.0.contains(&base) {
                 bases.0.push(base);
             }
@@ -31,7 +31,7 @@ impl Bases {
     }
 
     /// True when this url is one of them.
-    pub fn has(&self, url: &str) -> bool {
+    pub fn contains(&self, url: &str) -> bool {
         self.0.iter().any(|base| base.after(url) == Some(""))
     }
 
@@ -39,7 +39,7 @@ impl Bases {
     #[must_use]
     pub fn with(&self, url: &str) -> Bases {
         let mut bases = self.clone();
-        bases.0.push(Base::of(url));
+        bases.0.push(Base::parse(url));
         bases
     }
 
@@ -50,7 +50,7 @@ impl Bases {
 }
 
 impl Base {
-    fn of(url: &str) -> Base {
+    fn parse(url: &str) -> Base {
         let url = url.trim_end_matches('/');
         let host = url.find("://").map_or(0, |at| at + 3);
         let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
@@ -99,7 +99,11 @@ mod tests {
     #[test]
     fn one_more() {
         let bases = Bases::new(["http://us/fhir", "http://US/fhir/"]);
-        assert!(bases.has("http://us/fhir") && bases.has("http://US/fhir") && !bases.has("http://us"));
+        assert!(
+            bases.contains("http://us/fhir")
+                && bases.contains("http://US/fhir")
+                && !bases.contains("http://us")
+        );
         assert_eq!(bases.with("http://them").below("http://them/Patient/1"), Some("Patient/1"));
     }
 }

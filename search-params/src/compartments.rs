@@ -43,7 +43,7 @@ impl Compartments {
         self.all.iter().find(|c| *c.code == *compartment)
     }
 
-    /// The parameters that put resources of a type into a compartment; none when that type is in none.
+    /// The parameters that put resources of a type into a compartment. Returns `None` when the type is not part of it.
     pub fn for_resource(&self, compartment: &str, resource_type: &str) -> Option<&[Box<str>]> {
         self.get(compartment)?.for_resource(resource_type)
     }

@@ -20,7 +20,7 @@ pub const RESOURCE: &str = "%resource";
 /// One branch: the type it starts at, and its steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {
-    /// `Patient`, `Resource`, `DomainResource`; none: any.
+    /// `Patient`, `Resource`, `DomainResource`; `None` means any.
     pub root: Option<Box<str>>,
     /// What follows.
     pub steps: Vec<Step>,
@@ -67,7 +67,7 @@ fn branch(expr: &Expr) -> Result<Branch> {
 /// Appends the steps of an expression; gives the type it starts at.
 fn walk(expr: &Expr, steps: &mut Vec<Step>) -> Result<Option<Box<str>>> {
     let beyond = || {
-        let place = place(expr).map(|at| format!(" at byte {at}")).unwrap_or_default();
+        let place = offset(expr).map(|at| format!(" at byte {at}")).unwrap_or_default();
         Error::not_supported(format!("the expression is beyond what search parameters may use{place}"))
     };
     match expr {
@@ -120,7 +120,7 @@ fn type_name(name: &str) -> Box<str> {
 }
 
 /// Where an expression stands in the text, as far as that is known.
-fn place(expr: &Expr) -> Option<u32> {
+fn offset(expr: &Expr) -> Option<u32> {
     match expr {
         Expr::Member { at, .. }
         | Expr::Call { at, .. }

@@ -12,15 +12,15 @@ use fhir_model::{Error, Kind, Result};
 
 use crate::condition::{Condition, Extra};
 use crate::filter;
-use crate::keyer::Keyer;
-use crate::number::Place;
+use crate::index_hash::IndexHasher;
+use crate::index_writer::{IndexWriter, IndexedValue};
+use crate::number::SortableNumber;
 use crate::parameters::ParameterKind;
 use crate::path::Trie;
-use crate::query::{Modifier, Term};
+use crate::query::{Modifier, SearchTerm};
 use crate::registry::extract::index_value;
 use crate::registry::{Param, Registry, Role};
 use crate::rows::{CONTINUED, Ordered, Rows, Text};
-use crate::sink::{Found, Sink};
 
 /// Most combinations of the values of one element.
 const COMBINATIONS_MAX: usize = 10_000;
@@ -30,7 +30,7 @@ const COMBINATIONS_MAX: usize = 10_000;
 pub struct Composite {
     /// Its parts, for reading what is asked: alike wherever they stand.
     pub parts: Vec<Arc<Param>>,
-    /// What says the same of a whole resource, where that is one of the composite's places: parts over R4's indexes, and
+    /// The same composite on whole resources, where that is one of its contexts: parts over R4's indexes, and
     /// over the composite's own where R4 has none.
     pub whole: Option<Vec<Arc<Param>>>,
 }
@@ -73,19 +73,19 @@ impl Entry<'_> {
     }
 }
 
-pub(crate) fn index(element: Ref<'_>, sink: &mut Sink<'_>) -> Result<()> {
-    let index = sink.index;
+pub(crate) fn index(element: Ref<'_>, writer: &mut IndexWriter<'_>) -> Result<()> {
+    let index = writer.index;
     let Some(composite) = &index.element else { return Ok(()) };
     let mut found: Vec<Rows> = composite.parts.iter().map(|_| Rows::default()).collect();
     let mut has = vec![false; found.len()];
     let mut visit = |part: usize, value: Ref<'_>, value_type: &str| {
         let (Some(param), Some(rows)) = (composite.parts.get(part), found.get_mut(part)) else { return };
         let Some(index) = param.indexes.first() else { return };
-        let (keyer, type_number, numbers) = (sink.keyer, sink.type_number, sink.numbers);
-        let (bases, zone, found) = (sink.bases, sink.zone, Found::default());
-        let (resource, container, ordinal) = (sink.resource, sink.container, 0);
-        let mut inner = Sink {
-            keyer,
+        let (hasher, type_number, numbers) = (writer.hasher, writer.type_number, writer.numbers);
+        let (bases, zone, found) = (writer.bases, writer.zone, IndexedValue::default());
+        let (resource, container, ordinal) = (writer.resource, writer.container, 0);
+        let mut inner = IndexWriter {
+            hasher: hasher,
             type_number,
             index,
             bases,
@@ -95,15 +95,15 @@ pub(crate) fn index(element: Ref<'_>, sink: &mut Sink<'_>) -> Result<()> {
             resource,
             container,
             rows,
-            found,
+            indexed: found,
         };
         index_value(value, value_type, &mut inner);
         if let Some(has) = has.get_mut(part) {
-            *has |= inner.found.any;
+            *has |= inner.indexed.any;
         }
     };
-    composite.here.walk(element, sink.container, &mut visit);
-    composite.of_resource.walk(sink.resource, sink.container, &mut visit);
+    composite.here.walk(element, writer.container, &mut visit);
+    composite.of_resource.walk(writer.resource, writer.container, &mut visit);
     let distinct: Vec<_> = found.iter_mut().flat_map(|rows| std::mem::take(&mut rows.distinct)).collect();
     let entries: Vec<Vec<Entry<'_>>> =
         composite.parts.iter().zip(&found).map(|(param, rows)| entries(param, rows)).collect();
@@ -112,11 +112,11 @@ pub(crate) fn index(element: Ref<'_>, sink: &mut Sink<'_>) -> Result<()> {
         let text = format!("the values for `{}` have more than {COMBINATIONS_MAX} combinations", index.name);
         return Err(Error::new(Kind::TooCostly, text));
     }
-    sink.rows.distinct.extend(distinct);
+    writer.rows.distinct.extend(distinct);
     // Values that are there and cannot be asked for (a code that is nothing but text) are there all the same.
-    sink.found.any = has.iter().all(|has| *has);
+    writer.indexed.any = has.iter().all(|has| *has);
     let mut chosen = Vec::with_capacity(entries.len());
-    combine(&entries, &mut chosen, sink);
+    combine(&entries, &mut chosen, writer);
     Ok(())
 }
 
@@ -134,16 +134,16 @@ fn entries<'r>(param: &Param, rows: &'r Rows) -> Vec<Entry<'r>> {
 }
 
 /// Adds an entry for each choice of one entry of each part.
-fn combine<'r>(parts: &'r [Vec<Entry<'r>>], chosen: &mut Vec<&'r Entry<'r>>, sink: &mut Sink<'_>) {
+fn combine<'r>(parts: &'r [Vec<Entry<'r>>], chosen: &mut Vec<&'r Entry<'r>>, writer: &mut IndexWriter<'_>) {
     if let Some((first, rest)) = parts.split_first() {
         for entry in first {
             chosen.push(entry);
-            combine(rest, chosen, sink);
+            combine(rest, chosen, writer);
             chosen.pop();
         }
         return;
     }
-    let key = sink.keyer.combined(chosen.iter().map(|entry| entry.key()));
+    let key = writer.hasher.combined(chosen.iter().map(|entry| entry.key()));
     let mut ordered = chosen.iter().filter_map(|entry| match entry {
         Entry::Ordered(entry) => Some(*entry),
         _ => None,
@@ -153,25 +153,25 @@ fn combine<'r>(parts: &'r [Vec<Entry<'r>>], chosen: &mut Vec<&'r Entry<'r>>, sin
         _ => None,
     });
     match (ordered.next(), ordered.next(), text) {
-        (Some(one), None, _) => sink.ordered(key, one.value, one.extra),
+        (Some(one), None, _) => writer.ordered(key, one.value, one.extra),
         // Two numbers, such as the start and the end of a window: what floats leave of them does not count.
-        (Some(one), Some(two), _) => sink.ordered(key, one.value, two.value),
-        (None, _, Some(text)) => sink.rows.strings.push(Text { key, value: text.value.clone(), rank: 0 }),
-        (None, _, None) => sink.rows.keys.push(key),
+        (Some(one), Some(two), _) => writer.ordered(key, one.value, two.value),
+        (None, _, Some(text)) => writer.rows.strings.push(Text { key, value: text.value.clone(), rank: 0 }),
+        (None, _, None) => writer.rows.keys.push(key),
     }
 }
 
 /// The condition of `a$b`.
 pub(crate) fn condition(
-    terms: &[Term],
+    terms: &[SearchTerm],
     param: &Param,
     composite: &Composite,
     registry: &Registry,
-    keyer: &Keyer,
+    hasher: &IndexHasher,
 ) -> Condition {
     let each = |params: &[Arc<Param>]| -> Vec<Condition> {
         let each = params.iter().zip(terms);
-        each.map(|(param, term)| filter::term(term, &Modifier::None, param, registry, keyer)).collect()
+        each.map(|(param, term)| filter::term(term, &Modifier::None, param, registry, hasher)).collect()
     };
     let mut any = Vec::new();
     if let Some(params) = &composite.whole {
@@ -189,7 +189,7 @@ pub(crate) fn condition(
                 })
                 .collect();
         }
-        any.extend(alternatives.iter().map(|parts| combined(parts, keyer)));
+        any.extend(alternatives.iter().map(|parts| combined(parts, hasher)));
     }
     Condition::Any(any)
 }
@@ -206,8 +206,8 @@ fn flatten(condition: Condition, flat: &mut Vec<Condition>) {
 }
 
 /// The entry that holds all of these together.
-fn combined(parts: &[Condition], keyer: &Keyer) -> Condition {
-    let key = keyer.combined(parts.iter().filter_map(|part| match part {
+fn combined(parts: &[Condition], hasher: &IndexHasher) -> Condition {
+    let key = hasher.combined(parts.iter().filter_map(|part| match part {
         Condition::Tokens(keys) => keys.first().copied(),
         Condition::DateEntry(key, _)
         | Condition::NumberEntry { key, .. }
@@ -215,8 +215,8 @@ fn combined(parts: &[Condition], keyer: &Keyer) -> Condition {
         | Condition::TextPrefix(key, _) => Some(*key),
         _ => None,
     }));
-    if let Some((at, Condition::InUnits(asked))) =
-        parts.iter().enumerate().find(|(_, part)| matches!(part, Condition::InUnits(_)))
+    if let Some((at, Condition::ConvertedUnits(asked))) =
+        parts.iter().enumerate().find(|(_, part)| matches!(part, Condition::ConvertedUnits(_)))
     {
         let keys = |parts: &[Condition]| -> Option<Vec<i64>> {
             let key = |part: &Condition| match part {
@@ -227,7 +227,7 @@ fn combined(parts: &[Condition], keyer: &Keyer) -> Condition {
         };
         let (before, rest) = parts.split_at(at);
         return match (keys(before), keys(rest.get(1..).unwrap_or_default())) {
-            (Some(before), Some(after)) => Condition::InUnits(Box::new(asked.within(before, after))),
+            (Some(before), Some(after)) => Condition::ConvertedUnits(Box::new(asked.within(before, after))),
             _ => Condition::never(),
         };
     }
@@ -256,6 +256,6 @@ fn combined(parts: &[Condition], keyer: &Keyer) -> Condition {
 }
 
 /// Bounds on floats alone: what they leave says whether the bound itself counts.
-fn whole(from: Place, to: Place) -> (i64, i64) {
+fn whole(from: SortableNumber, to: SortableNumber) -> (i64, i64) {
     (from.value + i64::from(from.rest > 0), to.value - i64::from(to.rest < 0))
 }

@@ -1,9 +1,9 @@
 //! Conditions on resources: what a query means, before it is SQL.
 
-use crate::number::Place;
-use crate::quantity::InUnits;
-use crate::query::TextAsk;
-use crate::token::Coded;
+use crate::number::SortableNumber;
+use crate::quantity::ConvertedUnits;
+use crate::query::TextQuery;
+use crate::token::CodedToken;
 
 const EARTH_DIAMETER_MILLIMETERS: f64 = 12_742_017_543.0;
 
@@ -29,7 +29,7 @@ pub enum Condition {
     /// The row is one of these.
     Handles(Vec<i64>),
     /// The resource has these words. To be resolved: the index of words is none of the database's.
-    Words(TextAsk),
+    FullText(TextQuery),
     /// An entry of the List with this id. To be resolved: it is another row.
     List(String),
     /// A reference leads to a resource of which a condition holds. To be resolved: it is another row.
@@ -41,9 +41,9 @@ pub enum Condition {
     /// The resource has one of the texts of an index that begin so. To be resolved: their keys are looked up.
     Distinct(i64, String),
     /// The resource has a quantity in another unit of the same dimension. To be resolved: in the units there are.
-    InUnits(Box<InUnits>),
+    ConvertedUnits(Box<ConvertedUnits>),
     /// The resource has one of the codes that terminology knows. To be resolved.
-    Coded(Box<Coded>),
+    CodedToken(Box<CodedToken>),
     /// The parameter with this bit has a value.
     Present(u8),
     /// The primary date passes.
@@ -52,14 +52,14 @@ pub enum Condition {
     Updated(DateTest),
     /// There is an entry of a range (a date, a range of numbers) under the key that passes.
     DateEntry(i64, DateTest),
-    /// There is a number entry under the key from one place to another, both inclusive.
+    /// There is a number entry under the key within the bounds, both inclusive.
     NumberEntry {
         /// Key of the index.
         key: i64,
-        /// Least place.
-        from: Place,
-        /// Greatest place.
-        to: Place,
+        /// Least number.
+        from: SortableNumber,
+        /// Greatest number.
+        to: SortableNumber,
     },
     /// There is a quantity entry under the key within the bounds.
     QuantityEntry {
@@ -78,12 +78,12 @@ pub enum Condition {
     TextPrefix(i64, String),
     /// There are text entries under the key of which one begins with each of these words, in the same element.
     TextWords(i64, Vec<String>),
-    /// The row tells that it has such an entry; of a long text, that it may have one.
-    MayBegin(i64, String),
+    /// A prefilter by prefix hashes: the row has such an entry, or, when the text is longer than a hashed prefix, may have one.
+    MayStartWith(i64, String),
     /// There is a text entry under the key that contains the text.
     TextContains(i64, String),
     /// The same of a key with few entries: all of them are looked at.
-    TextAmong(i64, String),
+    TextScan(i64, String),
 }
 
 /// What is asked of the second value of a number entry.
@@ -114,7 +114,7 @@ pub struct Circle {
 
 impl Circle {
     /// True for a place within it, along great circles of a sphere.
-    pub(crate) fn has(&self, latitude: i64, longitude: i64) -> bool {
+    pub(crate) fn contains(&self, latitude: i64, longitude: i64) -> bool {
         let radians = |ten_millionths: i64| (ten_millionths as f64 * 1e-7).to_radians();
         let half_sine = |from: i64, to: i64| (radians(to - from) / 2.0).sin().powi(2);
         let across = radians(latitude).cos() * radians(self.latitude).cos();
@@ -211,8 +211,8 @@ impl Condition {
         match self {
             Condition::All(parts) | Condition::Any(parts) => parts.iter().any(Condition::is_pending),
             Condition::Not(inner) => inner.is_pending(),
-            Condition::Distinct(..) | Condition::InUnits(_) | Condition::Coded(_) => true,
-            Condition::Words(_) | Condition::List(_) | Condition::Chain(_) | Condition::Has(_) => true,
+            Condition::Distinct(..) | Condition::ConvertedUnits(_) | Condition::CodedToken(_) => true,
+            Condition::FullText(_) | Condition::List(_) | Condition::Chain(_) | Condition::Has(_) => true,
             _ => false,
         }
     }
@@ -245,14 +245,14 @@ impl Condition {
 
     /// The condition as rows can be asked for it.
     #[must_use]
-    pub fn of_rows(self) -> Condition {
-        fn of(part: Condition) -> Condition {
+    pub fn on_rows(self) -> Condition {
+        fn replace(part: Condition) -> Condition {
             match part {
-                Condition::Embedded(embedded) => of(embedded.others),
-                other => other.with_parts(&of),
+                Condition::Embedded(embedded) => replace(embedded.others),
+                other => other.with_parts(&replace),
             }
         }
-        of(self).simplify()
+        replace(self).simplify()
     }
 
     /// The keys that have texts which must contain something.
@@ -268,14 +268,14 @@ impl Condition {
     }
 
     /// The same condition where these keys have few texts.
-    pub fn among(self, few: &[i64]) -> Condition {
+    pub fn scanning_texts(self, few: &[i64]) -> Condition {
         match self {
-            Condition::TextContains(key, text) if few.contains(&key) => Condition::TextAmong(key, text),
-            other => other.with_parts(&|part| part.among(few)),
+            Condition::TextContains(key, text) if few.contains(&key) => Condition::TextScan(key, text),
+            other => other.with_parts(&|part| part.scanning_texts(few)),
         }
     }
 
-    /// The same condition with nested lists flattened and equality keys of one `Any` gathered.
+    /// The same condition with nested lists flattened and the equality keys of one `Any` merged.
     pub fn simplify(self) -> Condition {
         match self {
             Condition::All(parts) => {

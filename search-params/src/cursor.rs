@@ -1,4 +1,4 @@
-//! Page links: the place where a page begins, opaque and tamper-proof.
+//! Page links: keyset cursors, opaque and tamper-proof.
 //!
 //! A cursor is the sort values and the handle of the last resource of a page (keyset paging), with an HMAC over it
 //! and over what the link belongs to (type and conditions), so that it can neither be forged nor be moved to
@@ -13,7 +13,7 @@ use fhir_model::{Error, Kind, Result};
 
 /// One sort value of a keyset.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum SortValue {
     /// Dates, numbers, instants, handles.
     Number(i64),
     /// Texts.
@@ -24,7 +24,7 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// The sort values of the row, one per sort key.
-    pub places: Vec<Place>,
+    pub sort_values: Vec<SortValue>,
     /// Its handle, which settles ties.
     pub handle: i64,
     /// True for a `previous` link: the page ends before the row.
@@ -51,14 +51,14 @@ const BACKWARDS: u8 = 1;
 const WITHIN: u8 = 2;
 
 impl Cursor {
-    /// Where the last page ends: after all rows, seen backwards. It has no place.
+    /// Where the last page ends: after all rows, read backwards. It has no sort values.
     pub fn end() -> Cursor {
-        Cursor { places: Vec::new(), handle: i64::MAX, backwards: true, within: None }
+        Cursor { sort_values: Vec::new(), handle: i64::MAX, backwards: true, within: None }
     }
 
     /// True for [`Cursor::end`].
     pub fn is_end(&self) -> bool {
-        self.places.is_empty()
+        self.sort_values.is_empty()
     }
 
     /// The text that goes into the link.
@@ -67,13 +67,13 @@ impl Cursor {
         let mut bytes = vec![if self.backwards { BACKWARDS } else { 0 } | within];
         bytes.extend(self.handle.to_be_bytes());
         bytes.extend(self.within.map(i64::to_be_bytes).into_iter().flatten());
-        for place in &self.places {
+        for place in &self.sort_values {
             match place {
-                Place::Number(n) => {
+                SortValue::Number(n) => {
                     bytes.push(0);
                     bytes.extend(n.to_be_bytes());
                 }
-                Place::Text(text) => {
+                SortValue::Text(text) => {
                     bytes.push(1);
                     bytes.extend((text.len() as u32).to_be_bytes());
                     bytes.extend(text.as_bytes());
@@ -122,17 +122,17 @@ fn decode(body: &[u8]) -> Option<Cursor> {
     while let Some((kind, after)) = rest.split_first() {
         if *kind == 0 {
             let (number, after) = after.split_first_chunk::<8>()?;
-            places.push(Place::Number(i64::from_be_bytes(*number)));
+            places.push(SortValue::Number(i64::from_be_bytes(*number)));
             rest = after;
         } else {
             let (length, after) = after.split_first_chunk::<4>()?;
             let (text, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-            places.push(Place::Text(String::from_utf8(text.to_vec()).ok()?));
+            places.push(SortValue::Text(String::from_utf8(text.to_vec()).ok()?));
             rest = after;
         }
     }
     let handle = i64::from_be_bytes(*handle);
-    Some(Cursor { places, handle, backwards: head & BACKWARDS != 0, within })
+    Some(Cursor { sort_values: places, handle, backwards: head & BACKWARDS != 0, within })
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
     fn sealed_cursors_open_only_where_they_belong() {
         let secret = Secret([3; 16]);
         let cursor = Cursor {
-            places: vec![Place::Number(-5), Place::Text("müller".into())],
+            sort_values: vec![SortValue::Number(-5), SortValue::Text("müller".into())],
             handle: i64::MIN + 1,
             backwards: true,
             within: None,

@@ -21,14 +21,14 @@ use crate::registry::compile::{Branches, value_types};
 const CODE_BYTES_MAX: usize = 64;
 /// Places an expression may look at in one type. `value` of an extension is of fifty types, and each of these may have
 /// extensions again.
-const PLACES_MAX: usize = 2000;
+const PATHS_MAX: usize = 2000;
 /// What is kept of a description, in code points.
 const DESCRIPTION_CHARS_MAX: usize = 2000;
 
 /// A parameter that was added.
 #[derive(Debug)]
 pub struct Custom {
-    /// What tells it from all others there were and will be.
+    /// A number that no other parameter has had or will have.
     pub number: i64,
     /// What it is.
     pub definition: Arc<Parameter>,
@@ -74,7 +74,7 @@ impl Stage {
     }
 
     /// The stage of a number.
-    pub fn of_number(number: i16) -> Result<Stage> {
+    pub fn from_number(number: i16) -> Result<Stage> {
         let all = [Stage::Known, Stage::Building, Stage::Ready, Stage::Retiring];
         let found = all.into_iter().find(|stage| stage.number() == number);
         found.ok_or_else(|| Error::internal(format!("{number} is no stage of a search parameter")))
@@ -101,7 +101,7 @@ impl Progress {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// So many of so many.
+    /// `done` of `all` resources are indexed.
     pub fn set(&self, done: i64, all: i64) {
         let percent = done.saturating_mul(100).checked_div(all).unwrap_or(0).clamp(0, 99);
         self.0.store(u32::try_from(percent).unwrap_or(0), Ordering::Relaxed);
@@ -133,7 +133,7 @@ impl Defined {
     }
 }
 
-/// What a SearchParameter resource asks for; none when it is not active, or says again what R4 says.
+/// The definition in a SearchParameter resource. Returns `None` when it is not active, or repeats one of R4's.
 pub fn read(resource: &str, registry: &Registry) -> Result<Option<Defined>> {
     let json: serde_json::Value = serde_json::from_str(resource).map_err(Error::internal)?;
     if json.get("status").and_then(|s| s.as_str()) != Some("active") {
@@ -233,16 +233,16 @@ fn check_expression(parameter: &Parameter, type_name: &str, definitions: &Defini
     if parameter.expression.is_none() {
         return Err(refuse("an active SearchParameter has an expression".to_owned()));
     }
-    let branches = Branches::of(parameter, type_name, definitions).map_err(|e| refuse(e.text))?;
+    let branches = Branches::parse(parameter, type_name, definitions).map_err(|e| refuse(e.text))?;
     let branches = branches.map(|b| b.steps).unwrap_or_default();
-    let mut trie = Trie::within(type_name, PLACES_MAX);
+    let mut trie = Trie::within(type_name, PATHS_MAX);
     let mut found = false;
     for steps in &branches {
         check_tests(steps, definitions)?;
         found |= trie.add(definitions, steps, 0);
     }
-    if trie.places() > PLACES_MAX {
-        return Err(refuse(format!("the expression looks at more than {PLACES_MAX} places of {type_name}")));
+    if trie.node_count() > PATHS_MAX {
+        return Err(refuse(format!("the expression looks at more than {PATHS_MAX} places of {type_name}")));
     }
     if !found {
         return Err(refuse(format!("the expression leads nowhere in {type_name}")));

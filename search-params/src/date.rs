@@ -9,14 +9,14 @@ use fhir_model::json::Ref;
 use fhir_model::{Error, Result};
 
 use crate::condition::{Condition, DateTest};
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
+use crate::index_writer::IndexWriter;
 use crate::prefix::{PREFIXES, Prefix};
 use crate::registry::{Param, Role};
-use crate::sink::Sink;
 
 /// A date as it is asked for: all it can mean, in microseconds, both ends inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Term {
+pub struct DateTerm {
     /// How it compares.
     pub prefix: Prefix,
     /// First microsecond.
@@ -25,9 +25,9 @@ pub struct Term {
     pub high: i64,
 }
 
-impl Term {
+impl DateTerm {
     /// Parses `ge2015-03`, in a zone. `now` (µs) is what `ap` measures its tenth from.
-    pub fn parse(text: &str, now: i64, zone: &Zone) -> Result<Term> {
+    pub fn parse(text: &str, now: i64, zone: &Zone) -> Result<DateTerm> {
         let (prefix, date) = Prefix::split(text);
         let (low, high) = range(date, zone).ok_or_else(|| {
             Error::value(format!(
@@ -36,11 +36,11 @@ impl Term {
             ))
         })?;
         if prefix != Prefix::Ap {
-            return Ok(Term { prefix, low, high });
+            return Ok(DateTerm { prefix, low, high });
         }
         // A tenth of the distance between now and the date, as the specification suggests.
         let widen = (now.saturating_sub(low)).saturating_abs() / 10;
-        Ok(Term { prefix, low: low.saturating_sub(widen), high: high.saturating_add(widen) })
+        Ok(DateTerm { prefix, low: low.saturating_sub(widen), high: high.saturating_add(widen) })
     }
 }
 
@@ -55,8 +55,8 @@ fn range(text: &str, zone: &Zone) -> Option<(i64, i64)> {
     found.filter(|d| d.precision() != Precision::Hour).map(|d| d.range_micros_in(zone))
 }
 
-pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
-    let zone = sink.zone;
+pub(crate) fn index(value: Ref<'_>, type_name: &str, writer: &mut IndexWriter<'_>) {
+    let zone = writer.zone;
     let bounds = |value: Option<Ref<'_>>| value.and_then(Ref::str).and_then(|t| range(&t, zone));
     let found = match type_name {
         "Period" => {
@@ -68,7 +68,7 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
         _ => bounds(Some(value)),
     };
     if let Some((low, high)) = found {
-        sink.date(low, high);
+        writer.date(low, high);
     }
 }
 
@@ -85,7 +85,7 @@ fn timing(value: Ref<'_>, zone: &Zone) -> Option<(i64, i64)> {
 }
 
 /// What a prefix asks of a stored range; any of the tests may pass.
-pub(crate) fn tests(term: &Term) -> Vec<DateTest> {
+pub(crate) fn tests(term: &DateTerm) -> Vec<DateTest> {
     let (low, high) = (term.low, term.high);
     let open = DateTest::default();
     let after = high.saturating_add(1);
@@ -110,10 +110,10 @@ pub(crate) fn tests(term: &Term) -> Vec<DateTest> {
     }
 }
 
-pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition {
+pub(crate) fn condition(term: &DateTerm, param: &Param, hasher: &IndexHasher) -> Condition {
     let tests = tests(term);
     let each = param.indexes.iter().flat_map(|index| {
-        let key = keyer.key(param.type_number, &index.name, Form::Ordered, &[]);
+        let key = hasher.key(param.type_number, &index.name, Form::Ordered, &[]);
         let primary = index.role == Role::PrimaryDate;
         tests.iter().map(move |test| match primary {
             true => Condition::PrimaryDate(*test),
@@ -124,7 +124,7 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition 
 }
 
 /// A moment begins when it ends: what a prefix asks is bounds on the one column, which an index serves.
-pub(crate) fn updated(term: &Term) -> Condition {
+pub(crate) fn updated(term: &DateTerm) -> Condition {
     let each = tests(term).into_iter().map(|test| DateTest {
         low_min: test.low_min.max(test.high_min),
         low_max: [test.low_max, test.high_max].into_iter().flatten().min(),
@@ -146,9 +146,9 @@ mod tests_of_date {
     #[test]
     fn what_is_no_date() {
         for bad in ["", "2015-13", "2015-02-30", "2013-03-14T10", "gt", "2015-1-1", "yesterday", "20150101"] {
-            assert!(Term::parse(bad, 0, &Zone::UTC).is_err(), "{bad}");
+            assert!(DateTerm::parse(bad, 0, &Zone::UTC).is_err(), "{bad}");
         }
-        assert!(Term::parse("2013-03-14T10:00", 0, &Zone::UTC).is_ok());
+        assert!(DateTerm::parse("2013-03-14T10:00", 0, &Zone::UTC).is_ok());
     }
 
     /// The rows of the specification's table, on days: the stored range, the query, whether it is found.
@@ -175,7 +175,7 @@ mod tests_of_date {
         ];
         for (stored, query, found) in rows {
             let (low, high) = range(stored, &Zone::UTC).unwrap();
-            let term = Term::parse(query, 0, &Zone::UTC).unwrap();
+            let term = DateTerm::parse(query, 0, &Zone::UTC).unwrap();
             assert_eq!(tests(&term).iter().any(|t| t.passes(low, high)), found, "{query} of {stored}");
         }
     }

@@ -2,12 +2,12 @@
 //!
 //! <https://hl7.org/fhir/R4/references.html#contained>, <https://hl7.org/fhir/R4/bundle.html#references>
 
-mod holds;
+mod evaluate;
 pub(crate) mod index;
 
 use fhir_model::json::Ref;
 
-pub use self::holds::Evaluation;
+pub use self::evaluate::Evaluation;
 pub use self::index::{candidates, keys_of_types};
 
 /// Where the references of a resource lead without leaving the document it stands in.
@@ -21,21 +21,21 @@ pub struct Container<'d> {
 
 impl<'d> Container<'d> {
     /// Of a resource that stands by itself.
-    pub fn of(resource: Ref<'d>) -> Container<'d> {
+    pub fn new(resource: Ref<'d>) -> Container<'d> {
         Container { holder: resource, bundle: None }
     }
 
     /// Of a resource that a Bundle has as an entry.
-    pub fn of_entry(bundle: Ref<'d>, resource: Ref<'d>) -> Container<'d> {
+    pub fn from_entry(bundle: Ref<'d>, resource: Ref<'d>) -> Container<'d> {
         let is_its = |entry: &Ref<'d>| entry.get("resource") == Some(resource);
         let entry = bundle.get("entry").into_iter().flat_map(Ref::items).find(is_its);
         Container { holder: resource, bundle: entry.map(|entry| (bundle, entry)) }
     }
 
     /// The resource within the document that a value of a reference parameter is or leads to, and its own container.
-    pub(crate) fn of_value(self, value: Ref<'d>) -> Option<(Ref<'d>, Container<'d>)> {
+    pub(crate) fn target(self, value: Ref<'d>) -> Option<(Ref<'d>, Container<'d>)> {
         if value.get("resourceType").is_some() {
-            return Some((value, Container::of_entry(self.holder, value)));
+            return Some((value, Container::from_entry(self.holder, value)));
         }
         self.find(&value.get_str("reference").or_else(|| value.str())?)
     }

@@ -1,4 +1,4 @@
-//! Conditions on a resource that is not in the database yet: what its body leaves in the indexes tells it.
+//! Conditions evaluated on a resource that is not in the database yet, by the index entries of its body.
 
 use crate::condition::Condition;
 use crate::rows::Rows;
@@ -16,17 +16,19 @@ impl Condition {
             Condition::Distinct(key, text) => {
                 Some(rows.distinct.iter().any(|one| one.key == *key && one.value.starts_with(text.as_str())))
             }
-            Condition::Handles(_) | Condition::Words(_) | Condition::List(_) | Condition::Updated(_) => None,
+            Condition::Handles(_) | Condition::FullText(_) | Condition::List(_) | Condition::Updated(_) => {
+                None
+            }
             Condition::Chain(_) | Condition::Embedded(_) | Condition::Has(_) => None,
-            Condition::InUnits(_) | Condition::Coded(_) => None,
-            Condition::Near(..) | Condition::MayBegin(..) => None,
+            Condition::ConvertedUnits(_) | Condition::CodedToken(_) => None,
+            Condition::Near(..) | Condition::MayStartWith(..) => None,
             Condition::Keys(_) | Condition::Tokens(_) | Condition::Codes(_) => Some(self.holds(rows)),
             Condition::Present(_) | Condition::PrimaryDate(_) | Condition::DateEntry(..) => {
                 Some(self.holds(rows))
             }
             Condition::NumberEntry { .. } | Condition::QuantityEntry { .. } => Some(self.holds(rows)),
             Condition::TextPrefix(..) | Condition::TextWords(..) => Some(self.holds(rows)),
-            Condition::TextContains(..) | Condition::TextAmong(..) => Some(self.holds(rows)),
+            Condition::TextContains(..) | Condition::TextScan(..) => Some(self.holds(rows)),
         }
     }
 }

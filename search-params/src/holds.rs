@@ -1,14 +1,14 @@
 //! Conditions on what a body leaves in the indexes. Entries beside the rows say which rows meet a condition, not whether a
 //! row does: where it is known which rows are asked, the bodies tell it sooner.
 
-use crate::beginning;
 use crate::condition::{Condition, Extra};
+use crate::prefix_hash;
 use crate::rows::{CONTINUED, ELEMENTS, Ordered, Rows};
 
 impl Condition {
-    /// True when it is about entries, and [`holds`](Self::holds) can tell.
-    pub fn is_of_entries(&self) -> bool {
-        self.has_entries() && self.is_told()
+    /// True when it is on entries, so that [`holds`](Self::holds) decides it.
+    pub fn is_on_entries(&self) -> bool {
+        self.has_entries() && self.is_on_columns()
     }
 
     /// True when it asks for one entry, or for one of several, and for nothing else.
@@ -28,7 +28,7 @@ impl Condition {
                 | Condition::TextPrefix(..)
                 | Condition::TextWords(..)
                 | Condition::TextContains(..)
-                | Condition::TextAmong(..)
+                | Condition::TextScan(..)
         )
     }
 
@@ -40,36 +40,36 @@ impl Condition {
         }
     }
 
-    fn is_told(&self) -> bool {
+    fn is_on_columns(&self) -> bool {
         match self {
-            Condition::All(parts) | Condition::Any(parts) => parts.iter().all(Condition::is_told),
-            Condition::Not(inner) => inner.is_told(),
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().all(Condition::is_on_columns),
+            Condition::Not(inner) => inner.is_on_columns(),
             Condition::Keys(_) | Condition::Tokens(_) | Condition::Codes(_) => true,
             Condition::Present(_) | Condition::PrimaryDate(_) => true,
             one => one.has_entries(),
         }
     }
 
-    /// True when the row tells whether it holds: it does where [`may_hold`](Self::may_hold) does.
-    pub fn is_of_row(&self) -> bool {
+    /// True when the row tells whether it holds: it does where [`prefilter`](Self::prefilter) does.
+    pub fn is_on_row(&self) -> bool {
         match self {
-            Condition::TextPrefix(_, text) => beginning::is_told(text),
-            Condition::Any(parts) => parts.iter().all(Condition::is_of_row),
+            Condition::TextPrefix(_, text) => prefix_hash::is_covered(text),
+            Condition::Any(parts) => parts.iter().all(Condition::is_on_row),
             _ => false,
         }
     }
 
-    /// What the row tells of it, for those that do not meet it to be passed over; none when it tells nothing.
-    pub fn may_hold(&self) -> Option<Condition> {
+    /// A condition on columns of the row that every match meets: a prefilter. Returns `None` when columns say nothing about it.
+    pub fn prefilter(&self) -> Option<Condition> {
         match self {
-            Condition::TextPrefix(key, text) => Some(Condition::MayBegin(*key, text.clone())),
+            Condition::TextPrefix(key, text) => Some(Condition::MayStartWith(*key, text.clone())),
             // The one that is likely to tell most.
             Condition::TextWords(key, words) => {
                 let longest = words.iter().max_by_key(|word| word.len())?;
-                Some(Condition::MayBegin(*key, longest.clone()))
+                Some(Condition::MayStartWith(*key, longest.clone()))
             }
             Condition::Any(parts) => {
-                Some(Condition::Any(parts.iter().map(Condition::may_hold).collect::<Option<_>>()?))
+                Some(Condition::Any(parts.iter().map(Condition::prefilter).collect::<Option<_>>()?))
             }
             _ => None,
         }
@@ -88,7 +88,7 @@ impl Condition {
                 keys.iter().any(|key| rows.keys.binary_search(key).is_ok())
             }
             Condition::Patient(handles) => rows.patient.is_some_and(|patient| handles.contains(&patient)),
-            Condition::Near(key, circle) => ordered(key, &|e| circle.has(e.value, e.extra)),
+            Condition::Near(key, circle) => ordered(key, &|e| circle.contains(e.value, e.extra)),
             Condition::Present(bit) => rows.present & (1 << bit) != 0,
             Condition::PrimaryDate(test) => rows.date.is_some_and(|(low, high)| test.passes(low, high)),
             Condition::DateEntry(key, test) => ordered(key, &|e| test.passes(e.value, e.extra)),
@@ -115,7 +115,7 @@ impl Condition {
                 .strings
                 .iter()
                 .any(|e| e.key == *key && e.rank & CONTINUED == 0 && e.value.starts_with(text.as_str())),
-            Condition::TextContains(key, text) | Condition::TextAmong(key, text) => {
+            Condition::TextContains(key, text) | Condition::TextScan(key, text) => {
                 rows.strings.iter().any(|e| e.key == *key && e.value.contains(text.as_str()))
             }
             // None of these is about what a body leaves.

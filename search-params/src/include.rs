@@ -12,10 +12,10 @@ use crate::canonical::CanonicalUrl;
 use crate::condition::Condition;
 use crate::embedded::Container;
 use crate::filter::refers_to;
-use crate::keyer::Keyer;
+use crate::index_hash::IndexHasher;
 use crate::parameters::ParameterKind;
 use crate::query::Include;
-use crate::reference::Target;
+use crate::reference::ParsedReference;
 use crate::registry::{Param, Registry};
 
 /// Most canonical urls that are followed at once, counted for each type that they may be of.
@@ -57,26 +57,26 @@ impl Followed {
 
 /// A resource as references name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct ReferencedResource {
     /// Its type and id.
     pub key: Key,
-    /// Its canonical url; none, if it has none or nobody asks for it.
+    /// Its canonical url; `None` when it has none, or when it is not needed.
     pub url: Option<String>,
     /// Its business version.
     pub version: Option<String>,
 }
 
-impl From<Key> for Named {
-    fn from(key: Key) -> Named {
-        Named { key, url: None, version: None }
+impl From<Key> for ReferencedResource {
+    fn from(key: Key) -> ReferencedResource {
+        ReferencedResource { key, url: None, version: None }
     }
 }
 
-impl Named {
+impl ReferencedResource {
     /// With the canonical url that its body says.
-    pub fn of(key: Key, body: Ref<'_>) -> Named {
+    pub fn from_body(key: Key, body: Ref<'_>) -> ReferencedResource {
         let text = |name: &str| body.get_str(name).map(|text| text.into_owned());
-        Named { key, url: text("url"), version: text("version") }
+        ReferencedResource { key, url: text("url"), version: text("version") }
     }
 
     /// The canonical urls that are references to it: `url`, `url|version`.
@@ -98,7 +98,7 @@ impl Registry {
         bases: &Bases,
         found: &mut Followed,
     ) -> Result<()> {
-        let this = self.of(type_name)?;
+        let this = self.for_type(type_name)?;
         let asked = |param: &Param, target: &str| {
             param.kind == ParameterKind::Reference
                 && param.only_target.as_deref().is_none_or(|only| only == target)
@@ -106,7 +106,7 @@ impl Registry {
                     include.code.as_deref().is_none_or(|code| *param.code == *code) && include.is_to(target)
                 })
         };
-        this.walk_with_users(resource, Container::of(resource), &mut |users, value, value_type| {
+        this.walk_with_users(resource, Container::new(resource), &mut |users, value, value_type| {
             if value_type == "Resource" {
                 return;
             }
@@ -116,9 +116,9 @@ impl Registry {
             let mut users = users;
             let parts = CanonicalUrl::parse(&text);
             let named = if value_type == "Reference" { text.clone() } else { parts.resource() };
-            let key = match Target::parse(&named, bases) {
-                Some(Target::Local(key)) => key,
-                Some(Target::Uri(text)) if value_type != "Reference" => {
+            let key = match ParsedReference::parse(&named, bases) {
+                Some(ParsedReference::Local(key)) => key,
+                Some(ParsedReference::Uri(text)) if value_type != "Reference" => {
                     let users: Vec<&Param> = users.filter(|p| p.kind == ParameterKind::Reference).collect();
                     if found.canonicals.len() < CANONICALS_MAX {
                         let named = users.iter().flat_map(|param| self.canonicals(param, includes, &text));
@@ -126,7 +126,7 @@ impl Registry {
                     }
                     // Below one of the server's urls it is a reference to the resource as well, as it is in the index.
                     if parts.version.is_some()
-                        && let Some(Target::Local(key)) = Target::parse(parts.url, bases)
+                        && let Some(ParsedReference::Local(key)) = ParsedReference::parse(parts.url, bases)
                         && users.iter().any(|param| asked(param, &key.type_name))
                     {
                         found.targets.entry(key).or_insert(None);
@@ -187,17 +187,22 @@ pub struct Referring {
 
 impl Referring {
     /// What refers to one of the targets, by these includes.
-    pub fn to(targets: &[Named], includes: &[&Include], registry: &Registry, keyer: &Keyer) -> Referring {
+    pub fn to(
+        targets: &[ReferencedResource],
+        includes: &[&Include],
+        registry: &Registry,
+        hasher: &IndexHasher,
+    ) -> Referring {
         let mut found = Referring::default();
         for include in includes.iter().filter(|include| include.reverse) {
-            let targets: Vec<Named> =
+            let targets: Vec<ReferencedResource> =
                 targets.iter().filter(|target| include.is_to(&target.key.type_name)).cloned().collect();
             match &include.source {
-                Some(source) => found.by(source, include, &targets, registry, keyer),
+                Some(source) => found.by(source, include, &targets, registry, hasher),
                 None => registry
                     .definitions()
                     .resource_types()
-                    .for_each(|source| found.by(source, include, &targets, registry, keyer)),
+                    .for_each(|source| found.by(source, include, &targets, registry, hasher)),
             }
         }
         for list in [&mut found.patients, &mut found.keys] {
@@ -214,21 +219,28 @@ impl Referring {
         self.by_patient.is_empty() && self.keys.is_empty()
     }
 
-    fn by(&mut self, source: &str, include: &Include, targets: &[Named], registry: &Registry, keyer: &Keyer) {
-        let Ok(of) = registry.of(source) else { return };
+    fn by(
+        &mut self,
+        source: &str,
+        include: &Include,
+        targets: &[ReferencedResource],
+        registry: &Registry,
+        hasher: &IndexHasher,
+    ) {
+        let Ok(of) = registry.for_type(source) else { return };
         let asked = |param: &&std::sync::Arc<Param>| {
             param.kind == ParameterKind::Reference
                 && include.code.as_deref().is_none_or(|c| *param.code == *c)
         };
         for param in of.params().iter().filter(asked) {
             // Whatever a parameter may point at according to its definition: others are not looked for.
-            let mut targets: Vec<Named> =
+            let mut targets: Vec<ReferencedResource> =
                 targets.iter().filter(|target| param.leads_to(&target.key.type_name)).cloned().collect();
             if include.code.is_none() {
                 targets.iter_mut().for_each(|target| target.url = None);
             }
             if !targets.is_empty() {
-                self.add(of.number.into(), refers_to(param, &targets, registry, keyer));
+                self.add(of.number.into(), refers_to(param, &targets, registry, hasher));
             }
         }
     }

@@ -5,9 +5,8 @@
 //! **Invariants:** only this crate builds search SQL, and every value in it is bound. No I/O, no clock.
 
 pub mod bases;
-mod beginning;
-pub mod by_code;
 mod canonical;
+pub mod code_quantity_index;
 pub mod compartments;
 pub mod compile;
 pub mod composite;
@@ -20,7 +19,8 @@ mod evaluate;
 pub mod filter;
 mod holds;
 pub mod include;
-pub mod keyer;
+pub mod index_hash;
+mod index_writer;
 pub mod long_search;
 mod modifiers;
 pub mod near;
@@ -30,13 +30,13 @@ pub mod parameters;
 mod parse;
 pub mod path;
 pub mod prefix;
+mod prefix_hash;
 pub mod quantity;
 pub mod query;
 pub mod reference;
 pub mod registry;
 pub mod rows;
 mod settings;
-mod sink;
 pub mod sql;
 mod string;
 mod text;

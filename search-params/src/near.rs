@@ -8,9 +8,9 @@ use fhir_model::ucum::Canonical;
 use fhir_model::{Error, Result};
 
 use crate::condition::{Circle, Condition};
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
+use crate::index_writer::IndexWriter;
 use crate::registry::Param;
-use crate::sink::Sink;
 use crate::text::split_bar;
 
 /// The parameter of R4.
@@ -28,7 +28,7 @@ const UNITS: &[(&str, f64)] =
 
 /// A point and a distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Term {
+pub struct NearTerm {
     /// Degrees north.
     pub latitude: f64,
     /// Degrees east.
@@ -37,9 +37,9 @@ pub struct Term {
     pub meters: f64,
 }
 
-impl Term {
+impl NearTerm {
     /// Parses `latitude|longitude[|distance[|unit]]`.
-    pub fn parse(text: &str) -> Result<Term> {
+    pub fn parse(text: &str) -> Result<NearTerm> {
         let parts = split_bar(text);
         let (latitude, longitude, distance, unit) = match parts.as_slice() {
             [latitude, longitude] => (latitude, longitude, "", ""),
@@ -64,7 +64,7 @@ impl Term {
                     * unit
             }
         };
-        Ok(Term { latitude: degrees(latitude, 90.0)?, longitude: degrees(longitude, 180.0)?, meters })
+        Ok(NearTerm { latitude: degrees(latitude, 90.0)?, longitude: degrees(longitude, 180.0)?, meters })
     }
 
     fn circle(&self) -> Circle {
@@ -117,17 +117,17 @@ fn parts(degrees: f64) -> i64 {
     (degrees * PARTS_OF_A_DEGREE).round() as i64
 }
 
-pub(crate) fn index(value: Ref<'_>, sink: &mut Sink<'_>) {
+pub(crate) fn index(value: Ref<'_>, writer: &mut IndexWriter<'_>) {
     let read = |name| value.get(name).and_then(Ref::number).and_then(number);
     if let (Some(latitude), Some(longitude)) = (read("latitude"), read("longitude")) {
-        let key = sink.key(Form::Ordered, &[]);
-        sink.ordered(key, parts(latitude), parts(longitude));
+        let key = writer.key(Form::Ordered, &[]);
+        writer.ordered(key, parts(latitude), parts(longitude));
     }
 }
 
-pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition {
+pub(crate) fn condition(term: &NearTerm, param: &Param, hasher: &IndexHasher) -> Condition {
     let circle = term.circle();
-    let key = |index: &str| keyer.key(param.type_number, index, Form::Ordered, &[]);
+    let key = |index: &str| hasher.key(param.type_number, index, Form::Ordered, &[]);
     Condition::Any(param.indexes.iter().map(|i| Condition::Near(key(&i.name), circle.clone())).collect())
 }
 
@@ -149,19 +149,19 @@ mod tests {
             ("42.25|-83.69|0|m", 0.0),
         ];
         for (text, meters) in rows {
-            let term = Term::parse(text).unwrap();
+            let term = NearTerm::parse(text).unwrap();
             assert!((term.meters - meters).abs() < 1e-6, "{text}: {}", term.meters);
         }
         for bad in
             ["", "1", "a|b", "91|0", "0|181", "0|0|-1", "0|0|x", "0|0|1|kg", "0|0|1|km|x", "NaN|0", "1e999|0"]
         {
-            assert!(Term::parse(bad).is_err(), "{bad}");
+            assert!(NearTerm::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn boxes_reach_over_the_meridian_and_the_poles() {
-        let circle = |text: &str| Term::parse(text).unwrap().circle();
+        let circle = |text: &str| NearTerm::parse(text).unwrap().circle();
         assert_eq!(circle("0|0|10").longitudes.len(), 1);
         assert_eq!(circle("0|179.99|10").longitudes.len(), 2);
         assert_eq!(circle("0|-179.99|10").longitudes.len(), 2);

@@ -13,17 +13,17 @@ use fhir_model::ucum::Canonical;
 use fhir_model::{Error, Result};
 
 use crate::condition::{Condition, DateTest};
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
+use crate::index_writer::IndexWriter;
 use crate::prefix::{PREFIXES, Prefix};
 use crate::registry::Param;
-use crate::sink::Sink;
 
-/// A number of so many digits is what its nearest float is written as: the float leaves nothing of it.
+/// A number with at most so many digits is the shortest text of its nearest float, so that the remainder is 0.
 const FLOAT_DIGITS: usize = 15;
 
 /// A number as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Term {
+pub struct NumberTerm {
     /// How it compares.
     pub prefix: Prefix,
     /// The number itself.
@@ -34,9 +34,9 @@ pub struct Term {
     pub high: Decimal,
 }
 
-impl Term {
+impl NumberTerm {
     /// Parses `gt0.5`.
-    pub fn parse(text: &str) -> Result<Term> {
+    pub fn parse(text: &str) -> Result<NumberTerm> {
         let (prefix, digits) = Prefix::split(text);
         let bad = || {
             Error::value(format!(
@@ -49,28 +49,34 @@ impl Term {
             _ => exact.range(),
         };
         let (low, high) = range.unwrap_or_else(|| (exact.clone(), exact.clone()));
-        Ok(Term { prefix, exact, low, high })
+        Ok(NumberTerm { prefix, exact, low, high })
     }
 
     /// The same in another unit, which this one converts to.
-    pub(crate) fn converted(&self, this: &Canonical, other: &Canonical) -> Option<Term> {
+    pub(crate) fn converted(&self, this: &Canonical, other: &Canonical) -> Option<NumberTerm> {
         let convert = |number: &Decimal| other.from_base(&this.to_base(number)?);
         let (exact, low, high) = (convert(&self.exact)?, convert(&self.low)?, convert(&self.high)?);
-        Some(Term { prefix: self.prefix, exact, low, high })
+        Some(NumberTerm { prefix: self.prefix, exact, low, high })
     }
 
     /// Bounds, both inclusive; any of them may hold.
-    pub(crate) fn bounds(&self) -> Vec<(Place, Place)> {
-        let (exact, low, high) = (Place::of(&self.exact), Place::of(&self.low), Place::of(&self.high));
-        // Where no place is left between them, what is covered is the number itself.
+    pub(crate) fn bounds(&self) -> Vec<(SortableNumber, SortableNumber)> {
+        let (exact, low, high) = (
+            SortableNumber::from_decimal(&self.exact),
+            SortableNumber::from_decimal(&self.low),
+            SortableNumber::from_decimal(&self.high),
+        );
+        // Where no sortable number lies between the bounds, the range is the number itself.
         let last = if low < high { high.before() } else { low };
         match self.prefix {
             Prefix::Eq => vec![(low, last)],
-            Prefix::Ne => vec![(Place::LEAST, low.before()), (last.after(), Place::GREATEST)],
-            Prefix::Gt | Prefix::Sa => vec![(exact.after(), Place::GREATEST)],
-            Prefix::Lt | Prefix::Eb => vec![(Place::LEAST, exact.before())],
-            Prefix::Ge => vec![(exact, Place::GREATEST)],
-            Prefix::Le => vec![(Place::LEAST, exact)],
+            Prefix::Ne => {
+                vec![(SortableNumber::LEAST, low.before()), (last.after(), SortableNumber::GREATEST)]
+            }
+            Prefix::Gt | Prefix::Sa => vec![(exact.after(), SortableNumber::GREATEST)],
+            Prefix::Lt | Prefix::Eb => vec![(SortableNumber::LEAST, exact.before())],
+            Prefix::Ge => vec![(exact, SortableNumber::GREATEST)],
+            Prefix::Le => vec![(SortableNumber::LEAST, exact)],
             Prefix::Ap => vec![(low, high)],
         }
     }
@@ -79,7 +85,7 @@ impl Term {
     /// taken for the number that it is written shortest; the number that is asked for is always found by itself.
     pub(crate) fn float_bounds(&self) -> Vec<(i64, i64)> {
         let exact = to_sortable(self.exact.to_f64());
-        let ((low, above_low), (high, above_high)) = (beside(&self.low), beside(&self.high));
+        let ((low, above_low), (high, above_high)) = (nearest_float(&self.low), nearest_float(&self.high));
         let from = (low + i64::from(above_low.is_gt())).min(exact);
         let to = (high - i64::from(above_high.is_le())).max(exact);
         match self.prefix {
@@ -114,46 +120,49 @@ impl Term {
     }
 }
 
-/// Where a number is among the others.
+/// A number in sortable form: compares as the numbers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SortableNumber {
     /// The nearest float, as [`to_sortable`] has it.
     pub value: i64,
     /// What the number is more than the float (as it is written shortest), in the same way; nearly always 0.
     pub rest: i64,
 }
 
-impl Place {
-    const LEAST: Place = Place { value: i64::MIN, rest: i64::MIN };
-    const GREATEST: Place = Place { value: i64::MAX, rest: i64::MAX };
+impl SortableNumber {
+    const LEAST: SortableNumber = SortableNumber { value: i64::MIN, rest: i64::MIN };
+    const GREATEST: SortableNumber = SortableNumber { value: i64::MAX, rest: i64::MAX };
 
-    fn of(number: &Decimal) -> Place {
+    fn from_decimal(number: &Decimal) -> SortableNumber {
         let float = number.to_f64();
         let rest = Decimal::of_f64(float).and_then(|near| number.minus(&near));
-        Place { value: to_sortable(float), rest: to_sortable(rest.map_or(0.0, |rest| rest.to_f64())) }
+        SortableNumber {
+            value: to_sortable(float),
+            rest: to_sortable(rest.map_or(0.0, |rest| rest.to_f64())),
+        }
     }
 
-    /// The place of a number's text.
-    pub(crate) fn parse(text: &str) -> Option<Place> {
+    /// The sortable form of a number's text.
+    pub(crate) fn parse(text: &str) -> Option<SortableNumber> {
         match text.bytes().filter(u8::is_ascii_digit).count() <= FLOAT_DIGITS {
-            true => sortable(text).map(|value| Place { value, rest: 0 }),
-            false => Decimal::parse(text).map(|number| Place::of(&number)),
+            true => sortable(text).map(|value| SortableNumber { value, rest: 0 }),
+            false => Decimal::parse(text).map(|number| SortableNumber::from_decimal(&number)),
         }
     }
 
     // Rests are floats that end far from the ends of an integer.
-    fn before(self) -> Place {
-        Place { rest: self.rest - 1, ..self }
+    fn before(self) -> SortableNumber {
+        SortableNumber { rest: self.rest - 1, ..self }
     }
 
-    fn after(self) -> Place {
-        Place { rest: self.rest + 1, ..self }
+    fn after(self) -> SortableNumber {
+        SortableNumber { rest: self.rest + 1, ..self }
     }
 }
 
 /// The sortable float next to a number, and how the number compares with what that float is written shortest. What a
 /// conversion of units leaves in the last of its digits is no difference.
-fn beside(number: &Decimal) -> (i64, Ordering) {
+fn nearest_float(number: &Decimal) -> (i64, Ordering) {
     const SAME: f64 = 1e-24;
     let float = number.to_f64();
     let rest = Decimal::of_f64(float).and_then(|near| number.minus(&near)).map_or(0.0, |rest| rest.to_f64());
@@ -173,7 +182,7 @@ pub(crate) fn sortable(text: &str) -> Option<i64> {
     text.parse().ok().map(to_sortable)
 }
 
-/// The sortable ends of a Range; none when it has neither.
+/// The sortable ends of a Range. Returns `None` when it has neither.
 pub(crate) fn ends(range: Ref<'_>) -> Option<(i64, i64)> {
     let end = |name| range.get(name)?.get("value")?.number().and_then(sortable);
     match (end("low"), end("high")) {
@@ -182,26 +191,26 @@ pub(crate) fn ends(range: Ref<'_>) -> Option<(i64, i64)> {
     }
 }
 
-pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
+pub(crate) fn index(value: Ref<'_>, type_name: &str, writer: &mut IndexWriter<'_>) {
     if type_name == "Range" {
         if let Some((low, high)) = ends(value) {
-            let key = sink.key(Form::Span, &[]);
-            sink.ordered(key, low, high);
+            let key = writer.key(Form::Span, &[]);
+            writer.ordered(key, low, high);
         }
-    } else if let Some(place) = value.number().and_then(Place::parse) {
-        let key = sink.key(Form::Ordered, &[]);
-        sink.ordered(key, place.value, place.rest);
+    } else if let Some(place) = value.number().and_then(SortableNumber::parse) {
+        let key = writer.key(Form::Ordered, &[]);
+        writer.ordered(key, place.value, place.rest);
     }
 }
 
-pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition {
+pub(crate) fn condition(term: &NumberTerm, param: &Param, hasher: &IndexHasher) -> Condition {
     let mut any = Vec::new();
     for index in &param.indexes {
-        let key = keyer.key(param.type_number, &index.name, Form::Ordered, &[]);
+        let key = hasher.key(param.type_number, &index.name, Form::Ordered, &[]);
         for (from, to) in term.bounds() {
             any.push(Condition::NumberEntry { key, from, to });
         }
-        let span = keyer.key(param.type_number, &index.name, Form::Span, &[]);
+        let span = hasher.key(param.type_number, &index.name, Form::Span, &[]);
         if index.has_type(&["Range"]) {
             any.extend(term.tests().into_iter().map(|test| Condition::DateEntry(span, test)));
         }
@@ -216,8 +225,8 @@ mod tests {
     #[test]
     fn a_float_leaves_nothing_of_what_it_can_write() {
         for text in ["0", "0.1", "-12.5", "123456789012345", "0.000000123456789012345", "1.5e-10"] {
-            let place = Place::of(&Decimal::parse(text).unwrap());
-            assert_eq!((Some(place), place.rest), (Place::parse(text), 0), "{text}");
+            let place = SortableNumber::from_decimal(&Decimal::parse(text).unwrap());
+            assert_eq!((Some(place), place.rest), (SortableNumber::parse(text), 0), "{text}");
         }
     }
 
@@ -244,7 +253,7 @@ mod tests {
             ("ap100", 80.0, to(89.0), false),
         ];
         for (query, low, high, found) in rows {
-            let tests = Term::parse(query).unwrap().tests();
+            let tests = NumberTerm::parse(query).unwrap().tests();
             let hit = tests.iter().any(|t| t.passes(to_sortable(low), to_sortable(high)));
             assert_eq!(hit, found, "{query} of {low} to {high}");
         }
@@ -300,8 +309,8 @@ mod tests {
             ),
         ];
         for (query, value, found) in rows {
-            let term = Term::parse(query).unwrap();
-            let place = Place::parse(value).unwrap();
+            let term = NumberTerm::parse(query).unwrap();
+            let place = SortableNumber::parse(value).unwrap();
             let hit = term.bounds().iter().any(|(from, to)| (*from..=*to).contains(&place));
             assert_eq!(hit, found, "{query} of {value}");
             // As a quantity: the same within what a float tells, and no less beyond.
@@ -309,7 +318,7 @@ mod tests {
             assert!(hit == found || value.len() > 19, "{query} of the float {value}");
         }
         for bad in ["", "half", "gt", "1e999", "NaN", "inf", "0x10"] {
-            assert!(Term::parse(bad).is_err(), "{bad}");
+            assert!(NumberTerm::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The order of matches: what a row is sorted by, as values that statements, page links and this process agree on.
 //!
-//! Missing values are last in either direction: they have a place of their own beyond all others. Where an index has the
+//! Missing values are last in either direction: they have a sort value of their own beyond all others. Where an index has the
 //! values in order, statements say the order (`sql/sort.rs`); where none has, the values are taken from the bodies.
 //! <https://hl7.org/fhir/R4/search.html#sort>
 
@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::condition::Condition;
-use crate::cursor::Place;
-use crate::keyer::{Form, Keyer};
+use crate::cursor::SortValue;
+use crate::index_hash::{Form, IndexHasher};
 use crate::parameters::ParameterKind;
 use crate::query::{Query, Sort, SortBy};
 use crate::registry::{Param, Role};
@@ -43,12 +43,12 @@ pub struct Key {
     /// Greatest first.
     pub descending: bool,
     /// What it is made of.
-    pub by: By,
+    pub by: SortSource,
 }
 
 /// What a key is made of.
 #[derive(Debug, Clone)]
-pub enum By {
+pub enum SortSource {
     /// The primary date: indexed with type, code and patient.
     Date,
     /// The time of the last change: indexed with the type.
@@ -56,7 +56,7 @@ pub enum By {
     /// The id.
     Id,
     /// Whether this equality key is there.
-    Truth(i64),
+    Boolean(i64),
     /// The least or greatest ordered entry under these keys.
     Numbers(Entries),
     /// The least or greatest text entry under these keys.
@@ -74,11 +74,11 @@ pub enum By {
 pub struct Entries {
     /// The keys they are under.
     pub keys: Vec<i64>,
-    /// What tells that a resource has any.
+    /// How a row says that it has any.
     pub present: Present,
 }
 
-/// What tells that a parameter has a value.
+/// How a row says that a parameter has a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Present {
     /// A bit in the row.
@@ -89,7 +89,7 @@ pub enum Present {
 
 /// What is known of a row.
 #[derive(Clone, Copy)]
-pub struct Facts<'a> {
+pub struct RowFacts<'a> {
     /// Its id.
     pub id: &'a str,
     /// When it was last changed.
@@ -100,22 +100,22 @@ pub struct Facts<'a> {
     pub texts: &'a dyn Fn(&Param) -> Option<(String, String)>,
 }
 
-impl std::fmt::Debug for Facts<'_> {
+impl std::fmt::Debug for RowFacts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Facts of {}", self.id)
+        write!(f, "RowFacts of {}", self.id)
     }
 }
 
 impl Order {
     /// The order of a query's matches. Without `_sort`: newest primary date first.
-    pub fn of(query: &Query, keyer: &Keyer) -> Order {
-        let keys: Vec<Key> = query.sort.iter().map(|sort| Key::of(sort, keyer)).collect();
+    pub fn from_query(query: &Query, hasher: &IndexHasher) -> Order {
+        let keys: Vec<Key> = query.sort.iter().map(|sort| Key::from_sort(sort, hasher)).collect();
         if keys.is_empty() { Order::newest() } else { Order { keys } }
     }
 
     /// The server's own order.
     pub fn newest() -> Order {
-        Order { keys: vec![Key { descending: true, by: By::Date }] }
+        Order { keys: vec![Key { descending: true, by: SortSource::Date }] }
     }
 
     /// No order: rows as they come.
@@ -124,24 +124,24 @@ impl Order {
     }
 
     /// The order of those rows that have no value of the first key.
-    pub fn of_missing(&self) -> Order {
+    pub fn for_missing(&self) -> Order {
         let mut keys = self.keys.clone();
         if let Some(first) = keys.first_mut() {
-            first.by = By::Missing(first.is_number());
+            first.by = SortSource::Missing(first.is_number());
         }
         Order { keys }
     }
 
     /// The same keys for the ends of references: what those of a type are sorted by.
-    pub fn of_ends(&self, type_name: &str) -> Order {
+    pub fn for_targets(&self, type_name: &str) -> Order {
         let end = |key: &Key| match &key.by {
-            By::Chain(_, targets) => {
+            SortSource::Chain(_, targets) => {
                 let own = targets.iter().find(|(target, _)| **target == *type_name);
-                own.map_or(Key { by: By::Missing(key.is_number()), ..key.clone() }, |(_, inner)| {
+                own.map_or(Key { by: SortSource::Missing(key.is_number()), ..key.clone() }, |(_, inner)| {
                     inner.clone()
                 })
             }
-            _ => Key { by: By::Missing(key.is_number()), ..key.clone() },
+            _ => Key { by: SortSource::Missing(key.is_number()), ..key.clone() },
         };
         Order { keys: self.keys.iter().map(end).collect() }
     }
@@ -156,10 +156,15 @@ impl Order {
         self.keys.iter().all(Key::is_column)
     }
 
-    /// True when an index has the rows in the order of the first key: it can be walked from where a page begins.
-    pub fn is_walked(&self) -> bool {
+    /// True when an index has the rows in the order of the first key, so that a scan can begin at the cursor.
+    pub fn is_indexed(&self) -> bool {
         let by = self.keys.first().map(|key| &key.by);
-        matches!(by, None | Some(By::Date | By::Updated | By::Numbers(_) | By::Texts(_)))
+        matches!(
+            by,
+            None | Some(
+                SortSource::Date | SortSource::Updated | SortSource::Numbers(_) | SortSource::Texts(_)
+            )
+        )
     }
 
     /// True when the handle, which settles ties, descends.
@@ -167,8 +172,8 @@ impl Order {
         self.keys.first().is_some_and(|key| key.descending)
     }
 
-    /// Which of two rows comes first: their places, then their handles.
-    pub fn compare(&self, a: (&[Place], i64), b: (&[Place], i64)) -> Ordering {
+    /// Which of two rows comes first: by their sort values, then by their handles.
+    pub fn compare(&self, a: (&[SortValue], i64), b: (&[SortValue], i64)) -> Ordering {
         let turned = |order: Ordering, descending: bool| if descending { order.reverse() } else { order };
         let each = self.keys.iter().zip(a.0.iter().zip(b.0));
         let order = each.map(|(key, (a, b))| turned(a.cmp(b), key.descending)).find(|order| order.is_ne());
@@ -177,16 +182,16 @@ impl Order {
 }
 
 impl Key {
-    fn of(sort: &Sort, keyer: &Keyer) -> Key {
+    fn from_sort(sort: &Sort, hasher: &IndexHasher) -> Key {
         let descending = sort.descending;
         let by = match &sort.by {
-            SortBy::Id => By::Id,
-            SortBy::LastUpdated => By::Updated,
-            SortBy::Param(param) => by_param(param, keyer),
+            SortBy::Id => SortSource::Id,
+            SortBy::LastUpdated => SortSource::Updated,
+            SortBy::Param(param) => by_param(param, hasher),
             SortBy::Chain { param, targets } => {
-                let of = |inner: &Arc<Param>| Key { descending, by: by_param(inner, keyer) };
+                let of = |inner: &Arc<Param>| Key { descending, by: by_param(inner, hasher) };
                 let each = targets.iter().map(|(target, inner)| (target.clone(), of(inner)));
-                By::Chain(param.clone(), each.collect())
+                SortSource::Chain(param.clone(), each.collect())
             }
         };
         Key { descending, by }
@@ -194,43 +199,52 @@ impl Key {
 
     /// True when the value is a column of the row.
     pub fn is_column(&self) -> bool {
-        matches!(self.by, By::Date | By::Updated | By::Id | By::Truth(_) | By::Missing(_))
+        matches!(
+            self.by,
+            SortSource::Date
+                | SortSource::Updated
+                | SortSource::Id
+                | SortSource::Boolean(_)
+                | SortSource::Missing(_)
+        )
     }
 
     /// True when its values are numbers, false when they are texts.
     pub fn is_number(&self) -> bool {
         match &self.by {
-            By::Date | By::Updated | By::Truth(_) | By::Numbers(_) => true,
-            By::Id | By::Texts(_) | By::Body(_) => false,
-            By::Missing(number) => *number,
-            By::Chain(_, targets) => targets.first().is_some_and(|(_, key)| key.is_number()),
+            SortSource::Date | SortSource::Updated | SortSource::Boolean(_) | SortSource::Numbers(_) => true,
+            SortSource::Id | SortSource::Texts(_) | SortSource::Body(_) => false,
+            SortSource::Missing(number) => *number,
+            SortSource::Chain(_, targets) => targets.first().is_some_and(|(_, key)| key.is_number()),
         }
     }
 
-    /// The place of a row that has no value.
-    pub fn missing(&self) -> Place {
+    /// The sort value of a row that has no value.
+    pub fn missing(&self) -> SortValue {
         match (self.is_number(), self.descending) {
-            (true, true) => Place::Number(i64::MIN),
-            (true, false) => Place::Number(i64::MAX),
-            (false, true) => Place::Text(String::new()),
-            (false, false) => Place::Text(TEXT_LAST.to_owned()),
+            (true, true) => SortValue::Number(i64::MIN),
+            (true, false) => SortValue::Number(i64::MAX),
+            (false, true) => SortValue::Text(String::new()),
+            (false, false) => SortValue::Text(TEXT_LAST.to_owned()),
         }
     }
 
-    /// The place of a row. What other resources have is none of its own: missing.
-    pub fn place(&self, facts: &Facts<'_>) -> Place {
+    /// The sort value of a row. A key that follows a reference is missing here: the store adds the target's values.
+    pub fn sort_value(&self, facts: &RowFacts<'_>) -> SortValue {
         let found = match &self.by {
-            By::Date => facts.rows.date.map(|d| Place::Number(d.0)),
-            By::Updated => Some(Place::Number(facts.updated_at)),
-            By::Id => Some(Place::Text(facts.id.to_owned())),
-            By::Truth(key) => Some(Place::Number(facts.rows.keys.binary_search(key).is_ok().into())),
-            By::Numbers(entries) => self.edge(entries.numbers(facts.rows)).map(Place::Number),
-            By::Texts(entries) => {
-                self.edge(entries.texts(facts.rows)).map(|t| Place::Text(sorted_part(t).to_owned()))
+            SortSource::Date => facts.rows.date.map(|d| SortValue::Number(d.0)),
+            SortSource::Updated => Some(SortValue::Number(facts.updated_at)),
+            SortSource::Id => Some(SortValue::Text(facts.id.to_owned())),
+            SortSource::Boolean(key) => {
+                Some(SortValue::Number(facts.rows.keys.binary_search(key).is_ok().into()))
             }
-            By::Body(param) => (facts.texts)(param)
-                .map(|(least, greatest)| Place::Text(if self.descending { greatest } else { least })),
-            By::Chain(..) | By::Missing(_) => None,
+            SortSource::Numbers(entries) => self.edge(entries.numbers(facts.rows)).map(SortValue::Number),
+            SortSource::Texts(entries) => {
+                self.edge(entries.texts(facts.rows)).map(|t| SortValue::Text(sorted_part(t).to_owned()))
+            }
+            SortSource::Body(param) => (facts.texts)(param)
+                .map(|(least, greatest)| SortValue::Text(if self.descending { greatest } else { least })),
+            SortSource::Chain(..) | SortSource::Missing(_) => None,
         };
         found.unwrap_or_else(|| self.missing())
     }
@@ -266,30 +280,30 @@ impl Entries {
     }
 }
 
-fn by_param(param: &Arc<Param>, keyer: &Keyer) -> By {
+fn by_param(param: &Arc<Param>, hasher: &IndexHasher) -> SortSource {
     if param.indexes.iter().any(|i| i.role == Role::PrimaryDate) {
-        return By::Date;
+        return SortSource::Date;
     }
     let under = |forms: &[Form]| Entries {
         keys: param
             .indexes
             .iter()
-            .flat_map(|i| forms.iter().map(|form| keyer.key(param.type_number, &i.name, *form, &[])))
+            .flat_map(|i| forms.iter().map(|form| hasher.key(param.type_number, &i.name, *form, &[])))
             .collect(),
         present: match param.bit {
             Some(bit) => Present::Bit(bit),
-            None => Present::Key(keyer.key(param.type_number, &param.name, Form::Present, &[])),
+            None => Present::Key(hasher.key(param.type_number, &param.name, Form::Present, &[])),
         },
     };
     if let [index] = param.indexes.as_slice()
         && index.truth
     {
-        return By::Truth(keyer.key(param.type_number, &index.name, Form::Code, &["true"]));
+        return SortSource::Boolean(hasher.key(param.type_number, &index.name, Form::Code, &["true"]));
     }
     match param.kind {
-        ParameterKind::Date => By::Numbers(under(&[Form::Ordered])),
-        ParameterKind::Number | ParameterKind::Quantity => By::Numbers(under(&NUMBERS)),
-        ParameterKind::String => By::Texts(under(&[Form::Folded])),
-        _ => By::Body(param.clone()),
+        ParameterKind::Date => SortSource::Numbers(under(&[Form::Ordered])),
+        ParameterKind::Number | ParameterKind::Quantity => SortSource::Numbers(under(&NUMBERS)),
+        ParameterKind::String => SortSource::Texts(under(&[Form::Normalized])),
+        _ => SortSource::Body(param.clone()),
     }
 }

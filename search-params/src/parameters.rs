@@ -157,7 +157,7 @@ impl Parameters {
 }
 
 impl Parameter {
-    /// The branches of the expression that can give something for a type; none when there are none.
+    /// The branches of the expression that apply to a type. Returns `None` when no branch does.
     ///
     /// `AllergyIntolerance.code | Condition.code` is `Condition.code` for a Condition. A branch that does not begin with
     /// a type (`name`) is for all bases.

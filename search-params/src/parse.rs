@@ -23,7 +23,7 @@ use fhir_model::{Error, Kind, Result, suggest};
 use crate::bases::Bases;
 use crate::cursor::{Cursor, Secret};
 use crate::custom::Progress;
-use crate::query::{Query, Summary, TextOf, identity};
+use crate::query::{Query, Summary, TextSource, identity};
 use crate::registry::{Param, Registry, TypeSearch};
 
 /// What parsing needs to know besides the query.
@@ -108,12 +108,12 @@ impl Query {
             let text = format!("a search has at most {PARAMETERS_MAX} parameters here, not {}", pairs.len());
             return Err(Error::new(Kind::TooCostly, text));
         }
-        let all = types.iter().map(|type_name| registry.of(type_name)).collect::<Result<Vec<_>>>()?;
+        let all = types.iter().map(|type_name| registry.for_type(type_name)).collect::<Result<Vec<_>>>()?;
         let mut queries = Vec::with_capacity(all.len());
         let links = Cell::new(0);
         let mut of_none = None;
         for this in &all {
-            let query = Query { count: cx.count_default, ..Query::of(&this.type_name) };
+            let query = Query { count: cx.count_default, ..Query::new(&this.type_name) };
             let finds = true;
             let mut parser = Parser { registry, this, all: &all, cx, depth: 0, links: &links, finds, query };
             for (name, value) in pairs {
@@ -231,8 +231,8 @@ impl<'a> Parser<'a> {
             "_id" | "_lastUpdated" => self.column(code, modifier, value)?,
             "_list" => self.list(modifier, value)?,
             "_filter" => self.filter_expression(modifier, value)?,
-            "_text" => self.words(TextOf::Narrative, modifier, value)?,
-            "_content" => self.words(TextOf::Content, modifier, value)?,
+            "_text" => self.words(TextSource::Narrative, modifier, value)?,
+            "_content" => self.words(TextSource::Content, modifier, value)?,
             _ => match self.param(code) {
                 Some(param) => self.filter(param, modifier, value)?,
                 None => return Ok(false),

@@ -1,4 +1,4 @@
-//! Search expressions as paths, and all paths of a type as one trie that is walked once per resource.
+//! Search expressions as paths, and all paths of a type as one trie, by which a resource is traversed once.
 //!
 //! The expressions of R4 use a small part of FHIRPath: fields, `|`, `as`/`ofType`, `where(..)`, `resolve() is`,
 //! `extension(url)`, `[0]`. That part compiles to steps here; what does not is left to the general evaluator.
@@ -91,7 +91,7 @@ impl Trie {
         Trie::within(type_name, usize::MAX)
     }
 
-    /// One that grows no further once it knows so many places; [`Trie::places`] tells when it would.
+    /// One that grows no further once it has `places_max` nodes; [`Trie::node_count`] says when it would.
     pub(crate) fn within(type_name: &str, places_max: usize) -> Trie {
         Trie { nodes: vec![Node { type_name: type_name.into(), ..Node::default() }], places_max }
     }
@@ -101,8 +101,8 @@ impl Trie {
         self.grow(types, 0, steps, leaf)
     }
 
-    /// How many places it knows.
-    pub(crate) fn places(&self) -> usize {
+    /// The number of its nodes.
+    pub(crate) fn node_count(&self) -> usize {
         self.nodes.len()
     }
 

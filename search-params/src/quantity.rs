@@ -17,10 +17,10 @@ use fhir_model::ucum::Canonical;
 use fhir_model::{Error, Result};
 
 use crate::condition::{Condition, Extra};
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
+use crate::index_writer::IndexWriter;
 use crate::number;
 use crate::registry::Param;
-use crate::sink::Sink;
 use crate::text::split_bar;
 
 pub(crate) const UCUM: &str = "http://unitsofmeasure.org";
@@ -30,9 +30,9 @@ const SYSTEMS_OF_NAMES: [&str; 3] = ["", UCUM, ISO_4217];
 
 /// A quantity as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Term {
+pub struct QuantityTerm {
     /// The number with its prefix.
-    pub number: number::Term,
+    pub number: number::NumberTerm,
     /// The unit.
     pub unit: Unit,
 }
@@ -48,9 +48,9 @@ pub enum Unit {
     Coded(String, String),
 }
 
-impl Term {
+impl QuantityTerm {
     /// Parses `[prefix]number[|system|code]`.
-    pub fn parse(text: &str) -> Result<Term> {
+    pub fn parse(text: &str) -> Result<QuantityTerm> {
         let parts = split_bar(text);
         let (number, unit) = match parts.as_slice() {
             [number] => (number, Unit::Any),
@@ -67,14 +67,14 @@ impl Term {
                 return Err(Error::value(text));
             }
         };
-        Ok(Term { number: number::Term::parse(number)?, unit })
+        Ok(QuantityTerm { number: number::NumberTerm::parse(number)?, unit })
     }
 }
 
 /// A quantity in UCUM, asked for in all the units of an index that convert: 1 g is 1000 mg.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InUnits {
-    number: number::Term,
+pub struct ConvertedUnits {
+    number: number::NumberTerm,
     code: String,
     type_number: u16,
     index: Box<str>,
@@ -82,26 +82,26 @@ pub struct InUnits {
     within: Option<(Vec<i64>, Vec<i64>)>,
 }
 
-impl InUnits {
+impl ConvertedUnits {
     /// The same as a part of a composite.
-    pub(crate) fn within(&self, before: Vec<i64>, after: Vec<i64>) -> InUnits {
-        InUnits { within: Some((before, after)), ..self.clone() }
+    pub(crate) fn within(&self, before: Vec<i64>, after: Vec<i64>) -> ConvertedUnits {
+        ConvertedUnits { within: Some((before, after)), ..self.clone() }
     }
 
     /// Key of the distinct units of the index.
-    pub fn units(&self, keyer: &Keyer) -> i64 {
-        keyer.key(self.type_number, &self.index, Form::Units, &[])
+    pub fn units(&self, hasher: &IndexHasher) -> i64 {
+        hasher.key(self.type_number, &self.index, Form::Units, &[])
     }
 
     /// The condition in each of these units that converts, but for the one that was asked for.
-    pub fn condition<U: AsRef<str>>(&self, units: &[U], keyer: &Keyer) -> Condition {
+    pub fn condition<U: AsRef<str>>(&self, units: &[U], hasher: &IndexHasher) -> Condition {
         let Some(asked) = Canonical::of(&self.code) else { return Condition::never() };
         let key = |form, parts: &[&str]| {
-            let own = keyer.key(self.type_number, &self.index, form, parts);
+            let own = hasher.key(self.type_number, &self.index, form, parts);
             match &self.within {
                 None => own,
                 Some((before, after)) => {
-                    keyer.combined(before.iter().copied().chain([own]).chain(after.iter().copied()))
+                    hasher.combined(before.iter().copied().chain([own]).chain(after.iter().copied()))
                 }
             }
         };
@@ -110,7 +110,7 @@ impl InUnits {
             let found = Canonical::of(unit).filter(|unit| unit.converts_to(&asked));
             let number = found.and_then(|unit| self.number.converted(&asked, &unit));
             let Some(number) = number else { continue };
-            let unit_code = keyer.key(0, "", Form::UnitCode, &[UCUM, unit]);
+            let unit_code = hasher.key(0, "", Form::UnitCode, &[UCUM, unit]);
             any.extend(number.float_bounds().into_iter().map(|(min, max)| Condition::QuantityEntry {
                 key: key(Form::Ordered, &[]),
                 min,
@@ -125,22 +125,22 @@ impl InUnits {
 }
 
 /// A unit as it is stored.
-struct Stored<'v> {
+struct StoredUnit<'v> {
     system: Cow<'v, str>,
     code: Cow<'v, str>,
     unit: Cow<'v, str>,
 }
 
-impl<'v> Stored<'v> {
-    fn of(value: Ref<'v>) -> Stored<'v> {
+impl<'v> StoredUnit<'v> {
+    fn from_json(value: Ref<'v>) -> StoredUnit<'v> {
         let text = |name| value.get_str(name).unwrap_or_default();
-        Stored { system: text("system"), code: text("code"), unit: text("unit") }
+        StoredUnit { system: text("system"), code: text("code"), unit: text("unit") }
     }
 
     /// A UCUM unit is among those that others are converted to.
-    fn is_there(&self, unit_code: i64, sink: &mut Sink<'_>) {
+    fn index_unit(&self, unit_code: i64, writer: &mut IndexWriter<'_>) {
         if *self.system == *UCUM && !self.code.is_empty() {
-            sink.distinct(Form::Units, &self.code, unit_code);
+            writer.distinct(Form::Units, &self.code, unit_code);
         }
     }
 
@@ -153,40 +153,40 @@ impl<'v> Stored<'v> {
     }
 }
 
-pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
+pub(crate) fn index(value: Ref<'_>, type_name: &str, writer: &mut IndexWriter<'_>) {
     match type_name {
         "Range" => {
             let stated = ["low", "high"].iter().filter_map(|name| value.get(name));
             let with_unit = stated.max_by_key(|end| end.get("code").is_some() || end.get("unit").is_some());
             if let (Some(ends), Some(end)) = (number::ends(value), with_unit) {
-                span(ends, &Stored::of(end), sink);
+                span(ends, &StoredUnit::from_json(end), writer);
             }
         }
         "Money" => {
             let code = value.get_str("currency").unwrap_or_default();
-            let unit = Stored { system: ISO_4217.into(), code, unit: "".into() };
+            let unit = StoredUnit { system: ISO_4217.into(), code, unit: "".into() };
             if let Some(number) = value.get("value").and_then(Ref::number).and_then(number::sortable) {
-                exact(number, &unit, sink);
+                exact(number, &unit, writer);
             }
         }
         "SampledData" => {
             if let (Some(ends), Some(origin)) = (sampled(value), value.get("origin")) {
-                span(ends, &Stored::of(origin), sink);
+                span(ends, &StoredUnit::from_json(origin), writer);
             }
         }
-        _ => quantity(value, sink),
+        _ => quantity(value, writer),
     }
 }
 
-fn quantity(value: Ref<'_>, sink: &mut Sink<'_>) {
+fn quantity(value: Ref<'_>, writer: &mut IndexWriter<'_>) {
     let Some(number) = value.get("value").and_then(Ref::number).and_then(number::sortable) else { return };
-    let unit = Stored::of(value);
+    let unit = StoredUnit::from_json(value);
     match value.get_str("comparator").as_deref() {
-        None => exact(number, &unit, sink),
-        Some("<") => span((i64::MIN, number - 1), &unit, sink),
-        Some("<=") => span((i64::MIN, number), &unit, sink),
-        Some(">") => span((number + 1, i64::MAX), &unit, sink),
-        Some(">=") => span((number, i64::MAX), &unit, sink),
+        None => exact(number, &unit, writer),
+        Some("<") => span((i64::MIN, number - 1), &unit, writer),
+        Some("<=") => span((i64::MIN, number), &unit, writer),
+        Some(">") => span((number + 1, i64::MAX), &unit, writer),
+        Some(">=") => span((number, i64::MAX), &unit, writer),
         Some(_) => {}
     }
 }
@@ -205,36 +205,36 @@ fn sampled(value: Ref<'_>) -> Option<(i64, i64)> {
     each.map(|n| (n, n)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
-fn exact(number: i64, unit: &Stored<'_>, sink: &mut Sink<'_>) {
-    let key = sink.key(Form::Ordered, &[]);
-    let unit_code = sink.keyer.key(0, "", Form::UnitCode, &[&unit.system, &unit.code]);
-    sink.ordered(key, number, unit_code);
-    unit.is_there(unit_code, sink);
+fn exact(number: i64, unit: &StoredUnit<'_>, writer: &mut IndexWriter<'_>) {
+    let key = writer.key(Form::Ordered, &[]);
+    let unit_code = writer.hasher.key(0, "", Form::UnitCode, &[&unit.system, &unit.code]);
+    writer.ordered(key, number, unit_code);
+    unit.index_unit(unit_code, writer);
     for name in unit.names() {
-        let key = sink.key(Form::Unit, &[name]);
-        sink.ordered(key, number, 0);
+        let key = writer.key(Form::Unit, &[name]);
+        writer.ordered(key, number, 0);
     }
 }
 
 /// All numbers between two: rare, so there is an entry for each way to ask.
-fn span((low, high): (i64, i64), unit: &Stored<'_>, sink: &mut Sink<'_>) {
-    let any = sink.key(Form::Span, &[]);
-    sink.ordered(any, low, high);
-    let coded = sink.key(Form::SpanUnitCode, &[&unit.system, &unit.code]);
-    sink.ordered(coded, low, high);
-    unit.is_there(sink.keyer.key(0, "", Form::UnitCode, &[&unit.system, &unit.code]), sink);
+fn span((low, high): (i64, i64), unit: &StoredUnit<'_>, writer: &mut IndexWriter<'_>) {
+    let any = writer.key(Form::Span, &[]);
+    writer.ordered(any, low, high);
+    let coded = writer.key(Form::SpanUnitCode, &[&unit.system, &unit.code]);
+    writer.ordered(coded, low, high);
+    unit.index_unit(writer.hasher.key(0, "", Form::UnitCode, &[&unit.system, &unit.code]), writer);
     for name in unit.names() {
-        let key = sink.key(Form::SpanUnit, &[name]);
-        sink.ordered(key, low, high);
+        let key = writer.key(Form::SpanUnit, &[name]);
+        writer.ordered(key, low, high);
     }
 }
 
-pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition {
-    let unit_code = |system: &str, code: &str| keyer.key(0, "", Form::UnitCode, &[system, code]);
+pub(crate) fn condition(term: &QuantityTerm, param: &Param, hasher: &IndexHasher) -> Condition {
+    let unit_code = |system: &str, code: &str| hasher.key(0, "", Form::UnitCode, &[system, code]);
     let tests = term.number.tests();
     let mut any = Vec::new();
     for index in &param.indexes {
-        let key = |form, parts: &[&str]| keyer.key(param.type_number, &index.name, form, parts);
+        let key = |form, parts: &[&str]| hasher.key(param.type_number, &index.name, form, parts);
         for (min, max) in term.number.float_bounds() {
             let entry = |key, extra| Condition::QuantityEntry { key, min, max, extra };
             match &term.unit {
@@ -253,7 +253,7 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition 
             && *system == *UCUM
             && Canonical::of(code).is_some()
         {
-            any.push(Condition::InUnits(Box::new(InUnits {
+            any.push(Condition::ConvertedUnits(Box::new(ConvertedUnits {
                 number: term.number.clone(),
                 code: code.clone(),
                 type_number: param.type_number,
@@ -287,10 +287,10 @@ mod tests {
             ("5.4||", Unit::Any),
         ];
         for (text, unit) in rows {
-            assert_eq!(Term::parse(text).unwrap().unit, unit, "{text}");
+            assert_eq!(QuantityTerm::parse(text).unwrap().unit, unit, "{text}");
         }
         for bad in ["", "|a|b", "5.4|mg", "x||mg"] {
-            assert!(Term::parse(bad).is_err(), "{bad}");
+            assert!(QuantityTerm::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -70,14 +70,14 @@ pub fn identity(queries: &[Query], bound_to: &str) -> String {
 
 impl Query {
     /// All resources of a type, none of them on a page yet.
-    pub fn of(type_name: &str) -> Query {
+    pub fn new(type_name: &str) -> Query {
         Query { type_name: type_name.into(), ..Query::default() }
     }
 
     /// Adds the condition of a compartment: `Patient/1/Observation` is what refers to `Patient/1` by one of the
     /// compartment's parameters. <https://hl7.org/fhir/R4/compartmentdefinition.html>
     pub fn in_compartment(mut self, registry: &Registry, compartment: &Key) -> Result<Query> {
-        let this = registry.of(&self.type_name)?;
+        let this = registry.for_type(&self.type_name)?;
         let codes = registry.compartments().for_resource(&compartment.type_name, &self.type_name);
         let Some(codes) = codes.filter(|c| !c.is_empty()) else {
             return Err(Error::not_found(format!(
@@ -89,7 +89,7 @@ impl Query {
             let id = Filter {
                 subject: Subject::Id,
                 modifier: Modifier::None,
-                terms: vec![Term::Id(compartment.id.to_string())],
+                terms: vec![SearchTerm::Id(compartment.id.to_string())],
             };
             self.filters.push(id);
             return Ok(self);
@@ -98,7 +98,7 @@ impl Query {
         self.filters.push(Filter {
             subject: Subject::Compartment(params),
             modifier: Modifier::None,
-            terms: vec![Term::Reference(reference::Term::Local(compartment.clone()))],
+            terms: vec![SearchTerm::Reference(reference::ReferenceTerm::Local(compartment.clone()))],
         });
         Ok(self)
     }
@@ -112,7 +112,7 @@ pub struct Filter {
     /// How.
     pub modifier: Modifier,
     /// Values, any of which may match.
-    pub terms: Vec<Term>,
+    pub terms: Vec<SearchTerm>,
 }
 
 /// What a condition is about.
@@ -125,7 +125,7 @@ pub enum Subject {
     /// A search parameter of the type.
     Param(Arc<Param>),
     /// `_text` or `_content`.
-    Words(TextOf),
+    Words(TextSource),
     /// `_filter`
     Expression(Expression),
     /// `_list`: entries of one of these Lists.
@@ -165,28 +165,28 @@ pub enum Expression {
 
 /// Which text is searched for words: <https://hl7.org/fhir/R4/search.html#content>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TextOf {
+pub enum TextSource {
     /// `_text`: the narrative.
     Narrative,
     /// `_content`: the whole resource.
     Content,
 }
 
-impl TextOf {
+impl TextSource {
     /// The parameter that asks for it.
     pub fn parameter(self) -> &'static str {
         match self {
-            TextOf::Narrative => "_text",
-            TextOf::Content => "_content",
+            TextSource::Narrative => "_text",
+            TextSource::Content => "_content",
         }
     }
 }
 
 /// A search for words.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TextAsk {
+pub struct TextQuery {
     /// Which text.
-    pub of: TextOf,
+    pub source: TextSource,
     /// The words, as they were sent.
     pub text: String,
 }
@@ -224,7 +224,7 @@ pub enum Modifier {
 
 /// One value of a condition.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Term {
+pub enum SearchTerm {
     /// `:missing`, `_id` and other plain values.
     Flag(bool),
     /// An id of `_id`.
@@ -232,21 +232,21 @@ pub enum Term {
     /// String or uri.
     Text(String),
     /// Token, or the identifier of a reference.
-    Token(crate::token::Term),
+    Token(crate::token::TokenTerm),
     /// Reference.
-    Reference(crate::reference::Term),
+    Reference(crate::reference::ReferenceTerm),
     /// Date.
-    Date(crate::date::Term),
+    Date(crate::date::DateTerm),
     /// Number.
-    Number(crate::number::Term),
+    Number(crate::number::NumberTerm),
     /// Quantity.
-    Quantity(crate::quantity::Term),
+    Quantity(crate::quantity::QuantityTerm),
     /// An identifier with its type.
     OfType(crate::token::OfType),
     /// The parts of a composite.
-    Composite(Vec<Term>),
-    /// A place.
-    Near(crate::near::Term),
+    Composite(Vec<SearchTerm>),
+    /// A position and a distance (`near`).
+    Near(crate::near::NearTerm),
 }
 
 /// One key of `_sort`.
@@ -283,9 +283,9 @@ pub struct Include {
     pub reverse: bool,
     /// True for `:iterate`: what is included is followed, too.
     pub iterate: bool,
-    /// The type that holds the reference; none: any (`*`).
+    /// The type that holds the reference; `None` means any (`*`).
     pub source: Option<Box<str>>,
-    /// The reference parameter; none: every one (`*`).
+    /// The reference parameter; `None` means every one (`*`).
     pub code: Option<Box<str>>,
     /// Only targets of this type.
     pub target: Option<Box<str>>,

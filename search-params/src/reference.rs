@@ -15,14 +15,14 @@ use crate::bases::Bases;
 use crate::canonical::{CanonicalUrl, beginnings};
 use crate::condition::Condition;
 use crate::embedded::Container;
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
+use crate::index_writer::IndexWriter;
 use crate::registry::{Index, Param, Role};
-use crate::sink::Sink;
 use crate::token;
 
 /// A reference as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Term {
+pub enum ReferenceTerm {
     /// `Patient/1`, relative or below a base of ours.
     Local(Key),
     /// `1`: of any type the parameter may point at.
@@ -33,16 +33,16 @@ pub enum Term {
 
 /// What the text of a reference points at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum ParsedReference {
     /// A resource of this server.
     Local(Key),
     /// Somewhere else.
     Uri(String),
 }
 
-impl Target {
+impl ParsedReference {
     /// Reads `Type/id`, `Type/id/_history/v`, an absolute url or a urn; nothing for `#contained`.
-    pub fn parse(text: &str, bases: &Bases) -> Option<Target> {
+    pub fn parse(text: &str, bases: &Bases) -> Option<ParsedReference> {
         if text.is_empty() || text.starts_with('#') {
             return None;
         }
@@ -52,9 +52,9 @@ impl Target {
             && is_type(type_name)
             && Key::is_id(id)
         {
-            return Some(Target::Local(Key::new(type_name, id)));
+            return Some(ParsedReference::Local(Key::new(type_name, id)));
         }
-        Some(Target::Uri(text.to_owned()))
+        Some(ParsedReference::Uri(text.to_owned()))
     }
 }
 
@@ -62,23 +62,23 @@ fn is_type(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase()) && text.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-impl Term {
+impl ReferenceTerm {
     /// Parses a value; `type_name` from a `:[type]` modifier.
-    pub fn parse(text: &str, type_name: Option<&str>, bases: &Bases) -> Result<Term> {
-        let term = match Target::parse(text, bases) {
+    pub fn parse(text: &str, type_name: Option<&str>, bases: &Bases) -> Result<ReferenceTerm> {
+        let term = match ParsedReference::parse(text, bases) {
             None => {
                 let text = format!(
                     "`{text}` is not a reference such as Patient/1, 1 or http://example.org/fhir/Patient/1"
                 );
                 return Err(Error::value(text));
             }
-            Some(Target::Local(key)) => Term::Local(key),
-            Some(Target::Uri(text)) if Key::is_id(&text) => Term::Id(text),
-            Some(Target::Uri(text)) => Term::Uri(text),
+            Some(ParsedReference::Local(key)) => ReferenceTerm::Local(key),
+            Some(ParsedReference::Uri(text)) if Key::is_id(&text) => ReferenceTerm::Id(text),
+            Some(ParsedReference::Uri(text)) => ReferenceTerm::Uri(text),
         };
         match (term, type_name) {
-            (Term::Id(id), Some(type_name)) => Ok(Term::Local(Key::new(type_name, id))),
-            (Term::Local(key), Some(type_name)) if *key.type_name != *type_name => {
+            (ReferenceTerm::Id(id), Some(type_name)) => Ok(ReferenceTerm::Local(Key::new(type_name, id))),
+            (ReferenceTerm::Local(key), Some(type_name)) if *key.type_name != *type_name => {
                 Err(Error::value(format!("`{text}` is not a reference to a {type_name}")))
             }
             (term, _) => Ok(term),
@@ -86,101 +86,103 @@ impl Term {
     }
 }
 
-pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
+pub(crate) fn index(value: Ref<'_>, type_name: &str, writer: &mut IndexWriter<'_>) {
     match type_name {
         "Reference" => {
-            literal(value, sink);
+            literal(value, writer);
             if let Some(identifier) = value.get("identifier") {
-                logical(identifier, sink);
+                logical(identifier, writer);
             }
             // What is contained, or only has a name, has no key, and is a value all the same.
-            sink.found.any |=
+            writer.indexed.any |=
                 value.children().any(|member| !member.key_is("id") && !member.key_is("extension"));
         }
         // `Bundle.entry[0].resource`: the resource itself stands where a reference would.
         "Resource" => {
             let Some(kind) = value.get_str("resourceType") else { return };
-            sink.found.embedded = true;
-            sink.found.any = true;
-            sink.found.targets.push((&*kind).into());
+            writer.indexed.embedded = true;
+            writer.indexed.any = true;
+            writer.indexed.targets.push((&*kind).into());
             if let Some(id) = value.get_str("id") {
-                sink.equality(Form::Local, &[&kind, &id]);
+                writer.equality(Form::Local, &[&kind, &id]);
             }
         }
         _ => {
             if let Some(text) = value.str() {
-                canonical(&text, sink);
+                canonical(&text, writer);
             }
         }
     }
 }
 
 /// By the text of a reference, and the type that it says beside it.
-fn literal(value: Ref<'_>, sink: &mut Sink<'_>) {
+fn literal(value: Ref<'_>, writer: &mut IndexWriter<'_>) {
     let Some(text) = value.get_str("reference") else {
-        return sink.found.targets.extend(said_type(value));
+        return writer.indexed.targets.extend(said_type(value));
     };
     if text.starts_with('#') {
-        sink.found.embedded = true;
-        return sink.found.targets.extend(target_type(value, sink.container).map(Box::from));
+        writer.indexed.embedded = true;
+        return writer.indexed.targets.extend(target_type(value, writer.container).map(Box::from));
     }
     // An entry of the same Bundle.
-    let entry = sink.container.find(&text);
-    sink.found.embedded = entry.is_some();
-    target(&text, sink);
-    let named = named_type(&text).filter(|name| (sink.numbers)(name).is_some());
+    let entry = writer.container.find(&text);
+    writer.indexed.embedded = entry.is_some();
+    target(&text, writer);
+    let named = named_type(&text).filter(|name| (writer.numbers)(name).is_some());
     if named.is_some() {
         return;
     }
     let of_entry = || entry?.0.get_str("resourceType").map(Box::from);
     if let Some(said) = said_type(value).or_else(of_entry) {
-        if let Some(Target::Uri(uri)) = Target::parse(&text, sink.bases) {
-            sink.equality(Form::Uri, &[&said, &uri]);
+        if let Some(ParsedReference::Uri(uri)) = ParsedReference::parse(&text, writer.bases) {
+            writer.equality(Form::Uri, &[&said, &uri]);
         }
-        sink.found.targets.push(said);
+        writer.indexed.targets.push(said);
     }
 }
 
 /// As it is written, and without the fragment; with a version, by what it begins with, too.
-fn canonical(text: &str, sink: &mut Sink<'_>) {
+fn canonical(text: &str, writer: &mut IndexWriter<'_>) {
     if text.starts_with('#') {
-        sink.found.embedded = true;
-        sink.found.any = true;
+        writer.indexed.embedded = true;
+        writer.indexed.any = true;
         return;
     }
-    target(text, sink);
+    target(text, writer);
     let parts = CanonicalUrl::parse(text);
     let resource = parts.resource();
     if *resource != *text {
-        target(&resource, sink);
+        target(&resource, writer);
     }
     let Some(version) = parts.version else { return };
-    match Target::parse(parts.url, sink.bases) {
+    match ParsedReference::parse(parts.url, writer.bases) {
         // Not as if it were named without a version: that is another thing to follow.
-        Some(Target::Uri(url)) => sink.equality(Form::Version, &[&url, ""]),
-        _ => target(parts.url, sink),
+        Some(ParsedReference::Uri(url)) => writer.equality(Form::Version, &[&url, ""]),
+        _ => target(parts.url, writer),
     }
     for beginning in beginnings(version) {
-        sink.equality(Form::Version, &[parts.url, beginning]);
+        writer.equality(Form::Version, &[parts.url, beginning]);
     }
 }
 
-fn target(text: &str, sink: &mut Sink<'_>) {
-    match Target::parse(text, sink.bases) {
-        Some(Target::Local(key)) => {
-            sink.found.any = true;
-            sink.found.targets.push(key.type_name.clone());
-            if sink.index.role == Role::Patient && *key.type_name == *"Patient" && sink.rows.patient.is_none()
+fn target(text: &str, writer: &mut IndexWriter<'_>) {
+    match ParsedReference::parse(text, writer.bases) {
+        Some(ParsedReference::Local(key)) => {
+            writer.indexed.any = true;
+            writer.indexed.targets.push(key.type_name.clone());
+            if writer.index.role == Role::Patient
+                && *key.type_name == *"Patient"
+                && writer.rows.patient.is_none()
             {
-                let number = (sink.numbers)("Patient").unwrap_or(0);
-                sink.rows.patient = Some(sink.keyer.handle(number, &key.id));
+                let number = (writer.numbers)("Patient").unwrap_or(0);
+                writer.rows.patient = Some(writer.hasher.handle(number, &key.id));
             } else {
-                sink.equality(Form::Local, &[&key.type_name, &key.id]);
+                writer.equality(Form::Local, &[&key.type_name, &key.id]);
             }
         }
-        Some(Target::Uri(uri)) => {
-            sink.equality(Form::Uri, &[&uri]);
-            sink.found.targets.extend(named_type(&uri).map(Box::from));
+        Some(ParsedReference::Uri(uri)) => {
+            writer.equality(Form::Uri, &[&uri]);
+            writer.indexed.targets.extend(named_type(&uri).map(Box::from));
         }
         None => {}
     }
@@ -211,26 +213,31 @@ fn named_type(text: &str) -> Option<&str> {
 }
 
 /// Each form twice: of a reference to whatever type, and of one to its own type, which is empty where it says none.
-fn logical(identifier: Ref<'_>, sink: &mut Sink<'_>) {
+fn logical(identifier: Ref<'_>, writer: &mut IndexWriter<'_>) {
     let (system, value) = (identifier.get_str("system"), identifier.get_str("value"));
-    let type_name = sink.found.targets.first().cloned().unwrap_or_default();
-    let keyer = sink.keyer;
+    let type_name = writer.indexed.targets.first().cloned().unwrap_or_default();
+    let hasher = writer.hasher;
     let mut leave = |form, parts: &[&str]| {
-        sink.equality(form, parts);
-        sink.equality(form, &[&[&*type_name], parts].concat());
+        writer.equality(form, parts);
+        writer.equality(form, &[&[&*type_name], parts].concat());
     };
     if let Some(system) = &system {
         leave(Form::IdentifierSystem, &[system]);
     }
     if let Some(value) = &value {
-        let value = &token::cased(value, keyer);
+        let value = &token::cased(value, hasher);
         leave(Form::IdentifierValue, &[value]);
         leave(Form::IdentifierSystemValue, &[system.as_deref().unwrap_or_default(), value]);
     }
-    sink.found.of_any_type |= type_name.is_empty() && (system.is_some() || value.is_some());
+    writer.indexed.of_any_type |= type_name.is_empty() && (system.is_some() || value.is_some());
 }
 
-pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, definitions: &Definitions) -> Condition {
+pub(crate) fn condition(
+    term: &ReferenceTerm,
+    param: &Param,
+    hasher: &IndexHasher,
+    definitions: &Definitions,
+) -> Condition {
     let mut any = Vec::new();
     let mut local = |type_name: &str, id: &str| {
         if param.only_target.as_deref().is_some_and(|only| only != type_name) {
@@ -239,9 +246,9 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, definitions: 
         for index in &param.indexes {
             if index.role == Role::Patient && type_name == "Patient" {
                 let number = definitions.type_number("Patient").unwrap_or(0);
-                any.push(Condition::Patient(vec![keyer.handle(number, id)]));
+                any.push(Condition::Patient(vec![hasher.handle(number, id)]));
             } else {
-                any.push(Condition::Keys(vec![keyer.key(
+                any.push(Condition::Keys(vec![hasher.key(
                     param.type_number,
                     &index.name,
                     Form::Local,
@@ -251,21 +258,21 @@ pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer, definitions: 
         }
     };
     match term {
-        Term::Local(key) => local(&key.type_name, &key.id),
-        Term::Id(id) => match &param.only_target {
+        ReferenceTerm::Local(key) => local(&key.type_name, &key.id),
+        ReferenceTerm::Id(id) => match &param.only_target {
             Some(only) => local(only, id),
             // Where a definition names no targets any type is one.
             None if param.targets.is_empty() => definitions.numbered().for_each(|t| local(t, id)),
             None => param.targets.iter().for_each(|t| local(t, id)),
         },
-        Term::Uri(uri) => any.push(Condition::Keys(by_uri(uri, param, keyer, definitions))),
+        ReferenceTerm::Uri(uri) => any.push(Condition::Keys(by_uri(uri, param, hasher, definitions))),
     }
     Condition::Any(any)
 }
 
 /// The keys of what refers elsewhere.
-fn by_uri(uri: &str, param: &Param, keyer: &Keyer, definitions: &Definitions) -> Vec<i64> {
-    let key = |i: &Index, form, parts: &[&str]| keyer.key(param.type_number, &i.name, form, parts);
+fn by_uri(uri: &str, param: &Param, hasher: &IndexHasher, definitions: &Definitions) -> Vec<i64> {
+    let key = |i: &Index, form, parts: &[&str]| hasher.key(param.type_number, &i.name, form, parts);
     let indexes = || param.indexes.iter();
     let named = named_type(uri).filter(|name| definitions.type_number(name).is_some());
     match (param.only_target.as_deref(), named) {
@@ -283,18 +290,18 @@ fn by_uri(uri: &str, param: &Param, keyer: &Keyer, definitions: &Definitions) ->
 }
 
 /// What names one of these canonical urls, each as it is written: `url`, `url|1.2`.
-pub(crate) fn by_canonical(urls: &[String], param: &Param, keyer: &Keyer) -> Condition {
+pub(crate) fn by_canonical(urls: &[String], param: &Param, hasher: &IndexHasher) -> Condition {
     let indexes = || param.indexes.iter().filter(|i| i.has_canonicals());
-    let key = |i: &Index, url: &str| keyer.key(param.type_number, &i.name, Form::Uri, &[url]);
+    let key = |i: &Index, url: &str| hasher.key(param.type_number, &i.name, Form::Uri, &[url]);
     Condition::Keys(urls.iter().flat_map(|url| indexes().map(|i| key(i, url))).collect())
 }
 
 /// `:below` and `:above` of canonicals: `url|1.2` is below `url|1`. `text` has a version.
-pub(crate) fn by_version(text: &str, below: bool, param: &Param, keyer: &Keyer) -> Condition {
+pub(crate) fn by_version(text: &str, below: bool, param: &Param, hasher: &IndexHasher) -> Condition {
     let Some((url, version)) = text.split_once('|') else { return Condition::never() };
     let mut keys = Vec::new();
     for index in &param.indexes {
-        let key = |form, parts: &[&str]| keyer.key(param.type_number, &index.name, form, parts);
+        let key = |form, parts: &[&str]| hasher.key(param.type_number, &index.name, form, parts);
         match below {
             // A url that holds a bar itself is below itself, too.
             true => keys.extend([key(Form::Version, &[url, version]), key(Form::Uri, &[text])]),
@@ -306,8 +313,8 @@ pub(crate) fn by_version(text: &str, below: bool, param: &Param, keyer: &Keyer) 
 
 /// `:identifier`: by the identifier within the reference. A parameter of one type asks for references to that type, and for
 /// those that do not say to which: they can be.
-pub(crate) fn by_identifier(term: &token::Term, param: &Param, keyer: &Keyer) -> Condition {
-    let code = term.code.as_deref().map(|code| token::cased(code, keyer));
+pub(crate) fn by_identifier(term: &token::TokenTerm, param: &Param, hasher: &IndexHasher) -> Condition {
+    let code = term.code.as_deref().map(|code| token::cased(code, hasher));
     let (form, parts) = match (&term.system, code.as_deref()) {
         (token::System::Any, code) => (Form::IdentifierValue, vec![code.unwrap_or("")]),
         (token::System::None, code) => (Form::IdentifierSystemValue, vec!["", code.unwrap_or("")]),
@@ -319,7 +326,7 @@ pub(crate) fn by_identifier(term: &token::Term, param: &Param, keyer: &Keyer) ->
         None => vec![parts],
     };
     let of_index = |index: &Arc<Index>| {
-        let key = |parts: &Vec<&str>| keyer.key(param.type_number, &index.name, form, parts);
+        let key = |parts: &Vec<&str>| hasher.key(param.type_number, &index.name, form, parts);
         ways.iter().map(key).collect::<Vec<_>>()
     };
     Condition::Keys(param.indexes.iter().flat_map(of_index).collect())
@@ -331,8 +338,8 @@ mod tests {
 
     #[test]
     fn targets() {
-        let local = |t: &str, i: &str| Some(Target::Local(Key::new(t, i)));
-        let uri = |t: &str| Some(Target::Uri(t.into()));
+        let local = |t: &str, i: &str| Some(ParsedReference::Local(Key::new(t, i)));
+        let uri = |t: &str| Some(ParsedReference::Uri(t.into()));
         let rows = [
             ("Patient/1", local("Patient", "1")),
             ("Patient/1/_history/3", local("Patient", "1")),
@@ -346,7 +353,7 @@ mod tests {
         ];
         let bases = Bases::new(["http://us/fhir", "https://us.org"]);
         for (text, target) in rows {
-            assert_eq!(Target::parse(text, &bases), target, "{text}");
+            assert_eq!(ParsedReference::parse(text, &bases), target, "{text}");
         }
     }
 }

@@ -13,7 +13,7 @@ use fhir_model::Result;
 use fhir_model::json::Ref;
 use fhir_profiles::Definitions;
 
-use self::live::Live;
+use self::live::CustomParameters;
 pub use self::live::Set;
 use crate::compartments::Compartments;
 use crate::composite::{Composite, Element};
@@ -74,7 +74,7 @@ pub struct Index {
 pub struct Param {
     /// `code`, `birthdate` ...
     pub code: Box<str>,
-    /// Part of its own keys: the code, and for a parameter that was added at runtime what tells it from an earlier one.
+    /// Part of the hash of its own keys: the code, and for a parameter that was added at runtime a number that no other has.
     pub name: Box<str>,
     /// Its type.
     pub kind: ParameterKind,
@@ -82,7 +82,7 @@ pub struct Param {
     pub type_number: u16,
     /// Where its values are.
     pub indexes: Vec<Arc<Index>>,
-    /// Its bit in `present`; none: a key.
+    /// Its bit in `present`; `None` when presence is an index hash instead.
     pub bit: Option<u8>,
     /// Only references to this type count (`patient` over `subject`).
     pub only_target: Option<Box<str>>,
@@ -174,14 +174,14 @@ pub struct TypeSearch {
     /// Composites of the whole resource, by parameter: the indexes of each part.
     wholes: Vec<(usize, Vec<Vec<usize>>)>,
     /// The indexes of quantities that are entries under the primary codes, too: R4 has a composite of both.
-    pub(crate) by_code: Vec<Arc<Index>>,
+    pub(crate) code_quantities: Vec<Arc<Index>>,
     trie: Trie,
 }
 
 /// Every type's parameters: those of R4, and those that were added to it at runtime.
 pub struct Registry {
     base: Arc<Base>,
-    live: RwLock<Arc<Live>>,
+    live: RwLock<Arc<CustomParameters>>,
 }
 
 /// What never changes while the server runs.
@@ -228,8 +228,8 @@ impl Registry {
     }
 
     /// The parameters of a type, as searches know them.
-    pub fn of(&self, type_name: &str) -> Result<Arc<TypeSearch>> {
-        self.of_set(type_name, Set::Searched)
+    pub fn for_type(&self, type_name: &str) -> Result<Arc<TypeSearch>> {
+        self.for_set(type_name, Set::Searched)
     }
 
     /// The number of a type.
@@ -260,7 +260,7 @@ impl TypeSearch {
         users.filter_map(|user| self.params.get(*user)).any(|param| param.leads_to(type_name))
     }
 
-    /// Visits every value of every index of a resource of the type, with the parameters over it, in one walk.
+    /// Visits every value of every index of a resource of the type, with the parameters over it, in one traversal.
     pub(crate) fn walk_with_users<'d>(
         &self,
         resource: Ref<'d>,
@@ -277,9 +277,9 @@ impl TypeSearch {
         });
     }
 
-    /// Visits every value of every index of a resource of the type, with the value's type, in one walk.
+    /// Visits every value of every index of a resource of the type, with the value's type, in one traversal.
     pub fn walk<'d>(&self, resource: Ref<'d>, visit: &mut dyn FnMut(&Arc<Index>, Ref<'d>, &str)) {
-        self.trie.walk(resource, &Container::of(resource), &mut |leaf, value, value_type| {
+        self.trie.walk(resource, &Container::new(resource), &mut |leaf, value, value_type| {
             if let Some(index) = self.indexes.get(leaf) {
                 visit(index, value, value_type);
             }

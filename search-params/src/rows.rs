@@ -1,6 +1,6 @@
 //! What one resource leaves in the indexes.
 
-use crate::beginning;
+use crate::prefix_hash;
 
 /// What stands for the primary date of a resource that has none.
 pub const DATE_MIN: i64 = i64::MIN;
@@ -79,7 +79,7 @@ pub struct Rows {
     /// Text entries: sorted, each once.
     pub strings: Vec<Text>,
     /// Hashes of what the texts begin with: sorted, each once.
-    pub beginnings: Vec<i64>,
+    pub prefix_hashes: Vec<i64>,
     /// Texts to be found by their beginnings: sorted, each once.
     pub distinct: Vec<Distinct>,
     /// Keys of the further codings of the primary token, until the date that orders them is known.
@@ -106,9 +106,9 @@ impl Rows {
         rank(&mut self.ordered, |e| e.key, |e| &mut e.rank, |_| false);
         rank(&mut self.strings, |e| e.key, |e| &mut e.rank, |e| !e.is_whole());
         let whole = self.strings.iter().filter(|e| e.rank & CONTINUED == 0);
-        self.beginnings = whole.flat_map(|e| beginning::all(e.key, &e.value)).collect();
-        self.beginnings.sort_unstable();
-        self.beginnings.dedup();
+        self.prefix_hashes = whole.flat_map(|e| prefix_hash::every(e.key, &e.value)).collect();
+        self.prefix_hashes.sort_unstable();
+        self.prefix_hashes.dedup();
     }
 }
 

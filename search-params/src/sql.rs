@@ -2,9 +2,9 @@
 
 pub mod chain;
 mod count;
-pub mod entries;
 pub mod everything;
 mod include;
+pub mod index_scan;
 mod plan;
 mod rank;
 mod residual;
@@ -12,9 +12,9 @@ mod sort;
 mod window;
 
 pub use count::count;
-pub use include::{having, located, present, referring, referring_rows};
-pub use plan::{Plan, Step, Then, first_rows, matching, page, places, texts_beyond, unordered};
-pub use rank::{is_narrow, is_token};
+pub use include::{referring, referring_rows, rows_by_handle, rows_with_keys, types_with_resources};
+pub use plan::{Plan, Step, Then, first_rows, matching, page, row_keys, texts_beyond, unordered};
+pub use rank::{is_selective, is_token};
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, PartialEq, Hash)]
@@ -73,7 +73,7 @@ impl Sql {
     }
 
     /// The same, said of which shape it is.
-    pub fn of_shape(self, shape: &'static str) -> Sql {
+    pub fn with_shape(self, shape: &'static str) -> Sql {
         Sql { shape, ..self }
     }
 

@@ -12,11 +12,11 @@ use fhir_model::{Error, Result};
 use fhir_text::{later_words, normalize, sound, sounds, words};
 
 use crate::condition::Condition;
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
+use crate::index_writer::IndexWriter;
 use crate::query::Modifier;
 use crate::registry::{Index, Param};
 use crate::rows::{CONTINUED, WORD, element_bit};
-use crate::sink::Sink;
 use crate::windows::{CONTAINS_BYTES_MAX, asked_part, windows};
 
 /// The parameter that compares how names sound.
@@ -34,46 +34,46 @@ const WORDS_MAX: usize = 16;
 /// Words that are looked for one by one; a text of more is looked for as a whole alone.
 pub(crate) const ASKED_WORDS_MAX: usize = 6;
 
-pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
+pub(crate) fn index(value: Ref<'_>, type_name: &str, writer: &mut IndexWriter<'_>) {
     let parts: &[&str] = match type_name {
         "HumanName" => NAME_PARTS,
         "Address" => ADDRESS_PARTS,
-        _ => return part(value, element_bit(0), sink.index.words, sink),
+        _ => return part(value, element_bit(0), writer.index.words, writer),
     };
-    let by_words = sink.index.words && type_name == "HumanName";
+    let by_words = writer.index.words && type_name == "HumanName";
     for name in parts {
         for item in value.get(name).into_iter().flat_map(Ref::items) {
-            part(item, element_bit(sink.ordinal), by_words, sink);
-            if sink.index.sounds && SOUND_PARTS.contains(name) {
-                sounds_of(item, sink);
+            part(item, element_bit(writer.ordinal), by_words, writer);
+            if writer.index.sounds && SOUND_PARTS.contains(name) {
+                sounds_of(item, writer);
             }
         }
     }
 }
 
-fn part(value: Ref<'_>, element: i16, by_words: bool, sink: &mut Sink<'_>) {
+fn part(value: Ref<'_>, element: i16, by_words: bool, writer: &mut IndexWriter<'_>) {
     let Some(text) = value.str() else { return };
-    sink.equality(Form::Exact, &[&text]);
-    let element = if sink.index.words { element } else { 0 };
+    writer.equality(Form::Exact, &[&text]);
+    let element = if writer.index.words { element } else { 0 };
     let plain = normalize(&text);
     // Nothing but signs: a text that nobody finds, but not a missing one when it is sorted.
     let plain = if plain.is_empty() { " ".into() } else { plain };
     for (i, window) in windows(&plain).enumerate() {
-        sink.text(window, if i == 0 { element } else { CONTINUED });
+        writer.text(window, if i == 0 { element } else { CONTINUED });
     }
     if by_words {
         for later in later_words(&text).take(WORDS_MAX - 1) {
             let plain = normalize(later);
             if !plain.is_empty() {
-                sink.text(asked_part(&plain), WORD | element);
+                writer.text(asked_part(&plain), WORD | element);
             }
         }
     }
 }
 
-fn sounds_of(value: Ref<'_>, sink: &mut Sink<'_>) {
+fn sounds_of(value: Ref<'_>, writer: &mut IndexWriter<'_>) {
     for sound in value.str().map(|text| sounds(&text)).unwrap_or_default().into_iter().take(WORDS_MAX) {
-        sink.equality(Form::Sound, &[&sound]);
+        writer.equality(Form::Sound, &[&sound]);
     }
 }
 
@@ -99,16 +99,16 @@ pub(crate) fn parse(text: String, modifier: &Modifier) -> Result<String> {
     Ok(text)
 }
 
-pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, keyer: &Keyer) -> Condition {
+pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, hasher: &IndexHasher) -> Condition {
     let each = param.indexes.iter().map(|index| {
-        let key = |form, parts: &[&str]| keyer.key(param.type_number, &index.name, form, parts);
+        let key = |form, parts: &[&str]| hasher.key(param.type_number, &index.name, form, parts);
         match modifier {
             Modifier::Exact => Condition::Keys(vec![key(Form::Exact, &[text])]),
             Modifier::Contains => {
-                Condition::TextContains(key(Form::Folded, &[]), normalize(text).into_owned())
+                Condition::TextContains(key(Form::Normalized, &[]), normalize(text).into_owned())
             }
             _ if param.is_phonetic() => sounds_like(text, &|sound| key(Form::Sound, &[sound])),
-            _ => begins(text, index, key(Form::Folded, &[])),
+            _ => begins(text, index, key(Form::Normalized, &[])),
         }
     });
     Condition::Any(each.collect())

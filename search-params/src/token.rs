@@ -15,18 +15,18 @@ use fhir_model::json::Ref;
 use fhir_text::{caseless, normalize};
 
 use crate::condition::Condition;
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
+use crate::index_writer::IndexWriter;
 use crate::registry::{Index, Param, Role};
-use crate::sink::Sink;
 use crate::text::split_bar;
 use crate::windows::asked_part;
 
 /// A token as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Term {
+pub struct TokenTerm {
     /// The system.
     pub system: System,
-    /// The code; none: any code of the system (`system|`).
+    /// The code; `None` means any code of the system (`system|`).
     pub code: Option<String>,
 }
 
@@ -41,9 +41,9 @@ pub enum System {
     Is(String),
 }
 
-impl Term {
+impl TokenTerm {
     /// Parses `code`, `system|code`, `|code` or `system|`.
-    pub fn parse(text: &str) -> Result<Term> {
+    pub fn parse(text: &str) -> Result<TokenTerm> {
         let parts = split_bar(text);
         let empty = || {
             fhir_model::Error::value(format!(
@@ -51,7 +51,7 @@ impl Term {
             ))
         };
         match parts.as_slice() {
-            [code] if !code.is_empty() => Ok(Term { system: System::Any, code: Some(code.clone()) }),
+            [code] if !code.is_empty() => Ok(TokenTerm { system: System::Any, code: Some(code.clone()) }),
             [system, code] => {
                 let code = Some(code.clone()).filter(|c| !c.is_empty());
                 let system = match system.is_empty() {
@@ -61,7 +61,7 @@ impl Term {
                 if code.is_none() && system == System::None {
                     Err(empty())
                 } else {
-                    Ok(Term { system, code })
+                    Ok(TokenTerm { system, code })
                 }
             }
             _ => Err(empty()),
@@ -97,17 +97,17 @@ impl OfType {
         }
     }
 
-    pub(crate) fn condition(&self, param: &Param, keyer: &Keyer) -> Condition {
-        let (code, value) = (cased(&self.code, keyer), cased(&self.value, keyer));
+    pub(crate) fn condition(&self, param: &Param, hasher: &IndexHasher) -> Condition {
+        let (code, value) = (cased(&self.code, hasher), cased(&self.value, hasher));
         let parts = [self.system.as_str(), &*code, &*value];
-        let keys = param.indexes.iter().map(|i| keyer.key(param.type_number, &i.name, Form::OfType, &parts));
+        let keys = param.indexes.iter().map(|i| hasher.key(param.type_number, &i.name, Form::OfType, &parts));
         Condition::Keys(keys.collect())
     }
 }
 
-impl Term {
+impl TokenTerm {
     /// For `:above` and `:below`: a code with its system, which may be implied.
-    pub(crate) fn in_hierarchy(self, param: &Param) -> Result<Term> {
+    pub(crate) fn in_hierarchy(self, param: &Param) -> Result<TokenTerm> {
         let implied = match param.indexes.as_slice() {
             [index] => index.implied_system.as_deref(),
             _ => None,
@@ -117,7 +117,7 @@ impl Term {
             (system, _) => system,
         };
         match (&system, &self.code) {
-            (System::Is(_), Some(_)) => Ok(Term { system, code: self.code }),
+            (System::Is(_), Some(_)) => Ok(TokenTerm { system, code: self.code }),
             _ => Err(fhir_model::Error::value(
                 "`:above` and `:below` need the system of the code: system|code",
             )),
@@ -125,33 +125,33 @@ impl Term {
     }
 }
 
-pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
+pub(crate) fn index(value: Ref<'_>, type_name: &str, writer: &mut IndexWriter<'_>) {
     match type_name {
         "CodeableConcept" => {
-            text(value.get_str("text"), sink);
+            text(value.get_str("text"), writer);
             for coding in value.get("coding").into_iter().flat_map(Ref::items) {
-                self::coding(type_name, coding.get_str("system"), coding.get_str("code"), sink);
-                text(coding.get_str("display"), sink);
+                self::coding(type_name, coding.get_str("system"), coding.get_str("code"), writer);
+                text(coding.get_str("display"), writer);
             }
         }
         "Coding" => {
-            coding(type_name, value.get_str("system"), value.get_str("code"), sink);
-            text(value.get_str("display"), sink);
+            coding(type_name, value.get_str("system"), value.get_str("code"), writer);
+            text(value.get_str("display"), writer);
         }
         "Identifier" => {
-            coding(type_name, value.get_str("system"), value.get_str("value"), sink);
-            of_type(value, sink);
-            text(value.get("type").and_then(|kind| kind.get_str("text")), sink);
+            coding(type_name, value.get_str("system"), value.get_str("value"), writer);
+            index_identifier_type(value, writer);
+            text(value.get("type").and_then(|kind| kind.get_str("text")), writer);
         }
-        "ContactPoint" => coding(type_name, value.get_str("system"), value.get_str("value"), sink),
+        "ContactPoint" => coding(type_name, value.get_str("system"), value.get_str("value"), writer),
         _ => {
             let text = value.str().or_else(|| value.bool().map(|_| value.raw().into()));
             if let Some(code) = text.filter(|t| !t.is_empty()) {
-                let (code, case) = as_compared(code, is_text(type_name), sink.keyer);
-                sink.equality(case.code(), &[&code]);
+                let (code, case) = as_compared(code, is_text(type_name), writer.hasher);
+                writer.equality(case.code(), &[&code]);
                 // Among values that have systems (`extension.value`), it is one that has none.
-                if !sink.index.plain {
-                    sink.equality(case.system_code(), &["", &code]);
+                if !writer.index.plain {
+                    writer.equality(case.system_code(), &["", &code]);
                 }
             }
         }
@@ -159,7 +159,7 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
 }
 
 /// For `:text`: few different ones are had by many, so they are kept once, and resources have their keys.
-fn text(text: Option<Cow<'_, str>>, sink: &mut Sink<'_>) {
+fn text(text: Option<Cow<'_, str>>, writer: &mut IndexWriter<'_>) {
     let Some(text) = text else { return };
     let folded = normalize(&text);
     // What is asked for is no longer.
@@ -167,22 +167,22 @@ fn text(text: Option<Cow<'_, str>>, sink: &mut Sink<'_>) {
     if folded.is_empty() {
         return;
     }
-    sink.found.any = true;
-    if !sink.index.part {
-        sink.equality(Form::Text, &[folded]);
-        let token = sink.key(Form::Text, &[folded]);
-        sink.distinct(Form::Text, folded, token);
+    writer.indexed.any = true;
+    if !writer.index.part {
+        writer.equality(Form::Text, &[folded]);
+        let token = writer.key(Form::Text, &[folded]);
+        writer.distinct(Form::Text, folded, token);
     }
 }
 
 /// For `:of-type`: each coding of the identifier's type, with the value.
-fn of_type(identifier: Ref<'_>, sink: &mut Sink<'_>) {
+fn index_identifier_type(identifier: Ref<'_>, writer: &mut IndexWriter<'_>) {
     let Some(kind) = identifier.get("type") else { return };
     let Some(value) = identifier.get_str("value") else { return };
     for coding in kind.get("coding").into_iter().flat_map(Ref::items) {
         if let (Some(system), Some(code)) = (coding.get_str("system"), coding.get_str("code")) {
-            let (code, value) = (cased(&code, sink.keyer), cased(&value, sink.keyer));
-            sink.equality(Form::OfType, &[&system, &code, &value]);
+            let (code, value) = (cased(&code, writer.hasher), cased(&value, writer.hasher));
+            writer.equality(Form::OfType, &[&system, &code, &value]);
         }
     }
 }
@@ -210,46 +210,51 @@ fn is_text(type_name: &str) -> bool {
 }
 
 /// A code as it is compared.
-fn as_compared<'c>(code: Cow<'c, str>, is_text: bool, keyer: &Keyer) -> (Cow<'c, str>, Case) {
-    match is_text || keyer.folds_codes() {
+fn as_compared<'c>(code: Cow<'c, str>, is_text: bool, hasher: &IndexHasher) -> (Cow<'c, str>, Case) {
+    match is_text || hasher.fold_codes() {
         true => (Cow::Owned(caseless(&code).into_owned()), Case::Folded),
         false => (code, Case::Matters),
     }
 }
 
 /// A code or identifier that is compared in the same form whatever the setting.
-pub(crate) fn cased<'c>(code: &'c str, keyer: &Keyer) -> Cow<'c, str> {
-    if keyer.folds_codes() { caseless(code) } else { Cow::Borrowed(code) }
+pub(crate) fn cased<'c>(code: &'c str, hasher: &IndexHasher) -> Cow<'c, str> {
+    if hasher.fold_codes() { caseless(code) } else { Cow::Borrowed(code) }
 }
 
-fn coding(type_name: &str, system: Option<Cow<'_, str>>, code: Option<Cow<'_, str>>, sink: &mut Sink<'_>) {
+fn coding(
+    type_name: &str,
+    system: Option<Cow<'_, str>>,
+    code: Option<Cow<'_, str>>,
+    writer: &mut IndexWriter<'_>,
+) {
     let system = system.as_deref();
     if let Some(code) = code {
-        let (code, case) = as_compared(code, is_text(type_name), sink.keyer);
-        sink.equality(case.code(), &[&code]);
-        sink.equality(case.system_code(), &[system.unwrap_or(""), &code]);
-        if sink.index.role == Role::PrimaryCode {
-            primary(sink.key(case.system_code(), &[system.unwrap_or(""), &code]), sink);
+        let (code, case) = as_compared(code, is_text(type_name), writer.hasher);
+        writer.equality(case.code(), &[&code]);
+        writer.equality(case.system_code(), &[system.unwrap_or(""), &code]);
+        if writer.index.role == Role::PrimaryCode {
+            primary(writer.key(case.system_code(), &[system.unwrap_or(""), &code]), writer);
         }
     }
-    if let Some(system) = system.filter(|_| sink.index.systems) {
-        sink.equality(Form::System, &[system]);
+    if let Some(system) = system.filter(|_| writer.index.systems) {
+        writer.equality(Form::System, &[system]);
     }
 }
 
 /// The first coding is a column, so that its matches are ordered by date; further ones become ordered entries once
 /// the date is known.
-fn primary(key: i64, sink: &mut Sink<'_>) {
-    match sink.rows.primary_code {
-        None => sink.rows.primary_code = Some(key),
-        Some(first) if first != key => sink.rows.further_codes.push(key),
+fn primary(key: i64, writer: &mut IndexWriter<'_>) {
+    match writer.rows.primary_code {
+        None => writer.rows.primary_code = Some(key),
+        Some(first) if first != key => writer.rows.further_codes.push(key),
         Some(_) => {}
     }
 }
 
 /// `:text`: what begins with it.
-pub(crate) fn by_text(text: &str, param: &Param, keyer: &Keyer) -> Condition {
-    let key = |i: &Arc<Index>| keyer.key(param.type_number, &i.name, Form::Text, &[]);
+pub(crate) fn by_text(text: &str, param: &Param, hasher: &IndexHasher) -> Condition {
+    let key = |i: &Arc<Index>| hasher.key(param.type_number, &i.name, Form::Text, &[]);
     let text = normalize(text);
     let each = param.indexes.iter().map(|i| Condition::Distinct(key(i), text.clone().into_owned()));
     Condition::Any(each.collect())
@@ -257,55 +262,66 @@ pub(crate) fn by_text(text: &str, param: &Param, keyer: &Keyer) -> Condition {
 
 /// Codes that terminology knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Codes {
+pub enum CodeSet {
     /// Those of a value set: its url, or its reference here.
-    Of(String),
+    ValueSet(String),
     /// A code and what is below it.
-    Below(Term),
+    Below(TokenTerm),
     /// A code and what is above it.
-    Above(Term),
+    Above(TokenTerm),
 }
 
 /// A token parameter, asked for codes that terminology knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Coded {
+pub struct CodedToken {
     /// Which codes.
-    pub codes: Codes,
+    pub codes: CodeSet,
     type_number: u16,
     indexes: Vec<Arc<Index>>,
 }
 
-impl Coded {
-    pub(crate) fn new(codes: Codes, param: &Param) -> Coded {
-        Coded { codes, type_number: param.type_number, indexes: param.indexes.clone() }
+impl CodedToken {
+    pub(crate) fn new(codes: CodeSet, param: &Param) -> CodedToken {
+        CodedToken { codes, type_number: param.type_number, indexes: param.indexes.clone() }
     }
 
     /// The condition, once systems and codes are known.
-    pub fn condition<'c>(&self, codes: impl Iterator<Item = (&'c str, &'c str)>, keyer: &Keyer) -> Condition {
-        let term = |(system, code): (&str, &str)| Term {
+    pub fn condition<'c>(
+        &self,
+        codes: impl Iterator<Item = (&'c str, &'c str)>,
+        hasher: &IndexHasher,
+    ) -> Condition {
+        let term = |(system, code): (&str, &str)| TokenTerm {
             system: if system.is_empty() { System::None } else { System::Is(system.to_owned()) },
             code: Some(code.to_owned()),
         };
-        Condition::Any(codes.map(|c| of_indexes(&term(c), self.type_number, &self.indexes, keyer)).collect())
+        Condition::Any(
+            codes.map(|c| index_condition(&term(c), self.type_number, &self.indexes, hasher)).collect(),
+        )
     }
 }
 
 /// The condition of a token as it is.
-pub(crate) fn condition(term: &Term, param: &Param, keyer: &Keyer) -> Condition {
-    of_indexes(term, param.type_number, &param.indexes, keyer)
+pub(crate) fn condition(term: &TokenTerm, param: &Param, hasher: &IndexHasher) -> Condition {
+    index_condition(term, param.type_number, &param.indexes, hasher)
 }
 
-fn of_indexes(term: &Term, type_number: u16, indexes: &[Arc<Index>], keyer: &Keyer) -> Condition {
+fn index_condition(
+    term: &TokenTerm,
+    type_number: u16,
+    indexes: &[Arc<Index>],
+    hasher: &IndexHasher,
+) -> Condition {
     if let ([index], System::Is(system), Some(code)) = (indexes, &term.system, &term.code)
         && index.role == Role::PrimaryCode
     {
-        let (code, case) = as_compared(Cow::Borrowed(code), false, keyer);
-        let key = keyer.key(type_number, &index.name, case.system_code(), &[system, &code]);
+        let (code, case) = as_compared(Cow::Borrowed(code), false, hasher);
+        let key = hasher.key(type_number, &index.name, case.system_code(), &[system, &code]);
         return Condition::Codes(vec![key]);
     }
     let mut keys = Vec::new();
     for index in indexes {
-        let key = |form, parts: &[&str]| keyer.key(type_number, &index.name, form, parts);
+        let key = |form, parts: &[&str]| hasher.key(type_number, &index.name, form, parts);
         let Some(code) = &term.code else {
             if let System::Is(system) = &term.system {
                 keys.push(key(Form::System, &[system]));
@@ -316,7 +332,7 @@ fn of_indexes(term: &Term, type_number: u16, indexes: &[Arc<Index>], keyer: &Key
             let (code, case) = match index.truth {
                 // What stands there is not what is in the data.
                 true => (Cow::Borrowed(code.as_str()), Case::Matters),
-                false => as_compared(Cow::Borrowed(code), is_text, keyer),
+                false => as_compared(Cow::Borrowed(code), is_text, hasher),
             };
             match &term.system {
                 System::Any => keys.push(key(case.code(), &[&code])),
@@ -363,11 +379,11 @@ mod tests {
             ("s|a\\,b", is("s"), Some("a,b")),
         ];
         for (text, system, code) in rows {
-            let term = Term::parse(text).unwrap();
+            let term = TokenTerm::parse(text).unwrap();
             assert_eq!((term.system, term.code.as_deref()), (system, code), "{text}");
         }
         for bad in ["", "|", "a|b|c"] {
-            assert!(Term::parse(bad).is_err(), "{bad}");
+            assert!(TokenTerm::parse(bad).is_err(), "{bad}");
         }
     }
 }

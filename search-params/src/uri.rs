@@ -13,27 +13,27 @@ use fhir_model::{Error, Result};
 
 use crate::canonical::{CanonicalUrl, beginnings};
 use crate::condition::Condition;
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
+use crate::index_writer::IndexWriter;
 use crate::query::Modifier;
 use crate::reference;
 use crate::registry::{Index, Param};
-use crate::sink::Sink;
 use crate::windows::WINDOW_BYTES_MAX;
 
-pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
+pub(crate) fn index(value: Ref<'_>, type_name: &str, writer: &mut IndexWriter<'_>) {
     let Some(text) = value.str() else { return };
-    sink.equality(Form::Uri, &[&text]);
+    writer.equality(Form::Uri, &[&text]);
     // Nothing is below a URN.
-    if !sink.index.part && !text.starts_with("urn:") {
-        let token = sink.key(Form::Uri, &[&text]);
-        sink.distinct(Form::Uri, &text, token);
+    if !writer.index.part && !text.starts_with("urn:") {
+        let token = writer.key(Form::Uri, &[&text]);
+        writer.distinct(Form::Uri, &text, token);
     }
     match type_name {
-        "canonical" => named_by(&text, sink),
-        _ if sink.index.is_own_url() => {
-            if let Some(version) = sink.resource.get_str("version") {
-                sink.equality(Form::Uri, &[&format!("{text}|{version}")]);
-                versions(&text, &version, sink);
+        "canonical" => named_by(&text, writer),
+        _ if writer.index.is_own_url() => {
+            if let Some(version) = writer.resource.get_str("version") {
+                writer.equality(Form::Uri, &[&format!("{text}|{version}")]);
+                versions(&text, &version, writer);
             }
         }
         _ => {}
@@ -41,41 +41,41 @@ pub(crate) fn index(value: Ref<'_>, type_name: &str, sink: &mut Sink<'_>) {
 }
 
 /// A canonical url is found without its fragment and its version, too.
-fn named_by(text: &str, sink: &mut Sink<'_>) {
+fn named_by(text: &str, writer: &mut IndexWriter<'_>) {
     let parts = CanonicalUrl::parse(text);
     let resource = parts.resource();
     if *resource != *text {
-        sink.equality(Form::Uri, &[&resource]);
+        writer.equality(Form::Uri, &[&resource]);
     }
     if let Some(version) = parts.version {
-        sink.equality(Form::Uri, &[parts.url]);
-        versions(parts.url, version, sink);
+        writer.equality(Form::Uri, &[parts.url]);
+        versions(parts.url, version, writer);
     }
 }
 
-fn versions(url: &str, version: &str, sink: &mut Sink<'_>) {
+fn versions(url: &str, version: &str, writer: &mut IndexWriter<'_>) {
     for beginning in beginnings(version) {
-        sink.equality(Form::Version, &[url, beginning]);
+        writer.equality(Form::Version, &[url, beginning]);
     }
 }
 
-pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, keyer: &Keyer) -> Condition {
+pub(crate) fn condition(text: &str, modifier: &Modifier, param: &Param, hasher: &IndexHasher) -> Condition {
     // `url|1.2` is below `url|1`.
     let by_version = text.contains('|') && param.indexes.iter().any(|i| i.has_versions());
     if *modifier == Modifier::Below && by_version {
-        return reference::by_version(text, true, param, keyer);
+        return reference::by_version(text, true, param, hasher);
     }
     if *modifier == Modifier::Below {
-        let key = |i: &Arc<Index>| keyer.key(param.type_number, &i.name, Form::Uri, &[]);
+        let key = |i: &Arc<Index>| hasher.key(param.type_number, &i.name, Form::Uri, &[]);
         let each = param.indexes.iter().map(|i| Condition::Distinct(key(i), text.to_owned()));
         return Condition::Any(each.collect());
     }
     let texts = if *modifier == Modifier::Above { above(text) } else { vec![text] };
-    let of_index = |i: &Arc<Index>, text| keyer.key(param.type_number, &i.name, Form::Uri, &[text]);
+    let of_index = |i: &Arc<Index>, text| hasher.key(param.type_number, &i.name, Form::Uri, &[text]);
     let keys = param.indexes.iter().flat_map(|i| texts.iter().map(move |text| of_index(i, text)));
     let found = Condition::Keys(keys.collect());
     match *modifier == Modifier::Above && by_version {
-        true => Condition::Any(vec![found, reference::by_version(text, false, param, keyer)]),
+        true => Condition::Any(vec![found, reference::by_version(text, false, param, hasher)]),
         false => found,
     }
 }

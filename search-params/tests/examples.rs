@@ -14,7 +14,7 @@ use fhir_model::fhirpath::{Context, Expr, Op, Value, evaluate, parse};
 use fhir_model::json::{Doc, Limits, Ref};
 use fhir_profiles::Definitions;
 use fhir_search::compile::compile;
-use fhir_search::keyer::Keyer;
+use fhir_search::index_hash::IndexHasher;
 use fhir_search::parameters::{ParameterKind, Parameters};
 use fhir_search::registry::Param;
 use fhir_search::{Bases, IndexSettings, Registry};
@@ -80,7 +80,7 @@ type Expressions = HashMap<(Box<str>, Box<str>), Vec<Expr>>;
 fn expressions(registry: &Registry) -> Expressions {
     let mut all = HashMap::new();
     for type_name in registry.definitions().resource_types() {
-        for param in registry.of(type_name).unwrap().params() {
+        for param in registry.for_type(type_name).unwrap().params() {
             let expression = param.definition.expression_for(type_name).unwrap();
             let mut branches = Vec::new();
             split(parse(&meant(&expression, param)).unwrap(), &mut branches);
@@ -133,8 +133,8 @@ fn compare(
     let root = doc.root();
     let type_name = root.get_str("resourceType").ok_or("no type")?;
     let settings = IndexSettings { bases: Bases::new(["http://us/fhir"]), ..IndexSettings::default() };
-    registry.extract(&Keyer::new([1; 16]), &type_name, root, &settings).map_err(|e| e.to_string())?;
-    let this = registry.of(&type_name).map_err(|e| e.to_string())?;
+    registry.extract(&IndexHasher::new([1; 16]), &type_name, root, &settings).map_err(|e| e.to_string())?;
+    let this = registry.for_type(&type_name).map_err(|e| e.to_string())?;
     let mut walked: HashMap<&str, Vec<Ref<'_>>> = HashMap::new();
     this.walk(root, &mut |index, value, _| {
         let name = this.indexes().iter().find(|i| Arc::ptr_eq(i, index)).map(|i| &*i.name);

@@ -8,7 +8,7 @@ use fhir_model::json::{Doc, Limits};
 use fhir_model::types::Types;
 use fhir_profiles::Definitions;
 use fhir_search::cursor::Secret;
-use fhir_search::keyer::Keyer;
+use fhir_search::index_hash::IndexHasher;
 use fhir_search::parameters::ParameterKind;
 use fhir_search::registry::Param;
 use fhir_search::{Bases, ParseCx, Query, Registry, filter};
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 struct Table {
     registry: Registry,
     definitions: Arc<Definitions>,
-    keyer: Keyer,
+    hasher: IndexHasher,
 }
 
 impl Table {
     fn new() -> Table {
         let definitions = Arc::new(Definitions::load().unwrap());
         let registry = Registry::load(definitions.clone()).unwrap();
-        Table { registry, definitions, keyer: Keyer::new([3; 16]) }
+        Table { registry, definitions, hasher: IndexHasher::new([3; 16]) }
     }
 
     /// Every parameter of every type.
@@ -32,7 +32,7 @@ impl Table {
         let types = self.definitions.resource_types().map(Box::<str>::from);
         types
             .flat_map(|name| {
-                let of = self.registry.of(&name).unwrap();
+                let of = self.registry.for_type(&name).unwrap();
                 of.params().iter().map(|param| (name.clone(), param.clone())).collect::<Vec<_>>()
             })
             .collect()
@@ -59,9 +59,9 @@ impl Table {
         let doc = Doc::parse(resource.to_string(), Limits::default()).unwrap();
         let rows = self
             .registry
-            .extract(&self.keyer, type_name, doc.root(), &fhir_search::IndexSettings::default())
+            .extract(&self.hasher, type_name, doc.root(), &fhir_search::IndexSettings::default())
             .unwrap();
-        filter::condition(&query, &self.registry, &self.keyer).holds(&rows)
+        filter::condition(&query, &self.registry, &self.hasher).holds(&rows)
     }
 
     /// A resource that has a value where the first branch of a parameter's expression looks that leads to the wanted type;

@@ -189,7 +189,7 @@ impl Config {
         }
     }
 
-    /// Everything is read, whatever was wrong before: all problems are told at once.
+    /// Reads every setting, whatever was wrong before, so that all problems are reported at once.
     fn read(reader: &mut Reader) -> Option<Config> {
         let listen = reader.parsed("listen", address);
         let base_url = reader.parsed("base_url", base_url).map(|(url, _)| url);

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! [`SETTINGS`] is the one list of what can be set. A key that is not in it, or a value that makes no sense, stops the
-//! start, with its name, its file and its line; all problems are told at once.
+//! start, with its name, its file and its line; all problems are reported at once.
 
 mod backup;
 mod config;

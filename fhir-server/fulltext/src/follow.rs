@@ -36,11 +36,11 @@ pub async fn follow(store: Arc<Store>, index: Arc<Index>) {
 
 /// Takes everything that is new.
 async fn catch_up(store: &Arc<Store>, index: &Arc<Index>) -> Result<()> {
-    let mut place = index.place();
+    let mut place = index.position();
     let mut uncommitted = 0;
     loop {
         let changes = store.changes(&Scope::everything(), place, BATCH).await?;
-        let (taken, last) = (changes.len(), changes.last().map(|change| change.place));
+        let (taken, last) = (changes.len(), changes.last().map(|change| change.position));
         if let Some(last) = last {
             place = last;
             uncommitted += taken;

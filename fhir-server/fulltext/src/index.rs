@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use fhir_model::{Error, Kind, Result};
-use fhir_search::query::{TextAsk, TextOf};
-use fhir_store::{Change, FeedPlace, FullText, TextFound};
+use fhir_search::query::{TextQuery, TextSource};
+use fhir_store::{Change, FeedPosition, FullText, TextHits};
 use tantivy::collector::{Count, TopDocs};
 use tantivy::directory::MmapDirectory;
 use tantivy::query::{BooleanQuery, Occur, Query, TermQuery};
@@ -21,7 +21,7 @@ use crate::words::{NAME, analyzer, words};
 
 /// Changes when the fields, the words or tantivy's own format do: an index of another one is made anew.
 const FORMAT: &str = "1-tantivy-0.27";
-/// What the writer gathers before it makes a segment.
+/// Memory of the writer before it flushes a segment.
 const WRITER_BYTES: usize = 15_000_000;
 /// Most resources that one search may name to the database.
 const FOUND_MAX: usize = 50_000;
@@ -42,14 +42,14 @@ pub struct Index {
     reader: IndexReader,
     writer: Mutex<IndexWriter>,
     /// What the index has, up to here: as searches see it.
-    place: Mutex<FeedPlace>,
+    place: Mutex<FeedPosition>,
     /// When it last had everything.
     complete_at: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Index({:?})", self.place())
+        write!(f, "Index({:?})", self.position())
     }
 }
 
@@ -81,7 +81,7 @@ impl Index {
         // The lock comes first: what it has reached is only sure when nobody else goes on.
         let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
         let place = match index.load_metas()?.payload {
-            None => FeedPlace::default(),
+            None => FeedPosition::default(),
             Some(text) => text.parse().map_err(|e: Error| TantivyError::InvalidArgument(e.text))?,
         };
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
@@ -118,7 +118,7 @@ impl Index {
     }
 
     /// Makes what was applied durable and seen; `place` is where the last change stands.
-    pub fn commit(&self, place: FeedPlace) -> Result<()> {
+    pub fn commit(&self, place: FeedPosition) -> Result<()> {
         let mut writer = self.writer.lock().unwrap_or_else(|e| e.into_inner());
         let mut commit = writer.prepare_commit().map_err(Error::internal)?;
         commit.set_payload(&place.to_string());
@@ -130,16 +130,16 @@ impl Index {
         Ok(())
     }
 
-    fn field(&self, of: TextOf) -> Field {
+    fn field(&self, of: TextSource) -> Field {
         match of {
-            TextOf::Narrative => self.fields.narrative,
-            TextOf::Content => self.fields.content,
+            TextSource::Narrative => self.fields.narrative,
+            TextSource::Content => self.fields.content,
         }
     }
 }
 
 impl FullText for Index {
-    fn place(&self) -> FeedPlace {
+    fn position(&self) -> FeedPosition {
         *self.place.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -147,11 +147,11 @@ impl FullText for Index {
         self.complete_at.lock().unwrap_or_else(|e| e.into_inner()).map(|at| at.elapsed())
     }
 
-    fn find(&self, type_name: &str, ask: &TextAsk) -> Result<TextFound> {
-        let place = self.place();
+    fn find(&self, type_name: &str, ask: &TextQuery) -> Result<TextHits> {
+        let place = self.position();
         let of_type = Term::from_field_text(self.fields.type_name, type_name);
         let query: Box<dyn Query> = Box::new(BooleanQuery::new(vec![
-            (Occur::Must, Ask::parse(&ask.text)?.query(self.field(ask.of))),
+            (Occur::Must, Ask::parse(&ask.text)?.query(self.field(ask.source))),
             (Occur::Must, without_score(TermQuery::new(of_type, IndexRecordOption::Basic))),
         ]));
         let searcher = self.reader.searcher();
@@ -168,14 +168,14 @@ impl FullText for Index {
             let handle = handles.map_err(Error::internal)?.first(address.doc_id);
             hits.push((handle.ok_or_else(|| Error::internal("a document without a handle"))?, score));
         }
-        Ok(TextFound { hits, place })
+        Ok(TextHits { hits, position: place })
     }
 
-    fn matches(&self, ask: &TextAsk, body: &[u8]) -> Result<bool> {
+    fn matches(&self, ask: &TextQuery, body: &[u8]) -> Result<bool> {
         let texts = Texts::of(body)?;
-        let text = match ask.of {
-            TextOf::Narrative => &texts.narrative,
-            TextOf::Content => &texts.content,
+        let text = match ask.source {
+            TextSource::Narrative => &texts.narrative,
+            TextSource::Content => &texts.content,
         };
         Ok(Ask::parse(&ask.text)?.matches(&words(text)))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fhir_fulltext::{Index, follow};
 use fhir_model::Key;
 use fhir_model::json::{Doc, Limits};
-use fhir_search::query::{TextAsk, TextOf};
+use fhir_search::query::{TextQuery, TextSource};
 use fhir_store::{Commit, FullText, Method, Scope, Store, Write, testing};
 
 /// Long enough for a machine that does other things, too.
@@ -25,12 +25,12 @@ async fn put(store: &Store, id: &str, words: Option<&str>) {
         doc: text.map(|t| Doc::parse(t, Limits::default()).unwrap()),
         claim: None,
     };
-    let stamp = store.stamp().unwrap();
+    let stamp = store.commit_timestamp().unwrap();
     assert_eq!(store.commit(&Scope::everything(), &stamp, &[write]).await.unwrap(), Commit::Done);
 }
 
 fn found(index: &Index, words: &str) -> usize {
-    index.find("Basic", &TextAsk { of: TextOf::Content, text: words.into() }).unwrap().hits.len()
+    index.find("Basic", &TextQuery { source: TextSource::Content, text: words.into() }).unwrap().hits.len()
 }
 
 async fn until(index: &Index, words: &str, wanted: usize) {
@@ -69,11 +69,11 @@ async fn what_is_written_is_indexed_and_an_index_goes_on_or_is_made_anew() {
     following.abort();
     assert!(following.await.is_err());
     alone(&index).await;
-    let place = index.place();
+    let place = index.position();
     drop(index);
     put(&store, "c", Some("cough")).await;
     let index = open();
-    assert_eq!((index.place(), found(&index, "cough")), (place, 1));
+    assert_eq!((index.position(), found(&index, "cough")), (place, 1));
     let following = tokio::spawn(follow(store.clone(), index.clone()));
     until(&index, "cough", 2).await;
 

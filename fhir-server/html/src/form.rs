@@ -50,10 +50,10 @@ pub fn criteria(form: &str) -> Result<String> {
     Ok(url::query(&found))
 }
 
-/// The form of the type that is searched; nothing where no type is.
+/// The search form of a type. Returns nothing when the page is about no type.
 pub(crate) fn search(view: &View<'_>, is_open: bool) -> Markup {
     let Some(type_name) = view.searched() else { return html! {} };
-    let Ok(of_type) = view.site.registry.of(type_name) else { return html! {} };
+    let Ok(of_type) = view.site.registry.for_type(type_name) else { return html! {} };
     let asked = asked(view.visit.query);
     let get = |name: &str| asked.iter().find(|(one, _)| one == name).map_or("", |(_, value)| value);
     let (mut known, mut others) = (Vec::new(), Vec::new());

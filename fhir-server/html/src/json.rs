@@ -27,7 +27,7 @@ impl<'a> JsonView<'a> {
         JsonView { view, left: SHOWN_BYTES_MAX, is_cut: false }
     }
 
-    /// There was no room for all that was to be shown.
+    /// Something was left out, as the bound on bytes was reached.
     pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
     }
@@ -45,7 +45,7 @@ impl<'a> JsonView<'a> {
         html! { pre.json dir="ltr" tabindex="0" { code { (PreEscaped(out)) } } }
     }
 
-    /// Whether there is room for so many bytes more.
+    /// Whether that many more bytes fit within the bound.
     fn spend(&mut self, bytes: usize) -> bool {
         let fits = bytes <= self.left;
         self.left = self.left.saturating_sub(bytes);

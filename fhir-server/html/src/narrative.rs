@@ -126,7 +126,7 @@ pub(crate) fn clean(links: &Links<'_>, div: &str) -> Result<String, Unshown> {
     Ok(cleaner.clean(&html).to_string())
 }
 
-/// An attribute's value, or none when it is not of its kind.
+/// An attribute's value. Returns `None` when it is not of the attribute's kind.
 fn attribute<'v>(_: &str, name: &str, value: &'v str) -> Option<Cow<'v, str>> {
     let holds = match name {
         "dir" => matches!(value, "ltr" | "rtl" | "auto"),

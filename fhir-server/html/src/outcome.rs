@@ -53,7 +53,7 @@ fn issues(view: &View<'_>, outcome: Ref<'_>, issues_max: usize) -> Markup {
                 li class=(class(&severity)) {
                     strong { (severity_text(view, &severity)) } " "
                     code dir="ltr" { (cut(&issue.get_str("code").unwrap_or_default(), CHARS_MAX)) }
-                    // What programs are told is English.
+                    // Diagnostics for programs stay in English.
                     p lang="en" dir="auto" { (cut(&text, TEXT_CHARS_MAX)) }
                     @for expression in issue.get("expression").into_iter().flat_map(Ref::items).take(EXPRESSIONS_MAX) {
                         p.where { (view.say("issue-where")) " "

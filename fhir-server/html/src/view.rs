@@ -12,7 +12,7 @@ pub(crate) struct View<'a> {
     pub(crate) visit: &'a Visit<'a>,
     pub(crate) texts: Texts,
     pub(crate) links: Links<'a>,
-    /// What was asked; none when the path means nothing.
+    /// The interaction that was asked for; `None` when the path has no meaning.
     pub(crate) asked: Option<Interaction>,
 }
 

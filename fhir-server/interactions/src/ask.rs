@@ -77,7 +77,7 @@ impl<'a> Ask<'a> {
     /// Where the client may mean this server: the urls it is known by, and the one that was asked.
     pub(crate) fn bases(&self) -> &Bases {
         let (known, asked) = (self.cx.store.bases(), &self.request.base);
-        if known.has(asked) { known } else { self.bases.get_or_init(|| known.with(asked)) }
+        if known.contains(asked) { known } else { self.bases.get_or_init(|| known.with(asked)) }
     }
 
     /// `Prefer: handling=strict`

@@ -4,7 +4,7 @@
 
 use fhir_model::json::{Doc, Edits, Limits, Ref};
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Claim, Found, Method, Version, Write};
+use fhir_store::{Claim, Method, ResourceState, Version, Write};
 
 use crate::check::check;
 use crate::conditions::Conditions;
@@ -36,7 +36,7 @@ pub(crate) enum Patch {
 /// A change, and what was read before it.
 pub(crate) struct Change<'a> {
     pub(crate) key: Key,
-    pub(crate) before: Found,
+    pub(crate) before: ResourceState,
     pub(crate) what: What<'a>,
     /// What a conditional interaction that creates holds on to.
     pub(crate) claim: Option<Claim>,
@@ -50,17 +50,19 @@ pub(crate) struct Decided {
 }
 
 impl Change<'_> {
-    /// What is written at `updated_at`; nothing when there is nothing to delete.
+    /// The write at `updated_at`. Returns `None` when there is nothing to delete.
     pub(crate) fn decide(self, cx: &Cx, conditions: &Conditions, updated_at: i64) -> Result<Option<Decided>> {
         let Change { key, before, what, claim } = self;
-        let there = matches!(before, Found::Current(_));
+        let there = matches!(before, ResourceState::Current(_));
         match (&what, &before) {
-            (What::Delete, Found::Deleted(_) | Found::Never) if conditions.if_match.is_none() => {
+            (What::Delete, ResourceState::Deleted(_) | ResourceState::Absent)
+                if conditions.if_match.is_none() =>
+            {
                 return Ok(None);
             }
-            (What::Patch(_), Found::Never) => return Err(Error::not_found(&key)),
-            (What::Patch(_), Found::Deleted(_)) => return Err(Error::gone(&key)),
-            (What::Update(..), Found::Never) if !cx.settings.update_creates => {
+            (What::Patch(_), ResourceState::Absent) => return Err(Error::not_found(&key)),
+            (What::Patch(_), ResourceState::Deleted(_)) => return Err(Error::gone(&key)),
+            (What::Update(..), ResourceState::Absent) if !cx.settings.update_creates => {
                 let text = format!("there is no {key}, and this server does not create by PUT");
                 return Err(Error::new(Kind::MethodNotAllowed, text));
             }
@@ -68,7 +70,7 @@ impl Change<'_> {
         }
         if !matches!(what, What::Create(..)) {
             let current = match &before {
-                Found::Current(version) => Some((version.version, version.updated_at)),
+                ResourceState::Current(version) => Some((version.version, version.updated_at)),
                 _ => None,
             };
             conditions.permit(&key, current, cx.settings.if_match_required)?;
@@ -101,20 +103,20 @@ impl Change<'_> {
 
 /// The version after `before`, at least `min`: ids that the server gives are new, all others may have had versions that
 /// were lost when the database was restored, and an `ETag` must never come to mean something else.
-fn next_version(before: &Found, min: u32) -> Result<u32> {
+fn next_version(before: &ResourceState, min: u32) -> Result<u32> {
     let next = match before {
-        Found::Current(version) | Found::Deleted(version) => {
+        ResourceState::Current(version) | ResourceState::Deleted(version) => {
             version.version.checked_add(1).ok_or_else(|| {
                 Error::new(Kind::Conflict, format!("{} has no more versions to come", version.key))
             })
         }
-        Found::Never => Ok(1),
+        ResourceState::Absent => Ok(1),
     };
     next.map(|next| next.max(min))
 }
 
-fn patched(cx: &Cx, key: &Key, before: &Found, patch: &Patch) -> Result<String> {
-    let Found::Current(version) = before else { return Err(Error::not_found(key)) };
+fn patched(cx: &Cx, key: &Key, before: &ResourceState, patch: &Patch) -> Result<String> {
+    let ResourceState::Current(version) = before else { return Err(Error::not_found(key)) };
     let current = version.body.as_deref().unwrap_or_default();
     let text = std::str::from_utf8(current).map_err(Error::internal)?;
     match patch {
@@ -127,9 +129,9 @@ fn patched(cx: &Cx, key: &Key, before: &Found, patch: &Patch) -> Result<String> 
 }
 
 /// Takes the narrative away that the patch made untrue.
-fn without_outdated(before: &Found, patched: Ref<'_>) -> Result<Edits> {
+fn without_outdated(before: &ResourceState, patched: Ref<'_>) -> Result<Edits> {
     let mut edits = Edits::default();
-    if let Found::Current(Version { body: Some(body), .. }) = before
+    if let ResourceState::Current(Version { body: Some(body), .. }) = before
         && patched.get("text").is_some()
     {
         let before = Doc::parse(body.clone(), Limits::NONE)?;
@@ -138,7 +140,7 @@ fn without_outdated(before: &Found, patched: Ref<'_>) -> Result<Edits> {
     Ok(edits)
 }
 
-/// The patch was well-formed, but what it makes of the resource is none: 422.
+/// 422: the patch is well-formed, but its result is not a valid resource.
 fn unfit(error: Error) -> Error {
     Error { kind: Kind::Rule, text: format!("the patched resource is not valid: {}", error.text), ..error }
 }

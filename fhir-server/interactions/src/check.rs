@@ -1,6 +1,6 @@
 //! What FHIR demands of every body before a profile is looked at: <https://hl7.org/fhir/R4/json.html>
 //!
-//! One walk and one scan for characters, no allocation unless something is wrong.
+//! One traversal and one scan for characters, no allocation unless something is wrong.
 
 use std::borrow::Cow;
 

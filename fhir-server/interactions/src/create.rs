@@ -2,7 +2,7 @@
 
 use fhir_model::json::Edits;
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Commit, Found};
+use fhir_store::{Commit, ResourceState};
 
 use crate::ask::{Ask, Attempts};
 use crate::change::{Change, What};
@@ -29,9 +29,13 @@ pub(crate) async fn create(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
             }
         }
         let key = Key::new(type_name, cx.store.new_id());
-        let stamp = cx.store.stamp()?;
-        let change =
-            Change { key, before: Found::Never, what: What::Create(resource, Edits::default()), claim };
+        let stamp = cx.store.commit_timestamp()?;
+        let change = Change {
+            key,
+            before: ResourceState::Absent,
+            what: What::Create(resource, Edits::default()),
+            claim,
+        };
         let decided = change.decide(cx, &request.conditions, stamp.micros())?;
         let Some(decided) = decided else { return Err(Error::new(Kind::Internal, "a create writes")) };
         let writes = [decided.write];

@@ -3,7 +3,7 @@
 //! Deleting what is not there is no mistake: the outcome is what was asked for.
 
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Commit, Found, Version};
+use fhir_store::{Commit, ResourceState, Version};
 
 use crate::ask::{Ask, Attempts};
 use crate::change::{Change, What};
@@ -36,8 +36,11 @@ pub(crate) async fn conditional_delete(ask: &Ask<'_>, type_name: &str) -> Result
             }
             (1, Some(version)) => {
                 let key = version.key.clone();
-                commit(ask, Change { key, before: Found::Current(version), what: What::Delete, claim: None })
-                    .await?
+                commit(
+                    ask,
+                    Change { key, before: ResourceState::Current(version), what: What::Delete, claim: None },
+                )
+                .await?
             }
             (_, Some(last)) => {
                 found.push(last);
@@ -80,11 +83,11 @@ pub(crate) async fn find(ask: &Ask<'_>, criteria: &Criteria) -> Result<Vec<Versi
 /// All of them or none.
 async fn delete_all(ask: &Ask<'_>, found: Vec<Version>) -> Result<Option<Reply>> {
     let Ask { cx, request, scope, .. } = ask;
-    let stamp = cx.store.stamp()?;
+    let stamp = cx.store.commit_timestamp()?;
     let mut writes = Vec::with_capacity(found.len());
     for version in found {
         let key = version.key.clone();
-        let change = Change { key, before: Found::Current(version), what: What::Delete, claim: None };
+        let change = Change { key, before: ResourceState::Current(version), what: What::Delete, claim: None };
         writes.extend(change.decide(cx, &request.conditions, stamp.micros())?.map(|d| d.write));
     }
     match cx.store.commit(scope, &stamp, &writes).await? {

@@ -1,4 +1,4 @@
-//! Our own faults, as the log hears of them: what a client is told has no word of their causes.
+//! Server errors in the log, with their causes; the client's answer has none of these.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use fhir_model::{Error, Kind};
 
-/// What is said as often as somebody asks in vain is said once in this time.
+/// A warning that every request would repeat is logged at most once in this time.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Where faults are told.
+/// Logs server errors.
 #[derive(Debug, Default)]
 pub struct Faults {
     unavailable: Seldom,
 }
 
 impl Faults {
-    /// Logs an error that is ours where it becomes an answer. `interaction`: of what.
+    /// Logs a server error (status 500 and above) when it becomes the answer to an interaction.
     pub fn tell(&self, error: &Error, interaction: &str, request_id: Option<&str>) {
         let status = error.kind.status();
         if status < 500 {
@@ -25,7 +25,7 @@ impl Faults {
         let cause = Chain(error);
         match error.kind {
             Kind::Internal => tracing::error!(request_id, interaction, "{status}: {cause}"),
-            // While the database is away, or all places are taken, this is every request, and every entry.
+            // While the database is away, or all permits are taken, this is every request, and every entry.
             Kind::Unavailable => {
                 if let Some(passed_over) = self.unavailable.turn(Instant::now()) {
                     tracing::warn!(request_id, interaction, passed_over, "{status}: {cause}");
@@ -51,7 +51,7 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Keeps a line that every request would add from filling the disk.
+/// A rate limit of a log line that every request would repeat.
 #[derive(Debug, Default)]
 struct Seldom(Mutex<Passed>);
 
@@ -62,7 +62,7 @@ struct Passed {
 }
 
 impl Seldom {
-    /// How many were passed over since the last that was told; none when this one is passed over as well.
+    /// The number of lines suppressed since the last one logged. Returns `None` when this one is suppressed too.
     fn turn(&self, now: Instant) -> Option<u64> {
         let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if passed.told_at.is_some_and(|at| now.duration_since(at) < PAUSE) {

@@ -22,7 +22,8 @@ impl Principal {
     }
 }
 
-/// Decides on access: the only one who does. The store takes no call without the scope that comes from here.
+/// Decides on access. Requests get their scope from here; what serves the store itself (its own reads, background jobs,
+/// programs beside the server) uses `Scope::everything`.
 pub trait Guard: Send + Sync {
     /// What `principal` may see and change by `interaction`; an error when that is nothing.
     fn scope(&self, principal: &Principal, interaction: &Interaction) -> Result<Scope>;

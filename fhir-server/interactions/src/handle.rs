@@ -2,7 +2,7 @@
 
 use fhir_model::Result;
 use fhir_model::interaction::Interaction;
-use fhir_store::HistoryOf;
+use fhir_store::HistoryTarget;
 
 use crate::ask::{Ask, only};
 use crate::cx::Cx;
@@ -31,11 +31,13 @@ pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
         }
         Interaction::Delete(key) => delete::delete(&ask, key).await,
         Interaction::ConditionalDelete(type_name) => delete::conditional_delete(&ask, type_name).await,
-        Interaction::HistoryInstance(key) => history::history(&ask, HistoryOf::Instance(key.clone())).await,
-        Interaction::HistoryType(type_name) => {
-            history::history(&ask, HistoryOf::Type(type_name.clone())).await
+        Interaction::HistoryInstance(key) => {
+            history::history(&ask, HistoryTarget::Instance(key.clone())).await
         }
-        Interaction::HistorySystem => history::history(&ask, HistoryOf::System).await,
+        Interaction::HistoryType(type_name) => {
+            history::history(&ask, HistoryTarget::Type(type_name.clone())).await
+        }
+        Interaction::HistorySystem => history::history(&ask, HistoryTarget::System).await,
         Interaction::SearchType(type_name) => search::search_type(&ask, type_name).await,
         Interaction::SearchSystem => search::search_system(&ask).await,
         Interaction::SearchCompartment(key, type_name) => {

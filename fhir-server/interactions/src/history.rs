@@ -3,15 +3,15 @@
 use fhir_model::date::{DateTime, Precision};
 use fhir_model::error::operation_outcome;
 use fhir_model::{Error, Key, Result, url};
-use fhir_search::cursor::{Cursor, Place};
-use fhir_store::{HistoryOf, HistoryPage, Method, Version};
+use fhir_search::cursor::{Cursor, SortValue};
+use fhir_store::{HistoryPage, HistoryTarget, Method, Version};
 
 use crate::ask::Ask;
 use crate::bundle::text::{BundleText, one_outcome};
 use crate::reply::Reply;
 use crate::summary::Subset;
 
-pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
+pub(crate) async fn history(ask: &Ask<'_>, of: HistoryTarget) -> Result<Reply> {
     let path = path(&of);
     let mut asked = Asked::parse(ask, &path)?;
     let subset = Subset::asked(ask, type_of(&of))?;
@@ -50,25 +50,25 @@ pub(crate) async fn history(ask: &Ask<'_>, of: HistoryOf) -> Result<Reply> {
 }
 
 /// Refuses what cannot be asked of a history.
-pub(crate) fn check(ask: &Ask<'_>, of: &HistoryOf) -> Result<()> {
+pub(crate) fn check(ask: &Ask<'_>, of: &HistoryTarget) -> Result<()> {
     Asked::parse(ask, &path(of))?;
     Subset::asked(ask, type_of(of))?;
     Ok(())
 }
 
-fn type_of(of: &HistoryOf) -> Option<&str> {
+fn type_of(of: &HistoryTarget) -> Option<&str> {
     match of {
-        HistoryOf::Instance(key) => Some(&key.type_name),
-        HistoryOf::Type(type_name) => Some(type_name),
-        HistoryOf::System => None,
+        HistoryTarget::Instance(key) => Some(&key.type_name),
+        HistoryTarget::Type(type_name) => Some(type_name),
+        HistoryTarget::System => None,
     }
 }
 
-fn path(of: &HistoryOf) -> String {
+fn path(of: &HistoryTarget) -> String {
     match of {
-        HistoryOf::Instance(key) => format!("{key}/_history"),
-        HistoryOf::Type(type_name) => format!("{type_name}/_history"),
-        HistoryOf::System => "_history".to_owned(),
+        HistoryTarget::Instance(key) => format!("{key}/_history"),
+        HistoryTarget::Type(type_name) => format!("{type_name}/_history"),
+        HistoryTarget::System => "_history".to_owned(),
     }
 }
 
@@ -224,8 +224,8 @@ impl Asked {
     }
 
     fn link(&self, ask: &Ask<'_>, path: &str, (time, handle, version): (i64, i64, u32)) -> String {
-        let places = vec![Place::Number(time), Place::Number(i64::from(version))];
-        let cursor = Cursor { places, handle, backwards: false, within: None };
+        let places = vec![SortValue::Number(time), SortValue::Number(i64::from(version))];
+        let cursor = Cursor { sort_values: places, handle, backwards: false, within: None };
         let own = self.own(ask, path);
         let separator = if own.contains('?') { '&' } else { '?' };
         format!("{own}{separator}_cursor={}", cursor.seal(ask.cx.store.secret(), &self.identity(ask, path)))
@@ -245,8 +245,8 @@ fn ignore(ask: &Ask<'_>, warnings: &mut Vec<String>, name: &str, why: &str) -> R
 }
 
 fn place(cursor: &Cursor) -> Option<(i64, i64, u32)> {
-    match cursor.places.as_slice() {
-        [Place::Number(time), Place::Number(version)] => {
+    match cursor.sort_values.as_slice() {
+        [SortValue::Number(time), SortValue::Number(version)] => {
             Some((*time, cursor.handle, u32::try_from(*version).ok()?))
         }
         _ => None,

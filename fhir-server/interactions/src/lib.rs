@@ -4,7 +4,7 @@
 //!
 //! **Invariants:** knows no HTTP library and no SQL. Everything enters by [`handle`]: an HTTP request, an entry of a
 //! Bundle, an adapter's call. Reading is a copy of stored bytes; a tree is built only for `_summary`, `_elements`
-//! and what is written. Clock, ids and randomness come from [`Cx`].
+//! and what is written. Time and ids come from the store of [`Cx`](Cx::store).
 
 mod ask;
 mod bundle;

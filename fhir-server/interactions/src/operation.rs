@@ -1,7 +1,7 @@
 //! Operations: what is called with a `$`. <https://hl7.org/fhir/R4/operations.html>
 //!
 //! The OperationDefinition beside the code is the single source: routes, the list in the CapabilityStatement and the
-//! checks of a call all come from it.
+//! level and method of a call come from it. Names, types and cardinality of parameters are checked by each operation.
 
 pub(crate) mod parameters;
 

@@ -1,7 +1,7 @@
 //! read: <https://hl7.org/fhir/R4/http.html#read>
 
 use fhir_model::{Error, Key, Result};
-use fhir_store::Found;
+use fhir_store::ResourceState;
 
 use crate::ask::Ask;
 use crate::reply::Reply;
@@ -9,9 +9,9 @@ use crate::summary::Subset;
 
 pub(crate) async fn read(ask: &Ask<'_>, key: &Key) -> Result<Reply> {
     match ask.cx.store.read(&ask.scope, key).await? {
-        Found::Current(version) => give(ask, Reply::version(200, &version)),
-        Found::Deleted(_) => Err(Error::gone(key)),
-        Found::Never => Err(Error::not_found(key)),
+        ResourceState::Current(version) => give(ask, Reply::version(200, &version)),
+        ResourceState::Deleted(_) => Err(Error::gone(key)),
+        ResourceState::Absent => Err(Error::not_found(key)),
     }
 }
 

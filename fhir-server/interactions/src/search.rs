@@ -37,13 +37,13 @@ pub(crate) async fn search_compartment(ask: &Ask<'_>, compartment: &Key, type_na
 /// A parameter that is not known may be one that another server process has learned of this very moment.
 async fn learn(ask: &Ask<'_>, type_name: &str, pairs: &[(String, String)]) -> Result<()> {
     // `Patient/1/*` is of no type.
-    let Ok(of_type) = ask.cx.registry.of(type_name) else { return Ok(()) };
+    let Ok(of_type) = ask.cx.registry.for_type(type_name) else { return Ok(()) };
     let is_unknown = |name: &str| {
         let code = name.split([':', '.']).next().unwrap_or_default();
         !code.starts_with('_') && of_type.param(code).is_none()
     };
     match pairs.iter().any(|(name, _)| is_unknown(name)) {
-        true => ask.cx.store.learn_if_behind().await,
+        true => ask.cx.store.refresh_catalog().await,
         false => Ok(()),
     }
 }
@@ -54,7 +54,7 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
     let Asked { mut queries, links, any_type } = asked;
     if any_type {
         let types: Vec<&str> = queries.iter().map(|query| &*query.type_name).collect();
-        let present = cx.store.present(&ask.scope, &types).await?;
+        let present = cx.store.types_with_resources(&ask.scope, &types).await?;
         // One stays, as it says how to answer.
         let one = queries.first().cloned();
         queries.retain(|query| present.contains(&query.type_name));

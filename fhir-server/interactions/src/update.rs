@@ -2,7 +2,7 @@
 
 use fhir_model::json::Edits;
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Commit, Found};
+use fhir_store::{Commit, ResourceState};
 
 use crate::ask::{Ask, Attempts, same_id};
 use crate::change::{Change, What};
@@ -33,12 +33,12 @@ pub(crate) async fn conditional_update(ask: &Ask<'_>, type_name: &str) -> Result
         attempts.next()?;
         let (found, claim) = criteria.find(ask).await?;
         let (key, before, claim) = match target(found, id.as_deref(), &criteria.text)? {
-            Target::Existing(version) => (version.key.clone(), Found::Current(version), None),
-            Target::New(None) => (Key::new(type_name, ask.cx.store.new_id()), Found::Never, claim),
+            Target::Existing(version) => (version.key.clone(), ResourceState::Current(version), None),
+            Target::New(None) => (Key::new(type_name, ask.cx.store.new_id()), ResourceState::Absent, claim),
             Target::New(Some(id)) => {
                 let key = Key::new(type_name, id);
                 let before = ask.cx.store.read(&ask.scope, &key).await?;
-                if let Found::Current(_) = before {
+                if let ResourceState::Current(_) = before {
                     return Err(taken(&key, &criteria.text));
                 }
                 (key, before, claim)
@@ -56,14 +56,14 @@ pub(crate) fn taken(key: &Key, criteria: &str) -> Error {
     Error::new(Kind::Conflict, format!("{criteria} finds nothing, but the id in the body is that of {key}"))
 }
 
-/// Decides and writes one change; nothing when others were faster.
+/// Decides and commits one change. Returns `None` when the commit is stale.
 pub(crate) async fn commit(ask: &Ask<'_>, change: Change<'_>) -> Result<Option<Reply>> {
     let Ask { cx, request, scope, .. } = ask;
     let (key, before) = (change.key.clone(), change.before.clone());
-    let stamp = cx.store.stamp()?;
+    let stamp = cx.store.commit_timestamp()?;
     let Some(decided) = change.decide(cx, &request.conditions, stamp.micros())? else {
         let mut reply = Reply::gone(&format!("there is no {key}"), ask.ret());
-        if let Found::Deleted(version) = before {
+        if let ResourceState::Deleted(version) = before {
             (reply.version, reply.last_modified) = (Some(version.version), Some(version.updated_at));
         }
         return Ok(Some(reply));

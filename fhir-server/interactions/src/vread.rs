@@ -1,7 +1,7 @@
 //! vread: <https://hl7.org/fhir/R4/http.html#vread>
 
 use fhir_model::{Error, Key, Result};
-use fhir_store::Found;
+use fhir_store::ResourceState;
 
 use crate::ask::Ask;
 use crate::read::give;
@@ -9,8 +9,8 @@ use crate::reply::{Reply, location};
 
 pub(crate) async fn vread(ask: &Ask<'_>, key: &Key, version: u32) -> Result<Reply> {
     match ask.cx.store.vread(&ask.scope, key, version).await? {
-        Found::Current(version) => give(ask, Reply::version(200, &version)),
-        Found::Deleted(_) => Err(Error::gone(location(key, version))),
-        Found::Never => Err(Error::not_found(location(key, version))),
+        ResourceState::Current(version) => give(ask, Reply::version(200, &version)),
+        ResourceState::Deleted(_) => Err(Error::gone(location(key, version))),
+        ResourceState::Absent => Err(Error::not_found(location(key, version))),
     }
 }

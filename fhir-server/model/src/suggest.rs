@@ -3,7 +3,7 @@
 /// Longest word that is compared: nobody mistypes a longer one, and comparing costs the product of the lengths.
 const BYTES_MAX: usize = 64;
 
-/// The known word that is written nearly like this one; none when no word is. Case and the two kinds of dashes do not
+/// The known word that is spelled nearly like this one. Returns `None` when no word is. Case and the two kinds of dashes do not
 /// count. Of words that are equally near, the first in their order.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     if word.is_empty() || word.len() > BYTES_MAX {

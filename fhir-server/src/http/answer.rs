@@ -163,7 +163,7 @@ async fn work(
     }
     seen.shape.gzip = request::takes_gzip(parts.headers.get_all(ACCEPT_ENCODING).iter());
     let accept = request::all(parts, ACCEPT)?;
-    // A browser is told in a page, whatever goes wrong from here on.
+    // From here on a browser gets errors as a page.
     seen.shape.page = accept.as_deref().is_some_and(media::prefers_page);
     let length = parts.uri.path_and_query().map_or(0, |url| url.as_str().len());
     if length > app.limits.url_bytes_max {
@@ -239,7 +239,7 @@ async fn work(
     }
 }
 
-/// What was sent, and the room it takes. `as_it_is`: it may be content of any type.
+/// The body, and its permit from the body budget. `as_it_is`: the body may be content of any type (a Binary).
 async fn received(
     app: &App,
     parts: &Parts,

@@ -186,7 +186,7 @@ impl Content {
     }
 }
 
-/// What a client of Medplum's is told of a Binary that it stored: also its address, which such a client puts into
+/// The answer to a Medplum client that stored a Binary: with its address too, which such a client puts into
 /// attachments. FHIR has no such element, so that it is given to those who ask for more than FHIR alone.
 pub(super) fn for_medplum(reply: Reply, parts: &Parts, base: &str) -> Reply {
     const BEGIN: &[u8] = br#"{"resourceType":"Binary","#;

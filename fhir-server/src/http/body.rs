@@ -18,7 +18,7 @@ use super::room::Held;
 /// What is longer than this is unpacked, parsed or packed on a thread that may block.
 pub(crate) const HEAVY_BYTES: usize = 256 * 1024;
 
-/// Reads the whole body and unpacks it, as far as there is room for it.
+/// Reads the whole body and unpacks it, within the body budget.
 pub(crate) async fn read(
     body: Incoming,
     headers: &HeaderMap,
@@ -49,7 +49,7 @@ async fn collect(mut body: Incoming, limits: &Limits, held: &mut Held) -> Result
         if length > limits.body_bytes_max {
             return Err(too_large(limits.body_bytes_max));
         }
-        // Without an announcement the room grows with what arrives.
+        // Without a Content-Length the permit grows with what arrives.
         held.hold(length).await?;
         if bytes.is_empty() {
             // Not the announced length at once: announcing is free, memory is not.

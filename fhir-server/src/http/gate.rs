@@ -1,4 +1,4 @@
-//! How many requests are worked on at once. Some more wait for a moment; the rest are told to come back, because a
+//! Admission control: how many requests run at once. Some more wait for a moment; the rest get 503 with `Retry-After`, because a
 //! queue without an end answers nobody in time.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use fhir_model::{Error, Kind, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The door to the interactions.
+/// The semaphore that every interaction passes.
 #[derive(Debug)]
 pub struct Gate {
     places: Arc<Semaphore>,
@@ -19,7 +19,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Lets `places_max` requests in; `waiting_max` more may wait for `wait_max`.
+    /// Admits `permits_max` requests at once; `waiting_max` more may wait for `wait_max`.
     pub fn new(places_max: usize, waiting_max: usize, wait_max: Duration) -> Gate {
         let places_max = places_max.clamp(1, u32::MAX as usize >> 4);
         Gate {
@@ -31,7 +31,10 @@ impl Gate {
         }
     }
 
-    /// A place inside, kept until it is dropped; 503 when there is none, not even to wait.
+    /// A permit, returned when dropped.
+    ///
+    /// # Errors
+    /// 503 when all permits are taken and the queue is full, or when none became free within `wait_max`.
     pub async fn enter(&self) -> Result<OwnedSemaphorePermit> {
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Ok(place);
@@ -43,12 +46,12 @@ impl Gate {
         }
     }
 
-    /// Returns when nobody is inside; meant for the end, when nobody enters any more.
+    /// Returns when no request holds a permit; meant for shutdown, when no more are admitted.
     pub async fn empty(&self) {
         let _ = self.places.acquire_many(self.places_max as u32).await;
     }
 
-    /// (requests inside, requests waiting): for metrics.
+    /// (requests running, requests waiting), for metrics.
     pub fn usage(&self) -> (usize, usize) {
         let inside = self.places_max.saturating_sub(self.places.available_permits());
         (inside, self.waiting.load(Ordering::Relaxed))
@@ -59,7 +62,7 @@ fn busy() -> Error {
     Error::new(Kind::Unavailable, "the server is working on as much as it can; try again in a moment")
 }
 
-/// One who waits; counted until dropped, also when the client goes away.
+/// A waiting request; counted until dropped, also when the client goes away.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Longest body, in bytes: as sent, and again after decompression.
     pub body_bytes_max: usize,
-    /// Bytes of all bodies that are held at the same time; who finds no room waits for `queue_wait_max`.
+    /// The body budget: bytes of all bodies in memory at the same time. A request beyond it waits for at most `queue_wait_max`.
     pub bodies_bytes_max: usize,
     /// Longest path and query.
     pub url_bytes_max: usize,

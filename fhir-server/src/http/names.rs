@@ -16,7 +16,7 @@ use super::{MOUNTS, origin};
 #[derive(Debug, Clone)]
 pub struct Names {
     base_url: Option<String>,
-    /// Names that are answered, without ports; none when all are.
+    /// Host names that are answered, without ports; `None` when every name is.
     answered: Option<Vec<String>>,
     bases: Bases,
 }
@@ -265,7 +265,7 @@ mod tests {
             ("http://ehr:9000:8080/fhir", false),
             ("http://ehr/fhir", false),
         ] {
-            assert_eq!(names.bases().has(url), wanted, "{url}");
+            assert_eq!(names.bases().contains(url), wanted, "{url}");
         }
         let names = self::names("127.0.0.1:8080", None);
         for (url, wanted) in [
@@ -276,7 +276,7 @@ mod tests {
             ("http://ehr.local:8080/fhir", true),
             ("http://ehr.local/fhir", true),
         ] {
-            assert_eq!(names.bases().has(url), wanted, "{url}");
+            assert_eq!(names.bases().contains(url), wanted, "{url}");
         }
         let names = Names::new("10.0.0.1:80".parse().unwrap(), None, &[]);
         for (url, wanted) in [
@@ -284,7 +284,7 @@ mod tests {
             ("http://10.0.0.1:80/fhir", true),
             ("http://localhost/fhir", false),
         ] {
-            assert_eq!(names.bases().has(url), wanted, "{url}");
+            assert_eq!(names.bases().contains(url), wanted, "{url}");
         }
     }
 

@@ -56,7 +56,7 @@ const EXPOSED_HEADERS: &str = "accept-ranges, allow, content-disposition, conten
                                content-range, date, etag, last-modified, location, retry-after, www-authenticate, \
                                x-request-id, x-security-context";
 
-/// The origins that are let in; none unless they are named.
+/// The allowed origins, from the setting `allow_origins`; by default there are none.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
     any: bool,

@@ -105,7 +105,7 @@ pub(super) fn choose_format(query: &str, accept: Option<&str>, shape: &mut Shape
     if media::wants_page(parameter.as_deref(), accept) {
         shape.page = true;
     } else if parameter.is_some() || accept.is_some() {
-        // Of a `_format` that there is not, a browser is told in a page.
+        // A browser gets the error about an unknown `_format` as a page.
         shape.format = Format::wanted(parameter.as_deref(), accept)?;
         shape.page = false;
     }

@@ -1,7 +1,7 @@
-//! How many bytes of bodies are in memory at once, over all requests. Who finds no room waits for a moment, then is told
-//! to come back.
+//! The body budget: how many bytes of request bodies are in memory at once. A request beyond it waits for a moment, then is
+//! answered 503.
 //!
-//! Long bodies and short ones have room of their own: a few uploads that last minutes must not keep everybody else from
+//! Large and small bodies have budgets of their own: a few uploads that last minutes must not keep everybody else from
 //! writing.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::body::HEAVY_BYTES;
 /// Bytes are counted by this many: semaphores count to 2^32 at once.
 const UNIT: usize = 1024;
 
-/// Room for the bodies of all requests.
+/// The budget for the bodies of all requests.
 #[derive(Debug)]
 pub(crate) struct Room {
     light: Shelf,
@@ -37,19 +37,19 @@ impl Shelf {
 }
 
 impl Room {
-    /// Room for so many bytes; whoever finds none waits for `wait_max`.
+    /// A budget of `bytes_max` bytes; a request beyond it waits for at most `wait_max`.
     pub(crate) fn new(bytes_max: usize, wait_max: Duration) -> Room {
         let light = bytes_max / 4;
         Room { light: Shelf::new(light), heavy: Shelf::new(bytes_max - light), wait_max }
     }
 
-    /// A place for one body, empty yet. Each of its bytes counts `weight` times.
+    /// The permit of one body, of no bytes yet. Each of its bytes counts `weight` times.
     pub(crate) fn place(self: &Arc<Room>, weight: usize) -> Held {
         Held { room: self.clone(), weight, is_heavy: false, units: 0, permit: None }
     }
 }
 
-/// Room that one body has, given back when dropped.
+/// The part of the budget that one body holds, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     room: Arc<Room>,
@@ -60,13 +60,13 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Sees that there is room for a body of so many bytes in all.
+    /// Grows the permit to `bytes` in all, waiting for others to give theirs back.
     pub(crate) async fn hold(&mut self, bytes: usize) -> Result<()> {
         let bytes = bytes.saturating_mul(self.weight);
         let becomes_heavy = bytes > HEAVY_BYTES && !self.is_heavy;
         let is_heavy = becomes_heavy || self.is_heavy;
         let shelf = if is_heavy { &self.room.heavy } else { &self.room.light };
-        // A body that is allowed finds room when it is alone.
+        // The largest allowed body fits when it is alone.
         let units = bytes.div_ceil(UNIT).min(shelf.units);
         let had = if becomes_heavy { 0 } else { self.units };
         if units <= had {
@@ -134,7 +134,7 @@ mod tests {
         growing.hold(3 * 512 * 1024).await.unwrap();
         assert!(held(&room, HEAVY_BYTES + 1).await.is_err());
         growing.hold(10).await.unwrap();
-        // Alone, every body finds room: how long one may be is another limit.
+        // Alone, every body fits: how long one may be is another limit.
         growing.hold(usize::MAX).await.unwrap();
     }
 

@@ -52,7 +52,7 @@ impl Server {
         &self.app
     }
 
-    /// Answers until it is told to stop and all that was begun is done, or [`Limits::drain_max`](super::Limits) is over.
+    /// Serves until it is stopped and every request in flight is finished, or until `HttpLimits::drain_max` is over.
     pub async fn run(mut self) {
         // What cannot be read as a request hyper answers itself, without a body, and closes the connection: 400 for broken
         // heads, lengths and encodings, 431 for long heads, 414 for lines beyond 65,534 bytes. With a length beside chunks it

@@ -9,7 +9,7 @@ use fhir_interactions::{
 use fhir_model::json::{Doc, Limits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::Found;
+use fhir_store::ResourceState;
 
 use super::piece::Reading;
 use super::remote::Remote;
@@ -128,7 +128,7 @@ async fn current(cx: &Arc<Cx>, lookups: &[Lookup]) -> Result<Vec<Option<Doc>>> {
     for lookup in lookups {
         all.push(match lookup {
             Lookup::Key(_) if known(lookup).is_some() => match found.next() {
-                Some(Found::Current(version)) => {
+                Some(ResourceState::Current(version)) => {
                     Some(Doc::parse(version.body.unwrap_or_default(), Limits::NONE)?)
                 }
                 _ => None,

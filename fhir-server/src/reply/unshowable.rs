@@ -9,7 +9,7 @@ use fhir_model::types::Types;
 use fhir_model::{Error, Result, xml};
 use serde_json::json;
 
-/// A searchset or history without the resources XML cannot show; nothing when that is not where the trouble is.
+/// A searchset or history without the resources that XML cannot hold. Returns `None` when every resource can be written.
 pub(super) fn replaced(page: &[u8], types: &impl Types) -> Result<Option<String>> {
     let doc = Doc::parse(page, Limits::NONE).map_err(Error::internal)?;
     let mut edits = Edits::default();

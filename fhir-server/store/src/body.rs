@@ -82,14 +82,16 @@ pub(crate) fn as_jsonb(doc: &Doc) -> AsJsonb {
     if doc.text().len() + doc.values() * JSONB_BYTES_PER_VALUE > JSONB_BYTES_MAX {
         return AsJsonb::Impossible;
     }
-    fn of(value: Ref<'_>) -> AsJsonb {
+    fn value_as_jsonb(value: Ref<'_>) -> AsJsonb {
         match value.kind() {
-            Kind::Number => of_number(value.raw()),
-            Kind::Array | Kind::Object => value.children().map(of).max().unwrap_or(AsJsonb::Exact),
+            Kind::Number => number_as_jsonb(value.raw()),
+            Kind::Array | Kind::Object => {
+                value.children().map(value_as_jsonb).max().unwrap_or(AsJsonb::Exact)
+            }
             _ => AsJsonb::Exact,
         }
     }
-    match of(doc.root()) {
+    match value_as_jsonb(doc.root()) {
         AsJsonb::Rewritten if exponents(doc.root()) > REWRITTEN_MAX => AsJsonb::Impossible,
         found => found,
     }
@@ -97,13 +99,13 @@ pub(crate) fn as_jsonb(doc: &Doc) -> AsJsonb {
 
 fn exponents(value: Ref<'_>) -> usize {
     match value.kind() {
-        Kind::Number => usize::from(of_number(value.raw()) == AsJsonb::Rewritten),
+        Kind::Number => usize::from(number_as_jsonb(value.raw()) == AsJsonb::Rewritten),
         Kind::Array | Kind::Object => value.children().map(exponents).sum(),
         _ => 0,
     }
 }
 
-fn of_number(digits: &str) -> AsJsonb {
+fn number_as_jsonb(digits: &str) -> AsJsonb {
     if let Some((_, exponent)) = digits.split_once(['e', 'E']) {
         return match exponent.parse::<i32>() {
             Ok(exponent) if exponent.abs() <= EXPONENT_MAX && digits.len() <= EXPONENT_MAX as usize => {

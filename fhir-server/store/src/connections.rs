@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Config, NoTls, Statement};
 use crate::{Options, failure, read};
 
 /// Shared connections.
-const LANES: usize = 2;
+const PIPELINED_CONNECTIONS: usize = 2;
 
 /// Prepared statements a connection keeps. Every shape of search is one, and clients think of shapes without end.
 const STATEMENTS_MAX: usize = 300;
@@ -22,12 +22,12 @@ const STATEMENTS_MAX: usize = 300;
 pub(crate) struct Connections {
     pool: Pool,
     config: Config,
-    lanes: Vec<Mutex<Option<Arc<Lane>>>>,
+    pipelined: Vec<Mutex<Option<Arc<PipelinedConnection>>>>,
     next: AtomicUsize,
 }
 
 /// A shared connection with its prepared statements.
-pub(crate) struct Lane {
+pub(crate) struct PipelinedConnection {
     pub(crate) client: Client,
     pub(crate) read: Statement,
     pub(crate) claim: Statement,
@@ -64,13 +64,13 @@ impl Connections {
             .wait_timeout(Some(std::time::Duration::from_secs(10)))
             .build()
             .map_err(Error::internal)?;
-        let lanes = (0..LANES).map(|_| Mutex::new(None)).collect();
-        Ok(Connections { pool, config, lanes, next: AtomicUsize::new(0) })
+        let lanes = (0..PIPELINED_CONNECTIONS).map(|_| Mutex::new(None)).collect();
+        Ok(Connections { pool, config, pipelined: lanes, next: AtomicUsize::new(0) })
     }
 
     /// A connection of the pool.
     pub(crate) async fn client(&self) -> Result<Object> {
-        let client = self.pool.get().await.map_err(failure::of_pool)?;
+        let client = self.pool.get().await.map_err(failure::from_pool)?;
         if client.statement_cache.size() > STATEMENTS_MAX {
             client.statement_cache.clear();
         }
@@ -78,25 +78,25 @@ impl Connections {
     }
 
     /// A shared connection, connected anew when it was lost.
-    pub(crate) async fn lane(&self) -> Result<Arc<Lane>> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % LANES;
-        let Some(slot) = self.lanes.get(turn) else { return Err(Error::internal("no such lane")) };
+    pub(crate) async fn pipelined(&self) -> Result<Arc<PipelinedConnection>> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % PIPELINED_CONNECTIONS;
+        let Some(slot) = self.pipelined.get(turn) else { return Err(Error::internal("no such lane")) };
         let open = slot.lock().map(|l| l.clone()).unwrap_or_else(|e| e.into_inner().clone());
-        if let Some(lane) = open.filter(|l| !l.client.is_closed()) {
-            return Ok(lane);
+        if let Some(connection) = open.filter(|l| !l.client.is_closed()) {
+            return Ok(connection);
         }
-        let client = self.own().await?;
+        let client = self.dedicated().await?;
         let read = client.prepare(read::SQL).await.map_err(failure::classify)?;
         let claim = client.prepare(CLAIM).await.map_err(failure::classify)?;
-        let lane = Arc::new(Lane { client, read, claim });
+        let connection = Arc::new(PipelinedConnection { client, read, claim });
         if let Ok(mut slot) = slot.lock() {
-            *slot = Some(lane.clone());
+            *slot = Some(connection.clone());
         }
-        Ok(lane)
+        Ok(connection)
     }
 
     /// A connection that ends when it is done with.
-    pub(crate) async fn own(&self) -> Result<Client> {
+    pub(crate) async fn dedicated(&self) -> Result<Client> {
         let (client, connection) = self.config.connect(NoTls).await.map_err(|e| {
             Error::new(
                 fhir_model::Kind::Unavailable,

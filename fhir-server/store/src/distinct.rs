@@ -13,7 +13,7 @@ use fhir_search::rows::Distinct;
 use crate::{Store, failure};
 
 /// Keys of texts that are remembered as written; when there are more, remembering begins anew.
-const KNOWN_MAX: usize = 200_000;
+const REMEMBERED_MAX: usize = 200_000;
 /// Most texts of an index that one search looks at.
 pub(crate) const TEXTS_MAX: usize = 5_000;
 
@@ -21,22 +21,22 @@ const INSERT: &str = "insert into distinct_text (key, value, token) \
      select d.key, d.value, d.token from unnest($1::int8[], $2::text[], $3::int8[]) as d(key, value, token) \
      order by d.key, d.value, d.token on conflict (key, value, token) do nothing";
 
-const BEGINNING: &str = "select d.value, d.token from distinct_text d where d.key = $1::int8 and d.value >= $2::text \
+const STARTING_WITH: &str = "select d.value, d.token from distinct_text d where d.key = $1::int8 and d.value >= $2::text \
      and d.value < $3::text limit $4::int8";
 
 /// What this process knows to be durable.
 #[derive(Default)]
-pub(crate) struct Known(Mutex<HashSet<(i64, i64)>>);
+pub(crate) struct DurableTexts(Mutex<HashSet<(i64, i64)>>);
 
-impl Known {
-    fn has(&self, text: &Distinct) -> bool {
+impl DurableTexts {
+    fn contains(&self, text: &Distinct) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.contains(&(text.key, text.token))
     }
 
     fn add(&self, texts: &[&Distinct]) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + texts.len() > KNOWN_MAX {
+        if known.len() + texts.len() > REMEMBERED_MAX {
             known.clear();
         }
         known.extend(texts.iter().map(|text| (text.key, text.token)));
@@ -54,7 +54,7 @@ impl Store {
         let statement = client.prepare_cached(INSERT).await.map_err(failure::classify)?;
         let (keys, values, tokens) = columns(&new);
         client.execute(&statement, &[&keys, &values, &tokens]).await.map_err(failure::classify)?;
-        self.known.add(&new);
+        self.durable_texts.add(&new);
         Ok(())
     }
 
@@ -75,16 +75,16 @@ impl Store {
     }
 
     fn new_texts<'t>(&self, texts: impl Iterator<Item = &'t Distinct>) -> Vec<&'t Distinct> {
-        let mut new: Vec<&Distinct> = texts.filter(|text| !self.known.has(text)).collect();
+        let mut new: Vec<&Distinct> = texts.filter(|text| !self.durable_texts.contains(text)).collect();
         new.sort_unstable();
         new.dedup();
         new
     }
 
     /// The texts of an index that begin with one, with their keys.
-    pub(crate) async fn beginning_with(&self, key: i64, text: &str) -> Result<Vec<(String, i64)>> {
+    pub(crate) async fn texts_starting_with(&self, key: i64, text: &str) -> Result<Vec<(String, i64)>> {
         let client = self.connections.client().await?;
-        let statement = client.prepare_cached(BEGINNING).await.map_err(failure::classify)?;
+        let statement = client.prepare_cached(STARTING_WITH).await.map_err(failure::classify)?;
         let limit = i64::try_from(TEXTS_MAX + 1).map_err(Error::internal)?;
         // In code point order nothing that begins with the text comes after it and the last code point.
         let end = format!("{text}\u{10FFFF}");

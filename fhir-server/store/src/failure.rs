@@ -25,7 +25,7 @@ pub(crate) fn classify(e: tokio_postgres::Error) -> Error {
 }
 
 /// A pool that has no connection to give.
-pub(crate) fn of_pool(e: deadpool_postgres::PoolError) -> Error {
+pub(crate) fn from_pool(e: deadpool_postgres::PoolError) -> Error {
     match e {
         deadpool_postgres::PoolError::Backend(e) => match classify(e) {
             // Connecting can fail in ways that have no code; for the caller all of them mean: not now.

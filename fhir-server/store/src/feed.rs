@@ -19,41 +19,41 @@ use crate::version::Version;
 use crate::{Store, failure};
 use tokio_postgres::types::ToSql;
 
-/// A place in the feed; the default is its beginning.
+/// A position in the feed; the default is the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FeedPlace {
+pub struct FeedPosition {
     updated_at: i64,
     handle: i64,
     version: u32,
 }
 
-impl Default for FeedPlace {
-    fn default() -> FeedPlace {
-        FeedPlace { updated_at: i64::MIN, handle: i64::MIN, version: 0 }
+impl Default for FeedPosition {
+    fn default() -> FeedPosition {
+        FeedPosition { updated_at: i64::MIN, handle: i64::MIN, version: 0 }
     }
 }
 
-impl FeedPlace {
-    /// The `lastUpdated` of the version, in microseconds since 1970: every earlier change is before the place.
+impl FeedPosition {
+    /// The `lastUpdated` of the version, in microseconds since 1970: every earlier change is before the position.
     pub fn updated_at(&self) -> i64 {
         self.updated_at
     }
 }
 
-impl fmt::Display for FeedPlace {
+impl fmt::Display for FeedPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.updated_at, self.handle, self.version)
     }
 }
 
-impl FromStr for FeedPlace {
+impl FromStr for FeedPosition {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<FeedPlace> {
+    fn from_str(text: &str) -> Result<FeedPosition> {
         let mut parts = text.split(' ');
         let mut part =
             || parts.next().ok_or_else(|| Error::internal(format!("`{text}` is no place in the feed")));
-        Ok(FeedPlace {
+        Ok(FeedPosition {
             updated_at: part()?.parse().map_err(Error::internal)?,
             handle: part()?.parse().map_err(Error::internal)?,
             version: part()?.parse().map_err(Error::internal)?,
@@ -66,8 +66,8 @@ impl FromStr for FeedPlace {
 pub struct Change {
     /// The version that came; without a body it is a deletion.
     pub version: Version,
-    /// Where to go on after it.
-    pub place: FeedPlace,
+    /// The position after it.
+    pub position: FeedPosition,
 }
 
 /// How often a process announces its horizon.
@@ -81,7 +81,7 @@ const LEAVE: &str = "delete from writer w where w.id = $1::int8";
 
 const FORGET: &str = "delete from writer w where w.heartbeat_at < $1::int8";
 
-const HORIZON: &str = "select min(w.horizon) from writer w where w.heartbeat_at >= $1::int8";
+const LOW_WATERMARK: &str = "select min(w.horizon) from writer w where w.heartbeat_at >= $1::int8";
 
 const CHANGES: &str = "select v.* from unnest($1::int4[]) as t(id) cross join lateral ( \
      (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
@@ -113,7 +113,7 @@ pub(crate) async fn announce(store: &Arc<Store>) -> Result<()> {
             }
             turn += 1;
             if turn.is_multiple_of(600)
-                && let Err(e) = store.tidy().await
+                && let Err(e) = store.delete_expired().await
             {
                 tracing::warn!("old claims and writers could not be removed: {e}");
             }
@@ -142,53 +142,55 @@ impl Store {
         if self.clock.has_left() {
             return Ok(());
         }
-        self.understand().await?;
-        let (at, horizon, version) = (now(), self.clock.horizon(), self.learned.version(&self.clock));
+        self.ensure_current().await?;
+        let (at, low_watermark, version) =
+            (now(), self.clock.low_watermark(), self.catalog.version(&self.clock));
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(ANNOUNCE).await.map_err(failure::classify)?;
         let indexed_by = self.indexed_by();
         let parameters: [&(dyn ToSql + Sync); 5] =
-            [&self.clock.process, &horizon, &at, &version, &indexed_by];
+            [&self.clock.process, &low_watermark, &at, &version, &indexed_by];
         client.execute(&statement, &parameters).await.map_err(failure::classify)?;
         drop(client);
         // In this order: who changes search parameters either sees the announcement and waits for this process, or has
         // changed them before they are looked at here. Only then may (or may again) be written.
-        self.learn_if_behind().await?;
+        self.refresh_catalog().await?;
         self.clock.announced_at.store(at, Ordering::Relaxed);
         Ok(())
     }
 
-    async fn tidy(&self) -> Result<()> {
+    async fn delete_expired(&self) -> Result<()> {
         let client = self.connections.client().await?;
         client.execute(FORGET, &[&(now() - 2 * LEASE_MICROS)]).await.map_err(failure::classify)?;
         client.execute(FORGET_CLAIMS, &[&(now() - CLAIM_MICROS)]).await.map_err(failure::classify)?;
         Ok(())
     }
 
-    /// The next changes after a place, oldest first; fewer than `limit` when the feed has no more for now.
-    pub async fn changes(&self, scope: &Scope, after: FeedPlace, limit: usize) -> Result<Vec<Change>> {
+    /// The next changes after a position, oldest first; fewer than `limit` when the feed has no more for now.
+    pub async fn changes(&self, scope: &Scope, after: FeedPosition, limit: usize) -> Result<Vec<Change>> {
         let _ = scope;
         self.announce().await?;
         let client = self.connections.client().await?;
-        let row = client.query_one(HORIZON, &[&(now() - LEASE_MICROS)]).await.map_err(failure::classify)?;
-        let horizon: Option<i64> = row.try_get(0).map_err(Error::internal)?;
-        let Some(horizon) = horizon else { return Ok(Vec::new()) };
+        let row =
+            client.query_one(LOW_WATERMARK, &[&(now() - LEASE_MICROS)]).await.map_err(failure::classify)?;
+        let low_watermark: Option<i64> = row.try_get(0).map_err(Error::internal)?;
+        let Some(low_watermark) = low_watermark else { return Ok(Vec::new()) };
         let types = crate::parameters::numbers(self);
         let statement = client.prepare_cached(CHANGES).await.map_err(failure::classify)?;
         let version = i32::try_from(after.version).unwrap_or(i32::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = client
-            .query(&statement, &[&types, &after.updated_at, &after.handle, &version, &horizon, &limit])
+            .query(&statement, &[&types, &after.updated_at, &after.handle, &version, &low_watermark, &limit])
             .await
             .map_err(failure::classify)?;
         let change = |row| {
-            let version = self.version_of(row)?;
-            let place = FeedPlace {
+            let version = self.version_from_listing(row)?;
+            let place = FeedPosition {
                 updated_at: version.updated_at,
                 handle: version.handle,
                 version: version.version,
             };
-            Ok(Change { version, place })
+            Ok(Change { version, position: place })
         };
         rows.iter().map(change).collect()
     }

@@ -1,6 +1,6 @@
 //! `_text` and `_content`: what a full text index finds, made exact by the database.
 //!
-//! The index follows the change feed, so it knows everything up to a place. What changed after that place is read from
+//! The index follows the change feed, so it knows everything up to a position. What changed after it is read from
 //! the database and looked at word by word: a search sees what was written before it, however slow the index is, as long
 //! as the rest is not more than [`TAIL_MAX`], nor more bytes than a page of matches has.
 
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
-use fhir_search::query::TextAsk;
+use fhir_search::query::TextQuery;
 use futures_util::TryStreamExt;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::feed::FeedPlace;
+use crate::feed::FeedPosition;
 use crate::{Store, failure};
 
 /// Versions that are looked at word by word at most.
@@ -22,31 +22,31 @@ const TAIL_MAX: i64 = 2000;
 
 /// What an index found.
 #[derive(Debug, Clone, Default)]
-pub struct TextFound {
+pub struct TextHits {
     /// Handles of resources and their scores, best first.
     pub hits: Vec<(i64, f32)>,
-    /// Everything up to here was looked at.
-    pub place: FeedPlace,
+    /// Changes up to this position were taken into account.
+    pub position: FeedPosition,
 }
 
 /// A full text index. Its work is done on threads that may block.
 pub trait FullText: Send + Sync {
     /// What has these words, of a type. A question that cannot be read is an error of the kind `Value`.
-    fn find(&self, type_name: &str, ask: &TextAsk) -> Result<TextFound>;
+    fn find(&self, type_name: &str, ask: &TextQuery) -> Result<TextHits>;
 
     /// Whether a body has these words: what [`FullText::find`] would say of it.
-    fn matches(&self, ask: &TextAsk, body: &[u8]) -> Result<bool>;
+    fn matches(&self, ask: &TextQuery, body: &[u8]) -> Result<bool>;
 
-    /// The place in the change feed up to which it has everything.
-    fn place(&self) -> FeedPlace;
+    /// The position in the change feed up to which it is complete.
+    fn position(&self) -> FeedPosition;
 
-    /// How long ago it had everything; none: it never had.
+    /// Time since the index was last complete; `None` when it never was.
     fn lag(&self) -> Option<Duration>;
 }
 
 /// What a full text search found: exact, but for what the index is too far behind for.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Words {
+pub(crate) struct TextMatches {
     /// Handles and scores.
     pub(crate) scores: HashMap<i64, f32>,
     /// True when the index is so far behind that the answer may lack something.
@@ -68,24 +68,25 @@ impl Store {
         self.full_text.get().is_some()
     }
 
-    /// How long ago the full text index had everything; none: there is no index, or it is being made.
+    /// Time since the full text index was last complete. Returns `None` when there is no index, or it is still being built.
     pub fn full_text_lag(&self) -> Option<Duration> {
         self.full_text.get()?.lag()
     }
 
-    /// A number of this database: what is derived from it can tell by it where it belongs.
+    /// A number of this database, by which data derived from it, such as a full text index on disk, is recognised.
     pub fn database_number(&self) -> u64 {
-        self.keyer.key(0, "database", fhir_search::keyer::Form::Present, &[]).cast_unsigned()
+        self.hasher.key(0, "database", fhir_search::index_hash::Form::Present, &[]).cast_unsigned()
     }
 
     /// The resources of a type that have these words.
-    pub(crate) async fn words(&self, type_name: &str, ask: &TextAsk) -> Result<Words> {
+    pub(crate) async fn text_matches(&self, type_name: &str, ask: &TextQuery) -> Result<TextMatches> {
         let index = self.full_text.get().ok_or_else(|| {
             Error::new(Kind::NotSupported, "full text search is switched off on this server")
         })?;
-        let found = apart(index, type_name, ask, |index, type_name, ask| index.find(type_name, ask)).await?;
-        let since = found.place.updated_at();
-        let mut words = Words { scores: found.hits.into_iter().collect(), behind: false };
+        let found =
+            run_blocking(index, type_name, ask, |index, type_name, ask| index.find(type_name, ask)).await?;
+        let since = found.position.updated_at();
+        let mut words = TextMatches { scores: found.hits.into_iter().collect(), behind: false };
         let type_id = i32::from(self.type_number(type_name)?);
         let (rows, cut) = self.tail(type_id, since).await?;
         words.behind = cut || i64::try_from(rows.len()).is_ok_and(|n| n == TAIL_MAX);
@@ -93,7 +94,7 @@ impl Store {
         if tail.is_empty() {
             return Ok(words);
         }
-        let matched = apart(index, type_name, ask, move |index, _, ask| {
+        let matched = run_blocking(index, type_name, ask, move |index, _, ask| {
             tail.iter()
                 .map(|v| Ok((v.handle, index.matches(ask, v.body.as_deref().unwrap_or_default())?)))
                 .collect::<Result<Vec<_>>>()
@@ -131,11 +132,11 @@ impl Store {
     }
 }
 
-async fn apart<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     index: &Arc<dyn FullText>,
     type_name: &str,
-    ask: &TextAsk,
-    work: impl FnOnce(&dyn FullText, &str, &TextAsk) -> Result<T> + Send + 'static,
+    ask: &TextQuery,
+    work: impl FnOnce(&dyn FullText, &str, &TextQuery) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (index, type_name, ask) = (index.clone(), type_name.to_owned(), ask.clone());
     tokio::task::spawn_blocking(move || work(&*index, &type_name, &ask)).await.map_err(Error::internal)?

@@ -1,7 +1,7 @@
 //! history: current and superseded versions and deletions, newest first.
 //!
-//! For a type or the whole system, each type's two indexes are walked and merged, so that the cost is that of the
-//! page, not of what is stored. With `_at` the walk passes over versions that were superseded before the instant; a
+//! For a type or the whole system, each type's two indexes are scanned in order and merged, so that the cost is that of the
+//! page, not of what is stored. With `_at` the scan skips versions that were superseded before the instant; a
 //! page ends when it has passed over many, and its link goes on from there.
 
 use std::collections::HashSet;
@@ -10,12 +10,12 @@ use fhir_model::{Error, Key, Result};
 use tokio_postgres::Row;
 
 use crate::scope::Scope;
-use crate::version::{Found, Version};
+use crate::version::{ResourceState, Version};
 use crate::{Store, failure, read};
 
 /// Whose history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HistoryOf {
+pub enum HistoryTarget {
     /// One resource's.
     Instance(Key),
     /// All of a type.
@@ -144,29 +144,31 @@ const LISTED: usize = 8;
 /// Where every statement says whether the version came after a deletion; null: no.
 const RESTORED: usize = 9;
 
-/// Most versions one statement walks over, and one page.
-const STEP: usize = 2_000;
-const WALK_MAX: usize = 20_000;
+/// At most so many versions are scanned by one statement, and for one page.
+const SCAN_STEP_ROWS: usize = 2_000;
+const SCAN_ROWS_MAX: usize = 20_000;
 
 impl Store {
     /// A page of history, newest first.
-    pub async fn history(&self, scope: &Scope, of: &HistoryOf, page: &HistoryPage) -> Result<History> {
+    pub async fn history(&self, scope: &Scope, of: &HistoryTarget, page: &HistoryPage) -> Result<History> {
         let _ = scope;
         if let Some(list) = &page.list {
-            return self.history_of_list(of, list, page).await;
+            return self.list_history(of, list, page).await;
         }
         match of {
-            HistoryOf::Instance(key) => self.history_of(key, page).await,
-            HistoryOf::Type(name) => self.history_of_types(&[i32::from(self.type_number(name)?)], page).await,
-            HistoryOf::System => {
+            HistoryTarget::Instance(key) => self.instance_history(key, page).await,
+            HistoryTarget::Type(name) => {
+                self.types_history(&[i32::from(self.type_number(name)?)], page).await
+            }
+            HistoryTarget::System => {
                 let types = self.registry.definitions().resource_types();
                 let types: Vec<i32> = types.filter_map(|t| self.registry.number(t)).map(i32::from).collect();
-                self.history_of_types(&types, page).await
+                self.types_history(&types, page).await
             }
         }
     }
 
-    async fn history_of(&self, key: &Key, page: &HistoryPage) -> Result<History> {
+    async fn instance_history(&self, key: &Key, page: &HistoryPage) -> Result<History> {
         let handles = self.handles_with_history(key).await?;
         let type_id = i32::from(self.type_number(&key.type_name)?);
         let client = self.connections.client().await?;
@@ -179,25 +181,25 @@ impl Store {
         }
         let statement = client.prepare_cached(COUNT).await.map_err(failure::classify)?;
         let row = client.query_one(&statement, &[&handles, &type_id, &low, &high]).await;
-        let total = Some(number(&row.map_err(failure::classify)?)?);
+        let total = Some(count_of(&row.map_err(failure::classify)?)?);
         if page.count == 0 {
             return Ok(History { total, ..History::default() });
         }
-        let (time, handle, version) = columns(page.before);
+        let (time, handle, version) = position_columns(page.before);
         let limit = i64::try_from(page.count + 1).unwrap_or(i64::MAX);
         let statement = client.prepare_cached(INSTANCE).await.map_err(failure::classify)?;
         let rows = client
             .query(&statement, &[&handles, &type_id, &low, &high, &time, &handle, &version, &limit])
             .await
             .map_err(failure::classify)?;
-        Ok(History { total, ..self.cut(&rows, page.count)? })
+        Ok(History { total, ..self.truncate(&rows, page.count)? })
     }
 
     /// The page of these rows, of which there is one more when it is not the last.
-    fn cut(&self, rows: &[Row], count: usize) -> Result<History> {
+    fn truncate(&self, rows: &[Row], count: usize) -> Result<History> {
         let mut history = History::default();
         for row in rows.iter().take(count) {
-            history.push(self.version_of(row)?, row)?;
+            history.push(self.version_from_listing(row)?, row)?;
         }
         if rows.len() > count {
             history.next = history.versions.last().map(|v| (v.updated_at, v.handle, v.version));
@@ -205,28 +207,28 @@ impl Store {
         Ok(history)
     }
 
-    async fn history_of_types(&self, types: &[i32], page: &HistoryPage) -> Result<History> {
+    async fn types_history(&self, types: &[i32], page: &HistoryPage) -> Result<History> {
         let client = self.connections.client().await?;
         let low = page.since.unwrap_or(i64::MIN);
         let (from, high) = page.at.unwrap_or((i64::MIN, i64::MAX));
         if page.count == 0 {
             let statement = client.prepare_cached(COUNT_TYPES).await.map_err(failure::classify)?;
             let row = client.query_one(&statement, &[&types, &low, &high, &from]).await;
-            let total = Some(number(&row.map_err(failure::classify)?)?);
+            let total = Some(count_of(&row.map_err(failure::classify)?)?);
             return Ok(History { total, ..History::default() });
         }
         let statement = client.prepare_cached(TYPES).await.map_err(failure::classify)?;
         let (mut place, mut found) = (page.before, History::default());
         let (mut step, mut walked) = (page.count + 1, 0);
         loop {
-            let (time, handle, version) = columns(place);
+            let (time, handle, version) = position_columns(place);
             let limit = i64::try_from(step).unwrap_or(i64::MAX);
             let rows = client
                 .query(&statement, &[&types, &low, &high, &from, &time, &handle, &version, &limit])
                 .await
                 .map_err(failure::classify)?;
             for row in &rows {
-                let version = self.version_of(row)?;
+                let version = self.version_from_listing(row)?;
                 let here = (version.updated_at, version.handle, version.version);
                 if row.try_get(LISTED).map_err(Error::internal)? {
                     if found.versions.len() == page.count {
@@ -240,28 +242,28 @@ impl Store {
             if rows.len() < step {
                 return Ok(found);
             }
-            if walked >= WALK_MAX {
+            if walked >= SCAN_ROWS_MAX {
                 return Ok(History { next: place, ..found });
             }
             // Few more at first: what is listed comes with its body.
-            step = (step * 4).min(STEP.max(page.count + 1));
+            step = (step * 4).min(SCAN_STEP_ROWS.max(page.count + 1));
         }
     }
 
     /// The handle the resource has or had: of two possible ones only that whose rows carry the id.
     async fn handles_with_history(&self, key: &Key) -> Result<Vec<i64>> {
         match self.read(&Scope::everything(), key).await? {
-            Found::Current(v) | Found::Deleted(v) => Ok(vec![v.handle]),
-            Found::Never => Err(Error::not_found(key)),
+            ResourceState::Current(v) | ResourceState::Deleted(v) => Ok(vec![v.handle]),
+            ResourceState::Absent => Err(Error::not_found(key)),
         }
     }
 
     /// A version from a row of either half, whose first column is the type.
-    pub(crate) fn version_of(&self, row: &Row) -> Result<Version> {
+    pub(crate) fn version_from_listing(&self, row: &Row) -> Result<Version> {
         let type_id: i32 = row.try_get(0).map_err(Error::internal)?;
         let type_name = u16::try_from(type_id).ok().and_then(|n| self.registry.definitions().type_name(n));
         let type_name = type_name.ok_or_else(|| Error::internal("a row of an unknown type"))?;
-        read::of_history(type_name, row)
+        read::from_listing(type_name, row)
     }
 }
 
@@ -277,8 +279,8 @@ impl History {
     }
 }
 
-/// A place in the listing as the statements take it; without one, before everything.
-fn columns(place: Option<(i64, i64, u32)>) -> (i64, i64, i32) {
+/// A position in the listing as the statements take it; without one, the position before all versions.
+fn position_columns(place: Option<(i64, i64, u32)>) -> (i64, i64, i32) {
     match place {
         Some((time, handle, version)) => (time, handle, i32::try_from(version).unwrap_or(i32::MAX)),
         None => (i64::MAX, i64::MAX, i32::MAX),
@@ -286,7 +288,7 @@ fn columns(place: Option<(i64, i64, u32)>) -> (i64, i64, i32) {
 }
 
 /// What a statement counted.
-fn number(row: &Row) -> Result<u64> {
+fn count_of(row: &Row) -> Result<u64> {
     let n: i64 = row.try_get(0).map_err(Error::internal)?;
     u64::try_from(n).map_err(Error::internal)
 }

@@ -39,23 +39,23 @@ use std::time::Duration;
 use fhir_model::Result;
 use fhir_model::date::Zone;
 use fhir_search::cursor::Secret;
-use fhir_search::keyer::Keyer;
+use fhir_search::index_hash::IndexHasher;
 use fhir_search::{Bases, IndexSettings, Registry};
 
 pub use endpoint::Endpoint;
-pub use everything::{Everything, Member};
-pub use feed::{Change, FeedPlace};
-pub use full_text::{FullText, TextFound};
-pub use history::{History, HistoryOf, HistoryPage};
+pub use everything::{EverythingFilter, Member};
+pub use feed::{Change, FeedPosition};
+pub use full_text::{FullText, TextHits};
+pub use history::{History, HistoryPage, HistoryTarget};
 pub use long_search::LongSearches;
 pub use migrate::{migrate, schema};
-pub use reindex::{Job, JobState, Reindex};
+pub use reindex::{ReindexJob, ReindexOptions, ReindexState};
 pub use restored::mark_restored;
 pub use schema::SchemaState;
 pub use scope::Scope;
 pub use search::{Count, Explained, Page};
-pub use stamp::Stamp;
-pub use version::{Found, Method, Version};
+pub use stamp::CommitTimestamp;
+pub use version::{Method, ResourceState, Version};
 pub use write::{Claim, Commit, Write};
 
 /// How the store behaves.
@@ -87,7 +87,7 @@ pub struct Options {
     /// value sets, what has certain words.
     pub looked_up_max: usize,
     /// How old resources are indexed anew.
-    pub reindex: Reindex,
+    pub reindex: ReindexOptions,
     /// Bounds on the criteria that are kept for links to further pages.
     pub long_searches: LongSearches,
     /// Most matches that are sorted by what only their bodies say.
@@ -109,7 +109,7 @@ impl Default for Options {
             chain_rare: 50,
             chain_max: 200_000,
             looked_up_max: 1_000_000,
-            reindex: Reindex::default(),
+            reindex: ReindexOptions::default(),
             long_searches: LongSearches::default(),
             sorted_max: 20_000,
         }
@@ -120,17 +120,17 @@ impl Default for Options {
 pub struct Store {
     connections: connections::Connections,
     registry: Arc<Registry>,
-    learned: parameters::Learned,
-    keyer: Keyer,
+    catalog: parameters::ParameterCatalog,
+    hasher: IndexHasher,
     settings: reindex::Settings,
     secret: Secret,
     options: Options,
     full_text: OnceLock<Arc<dyn FullText>>,
-    known: distinct::Known,
-    common: search::Common,
+    durable_texts: distinct::DurableTexts,
+    unselective: search::UnselectiveConditions,
     terminology: OnceLock<Arc<dyn terminology::Terminology>>,
-    clock: stamp::Clock,
-    ids: stamp::Ids,
+    clock: stamp::CommitClock,
+    handles: stamp::HandleGenerator,
     version_min: u32,
 }
 
@@ -147,31 +147,31 @@ impl Store {
         let secrets = secrets::load(&connections).await?;
         let version_min = restored::version_min(&connections).await?;
         let settings = reindex::Settings::load(&connections, &options).await?;
-        let clock = stamp::Clock::new(secrets::random_id());
+        let clock = stamp::CommitClock::new(secrets::random_id());
         let store = Arc::new(Store {
             connections,
             // What is added to R4 at runtime is this database's own.
             registry: Arc::new(registry.fork()),
-            learned: parameters::Learned::default(),
-            keyer: Keyer::new(secrets.keys).folding_codes(settings.ours.fold_codes),
+            catalog: parameters::ParameterCatalog::default(),
+            hasher: IndexHasher::new(secrets.keys).with_fold_codes(settings.ours.fold_codes),
             settings,
             secret: Secret(secrets.cursors),
             options,
             full_text: OnceLock::new(),
-            known: distinct::Known::default(),
-            common: search::Common::default(),
+            durable_texts: distinct::DurableTexts::default(),
+            unselective: search::UnselectiveConditions::default(),
             terminology: OnceLock::new(),
             clock,
-            ids: stamp::Ids::default(),
+            handles: stamp::HandleGenerator::default(),
             version_min,
         });
         feed::announce(&store).await?;
-        let settled = store.settle_index().await;
-        if settled.is_err() {
+        let reconciled = store.reconcile_index().await;
+        if reconciled.is_err() {
             store.leave().await;
         }
-        settled?;
-        reindex::work(&store);
+        reconciled?;
+        reindex::spawn_worker(&store);
         long_search::clean(&store);
         Ok(store)
     }

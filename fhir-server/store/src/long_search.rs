@@ -1,7 +1,7 @@
 //! Criteria of searches that no link can hold, kept for a while so that a short link leads to further pages.
 //!
-//! They are rows, so that every process answers and a restart changes nothing. There are only so many of them: when
-//! there are more, those that expire first make room, and their links say so.
+//! They are rows, so that every process answers and a restart changes nothing. Their number and bytes are bounded: when
+//! there are more, those that expire first are deleted, and their links are answered with 410.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -49,7 +49,7 @@ const KEPT: &str = "select s.criteria from long_search s where s.key = $1::bytea
 
 const CLEAN: &str = "delete from long_search s where s.expires_at <= $1::int8";
 
-/// Deletes what is beyond the bounds, last come first kept. Rows that another process is deleting are left to it.
+/// Deletes what is beyond the bounds; those that expire last are kept. Rows that another process is deleting are skipped.
 const MAKE_ROOM: &str = "with ranked as (select s.key, \
      row_number() over (order by s.expires_at desc, s.key) as n, \
      sum(s.bytes) over (order by s.expires_at desc, s.key) as bytes from long_search s), \
@@ -95,7 +95,7 @@ impl Store {
         Ok(())
     }
 
-    /// The criteria of a search; none when they are not kept any more.
+    /// The criteria of a search. Returns `None` when they have expired.
     ///
     /// # Errors
     /// When the database is away.

@@ -39,7 +39,7 @@ pub async fn schema(url: &str) -> Result<SchemaState> {
     schema::inspect(&client, &endpoint, &migrations()).await
 }
 
-/// Brings the database to the schema of this version; does nothing when it is there.
+/// Applies the migrations that the database lacks.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Search parameters that come and go with SearchParameter resources.
 //!
 //! A SearchParameter takes effect in the transaction that writes it, whoever writes it. Every process looks at the
-//! version of all of them once a second, and tells in its row of `writer` by which version all that it still writes is
+//! version of all of them once a second, and says in its row of `writer` by which version all that it still writes is
 //! indexed; the next step of a parameter ([`Stage`]) is taken when all processes have come so far. So no process that is
 //! behind can leave a resource without its entries, and no write waits for another process.
 
@@ -15,9 +15,9 @@ use fhir_search::Registry;
 use fhir_search::custom::{self, Custom, Defined, Progress, Stage};
 use fhir_search::parameters::Parameter;
 
-use crate::reindex::Walk;
-use crate::stamp::Clock;
-use crate::write::{Failure, Ready, Write};
+use crate::reindex::ReindexScan;
+use crate::stamp::CommitClock;
+use crate::write::{PreparedWrite, Write, WriteFailure};
 use crate::{Store, failure};
 
 /// Most search parameters beside those of R4.
@@ -53,52 +53,52 @@ const ADD: &str = "insert into search_parameter (number, handle, code, types, st
 
 /// What this process knows of search parameters.
 #[derive(Debug, Default)]
-pub(crate) struct Learned {
+pub(crate) struct ParameterCatalog {
     /// One at a time reads them.
-    reading: tokio::sync::Mutex<()>,
-    version: Mutex<Known>,
+    reload: tokio::sync::Mutex<()>,
+    version: Mutex<CatalogVersions>,
     /// The index was made by what this process goes by.
-    pub(crate) settled: AtomicBool,
+    pub(crate) index_reconciled: AtomicBool,
     /// There may be work to do.
-    pub(crate) busy: AtomicBool,
+    pub(crate) work_pending: AtomicBool,
     /// What was changed was not understood: until it is, this process may not write.
-    stuck: AtomicBool,
+    refresh_failed: AtomicBool,
     /// Wakes who does it.
     pub(crate) wake: Arc<tokio::sync::Notify>,
 }
 
 /// Versions, as far as writes go by them.
 #[derive(Debug, Default)]
-struct Known {
+struct CatalogVersions {
     /// All open writes go by it.
-    settled: i64,
+    current: i64,
     /// The next one, and the last stamp of the writes that may not go by it.
-    next: Option<(i64, i64)>,
+    pending: Option<(i64, i64)>,
 }
 
-impl Learned {
+impl ParameterCatalog {
     /// The version that all open and coming writes of this process are indexed by.
-    pub(crate) fn version(&self, clock: &Clock) -> i64 {
+    pub(crate) fn version(&self, clock: &CommitClock) -> i64 {
         let mut known = self.version.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((version, last)) = known.next
+        if let Some((version, last)) = known.pending
             && clock.is_closed(last)
         {
-            *known = Known { settled: version, next: None };
+            *known = CatalogVersions { current: version, pending: None };
         }
-        known.settled
+        known.current
     }
 }
 
 /// What a write of a SearchParameter asks for.
 #[derive(Debug)]
 pub(crate) struct Definition {
-    /// None when it is not in force, or deleted.
+    /// `None` when the SearchParameter is not active, or deleted.
     defined: Option<Defined>,
 }
 
 impl Definition {
     /// None for a write of anything else. An error when it cannot take effect.
-    pub(crate) fn of(write: &Write, registry: &Registry) -> Result<Option<Definition>> {
+    pub(crate) fn from_write(write: &Write, registry: &Registry) -> Result<Option<Definition>> {
         if *write.key.type_name != *TYPE {
             return Ok(None);
         }
@@ -111,11 +111,11 @@ impl Definition {
 }
 
 /// Lets the SearchParameters of a transaction take effect.
-pub(crate) async fn define(
+pub(crate) async fn apply_definitions(
     store: &Store,
     transaction: &Transaction<'_>,
-    ready: &[Ready<'_>],
-) -> std::result::Result<(), Failure> {
+    ready: &[PreparedWrite<'_>],
+) -> std::result::Result<(), WriteFailure> {
     for one in ready {
         let Some(definition) = &one.definition else { continue };
         let statement = transaction.prepare_cached(IN_FORCE).await?;
@@ -127,18 +127,18 @@ pub(crate) async fn define(
         let version: i64 = transaction.query_one(&statement, &[]).await?.try_get(0)?;
         if let Some(row) = before {
             let (number, types): (i64, Vec<i32>) = (row.try_get(0)?, row.try_get(1)?);
-            let parameter = parse(row.try_get(2)?).map_err(Failure::Other)?;
-            let before = Defined { parameter, types: names(store, &types).map_err(Failure::Other)? };
+            let parameter = parse(row.try_get(2)?).map_err(WriteFailure::Other)?;
+            let before = Defined { parameter, types: names(store, &types).map_err(WriteFailure::Other)? };
             if let Some(now) = definition.defined.as_ref().filter(|now| now.indexes_like(&before)) {
-                let text =
-                    serde_json::to_string(&now.parameter).map_err(|e| Failure::Other(Error::internal(e)))?;
+                let text = serde_json::to_string(&now.parameter)
+                    .map_err(|e| WriteFailure::Other(Error::internal(e)))?;
                 let statement = transaction.prepare_cached(RESTATE).await?;
                 transaction.execute(&statement, &[&number, &text]).await?;
                 continue;
             }
             let statement = transaction.prepare_cached(RETIRE).await?;
             transaction.execute(&statement, &[&number, &version]).await?;
-            crate::reindex::want(transaction, &types, version).await?;
+            crate::reindex::request(transaction, &types, version).await?;
         }
         if let Some(defined) = &definition.defined {
             add(store, transaction, one.handle, version, defined).await?;
@@ -153,25 +153,26 @@ async fn add(
     handle: i64,
     version: i64,
     defined: &Defined,
-) -> std::result::Result<(), Failure> {
+) -> std::result::Result<(), WriteFailure> {
     let code = &*defined.parameter.code;
     let types: Vec<i32> =
         defined.types.iter().filter_map(|name| store.registry.number(name)).map(i32::from).collect();
     let statement = transaction.prepare_cached(TAKEN).await?;
     if let Some(row) = transaction.query_opt(&statement, &[&code, &types]).await? {
         let taken: Vec<i32> = row.try_get(0)?;
-        let by = parse(row.try_get(1)?).map_err(Failure::Other)?;
+        let by = parse(row.try_get(1)?).map_err(WriteFailure::Other)?;
         let shared: Vec<i32> = types.into_iter().filter(|t| taken.contains(t)).collect();
-        let shared = names(store, &shared).map_err(Failure::Other)?;
+        let shared = names(store, &shared).map_err(WriteFailure::Other)?;
         let name = shared.first().map(|name| &**name).unwrap_or_default();
-        return Err(Failure::Other(custom::overlap(code, name, &by.url)));
+        return Err(WriteFailure::Other(custom::overlap(code, name, &by.url)));
     }
     let statement = transaction.prepare_cached(HOW_MANY).await?;
     if transaction.query_one(&statement, &[]).await?.try_get::<_, i64>(0)? >= PARAMETERS_MAX {
         let text = format!("this server has its {PARAMETERS_MAX} search parameters beside those of R4");
-        return Err(Failure::Other(Error::new(Kind::Rule, text).at(TYPE)));
+        return Err(WriteFailure::Other(Error::new(Kind::Rule, text).at(TYPE)));
     }
-    let text = serde_json::to_string(&defined.parameter).map_err(|e| Failure::Other(Error::internal(e)))?;
+    let text =
+        serde_json::to_string(&defined.parameter).map_err(|e| WriteFailure::Other(Error::internal(e)))?;
     let statement = transaction.prepare_cached(ADD).await?;
     transaction.execute(&statement, &[&version, &handle, &code, &types, &text]).await?;
     Ok(())
@@ -203,40 +204,40 @@ impl Store {
     }
 
     /// Learns of search parameters that other processes have changed.
-    pub async fn learn_if_behind(&self) -> Result<()> {
+    pub async fn refresh_catalog(&self) -> Result<()> {
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(VERSION).await.map_err(failure::classify)?;
         let row = client.query_one(&statement, &[]).await.map_err(failure::classify)?;
         drop(client);
         let version: i64 = row.try_get(0).map_err(Error::internal)?;
         let kept: &str = row.try_get(1).map_err(Error::internal)?;
-        let learned = match self.is_index_ours(kept, row.try_get(2).map_err(Error::internal)?) {
-            Ok(()) if version > self.registry.version() => self.learn().await,
+        let refreshed = match self.is_index_ours(kept, row.try_get(2).map_err(Error::internal)?) {
+            Ok(()) if version > self.registry.version() => self.reload_catalog().await,
             other => other,
         };
-        let stuck = learned.as_ref().is_err_and(|e| e.kind == Kind::Internal);
-        self.learned.stuck.store(stuck, Ordering::Relaxed);
-        learned
+        let failed = refreshed.as_ref().is_err_and(|e| e.kind == Kind::Internal);
+        self.catalog.refresh_failed.store(failed, Ordering::Relaxed);
+        refreshed
     }
 
     /// Before this process says that it is there: one that does not understand what is to be indexed does not, so that
     /// others do not wait for it, and then may not write.
-    pub(crate) async fn understand(&self) -> Result<()> {
-        match self.learned.stuck.load(Ordering::Relaxed) {
-            true => self.learn_if_behind().await,
+    pub(crate) async fn ensure_current(&self) -> Result<()> {
+        match self.catalog.refresh_failed.load(Ordering::Relaxed) {
+            true => self.refresh_catalog().await,
             false => Ok(()),
         }
     }
 
     /// After a change of this process's own. What fails now is done within a second.
-    pub(crate) async fn learn_at_once(&self) {
-        if let Err(e) = self.learn_if_behind().await {
+    pub(crate) async fn refresh_catalog_now(&self) {
+        if let Err(e) = self.refresh_catalog().await {
             tracing::warn!("search parameters that were changed could not be read: {e}");
         }
     }
 
-    async fn learn(&self) -> Result<()> {
-        let _one = self.learned.reading.lock().await;
+    async fn reload_catalog(&self) -> Result<()> {
+        let _one = self.catalog.reload.lock().await;
         let client = self.connections.client().await?;
         // The version first: what is read after it may be newer, and is then read again.
         let row = client.query_one(VERSION, &[]).await.map_err(failure::classify)?;
@@ -251,7 +252,7 @@ impl Store {
                 number,
                 definition: Arc::new(parse(row.try_get(4).map_err(Error::internal)?)?),
                 types: names(self, &types)?,
-                stage: Stage::of_number(row.try_get(2).map_err(Error::internal)?)?,
+                stage: Stage::from_number(row.try_get(2).map_err(Error::internal)?)?,
                 since: row.try_get(3).map_err(Error::internal)?,
                 progress: known.get(&number).cloned().unwrap_or_default(),
             }));
@@ -260,20 +261,20 @@ impl Store {
         self.registry.set_customs(version, customs)?;
         {
             // Writes under way may have looked at the registry before.
-            let mut known = self.learned.version.lock().unwrap_or_else(PoisonError::into_inner);
-            known.next = Some((version, self.clock.latest()));
+            let mut known = self.catalog.version.lock().unwrap_or_else(PoisonError::into_inner);
+            known.pending = Some((version, self.clock.latest()));
         }
-        self.learned.busy.store(true, Ordering::Relaxed);
-        self.learned.wake.notify_one();
+        self.catalog.work_pending.store(true, Ordering::Relaxed);
+        self.catalog.wake.notify_one();
         Ok(())
     }
 
     /// Notes how far old resources are indexed.
-    pub(crate) fn note_progress(&self, walks: &[Walk]) {
+    pub(crate) fn note_progress(&self, scans: &[ReindexScan]) {
         for custom in self.registry.customs() {
-            let of = |walk: &&Walk| custom.types.iter().any(|t| **t == *walk.type_name);
-            let (done, all) = walks.iter().filter(of).fold((0, 0), |(done, all), walk| {
-                (done + walk.done_since(custom.since), all + walk.rows_total.unwrap_or(0))
+            let of = |scan: &&ReindexScan| custom.types.iter().any(|t| **t == *scan.type_name);
+            let (done, all) = scans.iter().filter(of).fold((0, 0), |(done, all), scan| {
+                (done + scan.done_since(custom.since), all + scan.rows_total.unwrap_or(0))
             });
             custom.progress.set(done, all);
         }

@@ -1,12 +1,12 @@
 //! read and vread: by primary key, nothing else.
 
 use fhir_model::{Error, Key, Result};
-use fhir_search::keyer::{id_of, server_id};
+use fhir_search::index_hash::{format_server_id, parse_server_id};
 use tokio_postgres::Row;
 
 use crate::body::{self, Jsonb};
 use crate::scope::Scope;
-use crate::version::{Found, Method, Version};
+use crate::version::{Method, ResourceState, Version};
 use crate::{Store, codec, failure};
 
 /// The columns of a current version, in the order [`version`] reads them.
@@ -28,7 +28,7 @@ pub(crate) fn version(type_name: &str, row: &Row) -> Result<Version> {
         key: key(type_name, row)?,
         version: number(row)?,
         updated_at: row.try_get(2).map_err(Error::internal)?,
-        method: Method::of_number(row.try_get(3).map_err(Error::internal)?),
+        method: Method::from_number(row.try_get(3).map_err(Error::internal)?),
         body: Some(body::read(json, packed)?),
         handle: row.try_get(0).map_err(Error::internal)?,
     })
@@ -38,26 +38,26 @@ pub(crate) fn version(type_name: &str, row: &Row) -> Result<Version> {
 pub(crate) fn key(type_name: &str, row: &Row) -> Result<Key> {
     let handle: i64 = row.try_get(0).map_err(Error::internal)?;
     let id: Option<&str> = row.try_get(4).map_err(Error::internal)?;
-    Ok(Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)))
+    Ok(Key::new(type_name, id.map_or_else(|| format_server_id(handle), str::to_owned)))
 }
 
 /// A version from a row of history.
-pub(crate) fn past(type_name: &str, row: &Row) -> Result<Version> {
+pub(crate) fn from_history(type_name: &str, row: &Row) -> Result<Version> {
     let handle: i64 = row.try_get(0).map_err(Error::internal)?;
     let id: Option<&str> = row.try_get(4).map_err(Error::internal)?;
     let packed: Option<&[u8]> = row.try_get(5).map_err(Error::internal)?;
     Ok(Version {
-        key: Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)),
+        key: Key::new(type_name, id.map_or_else(|| format_server_id(handle), str::to_owned)),
         version: number(row)?,
         updated_at: row.try_get(2).map_err(Error::internal)?,
-        method: Method::of_number(row.try_get(3).map_err(Error::internal)?),
+        method: Method::from_number(row.try_get(3).map_err(Error::internal)?),
         body: packed.map(codec::unpack).transpose()?,
         handle,
     })
 }
 
 /// A version from a row of a listing: type first, then the columns of a current version, whether it is current last.
-pub(crate) fn of_history(type_name: &str, row: &Row) -> Result<Version> {
+pub(crate) fn from_listing(type_name: &str, row: &Row) -> Result<Version> {
     let handle: i64 = row.try_get(1).map_err(Error::internal)?;
     let version: i32 = row.try_get(2).map_err(Error::internal)?;
     let id: Option<&str> = row.try_get(5).map_err(Error::internal)?;
@@ -65,10 +65,10 @@ pub(crate) fn of_history(type_name: &str, row: &Row) -> Result<Version> {
     let packed: Option<&[u8]> = row.try_get(7).map_err(Error::internal)?;
     let gone = json.is_none() && packed.is_none();
     Ok(Version {
-        key: Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)),
+        key: Key::new(type_name, id.map_or_else(|| format_server_id(handle), str::to_owned)),
         version: u32::try_from(version).map_err(Error::internal)?,
         updated_at: row.try_get(3).map_err(Error::internal)?,
-        method: Method::of_number(row.try_get(4).map_err(Error::internal)?),
+        method: Method::from_number(row.try_get(4).map_err(Error::internal)?),
         body: if gone { None } else { Some(body::read(json, packed)?) },
         handle,
     })
@@ -83,8 +83,8 @@ impl Store {
     /// The handles a resource may have: a server-given id names one, but a client may have chosen the same text.
     pub(crate) fn handles(&self, key: &Key) -> Result<Vec<i64>> {
         let number = self.type_number(&key.type_name)?;
-        let foreign = self.keyer.foreign_handle(number, &key.id);
-        Ok(server_id(&key.id).into_iter().chain([foreign]).collect())
+        let foreign = self.hasher.foreign_handle(number, &key.id);
+        Ok(parse_server_id(&key.id).into_iter().chain([foreign]).collect())
     }
 
     pub(crate) fn type_number(&self, type_name: &str) -> Result<u16> {
@@ -94,32 +94,36 @@ impl Store {
     }
 
     /// The current state of a resource.
-    pub async fn read(&self, scope: &Scope, key: &Key) -> Result<Found> {
+    pub async fn read(&self, scope: &Scope, key: &Key) -> Result<ResourceState> {
         let _ = scope;
         let handles = self.handles(key)?;
         let type_id = i32::from(self.type_number(&key.type_name)?);
-        let lane = self.connections.lane().await?;
-        let rows = lane.client.query(&lane.read, &[&handles, &type_id]).await.map_err(failure::classify)?;
+        let connection = self.connections.pipelined().await?;
+        let rows = connection
+            .client
+            .query(&connection.read, &[&handles, &type_id])
+            .await
+            .map_err(failure::classify)?;
         for row in &rows {
             let version = version(&key.type_name, row)?;
             if version.key.id == key.id {
-                return Ok(Found::Current(version));
+                return Ok(ResourceState::Current(version));
             }
         }
-        let rows = lane.client.query(LAST, &[&handles, &type_id]).await.map_err(failure::classify)?;
+        let rows = connection.client.query(LAST, &[&handles, &type_id]).await.map_err(failure::classify)?;
         for row in &rows {
-            let version = past(&key.type_name, row)?;
+            let version = from_history(&key.type_name, row)?;
             if version.key.id == key.id {
-                return Ok(Found::Deleted(version));
+                return Ok(ResourceState::Deleted(version));
             }
         }
-        Ok(Found::Never)
+        Ok(ResourceState::Absent)
     }
 
     /// The current states of many resources, in the order asked: two statements at most per type.
-    pub async fn read_many(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<Found>> {
+    pub async fn read_many(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<ResourceState>> {
         let _ = scope;
-        let mut found = vec![Found::Never; keys.len()];
+        let mut found = vec![ResourceState::Absent; keys.len()];
         let mut places: std::collections::HashMap<&Key, Vec<usize>> = std::collections::HashMap::new();
         let mut types: std::collections::BTreeMap<&str, Vec<i64>> = std::collections::BTreeMap::new();
         for (at, key) in keys.iter().enumerate() {
@@ -134,7 +138,7 @@ impl Store {
             handles.sort_unstable();
             handles.dedup();
             let type_id = i32::from(self.type_number(type_name)?);
-            let mut put = |version: Version, state: fn(Version) -> Found| {
+            let mut put = |version: Version, state: fn(Version) -> ResourceState| {
                 for at in places.get(&version.key).into_iter().flatten() {
                     if let Some(slot) = found.get_mut(*at)
                         && slot.last_version() < version.version
@@ -147,14 +151,14 @@ impl Store {
             let rows = client.query(&statement, &[&handles, &type_id]).await.map_err(failure::classify)?;
             let current = rows.len();
             for row in &rows {
-                put(version(type_name, row)?, Found::Current);
+                put(version(type_name, row)?, ResourceState::Current);
             }
             if current < handles.len() {
                 let statement = client.prepare_cached(DELETED).await.map_err(failure::classify)?;
                 let rows =
                     client.query(&statement, &[&handles, &type_id]).await.map_err(failure::classify)?;
                 for row in &rows {
-                    put(past(type_name, row)?, Found::Deleted);
+                    put(from_history(type_name, row)?, ResourceState::Deleted);
                 }
             }
         }
@@ -162,27 +166,27 @@ impl Store {
     }
 
     /// One version of a resource; [`Found::Never`] when there is no such version.
-    pub async fn vread(&self, scope: &Scope, key: &Key, version: u32) -> Result<Found> {
-        if let Found::Current(current) = self.read(scope, key).await?
+    pub async fn vread(&self, scope: &Scope, key: &Key, version: u32) -> Result<ResourceState> {
+        if let ResourceState::Current(current) = self.read(scope, key).await?
             && current.version == version
         {
-            return Ok(Found::Current(current));
+            return Ok(ResourceState::Current(current));
         }
         let handles = self.handles(key)?;
         let type_id = i32::from(self.type_number(&key.type_name)?);
-        let Ok(number) = i32::try_from(version) else { return Ok(Found::Never) };
+        let Ok(number) = i32::try_from(version) else { return Ok(ResourceState::Absent) };
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(VERSION).await.map_err(failure::classify)?;
         let rows =
             client.query(&statement, &[&handles, &type_id, &number]).await.map_err(failure::classify)?;
         for row in &rows {
-            let found = past(&key.type_name, row)?;
+            let found = from_history(&key.type_name, row)?;
             if found.key.id == key.id {
                 let gone = found.body.is_none();
-                return Ok(if gone { Found::Deleted(found) } else { Found::Current(found) });
+                return Ok(if gone { ResourceState::Deleted(found) } else { ResourceState::Current(found) });
             }
         }
-        Ok(Found::Never)
+        Ok(ResourceState::Absent)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Walks over the rows of a type that give them the index entries they should have.
 //!
-//! A walk is a row in the database: which version of the search parameters it is for, and where it is. Whoever has its
-//! lease takes it a batch further, in one transaction with the place it has come to; when that process is gone, another
+//! A scan is a row of the table `reindex`: which version of the search parameters it is for, and its position. The process with its
+//! lease advances it by a batch, in one transaction with the new position; when that process is gone, another
 //! one goes on there. A batch writes what the current version of each row should have, under its lock, so doing
 //! it twice changes nothing.
 
@@ -22,7 +22,7 @@ use crate::{Store, failure, parameters};
 
 /// How old resources are indexed anew.
 #[derive(Debug, Clone)]
-pub struct Reindex {
+pub struct ReindexOptions {
     /// Resources in one transaction.
     pub batch: usize,
     /// Between two of them.
@@ -31,19 +31,19 @@ pub struct Reindex {
     pub lease: Duration,
 }
 
-impl Default for Reindex {
-    fn default() -> Reindex {
-        Reindex { batch: 200, pause: Duration::ZERO, lease: Duration::from_secs(30) }
+impl Default for ReindexOptions {
+    fn default() -> ReindexOptions {
+        ReindexOptions { batch: 200, pause: Duration::ZERO, lease: Duration::from_secs(30) }
     }
 }
 
 /// What is done to the index of a type's resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
+pub struct ReindexJob {
     /// The type.
     pub type_name: Box<str>,
     /// Whether it is done.
-    pub state: JobState,
+    pub state: ReindexState,
     /// Resources that were looked at.
     pub done: u64,
     /// Resources that there were when it began.
@@ -54,7 +54,7 @@ pub struct Job {
 
 /// States of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JobState {
+pub enum ReindexState {
     /// It has not begun.
     Waiting,
     /// It is under way.
@@ -65,53 +65,53 @@ pub enum JobState {
     Done,
 }
 
-impl JobState {
+impl ReindexState {
     /// A word for it.
     pub fn as_str(self) -> &'static str {
         match self {
-            JobState::Waiting => "waiting",
-            JobState::Running => "running",
-            JobState::Failing => "failing",
-            JobState::Done => "done",
+            ReindexState::Waiting => "waiting",
+            ReindexState::Running => "running",
+            ReindexState::Failing => "failing",
+            ReindexState::Done => "done",
         }
     }
 }
 
-/// A walk over a type, as the database has it.
+/// The scan of a type's rows, as the table `reindex` has it.
 #[derive(Debug, Clone)]
-pub(crate) struct Walk {
+pub(crate) struct ReindexScan {
     pub(crate) type_id: i32,
     pub(crate) type_name: Box<str>,
     pub(crate) wanted: i64,
     pub(crate) done: i64,
-    pub(crate) walking: Option<i64>,
+    pub(crate) scanning: Option<i64>,
     pub(crate) until_at: i64,
     pub(crate) position: (i64, i64),
     pub(crate) rows_done: i64,
-    /// None: not counted yet.
+    /// `None` until the rows were counted.
     pub(crate) rows_total: Option<i64>,
     pub(crate) failure: Option<String>,
 }
 
-impl Walk {
+impl ReindexScan {
     /// How many rows are indexed by what is in force since a version.
     pub(crate) fn done_since(&self, version: i64) -> i64 {
-        match self.walking {
+        match self.scanning {
             _ if self.done >= version => self.rows_total.unwrap_or(0),
             Some(walking) if walking >= version => self.rows_done,
             _ => 0,
         }
     }
 
-    fn job(self) -> Job {
+    fn job(self) -> ReindexJob {
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
-        let state = match self.walking {
-            _ if self.failure.is_some() => JobState::Failing,
-            Some(_) => JobState::Running,
-            None if self.done < self.wanted => JobState::Waiting,
-            None => JobState::Done,
+        let state = match self.scanning {
+            _ if self.failure.is_some() => ReindexState::Failing,
+            Some(_) => ReindexState::Running,
+            None if self.done < self.wanted => ReindexState::Waiting,
+            None => ReindexState::Done,
         };
-        Job {
+        ReindexJob {
             type_name: self.type_name,
             state,
             done: count(self.rows_done),
@@ -121,21 +121,21 @@ impl Walk {
     }
 }
 
-const WANT: &str = "insert into reindex (type_id, wanted, done, until_at, position_at, position_handle, rows_done, \
+const REQUEST: &str = "insert into reindex (type_id, wanted, done, until_at, position_at, position_handle, rows_done, \
      owner, leased_until) select t.id, $2::int8, 0, 0, 0, 0, 0, 0, 0 from unnest($1::int4[]) as t(id) \
      order by t.id on conflict (type_id) do update set wanted = excluded.wanted, failure = null, \
      rows_total = case when reindex.walking is null then null else reindex.rows_total end";
 
-const WALKS: &str = "select j.type_id, j.wanted, j.done, j.walking, j.until_at, j.position_at, j.position_handle, \
+const SCANS: &str = "select j.type_id, j.wanted, j.done, j.walking, j.until_at, j.position_at, j.position_handle, \
      j.rows_done, j.rows_total, j.failure from reindex j order by j.type_id";
 
 /// Rows of these types are to be indexed by a version, which is the latest: its row is locked.
-pub(crate) async fn want(
+pub(crate) async fn request(
     transaction: &Transaction<'_>,
     types: &[i32],
     version: i64,
 ) -> std::result::Result<(), tokio_postgres::Error> {
-    let statement = transaction.prepare_cached(WANT).await?;
+    let statement = transaction.prepare_cached(REQUEST).await?;
     transaction.execute(&statement, &[&types, &version]).await?;
     Ok(())
 }
@@ -150,38 +150,41 @@ impl Store {
         let transaction = client.transaction().await.map_err(failure::classify)?;
         let row = transaction.query_one(parameters::NEXT_VERSION, &[]).await.map_err(failure::classify)?;
         let version: i64 = row.try_get(0).map_err(Error::internal)?;
-        want(&transaction, &numbers, version).await.map_err(failure::classify)?;
+        request(&transaction, &numbers, version).await.map_err(failure::classify)?;
         transaction.commit().await.map_err(failure::classify)?;
         drop(client);
-        self.learn_at_once().await;
+        self.refresh_catalog_now().await;
         Ok(())
     }
 
     /// What was and is done, by type.
-    pub async fn jobs(&self, scope: &Scope) -> Result<Vec<Job>> {
+    pub async fn reindex_jobs(&self, scope: &Scope) -> Result<Vec<ReindexJob>> {
         let _ = scope;
-        Ok(self.walks().await?.into_iter().map(Walk::job).collect())
+        Ok(self.reindex_scans().await?.into_iter().map(ReindexScan::job).collect())
     }
 
-    pub(crate) async fn walks(&self) -> Result<Vec<Walk>> {
+    pub(crate) async fn reindex_scans(&self) -> Result<Vec<ReindexScan>> {
         let client = self.connections.client().await?;
-        let statement = client.prepare_cached(WALKS).await.map_err(failure::classify)?;
+        let statement = client.prepare_cached(SCANS).await.map_err(failure::classify)?;
         let rows = client.query(&statement, &[]).await.map_err(failure::classify)?;
-        rows.iter().map(|row| self.walk(row).map_err(Error::internal)?).collect()
+        rows.iter().map(|row| self.reindex_scan(row).map_err(Error::internal)?).collect()
     }
 
-    fn walk(&self, row: &tokio_postgres::Row) -> std::result::Result<Result<Walk>, tokio_postgres::Error> {
+    fn reindex_scan(
+        &self,
+        row: &tokio_postgres::Row,
+    ) -> std::result::Result<Result<ReindexScan>, tokio_postgres::Error> {
         let type_id: i32 = row.try_get(0)?;
         let name = match parameters::names(self, &[type_id]) {
             Ok(names) => names.into_iter().next().unwrap_or_default(),
             Err(e) => return Ok(Err(e)),
         };
-        Ok(Ok(Walk {
+        Ok(Ok(ReindexScan {
             type_id,
             type_name: name,
             wanted: row.try_get(1)?,
             done: row.try_get(2)?,
-            walking: row.try_get(3)?,
+            scanning: row.try_get(3)?,
             until_at: row.try_get(4)?,
             position: (row.try_get(5)?, row.try_get(6)?),
             rows_done: row.try_get(7)?,
@@ -193,43 +196,43 @@ impl Store {
 
 /// What to do after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum StepOutcome {
     /// There is more to do.
-    GoOn,
+    More,
     /// Others have to come so far.
     Wait,
     /// Others do what there is.
-    Elsewhere,
+    Blocked,
     /// There is nothing.
-    Rest,
+    Idle,
 }
 
 /// How often it is looked whether others have come so far.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often it is looked how far others are, and after a failure whether it is over.
-const TRY_EVERY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Does what there is to do for as long as the store is there.
-pub(crate) fn work(store: &Arc<Store>) {
-    let (wake, pause) = (store.learned.wake.clone(), store.options.reindex.pause);
+pub(crate) fn spawn_worker(store: &Arc<Store>) {
+    let (wake, pause) = (store.catalog.wake.clone(), store.options.reindex.pause);
     let store = Arc::downgrade(store);
     tokio::spawn(async move {
         loop {
             let Some(this) = store.upgrade() else { return };
-            let next = match this.learned.busy.load(Ordering::Relaxed) {
-                false => Next::Rest,
+            let next = match this.catalog.work_pending.load(Ordering::Relaxed) {
+                false => StepOutcome::Idle,
                 true => this.step().await.unwrap_or_else(|e| {
                     tracing::warn!("search parameters do not get on: {e}");
-                    Next::Elsewhere
+                    StepOutcome::Blocked
                 }),
             };
             drop(this);
             match next {
-                Next::GoOn => tokio::time::sleep(pause).await,
-                Next::Wait => tokio::time::sleep(LOOK_EVERY).await,
-                Next::Elsewhere => tokio::time::sleep(TRY_EVERY).await,
+                StepOutcome::More => tokio::time::sleep(pause).await,
+                StepOutcome::Wait => tokio::time::sleep(POLL_INTERVAL).await,
+                StepOutcome::Blocked => tokio::time::sleep(RETRY_INTERVAL).await,
                 // Now and then it is looked whether the store is still there.
-                Next::Rest => drop(tokio::time::timeout(TRY_EVERY, wake.notified()).await),
+                StepOutcome::Idle => drop(tokio::time::timeout(RETRY_INTERVAL, wake.notified()).await),
             }
         }
     });

@@ -114,7 +114,7 @@ async fn state(client: &Client, schema: &str, migrations: &[Migration]) -> Check
         SchemaState::Earlier(version) => version,
         SchemaState::Current => i64::MAX,
     };
-    let made = Names::made(migrations, done);
+    let made = SchemaNames::from_migrations(migrations, done);
     let is_ours = |name: &String| made.tables.contains(name) || made.indexes.contains(name);
     if let Some((name, _)) = there.iter().find(|(name, _)| !is_ours(name)) {
         return Err(Refusal(format!(
@@ -191,7 +191,7 @@ async fn recorded(client: &Client, migrations: &[Migration]) -> Checked<SchemaSt
 
 /// Those of our tables and indexes whose names are taken in the schema, and whether their rows can be read and changed.
 async fn relations(client: &Client, schema: &str, migrations: &[Migration]) -> Checked<Vec<(String, bool)>> {
-    let made = Names::made(migrations, i64::MAX);
+    let made = SchemaNames::from_migrations(migrations, i64::MAX);
     let names: Vec<String> = made.tables.into_iter().chain(made.indexes).collect();
     let rows = client
         .query(
@@ -228,15 +228,15 @@ async fn trigram(client: &Client) -> Checked<()> {
 
 /// Names of what the migrations make.
 #[derive(Debug, Default)]
-struct Names {
+struct SchemaNames {
     tables: Vec<String>,
     indexes: Vec<String>,
 }
 
-impl Names {
+impl SchemaNames {
     /// Reads the names out of the migrations up to one, so that no second list can disagree with them.
-    fn made(migrations: &[Migration], until: i64) -> Names {
-        let mut names = Names::default();
+    fn from_migrations(migrations: &[Migration], until: i64) -> SchemaNames {
+        let mut names = SchemaNames::default();
         let lines = migrations.iter().filter(|migration| migration.version <= until);
         for line in lines.flat_map(|migration| migration.sql.as_str().lines()) {
             let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -269,14 +269,14 @@ mod tests {
     #[test]
     fn names_are_read_out_of_the_migrations() {
         let migrations = crate::migrate::migrations();
-        let all = Names::made(&migrations, i64::MAX);
+        let all = SchemaNames::from_migrations(&migrations, i64::MAX);
         for table in
             ["resource", "ordered_entry", "string_entry", "setting", "writer", "search_parameter", "reindex"]
         {
             assert!(all.tables.iter().any(|name| name == table), "{table}: {:?}", all.tables);
         }
         assert!(all.indexes.iter().any(|name| name == "resource_keys"), "{:?}", all.indexes);
-        let first = Names::made(&migrations, 1);
+        let first = SchemaNames::from_migrations(&migrations, 1);
         assert!(!first.tables.iter().any(|name| name == "search_parameter"), "{:?}", first.tables);
     }
 }

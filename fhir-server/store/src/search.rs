@@ -5,15 +5,15 @@ mod chain;
 mod count;
 mod explain;
 mod include;
-mod late;
+mod include_paging;
+mod merge;
 mod page;
-mod place;
-mod rare;
+mod post_filter;
 mod resolve;
 mod run;
+mod selectivity;
+mod sort_values;
 mod sorted;
-mod spill;
-mod types;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -31,10 +31,10 @@ use fhir_search::sql;
 
 pub use self::count::Count;
 pub use self::explain::Explained;
-use self::place::Placed;
-pub(crate) use self::rare::Common;
 use self::resolve::Resolved;
-use self::sorted::Ask;
+pub(crate) use self::selectivity::UnselectiveConditions;
+use self::sort_values::SortedRow;
+use self::sorted::PageRequest;
 use crate::scope::Scope;
 use crate::version::Version;
 use crate::{Store, read};
@@ -65,9 +65,9 @@ struct Part<'q> {
 }
 
 /// The rows that a part of a search finds, in order.
-struct Found {
+struct PartRows {
     order: Order,
-    rows: Vec<Placed>,
+    rows: Vec<SortedRow>,
     /// There is more, though it was not looked for: the bytes are enough.
     more: bool,
 }
@@ -86,7 +86,7 @@ impl Store {
         for query in queries {
             let resolved = self.resolve(scope, query).await?;
             looked_up += resolved.looked_up;
-            self.few_looked_up(looked_up)?;
+            self.check_looked_up(looked_up)?;
             parts.push(Part { query: Cow::Borrowed(query), resolved });
         }
         let Some(first) = queries.first() else {
@@ -112,7 +112,7 @@ impl Store {
     /// At most `limit` matches, in no particular order.
     pub async fn matches(&self, scope: &Scope, query: &Query, limit: usize) -> Result<Vec<Version>> {
         let mut resolved = self.resolve(scope, query).await?;
-        self.settled(query, &mut resolved).await?;
+        self.resolve_post_filters(query, &mut resolved).await?;
         let plan = sql::matching(query, resolved.condition, &self.registry, limit);
         let rows = self.run_plan(&plan, limit).await?;
         rows.iter().map(|row| read::version(&query.type_name, row)).collect()
@@ -120,35 +120,35 @@ impl Store {
 
     /// What a query asks of each resource, with nothing looked up.
     pub fn condition(&self, query: &Query) -> Condition {
-        filter::condition(query, &self.registry, &self.keyer)
+        filter::condition(query, &self.registry, &self.hasher)
     }
 
     /// What a resource will leave in the indexes.
     ///
     /// # Errors
     /// When its type is not known.
-    pub fn entries_of(&self, key: &Key, doc: &Doc) -> Result<Rows> {
+    pub fn index_rows(&self, key: &Key, doc: &Doc) -> Result<Rows> {
         self.rows(Set::Searched, key, doc)
     }
 
     /// At most `limit` rows of a part, from where the query's cursor stands; fewer when they have enough bytes.
-    async fn find(
+    async fn part_page(
         &self,
         query: &Query,
         resolved: &mut Resolved,
         limit: usize,
         bytes: usize,
-    ) -> Result<Found> {
-        let order = Order::of(query, &self.keyer);
-        if !resolved.late.is_empty() {
-            let ask = Ask { query, condition: &resolved.condition, order: &order, limit, bytes };
-            if let Some((rows, more)) = self.late_page(ask, &resolved.late).await? {
-                return Ok(Found { order, rows, more });
+    ) -> Result<PartRows> {
+        let order = Order::from_query(query, &self.hasher);
+        if !resolved.post_filters.is_empty() {
+            let request = PageRequest { query, condition: &resolved.condition, order: &order, limit, bytes };
+            if let Some((rows, more)) = self.post_filtered_page(request, &resolved.post_filters).await? {
+                return Ok(PartRows { order, rows, more });
             }
-            self.settled(query, resolved).await?;
+            self.resolve_post_filters(query, resolved).await?;
         }
-        let ask = Ask { query, condition: &resolved.condition, order: &order, limit, bytes };
-        let (rows, more) = self.ordered(ask).await?;
-        Ok(Found { order, rows, more })
+        let request = PageRequest { query, condition: &resolved.condition, order: &order, limit, bytes };
+        let (rows, more) = self.sorted_page(request).await?;
+        Ok(PartRows { order, rows, more })
     }
 }

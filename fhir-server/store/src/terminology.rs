@@ -13,15 +13,15 @@ use fhir_model::json::{Doc, Limits};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_profiles::{CodeSystem, ValueSet};
 use fhir_search::condition::Condition;
-use fhir_search::keyer::{Form, id_of};
+use fhir_search::index_hash::{Form, format_server_id};
 use fhir_search::sql;
-use fhir_search::token::{Codes, System, Term};
+use fhir_search::token::{CodeSet, System, TokenTerm};
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 
 use crate::Store;
 use crate::scope::Scope;
-use crate::version::{Found, Version};
+use crate::version::{ResourceState, Version};
 
 /// Most codes that one condition asks for.
 pub(crate) const CODES_MAX: usize = 10_000;
@@ -38,37 +38,37 @@ pub struct Code {
 }
 
 /// An answer that takes time.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+pub type TerminologyFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// Who knows about codes. At most [`CODES_MAX`](Kind::TooCostly) of them are of use to a search.
 pub trait Terminology: Send + Sync {
     /// The codes of a value set: by url (with `|version` or without), or by reference (`ValueSet/1`).
-    fn expand<'a>(&'a self, store: &'a Store, value_set: &'a str) -> Answer<'a, Vec<Code>>;
+    fn expand<'a>(&'a self, store: &'a Store, value_set: &'a str) -> TerminologyFuture<'a, Vec<Code>>;
 
     /// A code and all below it.
-    fn below<'a>(&'a self, store: &'a Store, code: &'a Code) -> Answer<'a, Vec<Code>>;
+    fn below<'a>(&'a self, store: &'a Store, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>>;
 
     /// A code and all above it.
-    fn above<'a>(&'a self, store: &'a Store, code: &'a Code) -> Answer<'a, Vec<Code>>;
+    fn above<'a>(&'a self, store: &'a Store, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>>;
 }
 
 /// Value sets and code systems as they stand, enumerated and in hierarchies.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct AsDefined;
+pub struct StoredTerminology;
 
-impl Terminology for AsDefined {
-    fn expand<'a>(&'a self, store: &'a Store, value_set: &'a str) -> Answer<'a, Vec<Code>> {
+impl Terminology for StoredTerminology {
+    fn expand<'a>(&'a self, store: &'a Store, value_set: &'a str) -> TerminologyFuture<'a, Vec<Code>> {
         Box::pin(async move {
             let codes = expand::value_set(store, value_set.to_owned(), 0).await?;
             Ok(codes.into_iter().collect())
         })
     }
 
-    fn below<'a>(&'a self, store: &'a Store, code: &'a Code) -> Answer<'a, Vec<Code>> {
+    fn below<'a>(&'a self, store: &'a Store, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>> {
         Box::pin(related(store, code, |system, asked, other| system.subsumes(asked, other)))
     }
 
-    fn above<'a>(&'a self, store: &'a Store, code: &'a Code) -> Answer<'a, Vec<Code>> {
+    fn above<'a>(&'a self, store: &'a Store, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>> {
         Box::pin(related(store, code, |system, asked, other| system.subsumes(other, asked)))
     }
 }
@@ -91,16 +91,16 @@ async fn related(
 }
 
 /// A resource that is stored here, or one that FHIR publishes.
-pub(crate) enum Known<'s, T> {
+pub(crate) enum Definition<'s, T> {
     Stored(Box<T>),
     Published(&'s T),
 }
 
-impl<T> Known<'_, T> {
+impl<T> Definition<'_, T> {
     pub(crate) fn get(&self) -> &T {
         match self {
-            Known::Stored(one) => one,
-            Known::Published(one) => one,
+            Definition::Stored(one) => one,
+            Definition::Published(one) => one,
         }
     }
 }
@@ -113,19 +113,19 @@ impl Store {
     }
 
     /// The codes that a condition is about.
-    pub(crate) async fn codes(&self, codes: &Codes) -> Result<Vec<Code>> {
+    pub(crate) async fn codes(&self, codes: &CodeSet) -> Result<Vec<Code>> {
         let terminology: &dyn Terminology = match self.terminology.get() {
             Some(other) => &**other,
-            None => &AsDefined,
+            None => &StoredTerminology,
         };
-        let code = |term: &Term| match (&term.system, &term.code) {
+        let code = |term: &TokenTerm| match (&term.system, &term.code) {
             (System::Is(system), Some(code)) => Ok(Code { system: system.clone(), code: code.clone() }),
             _ => Err(Error::value("`:above` and `:below` need the system of the code: system|code")),
         };
         let found = match codes {
-            Codes::Of(value_set) => terminology.expand(self, value_set).await?,
-            Codes::Below(term) => terminology.below(self, &code(term)?).await?,
-            Codes::Above(term) => terminology.above(self, &code(term)?).await?,
+            CodeSet::ValueSet(value_set) => terminology.expand(self, value_set).await?,
+            CodeSet::Below(term) => terminology.below(self, &code(term)?).await?,
+            CodeSet::Above(term) => terminology.above(self, &code(term)?).await?,
         };
         match found.len() > CODES_MAX {
             true => Err(too_many()),
@@ -133,31 +133,31 @@ impl Store {
         }
     }
 
-    pub(crate) async fn code_system(&self, url: &str) -> Result<Known<'_, CodeSystem>> {
+    pub(crate) async fn code_system(&self, url: &str) -> Result<Definition<'_, CodeSystem>> {
         let (plain, version) = split(url);
         if let Some(stored) = self.stored::<CodeSystem>("CodeSystem", plain, version).await? {
-            return Ok(Known::Stored(Box::new(stored)));
+            return Ok(Definition::Stored(Box::new(stored)));
         }
         match self.registry.definitions().code_system(plain)? {
-            Some(published) => Ok(Known::Published(published)),
+            Some(published) => Ok(Definition::Published(published)),
             None => Err(Error::value(format!("the code system `{url}` is not known here"))),
         }
     }
 
-    pub(crate) async fn value_set(&self, url: &str) -> Result<Known<'_, ValueSet>> {
+    pub(crate) async fn value_set(&self, url: &str) -> Result<Definition<'_, ValueSet>> {
         if let Some(key) = local(url, self) {
             let found = self.read(&Scope::everything(), &key).await?;
-            let Found::Current(version) = found else {
+            let ResourceState::Current(version) = found else {
                 return Err(Error::value(format!("there is no {key} here")));
             };
-            return Ok(Known::Stored(Box::new(parse(version.body.as_deref().unwrap_or_default())?)));
+            return Ok(Definition::Stored(Box::new(parse(version.body.as_deref().unwrap_or_default())?)));
         }
         let (plain, version) = split(url);
         if let Some(stored) = self.stored::<ValueSet>("ValueSet", plain, version).await? {
-            return Ok(Known::Stored(Box::new(stored)));
+            return Ok(Definition::Stored(Box::new(stored)));
         }
         match self.registry.definitions().value_set(plain)? {
-            Some(published) => Ok(Known::Published(published)),
+            Some(published) => Ok(Definition::Published(published)),
             None => Err(Error::value(format!("the value set `{url}` is not known here"))),
         }
     }
@@ -169,21 +169,21 @@ impl Store {
         url: &str,
         version: Option<&str>,
     ) -> Result<Option<T>> {
-        let this = self.registry.of(type_name)?;
+        let this = self.registry.for_type(type_name)?;
         let Some(param) = this.param("url") else { return Ok(None) };
-        let key = |index: &str| self.keyer.key(this.number, index, Form::Uri, &[url]);
+        let key = |index: &str| self.hasher.key(this.number, index, Form::Uri, &[url]);
         let keys = param.indexes.iter().map(|index| key(&index.name)).collect();
-        let plan = sql::places(this.number, Condition::Keys(keys), VERSIONS_MAX);
+        let plan = sql::row_keys(this.number, Condition::Keys(keys), VERSIONS_MAX);
         let key = |row: &Row| {
             let id: Option<String> = row.try_get(1)?;
-            Ok(Key::new(type_name, id.unwrap_or(id_of(row.try_get(0)?))))
+            Ok(Key::new(type_name, id.unwrap_or(format_server_id(row.try_get(0)?))))
         };
         let places = self.run_plan(&plan, VERSIONS_MAX).await?;
         let keys: std::result::Result<Vec<Key>, tokio_postgres::Error> = places.iter().map(key).collect();
         // One by one, as each may be large.
         let mut last: Option<Version> = None;
         for key in keys.map_err(Error::internal)? {
-            let Found::Current(one) = self.read(&Scope::everything(), &key).await? else { continue };
+            let ResourceState::Current(one) = self.read(&Scope::everything(), &key).await? else { continue };
             let is_later = last.as_ref().is_none_or(|last| one.updated_at > last.updated_at);
             if is_later && is_version(&one, version)? {
                 last = Some(one);

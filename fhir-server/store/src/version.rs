@@ -24,7 +24,7 @@ impl Method {
         }
     }
 
-    pub(crate) fn of_number(number: i16) -> Method {
+    pub(crate) fn from_number(number: i16) -> Method {
         match number {
             1 => Method::Post,
             3 => Method::Patch,
@@ -55,7 +55,7 @@ pub struct Version {
     pub updated_at: i64,
     /// How it came.
     pub method: Method,
-    /// The body as JSON text, `resourceType` first; none when the version is a deletion.
+    /// The body as JSON text, `resourceType` first; `None` for a deletion.
     pub body: Option<Bytes>,
     /// The row it is in.
     pub handle: i64,
@@ -63,21 +63,21 @@ pub struct Version {
 
 /// What is known of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum ResourceState {
     /// It is there.
     Current(Version),
     /// It was deleted; the version is the deletion.
     Deleted(Version),
     /// It was never there.
-    Never,
+    Absent,
 }
 
-impl Found {
+impl ResourceState {
     /// The number of its last version, 0 when it never was.
     pub fn last_version(&self) -> u32 {
         match self {
-            Found::Current(version) | Found::Deleted(version) => version.version,
-            Found::Never => 0,
+            ResourceState::Current(version) | ResourceState::Deleted(version) => version.version,
+            ResourceState::Absent => 0,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! One write is one statement, in which everything hangs on the row that decides (a data-modifying CTE). Several
 //! are one transaction with one statement per table.
 
-pub(crate) mod again;
+pub(crate) mod index_only;
 mod many;
 mod one;
 mod rows;
@@ -12,15 +12,15 @@ use std::time::Duration;
 
 use fhir_model::json::{Doc, Limits};
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_search::keyer::server_id;
+use fhir_search::index_hash::parse_server_id;
 use fhir_search::registry::Set;
 use fhir_search::rows::{DATE_MIN, Rows};
 
 use crate::body::AsJsonb;
 use crate::parameters::Definition;
 use crate::scope::Scope;
-use crate::stamp::Stamp;
-use crate::version::{Found, Method, Version};
+use crate::stamp::CommitTimestamp;
+use crate::version::{Method, ResourceState, Version};
 use crate::{Store, body, codec, failure};
 
 /// Retries of a transaction after a serialization failure.
@@ -32,12 +32,12 @@ pub struct Write {
     /// The resource.
     pub key: Key,
     /// What was read: the write holds only while this is still true.
-    pub before: Found,
+    pub before: ResourceState,
     /// Number of the new version: that of `before` and 1.
     pub version: u32,
     /// How the version comes.
     pub method: Method,
-    /// The final body, with id and meta; none deletes.
+    /// The final body, with id and meta; `None` deletes the resource.
     pub doc: Option<Doc>,
     /// The claim of a conditional write.
     pub claim: Option<Claim>,
@@ -61,7 +61,7 @@ pub enum Commit {
 }
 
 /// A write with everything computed that the statements need.
-pub(crate) struct Ready<'w> {
+pub(crate) struct PreparedWrite<'w> {
     write: &'w Write,
     type_id: i32,
     pub(crate) handle: i64,
@@ -80,17 +80,17 @@ pub(crate) struct Ready<'w> {
     pub(crate) definition: Option<Definition>,
 }
 
-pub(crate) enum Failure {
+pub(crate) enum WriteFailure {
     Stale,
     Database(tokio_postgres::Error),
     Other(Error),
 }
 
-impl From<tokio_postgres::Error> for Failure {
-    fn from(e: tokio_postgres::Error) -> Failure {
+impl From<tokio_postgres::Error> for WriteFailure {
+    fn from(e: tokio_postgres::Error) -> WriteFailure {
         match failure::is_duplicate(&e) {
-            true => Failure::Stale,
-            false => Failure::Database(e),
+            true => WriteFailure::Stale,
+            false => WriteFailure::Database(e),
         }
     }
 }
@@ -98,14 +98,19 @@ impl From<tokio_postgres::Error> for Failure {
 impl Store {
     /// The claim of a conditional write under these criteria, such as `Patient?identifier=http://s|1`.
     pub async fn claim(&self, criteria: &str) -> Result<Claim> {
-        let key = self.keyer.key(0, criteria, fhir_search::keyer::Form::Present, &[]);
-        let lane = self.connections.lane().await?;
-        let row = lane.client.query_opt(&lane.claim, &[&key]).await.map_err(failure::classify)?;
+        let key = self.hasher.key(0, criteria, fhir_search::index_hash::Form::Present, &[]);
+        let connection = self.connections.pipelined().await?;
+        let row = connection.client.query_opt(&connection.claim, &[&key]).await.map_err(failure::classify)?;
         Ok(Claim { key, seen: row.map(|r| r.get(0)) })
     }
 
     /// Writes all or nothing; durable and indexed when it says so. One key at most once.
-    pub async fn commit(&self, scope: &Scope, stamp: &Stamp, writes: &[Write]) -> Result<Commit> {
+    pub async fn commit(
+        &self,
+        scope: &Scope,
+        timestamp: &CommitTimestamp,
+        writes: &[Write],
+    ) -> Result<Commit> {
         let _ = scope;
         let ready = writes.iter().map(|w| self.prepare(w)).collect::<Result<Vec<_>>>()?;
         self.keep_texts(ready.iter().flat_map(|one| &one.rows.distinct)).await?;
@@ -113,36 +118,38 @@ impl Store {
         loop {
             let done = match ready.as_slice() {
                 [] => return Ok(Commit::Done),
-                [one] if !one.takes_turn() && one.definition.is_none() => one::run(self, one, stamp).await,
-                many => many::run(self, many, stamp).await,
+                [one] if !one.needs_sequence() && one.definition.is_none() => {
+                    one::run(self, one, timestamp).await
+                }
+                many => many::run(self, many, timestamp).await,
             };
             match done {
                 Ok(()) => {
                     if ready.iter().any(|one| one.definition.is_some()) {
-                        self.learn_at_once().await;
+                        self.refresh_catalog_now().await;
                     }
                     return Ok(Commit::Done);
                 }
-                Err(Failure::Stale) => return Ok(Commit::Stale),
-                Err(Failure::Other(e)) => return Err(e),
-                Err(Failure::Database(e)) if failure::is_retryable(&e) && tries < RETRIES_MAX => {
+                Err(WriteFailure::Stale) => return Ok(Commit::Stale),
+                Err(WriteFailure::Other(e)) => return Err(e),
+                Err(WriteFailure::Database(e)) if failure::is_retryable(&e) && tries < RETRIES_MAX => {
                     tries += 1;
                     let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
                     tokio::time::sleep(Duration::from_millis(jitter % (5 << tries))).await;
                 }
-                Err(Failure::Database(e)) if failure::is_lost(&e) => {
-                    return self.settle(&ready, stamp, e).await;
+                Err(WriteFailure::Database(e)) if failure::is_lost(&e) => {
+                    return self.resolve_unknown_commit(&ready, timestamp, e).await;
                 }
-                Err(Failure::Database(e)) => return Err(failure::classify(e)),
+                Err(WriteFailure::Database(e)) => return Err(failure::classify(e)),
             }
         }
     }
 
     /// The connection was lost while the answer to a commit was due: whether it took place is read, not guessed.
-    async fn settle(
+    async fn resolve_unknown_commit(
         &self,
-        ready: &[Ready<'_>],
-        stamp: &Stamp,
+        ready: &[PreparedWrite<'_>],
+        timestamp: &CommitTimestamp,
         lost: tokio_postgres::Error,
     ) -> Result<Commit> {
         let unknown = failure::classify(lost);
@@ -155,17 +162,21 @@ impl Store {
             };
             // The stamp is of this write alone, so the version is ours if it carries it.
             return match found {
-                Found::Current(v) | Found::Deleted(v) if v.updated_at == stamp.micros() => Ok(Commit::Done),
+                ResourceState::Current(v) | ResourceState::Deleted(v)
+                    if v.updated_at == timestamp.micros() =>
+                {
+                    Ok(Commit::Done)
+                }
                 _ => Err(unknown),
             };
         }
         Err(unknown)
     }
 
-    fn prepare<'w>(&self, write: &'w Write) -> Result<Ready<'w>> {
+    fn prepare<'w>(&self, write: &'w Write) -> Result<PreparedWrite<'w>> {
         let number = self.type_number(&write.key.type_name)?;
         let (old_rows, old_packed) = match &write.before {
-            Found::Current(Version { body: Some(body), .. }) => {
+            ResourceState::Current(Version { body: Some(body), .. }) => {
                 let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
                 (self.rows(Set::Replaced, &write.key, &doc)?, Some(codec::pack(body)?))
             }
@@ -185,13 +196,13 @@ impl Store {
         let has_json = !self.options.packed && shape != AsJsonb::Impossible;
         // A server-given id names its handle, but only when the server gives it: a client that brings such an id
         // gets a handle of its own, as somebody else's resource may have the other.
-        let handle = match (&write.before, server_id(&write.key.id)) {
-            (Found::Current(v) | Found::Deleted(v), _) => v.handle,
-            (Found::Never, Some(handle)) if write.method == Method::Post => handle,
-            _ => self.keyer.foreign_handle(number, &write.key.id),
+        let handle = match (&write.before, parse_server_id(&write.key.id)) {
+            (ResourceState::Current(v) | ResourceState::Deleted(v), _) => v.handle,
+            (ResourceState::Absent, Some(handle)) if write.method == Method::Post => handle,
+            _ => self.hasher.foreign_handle(number, &write.key.id),
         };
         let version = i32::try_from(write.version).map_err(Error::internal)?;
-        Ok(Ready {
+        Ok(PreparedWrite {
             write,
             type_id: i32::from(number),
             handle,
@@ -202,30 +213,30 @@ impl Store {
             packed,
             has_json,
             building: self.registry.is_building(&write.key.type_name),
-            definition: Definition::of(write, &self.registry)?,
+            definition: Definition::from_write(write, &self.registry)?,
         })
     }
 
     /// The index rows of a body.
     pub(crate) fn rows(&self, set: Set, key: &Key, doc: &Doc) -> Result<Rows> {
-        self.registry.extract_by(set, &self.keyer, &key.type_name, doc.root(), &self.settings.ours)
+        self.registry.extract_by(set, &self.hasher, &key.type_name, doc.root(), &self.settings.ours)
     }
 }
 
-impl Ready<'_> {
+impl PreparedWrite<'_> {
     /// True for a deletion, and for a creation under an id that was a client's choice: see `many::TURN`. An id that
     /// the server made just now is nobody else's.
-    fn takes_turn(&self) -> bool {
+    fn needs_sequence(&self) -> bool {
         match &self.write.before {
-            Found::Current(_) => self.write.doc.is_none(),
-            Found::Deleted(_) => true,
-            Found::Never => self.handle < 0,
+            ResourceState::Current(_) => self.write.doc.is_none(),
+            ResourceState::Deleted(_) => true,
+            ResourceState::Absent => self.handle < 0,
         }
     }
 
-    /// The id as stored: nothing when the handle says it.
+    /// The id column: `None` when the id is the handle in hexadecimal.
     fn id(&self) -> Option<&str> {
-        (server_id(&self.write.key.id) != Some(self.handle)).then_some(&*self.write.key.id)
+        (parse_server_id(&self.write.key.id) != Some(self.handle)).then_some(&*self.write.key.id)
     }
 
     /// The body as JSONB.
@@ -242,9 +253,9 @@ impl Ready<'_> {
     }
 }
 
-/// What the texts begin with; none when there are no texts.
-fn beginnings(rows: &Rows) -> Option<&[i64]> {
-    Some(rows.beginnings.as_slice()).filter(|all| !all.is_empty())
+/// The prefix hashes; `None` (NULL in the row) when the resource has no texts.
+fn prefix_hashes(rows: &Rows) -> Option<&[i64]> {
+    Some(rows.prefix_hashes.as_slice()).filter(|all| !all.is_empty())
 }
 
 /// The upper bound of the primary date, unless it is the second that begins at the lower one.

@@ -1,200 +1,14 @@
 //! No byte of a client is a fault of the server: whatever text stands wherever a text can stand, the answer is never a
 //! 5xx, and a transaction that is refused has written nothing.
 
+mod texts;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use self::texts::{Bad, PLACES, bad_of, bad_texts};
 use crate::app::{TestApp, json as answer_of};
-
-/// A text, as bytes, and whether it must be refused where it stands in a value that is searched for.
-struct Bad {
-    bytes: Vec<u8>,
-    refused: bool,
-}
-
-fn bad_texts() -> Vec<Bad> {
-    let refused: [&[u8]; 9] = [
-        b"\0",
-        b"a\0b",
-        b"\xff",
-        b"a\xc3",
-        // A zero in two bytes, a lone surrogate, beyond Unicode.
-        b"\xc0\x80",
-        b"\xed\xa0\x80",
-        b"\xed\xb0\x80a",
-        b"\xf4\x90\x80\x80",
-        b"\xf8\x88\x80\x80\x80",
-    ];
-    let odd = [
-        "\u{1}",
-        "\u{1f}\u{7f}\u{85}",
-        "\u{feff}a",
-        "\u{fffe}\u{ffff}",
-        "\u{202e}abc",
-        "e\u{301}\u{200d}",
-        "😀",
-        "\\",
-        "a\\",
-        "\\u0000",
-        "'; drop table resource; --",
-        "\"",
-        "%",
-        "_",
-        "%25",
-        "$",
-        "|",
-        "||",
-        "|||a|",
-        ",",
-        ",,,",
-        "a,",
-        "(",
-        ")",
-        "((",
-        "[]",
-        "{}",
-        "*",
-        ".",
-        "..",
-        "/",
-        "//",
-        "a/b/c/d",
-        ":",
-        "::",
-        "?",
-        "#",
-        "-",
-        "+",
-        "ge",
-        "ge-",
-        "-1",
-        "1e999999",
-        "1e-999999",
-        "-0",
-        "0000",
-        "99999999999999999999999999",
-        "9999-12-31",
-        "0000-01-01",
-        "-4713-01-01",
-        "2020-02-30",
-        "T25:61",
-        "NaN",
-        "Infinity",
-        "null",
-        "true",
-        "http://",
-        "urn:uuid:",
-        "1.5|http://unitsofmeasure.org|",
-        "::1",
-        "\t",
-        "\r\n",
-        "  ",
-    ];
-    let long =
-        ["x".repeat(9_000), "ä ".repeat(4_000), ",".repeat(5_000), "a,".repeat(1_500), "(".repeat(3_000)];
-    let plain = odd.iter().map(|text| (*text).to_owned()).chain(long);
-    let refused = refused.iter().map(|bytes| Bad { bytes: bytes.to_vec(), refused: true });
-    refused.chain(plain.map(|text| Bad { bytes: text.into_bytes(), refused: false })).collect()
-}
-
-/// Parameters of a search of a type, each a place where `X` is the text.
-const PLACES: &[(&str, &[&str])] = &[
-    (
-        "Patient",
-        &[
-            "name=X",
-            "name:exact=X",
-            "name:contains=X",
-            "name:missing=X",
-            "name:X=a",
-            "X=a",
-            "identifier=X",
-            "identifier=a|X",
-            "identifier:not=X",
-            "identifier:text=X",
-            "identifier:of-type=a|b|X",
-            "identifier:of-type=X",
-            "gender=X",
-            "gender:in=X",
-            "gender:below=X",
-            "birthdate=X",
-            "birthdate=geX",
-            "general-practitioner=X",
-            "general-practitioner:identifier=X",
-            "general-practitioner:Practitioner=X",
-            "general-practitioner.name=X",
-            "general-practitioner.X=a",
-            "general-practitioner:X=a",
-            "organization.partof.name=X",
-            "X.name=a",
-            "_has:Observation:patient:code=X",
-            "_has:X:patient:code=a",
-            "_has:Observation:X:code=a",
-            "_has:Observation:patient:X=a",
-            "_id=X",
-            "_lastUpdated=X",
-            "_list=X",
-            "_filter=X",
-            "_filter=name eq \"X\"",
-            "_filter=name eq X",
-            "_filter=X eq a",
-            "_filter=birthdate ge X",
-            "_text=X",
-            "_content=X",
-            "_content=\"X",
-            "_sort=X",
-            "_include=X",
-            "_include=Patient:X",
-            "_include=Patient:organization:X",
-            "_revinclude=X",
-            "_revinclude=Observation:X",
-            "_elements=X",
-            "_elements=a,X",
-            "_summary=X",
-            "_count=X",
-            "_cursor=X",
-            "_total=X",
-            "_format=X",
-            "_pretty=X",
-            "_profile=X",
-            "_profile:below=X",
-            "_tag=X",
-            "_source=X",
-            "_security=X",
-            "_contained=X",
-            "_containedType=X",
-            "_explain=X",
-            "_query=X",
-        ],
-    ),
-    (
-        "Observation",
-        &[
-            "value-quantity=X",
-            "value-quantity=5|http://unitsofmeasure.org|X",
-            "value-quantity=X||mg",
-            "code-value-quantity=X",
-            "code-value-quantity=a$X",
-            "code-value-quantity=X$5",
-            "component-code-value-concept=a$X",
-            "code:in=X",
-            "code:not-in=X",
-            "code:above=X",
-            "code:text=X",
-            "date=X",
-            "subject:Patient.name=X",
-            "patient:identifier=a|X",
-            "_id=X",
-            "value-string=X",
-            "value-date=X",
-        ],
-    ),
-    ("ValueSet", &["url=X", "url:below=X", "url:above=X", "version=X", "reference=X"]),
-    ("RiskAssessment", &["probability=X", "probability=geX"]),
-    ("Location", &["near=X", "near=1|X|5", "near=1|1|5|X"]),
-    ("", &["_type=X", "_id=X&_type=Patient,Observation", "_tag=X&_type=Patient", "_content=X&_type=Patient"]),
-];
 
 fn encoded(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
@@ -275,10 +89,6 @@ async fn searches() {
             check(status, &Bad { refused: bad.refused && !is_format, ..bad_of(&bad) }, place, "entry");
         }
     }
-}
-
-fn bad_of(bad: &Bad) -> Bad {
-    Bad { bytes: bad.bytes.clone(), refused: bad.refused }
 }
 
 /// A question that cannot be asked is found out before the writes of its transaction are committed.

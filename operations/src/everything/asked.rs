@@ -5,19 +5,19 @@ use fhir_model::date::{DateTime, Zone};
 use fhir_model::{Error, Result, url};
 use fhir_search::Bases;
 use fhir_search::cursor::Cursor;
-use fhir_store::Everything;
+use fhir_store::EverythingFilter;
 
 use super::place::Place;
 
 /// A call, read.
 pub(crate) struct Asked {
     /// What is wanted of the compartment, without the types.
-    pub(crate) wanted: Everything,
+    pub(crate) wanted: EverythingFilter,
     /// Types; empty: all.
     pub(crate) types: Vec<Box<str>>,
     /// Resources of the compartment on a page.
     pub(crate) count: usize,
-    /// Where the page begins; none: the first.
+    /// Where the page begins; `None` means the first page.
     pub(crate) after: Option<Place>,
     /// The urls of this server.
     pub(crate) bases: Bases,
@@ -36,7 +36,7 @@ impl Asked {
     /// Reads the parameters of a call. Those that are not known are refused under strict handling, else left out.
     pub(crate) fn read(cx: &Cx, call: &Call) -> Result<Asked> {
         let mut asked = Asked {
-            wanted: Everything::default(),
+            wanted: EverythingFilter::default(),
             types: Vec::new(),
             count: cx.limits.count_max,
             after: None,
@@ -110,9 +110,9 @@ impl Asked {
     }
 
     /// What is wanted of the compartment, of the types asked for.
-    pub(crate) fn of_types(&self) -> Everything {
+    pub(crate) fn of_types(&self) -> EverythingFilter {
         let types = (!self.types.is_empty()).then(|| self.types.clone());
-        Everything { types, ..self.wanted.clone() }
+        EverythingFilter { types, ..self.wanted.clone() }
     }
 }
 

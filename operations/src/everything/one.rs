@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fhir_interactions::Cx;
 use fhir_model::{Error, Key, Result};
-use fhir_store::{Everything, Found, Scope, Version};
+use fhir_store::{EverythingFilter, ResourceState, Scope, Version};
 
 use super::answer::Page;
 use super::asked::Asked;
@@ -21,9 +21,9 @@ pub(crate) async fn page(cx: &Cx, scope: &Scope, patient: &Key, asked: &Asked) -
     match &asked.after {
         None => {
             let found = match cx.store.read(scope, patient).await? {
-                Found::Current(found) => found,
-                Found::Deleted(_) => return Err(Error::gone(patient)),
-                Found::Never => return Err(Error::not_found(patient)),
+                ResourceState::Current(found) => found,
+                ResourceState::Deleted(_) => return Err(Error::gone(patient)),
+                ResourceState::Absent => return Err(Error::not_found(patient)),
             };
             // "At a minimum, the patient resource itself is returned", however old it is.
             if asked.wants("Patient") {
@@ -59,7 +59,7 @@ async fn members(
     if found.len() > room {
         found.truncate(room);
         // With no room at all, the patient filled the page: members begin on the next.
-        let last = found.last().map_or((i32::MIN, i64::MIN, i64::MIN), |m| m.place);
+        let last = found.last().map_or((i32::MIN, i64::MIN, i64::MIN), |m| m.position);
         page.next = Some(Place::Member(last));
     }
     page.matches.extend(found.into_iter().map(|m| m.version));
@@ -112,16 +112,16 @@ async fn gather(
         page.matches.iter().for_each(scan);
         return references.follow(scope).await;
     }
-    if let Found::Current(found) = cx.store.read(scope, patient).await? {
+    if let ResourceState::Current(found) = cx.store.read(scope, patient).await? {
         scan(&found);
     }
-    let every = Everything { types: None, since: None, ..asked.wanted.clone() };
+    let every = EverythingFilter { types: None, since: None, ..asked.wanted.clone() };
     let mut after = None;
     loop {
         let members = cx.store.compartment(scope, patient, &every, after, BATCH).await?;
         members.iter().for_each(|member| scan(&member.version));
         match members.last() {
-            Some(last) if members.len() == BATCH => after = Some(last.place),
+            Some(last) if members.len() == BATCH => after = Some(last.position),
             _ => return references.follow(scope).await,
         }
     }

@@ -8,11 +8,11 @@ use fhir_search::cursor::{self, Cursor};
 pub(crate) enum Place {
     /// After this member of a compartment: type, date, handle.
     Member((i32, i64, i64)),
-    /// After this one of what the record refers to; none: before all of it.
+    /// After this resource that the record refers to; `None` means before the first.
     Reference(Option<Key>),
     /// With several patients: after a member of this one's compartment, or after the patient alone.
     Patient {
-        /// The patient's id, and the place in the order of patients: last update and handle.
+        /// The patient's id; the position in the order of patients is last update and handle.
         id: String,
         /// Last update, in microseconds.
         updated_at: i64,
@@ -26,7 +26,7 @@ pub(crate) enum Place {
 impl Place {
     /// As a cursor that can be sealed.
     pub(crate) fn cursor(&self) -> Cursor {
-        use cursor::Place::{Number, Text};
+        use cursor::SortValue::{Number, Text};
         let (places, handle) = match self {
             Place::Member((type_id, date, handle)) => {
                 (vec![Number((*type_id).into()), Number(*date)], *handle)
@@ -40,15 +40,15 @@ impl Place {
                 (places, *handle)
             }
         };
-        Cursor { places, handle, backwards: false, within: None }
+        Cursor { sort_values: places, handle, backwards: false, within: None }
     }
 
     /// From a cursor that was sealed here.
     pub(crate) fn of(cursor: Cursor) -> Result<Place> {
-        use cursor::Place::{Number, Text};
+        use cursor::SortValue::{Number, Text};
         let handle = cursor.handle;
         let type_id = |n: i64| i32::try_from(n).map_err(Error::internal);
-        Ok(match cursor.places.as_slice() {
+        Ok(match cursor.sort_values.as_slice() {
             [Number(number), Number(date)] => Place::Member((type_id(*number)?, *date, handle)),
             [Text(text)] => Place::Reference(text.split_once('/').map(|(t, id)| Key::new(t, id))),
             [Text(id), Number(at)] => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fhir_interactions::Cx;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::Bases;
-use fhir_search::reference::Target;
+use fhir_search::reference::ParsedReference;
 use fhir_store::{Scope, Version};
 use memchr::memmem::Finder;
 
@@ -32,7 +32,7 @@ impl<'c> References<'c> {
         while let Some(at) = self.member.find(rest) {
             rest = rest.get(at + b"\"reference\"".len()..).unwrap_or_default();
             if let Some(text) = string_after_colon(rest)
-                && let Some(Target::Local(key)) = Target::parse(text, self.bases)
+                && let Some(ParsedReference::Local(key)) = ParsedReference::parse(text, self.bases)
                 && self.is_followed(&key)
             {
                 self.found.insert(key);

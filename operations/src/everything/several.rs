@@ -19,7 +19,7 @@ const PATIENTS: usize = 20;
 /// After all members.
 const END: (i32, i64, i64) = (i32::MAX, i64::MAX, i64::MAX);
 
-/// A patient and the place in the order of patients.
+/// A patient and its position in the order of patients.
 struct Patient {
     key: Key,
     updated_at: i64,
@@ -101,7 +101,7 @@ async fn patients(cx: &Cx, scope: &Scope, last: Option<&Patient>) -> Result<Vec<
     let sort = [("_sort".to_owned(), "_lastUpdated".to_owned())];
     let mut query = Query::parse(&cx.registry, "Patient", &sort, &parse)?;
     query.cursor = last.map(|patient| Cursor {
-        places: vec![cursor::Place::Number(patient.updated_at)],
+        sort_values: vec![cursor::SortValue::Number(patient.updated_at)],
         handle: patient.handle,
         backwards: false,
         within: None,
@@ -110,7 +110,7 @@ async fn patients(cx: &Cx, scope: &Scope, last: Option<&Patient>) -> Result<Vec<
 }
 
 impl Patient {
-    /// Adds the members of the compartment after a place, as far as they fit.
+    /// Adds the members of the compartment after a position, as far as they fit.
     async fn members(
         &self,
         cx: &Cx,
@@ -123,7 +123,7 @@ impl Patient {
         let mut found = cx.store.compartment(scope, &self.key, &asked.of_types(), after, room + 1).await?;
         if found.len() > room {
             found.truncate(room);
-            page.next = Some(self.place(found.last().map(|m| m.place).or(after)));
+            page.next = Some(self.place(found.last().map(|m| m.position).or(after)));
         }
         for member in found {
             if page.shown.insert(member.version.handle) {

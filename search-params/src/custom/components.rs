@@ -4,7 +4,7 @@ use fhir_model::Result;
 use fhir_model::types::Types;
 use fhir_profiles::Definitions;
 
-use super::{PLACES_MAX, Stage, check_tests, rule};
+use super::{PATHS_MAX, Stage, check_tests, rule};
 use crate::compile::{Compiled, RESOURCE, compile};
 use crate::parameters::{Component, Parameter, ParameterKind};
 use crate::path::{Step, Trie};
@@ -46,7 +46,7 @@ pub(super) fn check(
     steps: &[Step],
     definitions: &Definitions,
 ) -> Result<()> {
-    let mut trie = Trie::within(resource, PLACES_MAX);
+    let mut trie = Trie::within(resource, PATHS_MAX);
     if !trie.add(definitions, steps, 0) {
         return Ok(());
     }
@@ -90,10 +90,10 @@ fn part(
             }
             _ => element,
         };
-        let mut trie = Trie::within(from, PLACES_MAX);
+        let mut trie = Trie::within(from, PATHS_MAX);
         trie.add(definitions, &branch.steps, 0);
-        if trie.places() > PLACES_MAX {
-            return Err(format!("the expression looks at more than {PLACES_MAX} places of {from}"));
+        if trie.node_count() > PATHS_MAX {
+            return Err(format!("the expression looks at more than {PATHS_MAX} places of {from}"));
         }
         types.extend(trie.leaf_types(0).into_iter().map(Box::from));
     }

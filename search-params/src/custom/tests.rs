@@ -4,7 +4,7 @@ use fhir_model::json::{Doc, Limits};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
 use crate::parse::tests::said_by;
 use crate::registry::Set;
 use crate::settings::IndexSettings;
@@ -151,7 +151,7 @@ fn composites_find_their_parts_or_get_them() {
     for (changes, parts, own, whole) in rows {
         let registry = base.fork();
         add(&registry, 1, &[(&composite(changes, &parts), Stage::Ready)]);
-        let param = registry.of("Patient").unwrap().param("nick").unwrap().clone();
+        let param = registry.for_type("Patient").unwrap().param("nick").unwrap().clone();
         let names = |indexes: &[Arc<crate::registry::Index>]| -> Vec<String> {
             indexes.iter().map(|i| i.name.to_string()).collect()
         };
@@ -163,13 +163,13 @@ fn composites_find_their_parts_or_get_them() {
     let registry = base.fork();
     let some = composite(json!({ "expression": "Patient" }), &[gender, ("Patient-name", "name | alias")]);
     add(&registry, 1, &[(&some, Stage::Ready)]);
-    let param = registry.of("Patient").unwrap().param("nick").unwrap().clone();
+    let param = registry.for_type("Patient").unwrap().param("nick").unwrap().clone();
     assert_eq!(param.composite.as_ref().unwrap().whole.as_ref().unwrap()[1].indexes.len(), 1);
     // Each part has its own values, however unusual it is to compare them so.
     let registry = base.fork();
     let order = [("individual-gender", "system"), ("Patient-name", "value")];
     add(&registry, 1, &[(&composite(json!({ "expression": "Patient.identifier" }), &order), Stage::Ready)]);
-    let param = registry.of("Patient").unwrap().param("nick").unwrap().clone();
+    let param = registry.for_type("Patient").unwrap().param("nick").unwrap().clone();
     let types = param.composite.as_ref().unwrap().parts.iter().map(|part| &*part.indexes[0].types[0]);
     assert_eq!(types.collect::<Vec<_>>(), ["uri", "string"]);
     // One that goes, and something else of the same code: each has its own values.
@@ -179,11 +179,12 @@ fn composites_find_their_parts_or_get_them() {
     add(&registry, 2, &[(&leaving, Stage::Retiring), (&text, Stage::Building)]);
     let doc = r#"{"resourceType": "Patient", "name": [{"text": "Ann"}]}"#;
     let doc = Doc::parse(doc, Limits::default()).unwrap();
-    let keyer = Keyer::new([1; 16]);
-    let rows =
-        registry.extract_by(Set::Replaced, &keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
+    let hasher = IndexHasher::new([1; 16]);
+    let rows = registry
+        .extract_by(Set::Replaced, &hasher, "Patient", doc.root(), &IndexSettings::default())
+        .unwrap();
     let number = registry.number("Patient").unwrap();
-    let present = |name: &str| rows.keys.contains(&keyer.key(number, name, Form::Present, &[]));
+    let present = |name: &str| rows.keys.contains(&hasher.key(number, name, Form::Present, &[]));
     assert_eq!((present("nick@1"), present("nick@2")), (false, true));
 }
 
@@ -281,15 +282,15 @@ fn stages_decide_what_is_extracted_and_searched() {
     let registry = base.fork();
     let doc = r#"{"resourceType": "Patient", "id": "1", "name": [{"given": ["Ann"]}], "gender": "male"}"#;
     let doc = Doc::parse(doc, Limits::default()).unwrap();
-    let keyer = Keyer::new([1; 16]);
+    let hasher = IndexHasher::new([1; 16]);
     let number = registry.number("Patient").unwrap();
-    let present = keyer.key(number, "nick@1", Form::Present, &[]);
+    let present = hasher.key(number, "nick@1", Form::Present, &[]);
     let has = |set| {
         let rows =
-            registry.extract_by(set, &keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
+            registry.extract_by(set, &hasher, "Patient", doc.root(), &IndexSettings::default()).unwrap();
         rows.keys.contains(&present)
     };
-    let plain = registry.extract(&keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
+    let plain = registry.extract(&hasher, "Patient", doc.root(), &IndexSettings::default()).unwrap();
     for (stage, searched, written, replaced) in [
         (Stage::Known, true, false, true),
         (Stage::Building, true, true, true),
@@ -297,18 +298,19 @@ fn stages_decide_what_is_extracted_and_searched() {
         (Stage::Retiring, false, false, true),
     ] {
         add(&registry, 7, &[(&json!({}), stage)]);
-        assert_eq!(registry.of("Patient").unwrap().param("nick").is_some(), searched, "{stage:?}");
+        assert_eq!(registry.for_type("Patient").unwrap().param("nick").is_some(), searched, "{stage:?}");
         assert_eq!((has(Set::Written), has(Set::Replaced)), (written, replaced), "{stage:?}");
         assert_eq!(registry.is_building("Patient"), stage == Stage::Building);
-        let param = registry.of("Patient").unwrap().param("nick").cloned();
+        let param = registry.for_type("Patient").unwrap().param("nick").cloned();
         let building = matches!(stage, Stage::Known | Stage::Building);
         assert_eq!(param.is_some_and(|p| p.building.is_some()), building, "{stage:?}");
     }
     assert_eq!(registry.version(), 7);
-    assert!(base.of("Patient").unwrap().param("nick").is_none(), "another database has its own");
+    assert!(base.for_type("Patient").unwrap().param("nick").is_none(), "another database has its own");
     registry.set_customs(8, Vec::new()).unwrap();
-    let after =
-        registry.extract_by(Set::Replaced, &keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
+    let after = registry
+        .extract_by(Set::Replaced, &hasher, "Patient", doc.root(), &IndexSettings::default())
+        .unwrap();
     assert_eq!(after, plain);
 }
 
@@ -322,7 +324,7 @@ fn what_is_added_changes_nothing_for_the_rest() {
     let same = json!({ "code": "sex", "type": "token", "expression": "Patient.gender" });
     let stages = [(&date, Stage::Ready), (&first, Stage::Ready), (&same, Stage::Ready)];
     add(&registry, 1, &stages);
-    let (old, new) = (base.of("Patient").unwrap(), registry.of("Patient").unwrap());
+    let (old, new) = (base.for_type("Patient").unwrap(), registry.for_type("Patient").unwrap());
     for param in old.params() {
         let now = new.param(&param.code).unwrap();
         let what = |p: &crate::registry::Param| {
@@ -337,7 +339,7 @@ fn what_is_added_changes_nothing_for_the_rest() {
     // One that goes and one that takes its place under the same code.
     let other = json!({ "expression": "Patient.name.family" });
     add(&registry, 2, &[(&json!({}), Stage::Retiring), (&other, Stage::Known)]);
-    assert_eq!(&*registry.of("Patient").unwrap().param("nick").unwrap().name, "nick@2");
+    assert_eq!(&*registry.for_type("Patient").unwrap().param("nick").unwrap().name, "nick@2");
 }
 
 #[test]

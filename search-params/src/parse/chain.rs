@@ -35,7 +35,7 @@ impl<'a> Parser<'a> {
         };
         let of = self
             .registry
-            .of(source)
+            .for_type(source)
             .map_err(|_| Error::invalid(format!("`{name}`: `{source}` is not a resource type")).at("_has"))?;
         let reference = |p: &&Arc<Param>| p.kind == ParameterKind::Reference;
         let Some(param) = of.param(code).filter(reference).cloned() else {
@@ -120,7 +120,7 @@ impl<'a> Parser<'a> {
         only: Option<&str>,
     ) -> Result<Vec<Box<str>>> {
         if let Some(only) = only {
-            if self.registry.of(only).is_err() {
+            if self.registry.for_type(only).is_err() {
                 return Err(Error::invalid(format!("`{name}`: `{only}` is not a resource type")));
             }
             if !param.leads_to(only) {
@@ -137,10 +137,10 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// The conditions on a resource of another type; none when it has no such parameter.
+    /// The conditions on a resource of another type. Returns `None` when the type has no such parameter.
     fn beyond(&mut self, type_name: &str, name: &str, value: &str) -> Result<Option<Vec<Filter>>> {
         check_depth(name, self.depth + 1)?;
-        let this = self.registry.of(type_name)?;
+        let this = self.registry.for_type(type_name)?;
         let mut parser = Parser {
             registry: self.registry,
             this: &this,
@@ -149,7 +149,7 @@ impl<'a> Parser<'a> {
             depth: self.depth + 1,
             links: self.links,
             finds: true,
-            query: Query::of(type_name),
+            query: Query::new(type_name),
         };
         let known = parser.condition(name, value)?;
         self.hear(&mut parser.query);

@@ -115,13 +115,13 @@ impl Parser<'_> {
             chain::check_depth(path, self.depth + i + 1)?;
             let mut beyond = BTreeSet::new();
             for type_name in &types {
-                if let Some(param) = self.registry.of(type_name)?.param(code) {
+                if let Some(param) = self.registry.for_type(type_name)?.param(code) {
                     beyond.extend(self.types_beyond(path, param, None)?);
                 }
             }
             types = beyond;
         }
-        let kind = types.iter().find_map(|t| Some(self.registry.of(t).ok()?.param(last)?.kind));
+        let kind = types.iter().find_map(|t| Some(self.registry.for_type(t).ok()?.param(last)?.kind));
         kind.ok_or_else(|| unknown(path))
     }
 
@@ -135,7 +135,7 @@ impl Parser<'_> {
             depth: self.depth,
             links: self.links,
             finds: true,
-            query: Query::of(&self.this.type_name),
+            query: Query::new(&self.this.type_name),
         };
         let known = parser.condition(name, value)?;
         self.hear(&mut parser.query);

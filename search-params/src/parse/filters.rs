@@ -7,7 +7,7 @@ use fhir_model::{Error, Key, Result};
 
 use super::{Parser, blanks, hints};
 use crate::parameters::ParameterKind;
-use crate::query::{Filter, Modifier, Subject, Term, TextOf};
+use crate::query::{Filter, Modifier, SearchTerm, Subject, TextSource};
 use crate::registry::Param;
 use crate::text::{split_comma, split_dollar, unescape};
 use crate::{date, near, number, quantity, reference, string, token, uri};
@@ -33,9 +33,9 @@ impl Parser<'_> {
             true => {
                 let id = unescape(v);
                 self.hint_of_id(&id);
-                Ok(Term::Id(id))
+                Ok(SearchTerm::Id(id))
             }
-            false => date::Term::parse(&unescape(v), self.cx.now, self.cx.zone).map(Term::Date),
+            false => date::DateTerm::parse(&unescape(v), self.cx.now, self.cx.zone).map(SearchTerm::Date),
         });
         let terms = terms.collect::<Result<Vec<_>>>().map_err(|e| e.at(code))?;
         let subject = if id { Subject::Id } else { Subject::LastUpdated };
@@ -51,7 +51,7 @@ impl Parser<'_> {
         let terms = self.values("_list", value)?.into_iter().map(|id| {
             let id = unescape(id.trim());
             match (Key::is_id(&id), id.starts_with('$')) {
-                (true, _) => Ok(Term::Id(id)),
+                (true, _) => Ok(SearchTerm::Id(id)),
                 (_, true) => {
                     Err(Error::not_supported(format!("this server keeps no list `{id}`")).at("_list"))
                 }
@@ -67,12 +67,12 @@ impl Parser<'_> {
     }
 
     /// `_text` and `_content`. A comma is part of the words.
-    pub(super) fn words(&mut self, of: TextOf, modifier: Option<&str>, value: &str) -> Result<()> {
+    pub(super) fn words(&mut self, of: TextSource, modifier: Option<&str>, value: &str) -> Result<()> {
         if let Some(modifier) = modifier {
             let name = of.parameter();
             return Err(Error::invalid(format!("`{name}` does not take the modifier `:{modifier}`")));
         }
-        let terms = vec![Term::Text(value.to_owned())];
+        let terms = vec![SearchTerm::Text(value.to_owned())];
         self.query.filters.push(Filter { subject: Subject::Words(of), modifier: Modifier::None, terms });
         Ok(())
     }
@@ -123,7 +123,7 @@ impl Parser<'_> {
         param: &Param,
         modifier: &Modifier,
         (at, value): (usize, &str),
-        terms: &mut Vec<Term>,
+        terms: &mut Vec<SearchTerm>,
     ) -> Result<()> {
         // In texts blanks are looked for; but not that after the comma of a list, where a text begins.
         let is_text = matches!(param.kind, ParameterKind::String | ParameterKind::Composite)
@@ -138,7 +138,7 @@ impl Parser<'_> {
         let plain = blanks::without(value);
         let term = self.term(param, modifier, &plain)?;
         self.hint(param, modifier, &plain, &term);
-        let plus = blanks::as_plus(value).filter(|_| matches!(term, Term::Token(_)));
+        let plus = blanks::as_plus(value).filter(|_| matches!(term, SearchTerm::Token(_)));
         terms.push(term);
         match plus {
             Some(plus) if param.has_type(&["ContactPoint"]) => terms.push(self.term(param, modifier, &plus)?),
@@ -158,51 +158,55 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn term(&self, param: &Param, modifier: &Modifier, value: &str) -> Result<Term> {
+    fn term(&self, param: &Param, modifier: &Modifier, value: &str) -> Result<SearchTerm> {
         if *modifier == Modifier::Missing {
             return flag(value);
         }
         Ok(match (param.kind, modifier) {
-            (ParameterKind::Token, Modifier::Text) => Term::Text(string::parse(unescape(value), modifier)?),
-            (ParameterKind::Token, Modifier::In | Modifier::NotIn) => Term::Text(unescape(value)),
-            (ParameterKind::Token, Modifier::Above | Modifier::Below) => {
-                Term::Token(token::Term::parse(value)?.in_hierarchy(param)?)
+            (ParameterKind::Token, Modifier::Text) => {
+                SearchTerm::Text(string::parse(unescape(value), modifier)?)
             }
-            (ParameterKind::Token, Modifier::OfType) => Term::OfType(token::OfType::parse(value)?),
+            (ParameterKind::Token, Modifier::In | Modifier::NotIn) => SearchTerm::Text(unescape(value)),
+            (ParameterKind::Token, Modifier::Above | Modifier::Below) => {
+                SearchTerm::Token(token::TokenTerm::parse(value)?.in_hierarchy(param)?)
+            }
+            (ParameterKind::Token, Modifier::OfType) => SearchTerm::OfType(token::OfType::parse(value)?),
             // Without a version, any: that is what the reference alone means.
             (ParameterKind::Reference, Modifier::Above | Modifier::Below)
                 if unescape(value).contains('|') =>
             {
-                Term::Text(unescape(value))
+                SearchTerm::Text(unescape(value))
             }
-            (ParameterKind::Reference, Modifier::Identifier) => Term::Token(token::Term::parse(value)?),
+            (ParameterKind::Reference, Modifier::Identifier) => {
+                SearchTerm::Token(token::TokenTerm::parse(value)?)
+            }
             (ParameterKind::Token, _) => {
-                let term = token::Term::parse(value)?;
+                let term = token::TokenTerm::parse(value)?;
                 if hints::is_truth(param) && !matches!(term.code.as_deref(), Some("true" | "false") | None) {
                     return Err(Error::value(format!("`{}` is true or false, not `{value}`", param.code)));
                 }
-                Term::Token(term)
+                SearchTerm::Token(term)
             }
-            (ParameterKind::Reference, Modifier::Type(type_name)) => {
-                Term::Reference(reference::Term::parse(&unescape(value), Some(type_name), self.cx.bases)?)
-            }
+            (ParameterKind::Reference, Modifier::Type(type_name)) => SearchTerm::Reference(
+                reference::ReferenceTerm::parse(&unescape(value), Some(type_name), self.cx.bases)?,
+            ),
             (ParameterKind::Reference, _) => {
-                Term::Reference(reference::Term::parse(&unescape(value), None, self.cx.bases)?)
+                SearchTerm::Reference(reference::ReferenceTerm::parse(&unescape(value), None, self.cx.bases)?)
             }
-            (ParameterKind::String, modifier) => Term::Text(string::parse(unescape(value), modifier)?),
-            (ParameterKind::Uri, modifier) => Term::Text(uri::parse(unescape(value), modifier)?),
+            (ParameterKind::String, modifier) => SearchTerm::Text(string::parse(unescape(value), modifier)?),
+            (ParameterKind::Uri, modifier) => SearchTerm::Text(uri::parse(unescape(value), modifier)?),
             (ParameterKind::Date, _) => {
-                Term::Date(date::Term::parse(&unescape(value), self.cx.now, self.cx.zone)?)
+                SearchTerm::Date(date::DateTerm::parse(&unescape(value), self.cx.now, self.cx.zone)?)
             }
-            (ParameterKind::Number, _) => Term::Number(number::Term::parse(&unescape(value))?),
-            (ParameterKind::Quantity, _) => Term::Quantity(quantity::Term::parse(value)?),
-            (ParameterKind::Special, _) => Term::Near(near::Term::parse(value)?),
-            (ParameterKind::Composite, _) => Term::Composite(self.parts(param, value)?),
+            (ParameterKind::Number, _) => SearchTerm::Number(number::NumberTerm::parse(&unescape(value))?),
+            (ParameterKind::Quantity, _) => SearchTerm::Quantity(quantity::QuantityTerm::parse(value)?),
+            (ParameterKind::Special, _) => SearchTerm::Near(near::NearTerm::parse(value)?),
+            (ParameterKind::Composite, _) => SearchTerm::Composite(self.parts(param, value)?),
         })
     }
 
     /// `a$b`: a value for each part of a composite.
-    fn parts(&self, param: &Param, value: &str) -> Result<Vec<Term>> {
+    fn parts(&self, param: &Param, value: &str) -> Result<Vec<SearchTerm>> {
         let parts = param.composite.as_ref().map_or(&[][..], |composite| &composite.parts);
         let values = split_dollar(value);
         if values.len() != parts.len() {
@@ -218,17 +222,19 @@ impl Parser<'_> {
         let term = |(part, value): (&Arc<Param>, &&str)| {
             let term = self.term(part, &Modifier::None, value)?;
             match &term {
-                Term::Token(token) if token.code.is_none() && part.indexes.iter().any(|i| !i.systems) => {
+                SearchTerm::Token(token)
+                    if token.code.is_none() && part.indexes.iter().any(|i| !i.systems) =>
+                {
                     Err(Error::not_supported(format!("in `{}` a system goes with a code", param.code)))
                 }
                 _ => Ok(term),
             }
         };
-        let terms = parts.iter().zip(&values).map(term).collect::<Result<Vec<Term>>>()?;
+        let terms = parts.iter().zip(&values).map(term).collect::<Result<Vec<SearchTerm>>>()?;
         // An id without its type is one of each type that the part may refer to, and all ways of all parts are combined.
-        let ways = |(part, term): (&Arc<Param>, &Term)| match term {
-            Term::Reference(reference::Term::Id(_)) if part.targets.is_empty() => WAYS_MAX,
-            Term::Reference(reference::Term::Id(_)) => part.targets.len(),
+        let ways = |(part, term): (&Arc<Param>, &SearchTerm)| match term {
+            SearchTerm::Reference(reference::ReferenceTerm::Id(_)) if part.targets.is_empty() => WAYS_MAX,
+            SearchTerm::Reference(reference::ReferenceTerm::Id(_)) => part.targets.len(),
             _ => 1,
         };
         let all = parts.iter().zip(&terms).map(ways).try_fold(1usize, usize::checked_mul);
@@ -261,10 +267,10 @@ impl Parser<'_> {
 }
 
 /// The value of `:missing`.
-fn flag(value: &str) -> Result<Term> {
+fn flag(value: &str) -> Result<SearchTerm> {
     match value {
-        "true" => Ok(Term::Flag(true)),
-        "false" => Ok(Term::Flag(false)),
+        "true" => Ok(SearchTerm::Flag(true)),
+        "false" => Ok(SearchTerm::Flag(false)),
         _ => Err(Error::value(format!("`:missing` is true or false, not `{value}`"))),
     }
 }

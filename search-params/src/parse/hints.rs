@@ -9,7 +9,7 @@ use fhir_profiles::code_system::Content;
 use super::Parser;
 use crate::parameters::ParameterKind;
 use crate::quantity::{self, UCUM};
-use crate::query::{Modifier, Term};
+use crate::query::{Modifier, SearchTerm};
 use crate::reference;
 use crate::registry::Param;
 use crate::token::{self, System};
@@ -38,20 +38,20 @@ const CODES_MAX: usize = 10;
 impl Parser<'_> {
     /// Says of a value of a parameter why it will hardly find what is meant, if there is a reason: in any case where it
     /// cannot be meant so, and when nothing is found where it can (ICD-10 has codes that end with `*`).
-    pub(super) fn hint(&mut self, param: &Param, modifier: &Modifier, value: &str, term: &Term) {
+    pub(super) fn hint(&mut self, param: &Param, modifier: &Modifier, value: &str, term: &SearchTerm) {
         let guess = match term {
-            Term::Token(term) => of_text(value).or_else(|| of_system(term)),
-            Term::Reference(_) => of_text(value),
-            Term::Quantity(term) => of_unit(term),
-            Term::Text(_) if *modifier == Modifier::None => of_text(value),
+            SearchTerm::Token(term) => text_hint(value).or_else(|| system_hint(term)),
+            SearchTerm::Reference(_) => text_hint(value),
+            SearchTerm::Quantity(term) => unit_hint(term),
+            SearchTerm::Text(_) if *modifier == Modifier::None => text_hint(value),
             _ => None,
         };
         if let Some(guess) = guess {
             return self.guess(format!("`{}`: {guess}", param.code));
         }
         let mistake = match term {
-            Term::Token(term) if *modifier != Modifier::Identifier => self.of_code(param, term),
-            Term::Reference(term) => self.of_reference(param, term),
+            SearchTerm::Token(term) if *modifier != Modifier::Identifier => self.code_hint(param, term),
+            SearchTerm::Reference(term) => self.reference_hint(param, term),
             _ => None,
         };
         if let Some(mistake) = mistake {
@@ -67,7 +67,7 @@ impl Parser<'_> {
     }
 
     /// A code that a closed list of codes does not have.
-    fn of_code(&self, param: &Param, term: &token::Term) -> Option<String> {
+    fn code_hint(&self, param: &Param, term: &token::TokenTerm) -> Option<String> {
         let code = term.code.as_deref()?;
         let [index] = param.indexes.as_slice() else { return None };
         let implied = index.implied_system.as_deref()?;
@@ -89,19 +89,19 @@ impl Parser<'_> {
         Some(format!("`{code}` is none of its codes{known}"))
     }
 
-    fn of_reference(&self, param: &Param, term: &reference::Term) -> Option<String> {
+    fn reference_hint(&self, param: &Param, term: &reference::ReferenceTerm) -> Option<String> {
         let definitions = self.registry.definitions();
         let is_type = |name: &str| definitions.is_resource(name);
         match term {
-            reference::Term::Local(key) if !is_type(&key.type_name) => {
+            reference::ReferenceTerm::Local(key) if !is_type(&key.type_name) => {
                 let near = suggest::hint(&key.type_name, definitions.resource_types());
                 Some(format!("`{}` is not a resource type{near}", key.type_name))
             }
-            reference::Term::Local(key) if !param.leads_to(&key.type_name) => {
+            reference::ReferenceTerm::Local(key) if !param.leads_to(&key.type_name) => {
                 Some(format!("it never refers to a {}", key.type_name))
             }
             // What is written like a reference here, and is none.
-            reference::Term::Uri(text) if !param.is_canonical() && !text.contains(':') => {
+            reference::ReferenceTerm::Uri(text) if !param.is_canonical() && !text.contains(':') => {
                 let (type_name, _) = text.split_once('/').unwrap_or((text, ""));
                 let near = suggest::nearest(type_name, definitions.resource_types());
                 let near = near.map(|name| format!(": did you mean `{name}/..`?")).unwrap_or_default();
@@ -115,7 +115,7 @@ impl Parser<'_> {
 }
 
 /// Signs that mean nothing, though they do elsewhere.
-fn of_text(value: &str) -> Option<String> {
+fn text_hint(value: &str) -> Option<String> {
     if let Some(at) = value.find("%7C").or_else(|| value.find("%7c")).or_else(|| value.find("%2C")) {
         let code = value.get(at..at + 3).unwrap_or_default();
         return Some(format!("the value holds `{code}`, as if it had been encoded twice"));
@@ -129,7 +129,7 @@ fn of_text(value: &str) -> Option<String> {
 }
 
 /// A system that is another only by a slip of the hand, or that stands alone.
-fn of_system(term: &token::Term) -> Option<String> {
+fn system_hint(term: &token::TokenTerm) -> Option<String> {
     match (&term.system, term.code.as_deref()) {
         (System::Is(system), _) => {
             let known = known_system(system)?;
@@ -158,7 +158,7 @@ fn known_system(system: &str) -> Option<&'static str> {
 }
 
 /// A unit that is not converted.
-fn of_unit(term: &quantity::Term) -> Option<String> {
+fn unit_hint(term: &quantity::QuantityTerm) -> Option<String> {
     match &term.unit {
         quantity::Unit::Coded(system, code) if *system == *UCUM => Canonical::of(code).is_none().then(|| {
             format!("`{code}` is not a UCUM unit that is known here: only what has this very code is found")

@@ -50,7 +50,7 @@ impl Parser<'_> {
             self.uses_all(source, code)?;
         }
         let Some(source) = source else { return Ok(Ok(include)) };
-        let Ok(of) = self.registry.of(source) else {
+        let Ok(of) = self.registry.for_type(source) else {
             return Ok(Err(format!("`{source}` is not a resource type")));
         };
         if let Some(target) = target.filter(|t| !self.registry.definitions().is_resource(t)) {
@@ -113,7 +113,7 @@ impl Parser<'_> {
     }
 }
 
-/// Type, parameter and target; nothing for `*`. None when it is none of the forms.
+/// Type, parameter and target; empty for `*`. Returns `None` when the text has none of the forms.
 fn parts(value: &str) -> Option<(Option<&str>, Option<&str>, Option<&str>)> {
     let mut parts = value.split(':');
     let (source, code, target) = (parts.next()?, parts.next(), parts.next());

@@ -76,7 +76,7 @@ impl Parser<'_> {
         }
         let mut targets: Vec<(Box<str>, Arc<Param>)> = Vec::new();
         for type_name in self.types_beyond(key, &param, only)? {
-            let found = self.registry.of(&type_name)?.param(code).filter(|p| is_ordered(p)).cloned();
+            let found = self.registry.for_type(&type_name)?.param(code).filter(|p| is_ordered(p)).cloned();
             targets.extend(found.map(|inner| (type_name, inner)));
         }
         let Some((_, first)) = targets.first() else {

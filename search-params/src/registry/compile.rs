@@ -67,7 +67,7 @@ impl TypeSearch {
                 indexes: Vec::new(),
                 users: Vec::new(),
                 wholes: Vec::new(),
-                by_code: Vec::new(),
+                code_quantities: Vec::new(),
                 trie: Trie::new(type_name),
             },
             by_path: HashMap::new(),
@@ -91,8 +91,8 @@ pub(crate) struct Branches {
 }
 
 impl Branches {
-    /// None when the expression has nothing for the type.
-    pub(crate) fn of(
+    /// The branches of an expression for a type. Returns `None` when no branch applies to it.
+    pub(crate) fn parse(
         definition: &Parameter,
         type_name: &str,
         definitions: &Definitions,
@@ -209,7 +209,7 @@ impl Build<'_> {
         if !searchable || matches!(&*definition.code, "_id" | "_lastUpdated") {
             return Ok(());
         }
-        let found = Branches::of(definition, &self.this.type_name, self.definitions)
+        let found = Branches::parse(definition, &self.this.type_name, self.definitions)
             .map_err(|e| Error::internal(format!("{}: {e}", definition.url)))?;
         let Some(Branches { steps: mut branches, truth }) = found else { return Ok(()) };
         let mut only_target = None;
@@ -277,8 +277,8 @@ impl Build<'_> {
                 self.whole(&name, parts, added);
             }
         }
-        self.roles(&shares);
-        self.sounds(&shares);
+        self.assign_columns(&shares);
+        self.index_phonetics(&shares);
         self.params(shares, parts);
         self.this
     }
@@ -292,7 +292,7 @@ impl Build<'_> {
         // One that goes may stand beside one that takes its place: then all of both is extracted, and nothing searched.
         drafts.dedup_by(|a, b| a.0.definition.code == b.0.definition.code && a.0.custom == b.0.custom);
         let mut free = 0..BITS as u8;
-        let mut by_code = Vec::new();
+        let mut code_quantities = Vec::new();
         for (at, (draft, (share, parts))) in drafts.into_iter().enumerate() {
             for index in &share {
                 if let Some(users) = self.this.users.get_mut(*index) {
@@ -308,7 +308,7 @@ impl Build<'_> {
             // One that was added can go away; one of elements, too, has entries of its own.
             if draft.custom.is_none() && indexes.is_empty() {
                 let quantity = composite.as_ref().and_then(Composite::quantity_by_code);
-                by_code.extend(quantity.map(Box::<str>::from));
+                code_quantities.extend(quantity.map(Box::<str>::from));
             }
             self.this.params.push(Arc::new(Param {
                 code: draft.definition.code.clone(),
@@ -324,8 +324,8 @@ impl Build<'_> {
                 indexes,
             }));
         }
-        let quantities = by_code.iter().filter_map(|code| self.this.param(code));
-        self.this.by_code = quantities.flat_map(|param| param.indexes.clone()).collect();
+        let quantities = code_quantities.iter().filter_map(|code| self.this.param(code));
+        self.this.code_quantities = quantities.flat_map(|param| param.indexes.clone()).collect();
     }
 
     pub(super) fn index(
@@ -415,7 +415,7 @@ impl Build<'_> {
     }
 
     /// Names that are searched by how they sound leave that, too.
-    fn sounds(&mut self, shares: &[Vec<usize>]) {
+    fn index_phonetics(&mut self, shares: &[Vec<usize>]) {
         for (draft, share) in self.drafts.iter().zip(shares) {
             if *draft.definition.url == *PHONETIC_URL {
                 for index in share {
@@ -428,7 +428,7 @@ impl Build<'_> {
     }
 
     /// Gives the columns of the row to the indexes that are to have them.
-    fn roles(&mut self, shares: &[Vec<usize>]) {
+    fn assign_columns(&mut self, shares: &[Vec<usize>]) {
         let share_of = |code: &str| {
             let at = self.drafts.iter().position(|d| *d.definition.code == *code && d.custom.is_none())?;
             shares.get(at).filter(|s| s.len() == 1).and_then(|s| s.first().copied())

@@ -183,7 +183,7 @@ impl Build<'_> {
         Element { parts: parts.iter().enumerate().map(param).collect(), here, of_resource }
     }
 
-    /// How a composite is put together; none when a part of the whole resource is nothing that can be searched for.
+    /// How a composite is put together. Returns `None` when a part on the whole resource is not searchable.
     pub(super) fn composite(
         &self,
         parts: &[Part],
@@ -191,15 +191,15 @@ impl Build<'_> {
         elements: &[Arc<Index>],
     ) -> Option<Composite> {
         let whole = match whole {
-            true => Some(parts.iter().map(|part| self.of_whole(part)).collect::<Option<Vec<_>>>()?),
+            true => Some(parts.iter().map(|part| self.resource_part(part)).collect::<Option<Vec<_>>>()?),
             false => None,
         };
         let of_element = || elements.first()?.element.as_ref().map(|e| e.parts.clone());
         Some(Composite { parts: of_element().or_else(|| whole.clone())?, whole })
     }
 
-    /// What a part of the whole resource is asked by; none when it is nothing that can be searched for.
-    fn of_whole(&self, part: &Part) -> Option<Arc<Param>> {
+    /// The parameter that a part on the whole resource is searched by. Returns `None` when it is not searchable.
+    fn resource_part(&self, part: &Part) -> Option<Arc<Param>> {
         let indexes = part.whole.iter().map(|at| self.this.indexes.get(*at).cloned());
         let indexes = indexes.collect::<Option<Vec<_>>>().filter(|found| !found.is_empty())?;
         Some(self.part(part, part.definition.code.clone(), indexes))

@@ -1,4 +1,4 @@
-//! One walk over a resource: the values of its indexes as rows.
+//! One traversal of a resource: the values of its indexes as rows.
 
 use fhir_model::Result;
 use fhir_model::json::Ref;
@@ -6,53 +6,53 @@ use fhir_model::json::Ref;
 use super::{Registry, Set, TypeSearch};
 use crate::embedded::Container;
 use crate::embedded::index::Embedding;
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
+use crate::index_writer::{IndexWriter, IndexedValue};
 use crate::parameters::ParameterKind;
 use crate::rows::{DATE_MIN, Ordered, Rows};
 use crate::settings::IndexSettings;
-use crate::sink::{Found, Sink};
 use crate::{composite, date, near, number, quantity, reference, string, token, uri};
 
 impl Registry {
-    /// All index entries that a version which is written now has, in one walk.
+    /// All index entries of a version that is written now, in one traversal.
     pub fn extract(
         &self,
-        keyer: &Keyer,
+        hasher: &IndexHasher,
         type_name: &str,
         resource: Ref<'_>,
         settings: &IndexSettings,
     ) -> Result<Rows> {
-        self.extract_by(Set::Written, keyer, type_name, resource, settings)
+        self.extract_by(Set::Written, hasher, type_name, resource, settings)
     }
 
     /// The same by a set of the type's parameters.
     pub fn extract_by(
         &self,
         set: Set,
-        keyer: &Keyer,
+        hasher: &IndexHasher,
         type_name: &str,
         resource: Ref<'_>,
         settings: &IndexSettings,
     ) -> Result<Rows> {
-        self.extract_within(set, keyer, type_name, resource, settings, Place::OfItsOwn)
+        self.extract_within(set, hasher, type_name, resource, settings, Nesting::OfItsOwn)
     }
 
     /// The same of a resource that may be within another one.
     pub(crate) fn extract_within<'d>(
         &self,
         set: Set,
-        keyer: &Keyer,
+        hasher: &IndexHasher,
         type_name: &str,
         resource: Ref<'d>,
         settings: &IndexSettings,
-        place: Place<'d>,
+        place: Nesting<'d>,
     ) -> Result<Rows> {
-        let this = self.of_set(type_name, set)?;
+        let this = self.for_set(type_name, set)?;
         let mut rows = Rows::default();
         let numbers = |name: &str| self.number(name);
         let container = match place {
-            Place::OfItsOwn => Container::of(resource),
-            Place::Within(container) => container,
+            Nesting::OfItsOwn => Container::new(resource),
+            Nesting::Within(container) => container,
         };
         let mut embedded = Vec::new();
         let mut failed = None;
@@ -61,8 +61,8 @@ impl Registry {
         let mut truths = vec![false; this.indexes.len()];
         let mut visit = |leaf: usize, value: Ref<'d>, value_type: &str| {
             let (Some(index), Some(users)) = (this.indexes.get(leaf), this.users.get(leaf)) else { return };
-            let mut sink = Sink {
-                keyer,
+            let mut writer = IndexWriter {
+                hasher: hasher,
                 type_number: this.number,
                 index,
                 bases: &settings.bases,
@@ -72,7 +72,7 @@ impl Registry {
                 resource,
                 container: &container,
                 rows: &mut rows,
-                found: Found::default(),
+                indexed: IndexedValue::default(),
             };
             if index.truth {
                 if let Some(truth) = truths.get_mut(leaf) {
@@ -81,15 +81,15 @@ impl Registry {
                 return;
             }
             match index.kind {
-                ParameterKind::Composite => match composite::index(value, &mut sink) {
+                ParameterKind::Composite => match composite::index(value, &mut writer) {
                     Ok(()) => {}
                     // Before there was the composite, it could be written; it has left nothing, and must go all the same.
                     Err(_) if set == Set::Replaced => {}
                     Err(e) => failed = Some(e),
                 },
-                _ => index_value(value, value_type, &mut sink),
+                _ => index_value(value, value_type, &mut writer),
             }
-            let found = sink.found;
+            let found = writer.indexed;
             if let Some(visited) = visited.get_mut(leaf) {
                 *visited += 1;
             }
@@ -99,35 +99,36 @@ impl Registry {
             if let Some(held) = held.get_mut(leaf) {
                 *held |= found.any;
             }
-            this.mark_present(users, &found, keyer, &mut rows);
+            this.mark_present(users, &found, hasher, &mut rows);
         };
         this.trie.walk(resource, &container, &mut visit);
         if let Some(e) = failed {
             return Err(e);
         }
         if !embedded.is_empty() {
-            let embedding = Embedding { registry: self, this: &this, set, keyer, settings, container, place };
+            let embedding =
+                Embedding { registry: self, this: &this, set, hasher, settings, container, place };
             embedding.index(&embedded, &mut rows)?;
         }
         // A composite of the whole resource has a value when all its parts have.
         for (param, parts) in &this.wholes {
             let any = |leaves: &Vec<usize>| leaves.iter().any(|leaf| held.get(*leaf) == Some(&true));
-            let found = Found { any: parts.iter().all(any), ..Found::default() };
-            this.mark_present(&[*param], &found, keyer, &mut rows);
+            let found = IndexedValue { any: parts.iter().all(any), ..IndexedValue::default() };
+            this.mark_present(&[*param], &found, hasher, &mut rows);
         }
         for (leaf, index) in this.indexes.iter().enumerate().filter(|(_, i)| i.truth) {
             let text = if truths.get(leaf) == Some(&true) { "true" } else { "false" };
-            rows.keys.push(keyer.key(this.number, &index.name, Form::Code, &[text]));
-            let found = Found { any: true, ..Found::default() };
+            rows.keys.push(hasher.key(this.number, &index.name, Form::Code, &[text]));
+            let found = IndexedValue { any: true, ..IndexedValue::default() };
             if let Some(users) = this.users.get(leaf) {
-                this.mark_present(users, &found, keyer, &mut rows);
+                this.mark_present(users, &found, hasher, &mut rows);
             }
         }
         if *this.type_name == *"Patient" {
-            rows.patient = resource.get_str("id").map(|id| keyer.handle(this.number, &id));
+            rows.patient = resource.get_str("id").map(|id| hasher.handle(this.number, &id));
         }
-        let by_code = this.by_code(keyer).entries(&rows);
-        rows.ordered.extend(by_code);
+        let code_quantities = this.code_quantity_index(hasher).entries(&rows);
+        rows.ordered.extend(code_quantities);
         let date = rows.date.map_or(DATE_MIN, |d| d.0);
         let further = std::mem::take(&mut rows.further_codes);
         rows.ordered.extend(further.into_iter().map(|key| Ordered { key, value: date, extra: 0, rank: 0 }));
@@ -138,7 +139,7 @@ impl Registry {
 
 /// Where a resource stands.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Place<'d> {
+pub(crate) enum Nesting<'d> {
     /// It is one of the server's.
     OfItsOwn,
     /// It is within another one.
@@ -146,7 +147,7 @@ pub(crate) enum Place<'d> {
 }
 
 impl TypeSearch {
-    fn mark_present(&self, users: &[usize], found: &Found, keyer: &Keyer, rows: &mut Rows) {
+    fn mark_present(&self, users: &[usize], found: &IndexedValue, hasher: &IndexHasher, rows: &mut Rows) {
         if !found.any {
             return;
         }
@@ -159,7 +160,7 @@ impl TypeSearch {
             if counts {
                 match param.bit {
                     Some(bit) => rows.present |= 1 << bit,
-                    None => rows.keys.push(keyer.key(self.number, &param.name, Form::Present, &[])),
+                    None => rows.keys.push(hasher.key(self.number, &param.name, Form::Present, &[])),
                 }
             }
         }
@@ -167,16 +168,16 @@ impl TypeSearch {
 }
 
 /// The entries of one value.
-pub(crate) fn index_value(value: Ref<'_>, value_type: &str, sink: &mut Sink<'_>) {
-    match sink.index.kind {
-        ParameterKind::Token => token::index(value, value_type, sink),
-        ParameterKind::String => string::index(value, value_type, sink),
-        ParameterKind::Reference => reference::index(value, value_type, sink),
-        ParameterKind::Date => date::index(value, value_type, sink),
-        ParameterKind::Number => number::index(value, value_type, sink),
-        ParameterKind::Quantity => quantity::index(value, value_type, sink),
-        ParameterKind::Uri => uri::index(value, value_type, sink),
-        ParameterKind::Special => near::index(value, sink),
+pub(crate) fn index_value(value: Ref<'_>, value_type: &str, writer: &mut IndexWriter<'_>) {
+    match writer.index.kind {
+        ParameterKind::Token => token::index(value, value_type, writer),
+        ParameterKind::String => string::index(value, value_type, writer),
+        ParameterKind::Reference => reference::index(value, value_type, writer),
+        ParameterKind::Date => date::index(value, value_type, writer),
+        ParameterKind::Number => number::index(value, value_type, writer),
+        ParameterKind::Quantity => quantity::index(value, value_type, writer),
+        ParameterKind::Uri => uri::index(value, value_type, writer),
+        ParameterKind::Special => near::index(value, writer),
         // Made of parts, each of which has come here.
         ParameterKind::Composite => {}
     }

@@ -27,7 +27,7 @@ pub enum Set {
 
 /// What was added to R4, at some version.
 #[derive(Debug, Default)]
-pub(super) struct Live {
+pub(super) struct CustomParameters {
     version: i64,
     customs: Vec<Arc<Custom>>,
     types: HashMap<Box<str>, Arc<Sets>>,
@@ -59,7 +59,7 @@ impl Registry {
         Registry { base: self.base.clone(), live: Default::default() }
     }
 
-    /// Takes the place of all that was added before. On an error everything stays as it was.
+    /// Replaces all parameters that were added before. On an error everything stays as it was.
     pub fn set_customs(&self, version: i64, customs: Vec<Arc<Custom>>) -> Result<()> {
         let names: BTreeSet<&Box<str>> = customs.iter().flat_map(|c| &c.types).collect();
         let before = self.live();
@@ -75,7 +75,7 @@ impl Registry {
             };
             types.insert(name.clone(), sets);
         }
-        let live = Arc::new(Live { version, customs, types });
+        let live = Arc::new(CustomParameters { version, customs, types });
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Registry {
     }
 
     /// The parameters of a type.
-    pub(crate) fn of_set(&self, type_name: &str, set: Set) -> Result<Arc<TypeSearch>> {
+    pub(crate) fn for_set(&self, type_name: &str, set: Set) -> Result<Arc<TypeSearch>> {
         if let Some(sets) = self.live().types.get(type_name) {
             return Ok(match set {
                 Set::Searched => sets.searched.clone(),
@@ -131,7 +131,7 @@ impl Registry {
         self.live().types.get(type_name).is_some_and(|sets| sets.building)
     }
 
-    fn live(&self) -> Arc<Live> {
+    fn live(&self) -> Arc<CustomParameters> {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -2,7 +2,7 @@ use fhir_model::json::{Doc, Limits};
 
 use super::*;
 use crate::bases::Bases;
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
 use crate::settings::IndexSettings;
 
 fn registry() -> Registry {
@@ -30,7 +30,7 @@ fn columns_and_shared_indexes() {
         ("Patient", "_tag", "_tag:Plain"),
     ];
     for (type_name, code, wanted) in rows {
-        let this = registry.of(type_name).unwrap();
+        let this = registry.for_type(type_name).unwrap();
         let param = this.param(code).unwrap();
         let mut found: Vec<_> = param.indexes.iter().map(|i| format!("{}:{:?}", i.name, i.role)).collect();
         found.sort();
@@ -43,7 +43,7 @@ fn every_parameter_has_an_index_or_a_reason() {
     let registry = registry();
     let mut without = Vec::new();
     for type_name in registry.definitions().resource_types() {
-        for param in registry.of(type_name).unwrap().params() {
+        for param in registry.for_type(type_name).unwrap().params() {
             let whole = param.composite.as_ref().is_some_and(|c| c.whole.is_some());
             if param.indexes.is_empty() && !whole {
                 without.push(format!("{type_name}.{}", param.code));
@@ -70,7 +70,7 @@ fn composites_are_made_of_their_parts() {
         ("MolecularSequence", "chromosome-variant-coordinate", "token number number", ""),
     ];
     for (type_name, code, elements, whole) in rows {
-        let this = registry.of(type_name).unwrap();
+        let this = registry.for_type(type_name).unwrap();
         let param = this.param(code).unwrap();
         let composite = param.composite.as_ref().unwrap();
         let element = param.indexes.first().and_then(|i| i.element.as_ref());
@@ -80,7 +80,8 @@ fn composites_are_made_of_their_parts() {
         let names: Vec<_> = whole_of.map(|i| &*i.name).collect();
         assert_eq!((kinds.join(" "), names.join(" ")), (elements.into(), whole.into()), "{type_name}.{code}");
     }
-    let all: Vec<_> = registry.definitions().resource_types().map(|t| registry.of(t).unwrap()).collect();
+    let all: Vec<_> =
+        registry.definitions().resource_types().map(|t| registry.for_type(t).unwrap()).collect();
     let composites = all.iter().flat_map(|t| t.params()).filter(|p| p.kind == ParameterKind::Composite);
     assert!(composites.clone().count() > 60);
     assert!(composites.clone().all(|p| p.composite.is_some()));
@@ -89,7 +90,7 @@ fn composites_are_made_of_their_parts() {
 #[test]
 fn an_observation_leaves_few_rows() {
     let registry = registry();
-    let keyer = Keyer::new([1; 16]);
+    let hasher = IndexHasher::new([1; 16]);
     let text = r#"{"resourceType":"Observation","id":"1","status":"final",
         "category":[{"coding":[{"system":"http://c","code":"vital-signs"}]}],
         "code":{"coding":[{"system":"http://loinc.org","code":"8302-2"},{"system":"http://s","code":"x"}]},
@@ -98,8 +99,8 @@ fn an_observation_leaves_few_rows() {
         "valueQuantity":{"value":180.5,"unit":"cm","system":"http://unitsofmeasure.org","code":"cm"}}"#;
     let doc = Doc::parse(text, Limits::default()).unwrap();
     let settings = IndexSettings { bases: Bases::new(["http://us/fhir"]), ..IndexSettings::default() };
-    let rows = registry.extract(&keyer, "Observation", doc.root(), &settings).unwrap();
-    assert_eq!(rows.patient, Some(keyer.handle(registry.number("Patient").unwrap(), "p")));
+    let rows = registry.extract(&hasher, "Observation", doc.root(), &settings).unwrap();
+    assert_eq!(rows.patient, Some(hasher.handle(registry.number("Patient").unwrap(), "p")));
     let (low, high) = rows.date.unwrap();
     assert_eq!(high - low, 999_999);
     assert!(rows.primary_code.is_some());
@@ -108,7 +109,7 @@ fn an_observation_leaves_few_rows() {
     assert!(rows.ordered.iter().any(|o| o.value == low));
     assert!(rows.strings.is_empty());
     assert_eq!(rows.keys.len(), 1 + 3 + 6 + 1, "{:?}", rows.keys);
-    let bit = |code: &str| registry.of("Observation").unwrap().param(code).unwrap().bit.unwrap();
+    let bit = |code: &str| registry.for_type("Observation").unwrap().param(code).unwrap().bit.unwrap();
     for code in ["code", "combo-code", "patient", "subject", "date", "value-quantity", "encounter", "status"]
     {
         assert_ne!(rows.present & (1 << bit(code)), 0, "{code}");
@@ -121,8 +122,8 @@ fn an_observation_leaves_few_rows() {
 #[test]
 fn deceased_is_a_truth() {
     let registry = registry();
-    let keyer = Keyer::new([1; 16]);
-    let key = |text: &str| keyer.key(registry.number("Patient").unwrap(), "deceased", Form::Code, &[text]);
+    let hasher = IndexHasher::new([1; 16]);
+    let key = |text: &str| hasher.key(registry.number("Patient").unwrap(), "deceased", Form::Code, &[text]);
     for (body, truth) in [
         ("", "false"),
         (r#","deceasedBoolean":false"#, "false"),
@@ -130,7 +131,7 @@ fn deceased_is_a_truth() {
         (r#","deceasedDateTime":"2015""#, "true"),
     ] {
         let doc = Doc::parse(format!(r#"{{"resourceType":"Patient"{body}}}"#), Limits::default()).unwrap();
-        let rows = registry.extract(&keyer, "Patient", doc.root(), &IndexSettings::default()).unwrap();
+        let rows = registry.extract(&hasher, "Patient", doc.root(), &IndexSettings::default()).unwrap();
         assert!(rows.keys.contains(&key(truth)), "{body}");
         assert_eq!(rows.keys.len(), 1, "{body}");
     }
@@ -140,7 +141,7 @@ fn deceased_is_a_truth() {
 #[test]
 fn case_matters_to_codes_and_not_to_texts() {
     let registry = registry();
-    let keyer = Keyer::new([7; 16]);
+    let hasher = IndexHasher::new([7; 16]);
     let texts = ["string", "markdown", "ContactPoint"];
     let cased = [
         "code",
@@ -159,7 +160,7 @@ fn case_matters_to_codes_and_not_to_texts() {
     ];
     let (mut of_texts, mut of_codes, mut unknown) = (0, 0, Vec::new());
     for type_name in registry.definitions().resource_types() {
-        for param in registry.of(type_name).unwrap().params() {
+        for param in registry.for_type(type_name).unwrap().params() {
             let types: Vec<&str> = param.indexes.iter().flat_map(|i| i.types.iter().map(|t| &**t)).collect();
             if param.kind != ParameterKind::Token || types.is_empty() {
                 continue;
@@ -171,8 +172,8 @@ fn case_matters_to_codes_and_not_to_texts() {
                     .map(|t| format!("{type_name}.{}: {t}", param.code)),
             );
             let condition = |code: &str| {
-                let term = crate::token::Term::parse(code).unwrap();
-                format!("{:?}", crate::token::condition(&term, param, &keyer).simplify())
+                let term = crate::token::TokenTerm::parse(code).unwrap();
+                format!("{:?}", crate::token::condition(&term, param, &hasher).simplify())
             };
             let is_folded = condition("Ab-C") == condition("aB-c");
             let truth = param.indexes.iter().any(|i| i.truth);

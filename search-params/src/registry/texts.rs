@@ -38,7 +38,7 @@ impl TypeSearch {
                 }
             });
         };
-        self.trie.walk(resource, &Container::of(resource), &mut visit);
+        self.trie.walk(resource, &Container::new(resource), &mut visit);
         edges
     }
 }

@@ -6,7 +6,7 @@ use crate::condition::Condition;
 
 /// The patients of all resources of a type that meet a condition, each once, at most `limit`.
 pub fn patients(type_number: u16, condition: &Condition, limit: usize) -> Sql {
-    let mut sql = Sql::default().of_shape("referred patients");
+    let mut sql = Sql::default().with_shape("referred patients");
     sql.push("select distinct r.patient from resource r where r.type_id = ")
         .bind(Bind::Int(type_number.into()));
     sql.push(" and r.patient is not null and ");
@@ -15,7 +15,7 @@ pub fn patients(type_number: u16, condition: &Condition, limit: usize) -> Sql {
     sql
 }
 
-/// What the id of a row begins with that is none of [`places`](super::places), as no id does. The type follows of which some
+/// What the id of a row begins with that is none of [`row_keys`](super::row_keys), as no id does. The type follows of which some
 /// resources have a reference to one within themselves.
 pub const EMBEDDED: char = ':';
 
@@ -47,7 +47,7 @@ pub enum By {
 /// Which of these (handles of patients, or keys) a resource of a type refers to that meets a condition. For each it stops
 /// at the first one.
 pub fn held(by: By, marks: Vec<i64>, type_number: u16, condition: &Condition) -> Sql {
-    let mut sql = Sql::default().of_shape("held");
+    let mut sql = Sql::default().with_shape("held");
     sql.push("select t.mark from unnest(").bind(Bind::Longs(marks));
     sql.push(") as t(mark) cross join lateral (select 1 from resource r where ");
     sql.push(match by {

@@ -10,7 +10,7 @@ use crate::registry::Registry;
 /// The number of matches; at most `limit` are counted when there is one.
 pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: Option<usize>) -> Sql {
     let number = registry.number(&query.type_name).unwrap_or(0);
-    let mut sql = Sql::default().of_shape("count");
+    let mut sql = Sql::default().with_shape("count");
     if let (Condition::Codes(codes), None) = (condition, limit)
         && let [code] = codes.as_slice()
     {
@@ -33,9 +33,9 @@ pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: O
             entries(part, &mut sql);
             sql.push(")");
         }
-        return of_found(sql, limit);
+        return count_rows(sql, limit);
     }
-    let spans = Window::of(&condition.clone().parts()).spans();
+    let spans = Window::from_conditions(&condition.clone().parts()).spans();
     sql.push("select count(*) from (");
     for (i, span) in spans.iter().enumerate() {
         sql.push(if i == 0 { "" } else { " union all " });
@@ -46,10 +46,10 @@ pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: O
             push_driver(condition, &mut sql);
         }
     }
-    of_found(sql, limit)
+    count_rows(sql, limit)
 }
 
-fn of_found(mut sql: Sql, limit: Option<usize>) -> Sql {
+fn count_rows(mut sql: Sql, limit: Option<usize>) -> Sql {
     if let Some(limit) = limit {
         sql.limit(limit);
     }

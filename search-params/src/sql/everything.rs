@@ -6,7 +6,7 @@ use super::plan::COLUMNS;
 use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::filter::refers_to;
-use crate::keyer::Keyer;
+use crate::index_hash::IndexHasher;
 use crate::registry::{Registry, Role};
 use crate::rows::DATE_MIN;
 
@@ -27,31 +27,31 @@ pub struct Compartment {
 /// Which part of a compartment is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Part {
-    /// Numbers of the types; none: all.
+    /// Numbers of the types; `None` means all.
     pub types: Option<Vec<i32>>,
     /// Changed at this time or later, in microseconds.
     pub since: Option<i64>,
     /// First and last microsecond of care; resources without a date are always wanted.
     pub care: Option<(i64, i64)>,
-    /// After this place: type, primary date, handle.
+    /// After this position: type, primary date, handle.
     pub after: Option<(i32, i64, i64)>,
 }
 
 impl Compartment {
     /// The compartment of a patient.
-    pub fn of_patient(patient: &Key, registry: &Registry, keyer: &Keyer) -> Compartment {
+    pub fn new(patient: &Key, registry: &Registry, hasher: &IndexHasher) -> Compartment {
         let number = |type_name: &str| i32::from(registry.number(type_name).unwrap_or(0));
         let mut found = Compartment {
-            patient: keyer.handle(registry.number("Patient").unwrap_or(0), &patient.id),
+            patient: hasher.handle(registry.number("Patient").unwrap_or(0), &patient.id),
             by_column: vec![],
             by_keys: vec![],
             undated: vec![],
         };
         for this in registry.compartments().get("Patient").into_iter().flat_map(|c| c.resource_types()) {
-            let Ok(search) = registry.of(this) else { continue };
+            let Ok(search) = registry.for_type(this) else { continue };
             let codes = registry.compartments().for_resource("Patient", this).unwrap_or_default();
             for param in codes.iter().filter_map(|code| search.param(code)) {
-                found.add(number(this), refers_to(param, &[patient.clone().into()], registry, keyer));
+                found.add(number(this), refers_to(param, &[patient.clone().into()], registry, hasher));
             }
             let born = search.param("birthdate");
             if born.is_some_and(|p| p.indexes.iter().any(|i| i.role == Role::PrimaryDate)) {
@@ -109,7 +109,7 @@ pub fn current_in_order(handles: Vec<i64>) -> Sql {
 
 fn by_column(of: &Compartment, sql: &mut Sql) {
     sql.push("r.patient = ").bind(Bind::Long(of.patient));
-    // A test of truth is not looked up: the index is walked along one patient, in its order.
+    // `is true` hides the predicate from the planner, so that the scan stays on the patient index, in its order.
     sql.push(" and (r.type_id = any(").bind(Bind::Ints(of.by_column.clone())).push(")) is true");
 }
 
@@ -134,6 +134,6 @@ fn narrow(of: &Compartment, part: &Part, limit: usize, sql: &mut Sql) {
 }
 
 fn order(limit: usize, sql: &mut Sql) {
-    // Of the same order, but of no index: one that has it would be walked past everybody else's resources.
+    // The same order, written so that no index has it: the planner would scan that index past every other patient's resources.
     sql.push(" order by r.type_id::int8, r.date, r.handle").limit(limit);
 }

@@ -9,7 +9,7 @@ use crate::include::Referring;
 pub fn referring(to: &Referring, limit: usize) -> Sql {
     // Not every number of resources that are there already is to be a statement of its own.
     let limit = limit.next_power_of_two();
-    let mut sql = Sql::default().of_shape("referring");
+    let mut sql = Sql::default().with_shape("referring");
     let by_patient = |sql: &mut Sql| {
         sql.push("select ").push(COLUMNS).push(", r.type_id");
         push_by_patient(to, sql);
@@ -29,7 +29,7 @@ pub fn referring(to: &Referring, limit: usize) -> Sql {
 /// Where the resources are that refer to others, in the order of their rows and after one of them, at most `limit` of
 /// either way: handle, type, id.
 pub fn referring_rows(to: &Referring, after: i64, limit: usize) -> Sql {
-    let mut sql = Sql::default().of_shape("referring");
+    let mut sql = Sql::default().with_shape("referring");
     let by_patient = |sql: &mut Sql| {
         sql.push("select r.handle, r.type_id, r.id");
         push_by_patient(to, sql);
@@ -45,8 +45,8 @@ pub fn referring_rows(to: &Referring, after: i64, limit: usize) -> Sql {
 }
 
 /// Where resources are that have one of these keys: handle, type, id.
-pub fn having(keys: Vec<i64>, limit: usize) -> Sql {
-    let mut sql = Sql::default().of_shape("canonical");
+pub fn rows_with_keys(keys: Vec<i64>, limit: usize) -> Sql {
+    let mut sql = Sql::default().with_shape("canonical");
     sql.push("select distinct x.handle, x.type_id, x.id");
     push_by_keys(&Referring { keys, ..Referring::default() }, &mut sql);
     sql.limit(limit);
@@ -54,15 +54,15 @@ pub fn having(keys: Vec<i64>, limit: usize) -> Sql {
 }
 
 /// Where resources are, by their possible handles: handle, type, id.
-pub fn located(handles: Vec<i64>) -> Sql {
-    let mut sql = Sql::default().of_shape("referred");
+pub fn rows_by_handle(handles: Vec<i64>) -> Sql {
+    let mut sql = Sql::default().with_shape("referred");
     sql.push("select r.handle, r.type_id, r.id from resource r where r.handle = any(");
     sql.bind(Bind::Longs(handles)).push(")");
     sql
 }
 
 /// Types that have resources, of those with these numbers.
-pub fn present(types: Vec<i32>) -> Sql {
+pub fn types_with_resources(types: Vec<i32>) -> Sql {
     let mut sql = Sql::default();
     sql.push("select t.n from unnest(").bind(Bind::Ints(types));
     sql.push(") t(n) cross join lateral (select 1 from resource r where r.type_id = t.n");

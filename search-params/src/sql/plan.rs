@@ -1,10 +1,10 @@
 //! The access-path picker: which statement answers a search.
 //!
-//! PostgreSQL's planner is not left to choose between walking a sorted index and a GIN: its estimates for several
+//! PostgreSQL's planner is not left to choose between an index-order scan and a GIN: its estimates for several
 //! common tokens are off by orders of magnitude. Drivers are tried in order of expected rarity; a common token is
 //! first looked for along the sort order within a budget, and only when that does not fill the page by the GIN.
 
-use super::rank::{HANDLES_FEW, is_token, may_begin, rank};
+use super::rank::{HANDLES_FEW, is_token, may_start_with, rank};
 use super::residual::{entries, first_entries, push, push_driver};
 use super::sort::{Sorted, is_by_date, is_indexed, is_one_column};
 use super::window::Window;
@@ -14,10 +14,10 @@ use crate::order::Order;
 use crate::query::Query;
 use crate::registry::Registry;
 
-/// Patients whose dates are walked one by one before the type as a whole is.
+/// At most so many patients are scanned by date one by one before the type as a whole is.
 const PATIENTS_FEW: usize = 500;
-/// Rows walked along the sort order before the GIN is asked.
-const WALK_BUDGET: usize = 2000;
+/// Rows that an index-order scan reads before the GIN is used.
+const SCAN_BUDGET: usize = 2000;
 
 /// The columns of a match, as the store reads them.
 pub(super) const COLUMNS: &str =
@@ -29,13 +29,13 @@ pub struct Plan {
     /// The statements.
     pub steps: Vec<Step>,
     /// Sort values each row carries after its columns: true where it is a text, false where a number.
-    pub places: Vec<bool>,
+    pub sort_texts: Vec<bool>,
 }
 
 impl Plan {
     /// Of one statement, whose rows have no sort values.
-    pub fn of(sql: Sql) -> Plan {
-        Plan { steps: vec![Step { sql, then: Then::Done }], places: Vec::new() }
+    pub fn single(sql: Sql) -> Plan {
+        Plan { steps: vec![Step { sql, then: Then::Done }], sort_texts: Vec::new() }
     }
 }
 
@@ -73,16 +73,16 @@ pub fn page(query: &Query, condition: Condition, order: &Order, registry: &Regis
         sorted: Sorted::new(order, query.cursor.as_ref()),
         limit,
     };
-    Plan { steps: shape.steps(), places: order.keys().iter().map(|key| !key.is_number()).collect() }
+    Plan { steps: shape.steps(), sort_texts: order.keys().iter().map(|key| !key.is_number()).collect() }
 }
 
 /// Where resources of a type are that meet a condition, at most `limit`, in no particular order: handle, id, patient.
-pub fn places(type_number: u16, condition: Condition, limit: usize) -> Plan {
+pub fn row_keys(type_number: u16, condition: Condition, limit: usize) -> Plan {
     let order = Order::newest();
     let sorted = Sorted::new(&order, None);
     let columns = "r.handle, r.id, r.patient";
     let shape = Shape { type_id: type_number.into(), columns, parts: condition.parts(), sorted, limit };
-    Plan { steps: shape.steps(), places: vec![false] }
+    Plan { steps: shape.steps(), sort_texts: vec![false] }
 }
 
 /// All matches, at most `limit`, in no particular order: conditional interactions.
@@ -97,26 +97,26 @@ pub fn unordered(type_number: u16, condition: Condition, limit: usize) -> Plan {
     let sorted = Sorted::new(&order, None);
     let parts = condition.parts();
     let shape = Shape { type_id: type_number.into(), columns: COLUMNS, parts, sorted, limit };
-    let mut plan = Plan { steps: shape.steps(), places: Vec::new() };
+    let mut plan = Plan { steps: shape.steps(), sort_texts: Vec::new() };
     for step in &mut plan.steps {
-        step.sql = std::mem::take(&mut step.sql).of_shape("gathered");
+        step.sql = std::mem::take(&mut step.sql).with_shape("gathered");
     }
     plan
 }
 
-/// Rows that meet a condition on entries or tokens, at most so many for each of its alternatives.
+/// Rows that meet a condition on entries or tokens, at most `limit` for each of its alternatives.
 pub fn first_rows(condition: &Condition, limit: usize) -> Plan {
-    let mut sql = Sql::default().of_shape("few");
+    let mut sql = Sql::default().with_shape("few");
     first_entries(condition, limit, &mut sql);
-    Plan::of(sql)
+    Plan::single(sql)
 }
 
-/// A row when a key has more than so many texts.
+/// A statement that gives a row when a key has more than `texts` texts.
 pub fn texts_beyond(key: i64, texts: usize) -> Plan {
     let mut sql = Sql::default();
     sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(key));
     sql.push(" offset ").push(&texts.to_string()).limit(1);
-    Plan::of(sql.of_shape("texts"))
+    Plan::single(sql.with_shape("texts"))
 }
 
 fn push_and(parts: &[Condition], sql: &mut Sql) {
@@ -144,8 +144,8 @@ impl Shape<'_> {
             self.parts.iter().enumerate().filter_map(|(i, p)| Some((rank(p, &self.sorted.order)?, i)));
         let Some((rank, driver)) = ranked.min() else {
             return match is_indexed(&self.sorted.order) {
-                true => self.along(&|part| vec![part.walk("walk")]),
-                false => vec![self.gathered()],
+                true => self.for_spans(&|part| vec![part.index_order_scan("walk")]),
+                false => vec![self.filter_then_sort()],
             };
         };
         let rest: Vec<Condition> =
@@ -154,12 +154,12 @@ impl Shape<'_> {
         let one_column = is_one_column(&self.sorted.order);
         match (rank, driver) {
             (0, _) => vec![self.driven("id", driver, &rest)],
-            (1, _) => self.along(&|part| vec![part.walk("patient")]),
+            (1, _) => self.for_spans(&|part| vec![part.index_order_scan("patient")]),
             (2, Condition::Keys(_) | Condition::Any(_)) => {
                 let many = |part: &Shape<'_>| part.many("gin", driver, &rest);
                 let mut steps = vec![self.driven_if_few(driver, &rest)];
                 steps.extend(match one_column {
-                    true => self.along(&|part| vec![part.budgeted_walk(), many(part)]),
+                    true => self.for_spans(&|part| vec![part.budgeted_scan(), many(part)]),
                     false => vec![many(self)],
                 });
                 steps
@@ -169,26 +169,26 @@ impl Shape<'_> {
             (3 | 5, _) => vec![self.values(driver, &rest)],
             (4, Condition::Codes(codes)) => {
                 let code = codes.first().copied().unwrap_or(0);
-                match rest.iter().any(|part| is_token(part) || may_begin(part)) {
-                    true => self.along(&|part| {
-                        vec![part.budgeted_code(code, &rest), part.of_rank(rank, driver, &rest)]
+                match rest.iter().any(|part| is_token(part) || may_start_with(part)) {
+                    true => self.for_spans(&|part| {
+                        vec![part.budgeted_code(code, &rest), part.ranked_step(rank, driver, &rest)]
                     }),
-                    false => self.along(&|part| vec![part.code(code, &rest)]),
+                    false => self.for_spans(&|part| vec![part.code(code, &rest)]),
                 }
             }
             (6, Condition::Codes(codes)) if by_date && rest.is_empty() => {
-                self.along(&|part| vec![part.codes(codes)])
+                self.for_spans(&|part| vec![part.codes(codes)])
             }
-            // What may be common: along the order first, when there is an index to walk.
+            // What may not be selective: an index-order scan first, when an index has the order.
             _ if one_column || rank > 6 && is_indexed(&self.sorted.order) => {
-                self.along(&|part| vec![part.budgeted_walk(), part.of_rank(rank, driver, &rest)])
+                self.for_spans(&|part| vec![part.budgeted_scan(), part.ranked_step(rank, driver, &rest)])
             }
-            _ => vec![self.of_rank(rank, driver, &rest)],
+            _ => vec![self.ranked_step(rank, driver, &rest)],
         }
     }
 
-    fn of_rank(&self, rank: u8, driver: &Condition, rest: &[Condition]) -> Step {
-        match (rank, self.parts.iter().position(may_begin)) {
+    fn ranked_step(&self, rank: u8, driver: &Condition, rest: &[Condition]) -> Step {
+        match (rank, self.parts.iter().position(may_start_with)) {
             (7, _) => self.updated(),
             (8, _) => self.windowed(),
             // Entries are looked up by what texts begin with: whoever asks that knows that tokens beside it are common.
@@ -196,13 +196,13 @@ impl Shape<'_> {
                 let mut rest = self.parts.clone();
                 self.values(&rest.remove(at), &rest)
             }
-            _ => self.of_many(driver, rest),
+            _ => self.many_rows(driver, rest),
         }
     }
 
     /// The steps of each part of the order that an index has, one part after the other.
-    fn along(&self, steps: &dyn Fn(&Shape<'_>) -> Vec<Step>) -> Vec<Step> {
-        let spans = self.sorted.spans(&Window::of(&self.parts));
+    fn for_spans(&self, steps: &dyn Fn(&Shape<'_>) -> Vec<Step>) -> Vec<Step> {
+        let spans = self.sorted.spans(&Window::from_conditions(&self.parts));
         let last = spans.len().saturating_sub(1);
         let each = spans.into_iter().enumerate().flat_map(|(i, sorted)| {
             let part = Shape { sorted, ..self.clone() };
@@ -232,11 +232,11 @@ impl Shape<'_> {
     }
 
     fn done(shape: &'static str, sql: Sql) -> Step {
-        Step { sql: sql.of_shape(shape), then: Then::Done }
+        Step { sql: sql.with_shape(shape), then: Then::Done }
     }
 
     /// Along the order of an index of the type, filtering.
-    fn walk(&self, shape: &'static str) -> Step {
+    fn index_order_scan(&self, shape: &'static str) -> Step {
         let mut sql = Sql::default();
         self.select(&mut sql);
         sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
@@ -246,7 +246,7 @@ impl Shape<'_> {
     }
 
     /// All of a type that match, and then sorted by what no index has in order.
-    fn gathered(&self) -> Step {
+    fn filter_then_sort(&self) -> Step {
         let mut sql = Sql::default();
         self.matches(&mut sql);
         sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
@@ -265,8 +265,8 @@ impl Shape<'_> {
     /// Those whose primary date can be right, for an order by something else.
     fn windowed(&self) -> Step {
         let mut sql = Sql::default();
-        for (i, span) in Window::of(&self.parts).spans().into_iter().enumerate() {
-            let part = Shape { sorted: self.sorted.of(span), ..self.clone() };
+        for (i, span) in Window::from_conditions(&self.parts).spans().into_iter().enumerate() {
+            let part = Shape { sorted: self.sorted.within(span), ..self.clone() };
             match i {
                 0 => part.matches(&mut sql),
                 _ => {
@@ -300,9 +300,9 @@ impl Shape<'_> {
     }
 
     /// Ends it with the first of them, and their bodies. Nothing says before that only the first are wanted: PostgreSQL
-    /// would rather walk an index in order and filter, which for rare matches is all of it.
+    /// would rather scan an index in order and filter, which for rare matches reads all of it.
     fn top(&self, shape: &'static str, mut sql: Sql) -> Step {
-        let sorted = self.sorted.of_matches();
+        let sorted = self.sorted.on_matches();
         sql.push("), t as (select m.* from m where true");
         sorted.push_after(&mut sql);
         sorted.push_order(&mut sql);
@@ -316,33 +316,33 @@ impl Shape<'_> {
     }
 
     /// Along the order of an index of the type, as far as a budget of rows reaches.
-    fn budgeted_walk(&self) -> Step {
+    fn budgeted_scan(&self) -> Step {
         let mut sql = Sql::default();
         self.select(&mut sql);
         sql.push(" from (select r.* from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
         self.sorted.push_after(&mut sql);
         self.sorted.push_order(&mut sql);
-        sql.limit(WALK_BUDGET).push(") r where true");
+        sql.limit(SCAN_BUDGET).push(") r where true");
         push_and(&self.parts, &mut sql);
         self.order(&mut sql);
-        Step { sql: sql.of_shape("budgeted walk"), then: Then::OrElse }
+        Step { sql: sql.with_shape("budgeted walk"), then: Then::OrElse }
     }
 
-    /// Of several patients: along the dates of each. Very many of them are everywhere, so the type is walked first.
+    /// Of several patients: a scan by date for each. Very many patients have matches everywhere, so the type is scanned first.
     fn patients(&self, patients: &[i64], rest: &[Condition], by_date: bool) -> Vec<Step> {
         let each = Condition::Patient(patients.to_vec());
         let all = |part: &Shape<'_>| match by_date {
-            true => part.of_each_patient(patients, rest),
+            true => part.each_patient(patients, rest),
             false => part.many("patients", &each, rest),
         };
         match patients.len() > PATIENTS_FEW && is_one_column(&self.sorted.order) {
-            true => self.along(&|part| vec![part.budgeted_walk(), all(part)]),
-            false if by_date => self.along(&|part| vec![all(part)]),
+            true => self.for_spans(&|part| vec![part.budgeted_scan(), all(part)]),
+            false if by_date => self.for_spans(&|part| vec![all(part)]),
             false => vec![all(self)],
         }
     }
 
-    fn of_each_patient(&self, patients: &[i64], rest: &[Condition]) -> Step {
+    fn each_patient(&self, patients: &[i64], rest: &[Condition]) -> Step {
         let mut sql = Sql::default();
         self.select(&mut sql);
         sql.push(" from (select of.* from unnest(").bind(Bind::Longs(patients.to_vec()));
@@ -362,7 +362,7 @@ impl Shape<'_> {
         sql.push("with r as materialized (select r.* from resource r where ");
         push_driver(driver, &mut sql);
         sql.push(") ");
-        self.of_driven(rest, &mut sql);
+        self.driven_rows(rest, &mut sql);
         Self::done(shape, sql)
     }
 
@@ -377,12 +377,12 @@ impl Shape<'_> {
             " from (select (n.r).* from (select null::resource as r) n) r where (select count(*) from r) > ",
         );
         sql.push(&HANDLES_FEW.to_string()).push(") union all (");
-        self.of_driven(rest, &mut sql);
+        self.driven_rows(rest, &mut sql);
         sql.push(")");
-        Step { sql: sql.of_shape("gin"), then: Then::IfFew }
+        Step { sql: sql.with_shape("gin"), then: Then::IfFew }
     }
 
-    fn of_driven(&self, rest: &[Condition], sql: &mut Sql) {
+    fn driven_rows(&self, rest: &[Condition], sql: &mut Sql) {
         self.select(sql);
         sql.push(" from r where r.type_id = ").bind(Bind::Int(self.type_id));
         push_and(rest, sql);
@@ -404,7 +404,7 @@ impl Shape<'_> {
 
     /// Driven by what may be common. All tokens that must be there are looked up together, so that those that never meet
     /// cost what the rarest of them does.
-    fn of_many(&self, driver: &Condition, rest: &[Condition]) -> Step {
+    fn many_rows(&self, driver: &Condition, rest: &[Condition]) -> Step {
         if !is_token(driver) {
             return self.many("handles", driver, rest);
         }
@@ -433,7 +433,7 @@ impl Shape<'_> {
         let mut sql = Sql::default();
         self.select(&mut sql);
         sql.push(" from (");
-        self.of_code(code, rest, self.limit, &mut sql);
+        self.code_rows(code, rest, self.limit, &mut sql);
         sql.push(") r");
         self.order(&mut sql);
         Self::done("code", sql)
@@ -445,16 +445,16 @@ impl Shape<'_> {
         self.select(&mut sql);
         // Where one of the two is longer than the budget, the other goes further back: only so many of both are in order.
         sql.push(" from (select r.* from (");
-        self.of_code(code, &[], WALK_BUDGET, &mut sql);
+        self.code_rows(code, &[], SCAN_BUDGET, &mut sql);
         sql.push(") r");
         self.sorted.push_order(&mut sql);
-        sql.limit(WALK_BUDGET).push(") r where true");
+        sql.limit(SCAN_BUDGET).push(") r where true");
         push_and(rest, &mut sql);
         self.order(&mut sql);
-        Step { sql: sql.of_shape("budgeted code"), then: Then::OrElse }
+        Step { sql: sql.with_shape("budgeted code"), then: Then::OrElse }
     }
 
-    fn of_code(&self, code: i64, rest: &[Condition], limit: usize, sql: &mut Sql) {
+    fn code_rows(&self, code: i64, rest: &[Condition], limit: usize, sql: &mut Sql) {
         sql.push("(select r.* from resource r where r.primary_code = ").bind(Bind::Long(code));
         push_and(rest, sql);
         self.sorted.push_after(sql);

@@ -9,7 +9,7 @@ use crate::order::Order;
 pub(super) const HANDLES_FEW: usize = 1000;
 
 /// True when one part of a condition says that few resources meet it.
-pub fn is_narrow(condition: &Condition) -> bool {
+pub fn is_selective(condition: &Condition) -> bool {
     let none = Order::none();
     let narrow = |part: &Condition| rank(part, &none).is_some_and(|rank| rank <= 2);
     match condition {
@@ -37,8 +37,12 @@ pub(super) fn rank(part: &Condition, order: &Order) -> Option<u8> {
         Condition::Tokens(_) | Condition::Codes(_) | Condition::Handles(_) => Some(6),
         // Along the order these are bounds; in another they are looked up.
         Condition::Updated(_) if !is_by_updated(order) => Some(7),
-        part if may_begin(part) => Some(9),
-        part if !is_by_date_first(order) && !Window::of(std::slice::from_ref(part)).is_open() => Some(8),
+        part if may_start_with(part) => Some(9),
+        part if !is_by_date_first(order)
+            && !Window::from_conditions(std::slice::from_ref(part)).is_open() =>
+        {
+            Some(8)
+        }
         _ => None,
     }
 }
@@ -57,11 +61,11 @@ pub fn is_token(part: &Condition) -> bool {
     matches!(part, Condition::Tokens(_) | Condition::Codes(_))
 }
 
-/// True when the row tells no more than that it may match; its entries tell the rest.
-pub(super) fn may_begin(part: &Condition) -> bool {
+/// True for a prefilter: the row decides only that it may match, its entries decide the rest.
+pub(super) fn may_start_with(part: &Condition) -> bool {
     match part {
-        Condition::Any(each) => !each.is_empty() && each.iter().all(may_begin),
-        one => matches!(one, Condition::MayBegin(..)),
+        Condition::Any(each) => !each.is_empty() && each.iter().all(may_start_with),
+        one => matches!(one, Condition::MayStartWith(..)),
     }
 }
 
@@ -71,7 +75,7 @@ fn is_text(part: &Condition) -> bool {
         Condition::TextPrefix(..)
             | Condition::TextWords(..)
             | Condition::TextContains(..)
-            | Condition::TextAmong(..)
+            | Condition::TextScan(..)
     )
 }
 

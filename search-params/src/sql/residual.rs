@@ -1,8 +1,8 @@
 //! Conditions as SQL on one row `r` of `resource`.
 
 use super::{Bind, Sql};
-use crate::beginning;
 use crate::condition::{Circle, Condition, DateTest, Extra};
+use crate::prefix_hash;
 use crate::rows::{CONTINUED, DATE_MIN, ELEMENTS};
 use crate::string::ASKED_WORDS_MAX;
 
@@ -68,10 +68,10 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         }
         Condition::Handles(handles) => one_of("r.handle", handles, sql),
         // The store resolves these first; were one left, it would find nothing rather than too much.
-        Condition::Words(_)
+        Condition::FullText(_)
         | Condition::Distinct(..)
-        | Condition::InUnits(_)
-        | Condition::Coded(_)
+        | Condition::ConvertedUnits(_)
+        | Condition::CodedToken(_)
         | Condition::List(_)
         | Condition::Chain(_)
         | Condition::Embedded(_)
@@ -83,8 +83,8 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         }
         Condition::PrimaryDate(test) => primary_date(test, sql),
         Condition::Updated(test) => range("r.updated_at", "r.updated_at", test, sql),
-        Condition::MayBegin(key, text) => {
-            sql.bind(Bind::Long(beginning::of(*key, text))).push(" = any(r.beginnings)");
+        Condition::MayStartWith(key, text) => {
+            sql.bind(Bind::Long(prefix_hash::longest(*key, text))).push(" = any(r.beginnings)");
         }
         Condition::DateEntry(..)
         | Condition::NumberEntry { .. }
@@ -93,7 +93,7 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
         | Condition::TextPrefix(..)
         | Condition::TextWords(..)
         | Condition::TextContains(..)
-        | Condition::TextAmong(..) => {
+        | Condition::TextScan(..) => {
             sql.push("r.handle in (");
             handles(condition, sql);
             sql.push(")");
@@ -125,17 +125,17 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
             self::extra(extra, sql);
         }
         Condition::Near(key, circle) => near(*key, circle, sql),
-        Condition::TextPrefix(key, text) | Condition::MayBegin(key, text) => {
+        Condition::TextPrefix(key, text) | Condition::MayStartWith(key, text) => {
             sql.push("select e.handle");
-            beginning_with(*key, text, sql);
+            text_prefix(*key, text, sql);
         }
-        Condition::TextWords(key, words) => each_begins(*key, words, sql),
+        Condition::TextWords(key, words) => each_word_starts(*key, words, sql),
         Condition::TextContains(key, text) if has_trigrams(text) => {
             // The key would be looked up, too, and all it has intersected with what is found. A test of truth is not.
             sql.push("select e.handle from string_entry e where (e.key = ").bind(Bind::Long(*key));
             sql.push(") is true and e.value like ").bind(Bind::Text(anywhere(text)));
         }
-        Condition::TextContains(key, text) | Condition::TextAmong(key, text) => {
+        Condition::TextContains(key, text) | Condition::TextScan(key, text) => {
             sql.push("select e.handle from string_entry e where e.key = ").bind(Bind::Long(*key));
             sql.push(" and (e.value like ").bind(Bind::Text(anywhere(text))).push(") is true");
         }
@@ -147,7 +147,7 @@ pub(super) fn handles(condition: &Condition, sql: &mut Sql) {
 }
 
 /// ` from string_entry ..`: the entries that begin with a text.
-fn beginning_with(key: i64, text: &str, sql: &mut Sql) {
+fn text_prefix(key: i64, text: &str, sql: &mut Sql) {
     sql.push(" from string_entry e where e.key = ").bind(Bind::Long(key));
     sql.push(" and e.value >= ").bind(Bind::Text(text.to_owned()));
     // In code point order nothing that begins with the text comes after it and the last code point.
@@ -160,12 +160,12 @@ const EACH: [&str; ASKED_WORDS_MAX] = ["e", "e1", "e2", "e3", "e4", "e5"];
 
 /// Rows of which one element has an entry for each word. The elements that have one for a word are the bits of their ranks
 /// together.
-fn each_begins(key: i64, words: &[String], sql: &mut Sql) {
+fn each_word_starts(key: i64, words: &[String], sql: &mut Sql) {
     sql.push("select e.handle from ");
     for (at, (word, name)) in words.iter().zip(EACH).enumerate() {
         sql.push(if at == 0 { "" } else { " join " });
         sql.push("(select e.handle, bit_or(e.rank) as elements");
-        beginning_with(key, word, sql);
+        text_prefix(key, word, sql);
         sql.push(" group by e.handle) ").push(name);
         if at > 0 {
             sql.push(" on ").push(name).push(".handle = e.handle");
@@ -206,7 +206,7 @@ pub(super) fn entries(condition: &Condition, sql: &mut Sql) {
     }
 }
 
-/// The first of them as they come, so many for each of several conditions; some rows more than once.
+/// The first matches in no order, `limit` for each of several conditions; some rows more than once.
 pub(super) fn first_entries(condition: &Condition, limit: usize, sql: &mut Sql) {
     let each = match condition {
         Condition::Any(each) => each.as_slice(),

@@ -1,13 +1,13 @@
 //! The order of a page in SQL: sort values, keyset conditions, `order by`. Only columns of the row are ordered here; what
-//! is beside it is walked by its entries (`sql/entries.rs`) or sorted by the store.
+//! is not a column is read by a scan of its entries (`sql/index_scan.rs`) or sorted by the store.
 
 use std::borrow::Cow;
 
 use super::residual::ID;
 use super::window::{Span, Window};
 use super::{Bind, Sql};
-use crate::cursor::{Cursor, Place};
-use crate::order::{By, Key, Order};
+use crate::cursor::{Cursor, SortValue};
+use crate::order::{Key, Order, SortSource};
 use crate::rows::DATE_MIN;
 
 /// A part of an order, and where in it a page begins.
@@ -15,11 +15,11 @@ use crate::rows::DATE_MIN;
 pub(super) struct Sorted<'q> {
     pub(super) order: Cow<'q, Order>,
     pub(super) span: Span,
-    /// The page is after this place, as it is walked.
+    /// The page begins after this cursor, in the direction of the page.
     after: Option<&'q Cursor>,
-    /// The page is walked against the order.
+    /// The page is read against the sort order.
     backwards: bool,
-    /// The values are columns `s0`, `s1` .. of matches `m` that were gathered before, not of rows `r`.
+    /// The sort values are columns `s0`, `s1` .. of a subquery of matches `m`, not of rows `r`.
     of_matches: bool,
 }
 
@@ -35,14 +35,14 @@ impl<'q> Sorted<'q> {
     }
 
     /// The same of matches `m` that have their sort values with them.
-    pub(super) fn of_matches(&self) -> Sorted<'q> {
+    pub(super) fn on_matches(&self) -> Sorted<'q> {
         Sorted { of_matches: true, span: Span::default(), ..self.clone() }
     }
 
-    /// The same in parts that indexes have in order, one after the other, as the page is walked. By primary date these are
+    /// The same in parts that indexes have in order, one after the other, as the page is walked. SortSource primary date these are
     /// where matches can be, and those without a date, which come last.
     pub(super) fn spans(&self, window: &Window) -> Vec<Sorted<'q>> {
-        let first = self.order.keys().first().filter(|key| matches!(key.by, By::Date));
+        let first = self.order.keys().first().filter(|key| matches!(key.by, SortSource::Date));
         let Some(first) = first else { return vec![self.clone()] };
         let undated_last = !first.descending;
         let (dated, undated): (Vec<Span>, Vec<Span>) = match undated_last {
@@ -50,26 +50,26 @@ impl<'q> Sorted<'q> {
             false => (window.spans(), Vec::new()),
         };
         let down = self.descending(first);
-        let at = self.after.and_then(|at| at.places.first());
+        let at = self.after.and_then(|at| at.sort_values.first());
         let in_undated = undated_last && at == Some(&first.missing());
         let mut dated: Vec<Sorted<'q>> = dated
             .into_iter()
             .filter_map(|span| match at {
-                _ if in_undated => self.backwards.then(|| Sorted { after: None, ..self.of(span) }),
-                // What is before the page is not walked at all.
-                Some(Place::Number(date)) => Some(self.of(span.onwards(*date, down)?)),
-                _ => Some(self.of(span)),
+                _ if in_undated => self.backwards.then(|| Sorted { after: None, ..self.within(span) }),
+                // Parts before the page are not scanned at all.
+                Some(SortValue::Number(date)) => Some(self.within(span.onwards(*date, down)?)),
+                _ => Some(self.within(span)),
             })
             .collect();
         dated.sort_by_key(|part| part.span.from);
         if down {
             dated.reverse();
         }
-        let order = || Cow::Owned(self.order.of_missing());
+        let order = || Cow::Owned(self.order.for_missing());
         let undated = undated.into_iter().filter_map(|span| match at {
-            Some(_) if in_undated => Some(Sorted { order: order(), ..self.of(span) }),
+            Some(_) if in_undated => Some(Sorted { order: order(), ..self.within(span) }),
             Some(_) if self.backwards => None,
-            _ => Some(Sorted { order: order(), after: None, ..self.of(span) }),
+            _ => Some(Sorted { order: order(), after: None, ..self.within(span) }),
         });
         if self.backwards {
             undated.chain(dated).collect()
@@ -79,7 +79,7 @@ impl<'q> Sorted<'q> {
     }
 
     /// The same, of a part.
-    pub(super) fn of(&self, span: Span) -> Sorted<'q> {
+    pub(super) fn within(&self, span: Span) -> Sorted<'q> {
         Sorted { span, ..self.clone() }
     }
 
@@ -92,10 +92,10 @@ impl<'q> Sorted<'q> {
         self.order.handle_descends() != self.backwards
     }
 
-    /// The keys by which rows differ, each with its place in the order.
+    /// The sort keys by which rows differ, each with its index in the order.
     fn differing(&self) -> impl Iterator<Item = (usize, &Key)> {
         let keys = self.order.keys().iter().enumerate();
-        keys.filter(|(_, key)| !matches!(key.by, By::Missing(_)))
+        keys.filter(|(_, key)| !matches!(key.by, SortSource::Missing(_)))
     }
 
     /// `, <sort value> as s0, ..`.
@@ -114,16 +114,16 @@ impl<'q> Sorted<'q> {
     fn push_value<'s>(&self, i: usize, key: &Key, sql: &'s mut Sql) -> &'s mut Sql {
         match &key.by {
             _ if self.of_matches => sql.push(&format!("m.s{i}")),
-            By::Date if key.descending || (i == 0 && self.span.is_dated()) => sql.push("r.date"),
-            By::Date => sql
+            SortSource::Date if key.descending || (i == 0 && self.span.is_dated()) => sql.push("r.date"),
+            SortSource::Date => sql
                 .push("case when r.date = ")
                 .bind(Bind::Long(DATE_MIN))
                 .push(" then ")
                 .bind(Bind::Long(i64::MAX))
                 .push(" else r.date end"),
-            By::Updated => sql.push("r.updated_at"),
-            By::Missing(_) => push_place(Some(&key.missing()), sql),
-            By::Truth(key) => sql
+            SortSource::Updated => sql.push("r.updated_at"),
+            SortSource::Missing(_) => push_sort_value(Some(&key.missing()), sql),
+            SortSource::Boolean(key) => sql
                 .push("case when r.keys @> ")
                 .bind(Bind::Longs(vec![*key]))
                 .push(" then 1::int8 else 0::int8 end"),
@@ -148,7 +148,7 @@ impl<'q> Sorted<'q> {
             }
             sql.push(self.handle()).push(if down { ") < (" } else { ") > (" });
             for (i, _) in self.differing() {
-                push_place(at.places.get(i), sql).push(", ");
+                push_sort_value(at.sort_values.get(i), sql).push(", ");
             }
             sql.bind(Bind::Long(at.handle)).push(")");
             return;
@@ -158,7 +158,7 @@ impl<'q> Sorted<'q> {
         for (i, key) in self.differing() {
             self.equal_before(i, at, sql);
             self.push_value(i, key, sql).push(if self.descending(key) { " < " } else { " > " });
-            push_place(at.places.get(i), sql).push(" or ");
+            push_sort_value(at.sort_values.get(i), sql).push(" or ");
         }
         self.equal_before(usize::MAX, at, sql);
         sql.push(self.handle()).push(if down { " < " } else { " > " }).bind(Bind::Long(at.handle)).push(")");
@@ -167,7 +167,7 @@ impl<'q> Sorted<'q> {
     fn equal_before(&self, until: usize, at: &Cursor, sql: &mut Sql) {
         for (i, key) in self.differing().take_while(|(i, _)| *i < until) {
             self.push_value(i, key, sql).push(" = ");
-            push_place(at.places.get(i), sql).push(" and ");
+            push_sort_value(at.sort_values.get(i), sql).push(" and ");
         }
     }
 
@@ -188,9 +188,9 @@ impl<'q> Sorted<'q> {
         let down = self.handle_descending();
         self.span.push("e.value", sql);
         if let Some(at) = self.after {
-            match at.places.first() {
-                Some(Place::Number(date))
-                    if !matches!(self.order.keys(), [Key { by: By::Missing(_), .. }]) =>
+            match at.sort_values.first() {
+                Some(SortValue::Number(date))
+                    if !matches!(self.order.keys(), [Key { by: SortSource::Missing(_), .. }]) =>
                 {
                     sql.push(if down {
                         " and (e.value, e.handle) < ("
@@ -209,36 +209,36 @@ impl<'q> Sorted<'q> {
     }
 }
 
-/// A link that was made for this order has all its places: without one nothing is found.
-fn push_place<'s>(place: Option<&Place>, sql: &'s mut Sql) -> &'s mut Sql {
+/// A cursor that was made for this order has all its sort values: a missing one is NULL, and no row compares to it.
+fn push_sort_value<'s>(place: Option<&SortValue>, sql: &'s mut Sql) -> &'s mut Sql {
     match place {
-        Some(Place::Number(n)) => sql.bind(Bind::Long(*n)),
-        Some(Place::Text(t)) => sql.bind(Bind::Text(t.clone())),
+        Some(SortValue::Number(n)) => sql.bind(Bind::Long(*n)),
+        Some(SortValue::Text(t)) => sql.bind(Bind::Text(t.clone())),
         None => sql.push("null"),
     }
 }
 
 /// True when the whole order runs along one index of (something, column, handle).
 pub(super) fn is_one_column(order: &Order) -> bool {
-    matches!(order.keys(), [Key { by: By::Date | By::Updated, .. }])
+    matches!(order.keys(), [Key { by: SortSource::Date | SortSource::Updated, .. }])
 }
 
 /// True when an index of the type has the rows in the order of the first key.
 pub(super) fn is_indexed(order: &Order) -> bool {
-    matches!(order.keys(), [] | [Key { by: By::Date | By::Updated, .. }, ..])
+    matches!(order.keys(), [] | [Key { by: SortSource::Date | SortSource::Updated, .. }, ..])
 }
 
 /// True when the order is by primary date alone.
 pub(super) fn is_by_date(order: &Order) -> bool {
-    matches!(order.keys(), [Key { by: By::Date, .. }])
+    matches!(order.keys(), [Key { by: SortSource::Date, .. }])
 }
 
 /// True when the first key is the primary date: bounds on it are bounds on where matches are in the order.
 pub(super) fn is_by_date_first(order: &Order) -> bool {
-    matches!(order.keys(), [Key { by: By::Date, .. }, ..])
+    matches!(order.keys(), [Key { by: SortSource::Date, .. }, ..])
 }
 
 /// The same of the time of the last change.
 pub(super) fn is_by_updated(order: &Order) -> bool {
-    matches!(order.keys(), [Key { by: By::Updated, .. }, ..])
+    matches!(order.keys(), [Key { by: SortSource::Updated, .. }, ..])
 }

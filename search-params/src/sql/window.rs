@@ -35,8 +35,8 @@ pub(super) struct Span {
 
 impl Window {
     /// Of conditions that hold together.
-    pub(super) fn of(parts: &[Condition]) -> Window {
-        parts.iter().filter_map(Window::of_one).fold(Window::default(), |all, one| Window {
+    pub(super) fn from_conditions(parts: &[Condition]) -> Window {
+        parts.iter().filter_map(Window::from_condition).fold(Window::default(), |all, one| Window {
             least: all.least.max(one.least),
             from: all.from.max(one.from),
             to: least(all.to, one.to),
@@ -44,12 +44,12 @@ impl Window {
         })
     }
 
-    /// None: it is not about the primary date.
-    fn of_one(part: &Condition) -> Option<Window> {
+    /// Returns `None` when the condition is not on the primary date.
+    fn from_condition(part: &Condition) -> Option<Window> {
         match part {
-            Condition::PrimaryDate(test) => Some(Window::of_test(test)),
+            Condition::PrimaryDate(test) => Some(Window::from_test(test)),
             Condition::Any(each) => {
-                let windows: Option<Vec<Window>> = each.iter().map(Window::of_one).collect();
+                let windows: Option<Vec<Window>> = each.iter().map(Window::from_condition).collect();
                 // One that is open is open for all.
                 let both = |a: Option<i64>, b: Option<i64>| Some((a?, b?));
                 windows?.into_iter().reduce(|a, b| Window {
@@ -63,7 +63,7 @@ impl Window {
         }
     }
 
-    fn of_test(test: &DateTest) -> Window {
+    fn from_test(test: &DateTest) -> Window {
         Window {
             least: test.low_min,
             from: test.low_min.max(test.high_min.map(|high| high.saturating_sub(LONG))),
@@ -127,7 +127,7 @@ impl Span {
         }
         for (operator, bound) in [(" >= ", self.from), (" <= ", self.to)] {
             let Some(bound) = bound else { continue };
-            // A test of truth is not looked up: the index of long ones is asked, not that of all dates.
+            // `is true` hides the predicate from the planner, so that it uses the partial index of long ranges, not that of all dates.
             let (open, close) = if self.long.is_some() { ("(", ") is true") } else { ("", "") };
             sql.push(" and ").push(open).push(column).push(operator).bind(Bind::Long(bound)).push(close);
         }
@@ -145,7 +145,7 @@ fn least(a: Option<i64>, b: Option<i64>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::date::{Term, tests as tests_of};
+    use crate::date::{DateTerm, tests as tests_of};
 
     /// A query of dates, and where its matches can be: least, from, to, ends; in days of 2020.
     #[test]
@@ -165,13 +165,14 @@ mod tests {
         ];
         for (queries, (least, from, to, ends)) in rows {
             let part = |query: &&str| {
-                let terms =
-                    query.split(',').map(|text| Term::parse(text, 0, &fhir_model::date::Zone::UTC).unwrap());
+                let terms = query
+                    .split(',')
+                    .map(|text| DateTerm::parse(text, 0, &fhir_model::date::Zone::UTC).unwrap());
                 let tests = terms.flat_map(|term| tests_of(&term));
                 Condition::Any(tests.map(Condition::PrimaryDate).collect())
             };
             let parts: Vec<Condition> = queries.iter().map(part).collect();
-            assert_eq!(Window::of(&parts), Window { least, from, to, ends }, "{queries:?}");
+            assert_eq!(Window::from_conditions(&parts), Window { least, from, to, ends }, "{queries:?}");
         }
     }
 
@@ -184,7 +185,7 @@ mod tests {
             for high_min in numbers {
                 for (low_max, high_max) in [(None, None), (Some(20 * day), None), (None, Some(50 * day))] {
                     let test = DateTest { low_min, low_max, high_min, high_max };
-                    let spans = Window::of(&[Condition::PrimaryDate(test)]).spans();
+                    let spans = Window::from_conditions(&[Condition::PrimaryDate(test)]).spans();
                     for low in (-100..100).map(|n| n * day) {
                         for length in [0, 1, 31, 32, 33, 200] {
                             let high = low + length * day;

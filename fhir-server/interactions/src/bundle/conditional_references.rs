@@ -57,7 +57,7 @@ impl<'w> Written<'w> {
         let mut written = Written { all: Vec::new(), by_key: HashMap::new() };
         for write in writes.iter().filter(|write| *write.key.type_name == *type_name) {
             let Some(doc) = &write.doc else { continue };
-            let rows = ask.cx.store.entries_of(&write.key, doc)?;
+            let rows = ask.cx.store.index_rows(&write.key, doc)?;
             for key in &rows.keys {
                 written.by_key.entry(*key).or_default().push(written.all.len());
             }

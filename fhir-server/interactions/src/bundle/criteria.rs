@@ -77,7 +77,7 @@ enum References {
 /// The values of a reference parameter that may name an entry.
 fn references(ask: &Ask<'_>, type_name: &str, name: &str) -> Option<References> {
     let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
-    let of_type = ask.cx.registry.of(type_name).ok()?;
+    let of_type = ask.cx.registry.for_type(type_name).ok()?;
     let param = of_type.param(code)?;
     if matches!(modifier, "identifier" | "missing") || param.kind != ParameterKind::Reference {
         return None;

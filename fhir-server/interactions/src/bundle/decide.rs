@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use fhir_model::interaction::Interaction;
 use fhir_model::{Key, Result};
-use fhir_store::{Found, Stamp, Write};
+use fhir_store::{CommitTimestamp, ResourceState, Write};
 
 use super::conditional_references::{Meanings, ROUNDS_MAX, entangled, found, is_open};
 use super::fates::Fate;
@@ -83,7 +83,7 @@ impl<'a> References<'a> {
         Ok(true)
     }
 
-    /// The resource that the criteria of an entry mean; nothing while it is not known.
+    /// The resource that the criteria of an entry find. Returns `None` while that is not decided.
     fn meant(&self, at: usize, criteria: &Criteria, names: bool) -> Result<Option<Key>> {
         let criteria = if names { of_entry(at, criteria, self.renamed) } else { criteria };
         match is_open(criteria, self.written) {
@@ -103,7 +103,7 @@ pub(super) fn decide(
     plan: &Plan<'_>,
     fates: &[Fate],
     references: &References<'_>,
-    stamp: &Stamp,
+    stamp: &CommitTimestamp,
 ) -> Result<Decided> {
     let cx = ask.cx;
     let ret = ask.request.prefer.ret.unwrap_or(Return::Minimal);
@@ -127,7 +127,7 @@ pub(super) fn decide(
             Fate::Existing(version) => Some(Ok(Reply::existing(version, ret))),
             Fate::Delete(versions) => {
                 for version in versions {
-                    let (key, before) = (version.key.clone(), Found::Current(version.clone()));
+                    let (key, before) = (version.key.clone(), ResourceState::Current(version.clone()));
                     let change = Change { key, before, what: What::Delete, claim: None };
                     decided.writes.extend(decide(change)?.map(|d| d.write));
                 }
@@ -135,7 +135,7 @@ pub(super) fn decide(
             }
             Fate::Write { key, before, claim } => {
                 let what = what(ask, plan, (at, planned), references).map_err(|e| in_entry(e, at))?;
-                let before = before.clone().unwrap_or(Found::Never);
+                let before = before.clone().unwrap_or(ResourceState::Absent);
                 match decide(Change { key: key.clone(), before, what, claim: claim.clone() })? {
                     Some(one) => {
                         decided.written.push((at, decided.writes.len(), one.created));

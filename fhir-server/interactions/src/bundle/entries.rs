@@ -168,7 +168,7 @@ fn below<'u>(url: &'u str, bases: &Bases) -> Result<(&'u str, &'u str)> {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     match bases.below(path) {
         Some(path) => Ok((path, query)),
-        None if bases.has(path) => Ok(("", query)),
+        None if bases.contains(path) => Ok(("", query)),
         None if path.contains("://") => {
             let text = "`request.url` is relative to the server, or begins with its base url";
             Err(Error::invalid(text).at("request.url"))
@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// Where `Entry::parse` finds a fault; nothing when it finds none.
+    /// The expression of the error of `Entry::parse`; empty when it succeeds.
     fn fault(types: &Definitions, entry: &serde_json::Value) -> Option<String> {
         let doc = Doc::parse(entry.to_string(), fhir_model::json::Limits::default()).unwrap();
         let error = Entry::parse(doc.root(), &Bases::new(["http://a.org/fhir"]), types).err()?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use fhir_model::interaction::Interaction;
 use fhir_model::{Error, Key, Result};
-use fhir_store::{Claim, Found, Version};
+use fhir_store::{Claim, ResourceState, Version};
 
 use super::in_entry;
 use super::lookups::Lookups;
@@ -19,7 +19,7 @@ use crate::update::taken;
 /// What becomes of an entry in one attempt.
 pub(super) enum Fate {
     /// Its resource is written.
-    Write { key: Key, before: Option<Found>, claim: Option<Claim> },
+    Write { key: Key, before: Option<ResourceState>, claim: Option<Claim> },
     /// It is the same conditional create as that of an earlier entry.
     Same(usize),
     /// A conditional create found this.
@@ -46,19 +46,23 @@ pub(super) fn fate(
     let fresh = |type_name: &str| Key::new(type_name, ask.cx.store.new_id());
     let existing = |version: Version| Fate::Write {
         key: version.key.clone(),
-        before: Some(Found::Current(version)),
+        before: Some(ResourceState::Current(version)),
         claim: None,
     };
     Ok(match (&planned.entry.interaction, looked_up) {
         (Interaction::Create(type_name), None) => {
-            Fate::Write { key: fresh(type_name), before: Some(Found::Never), claim: None }
+            Fate::Write { key: fresh(type_name), before: Some(ResourceState::Absent), claim: None }
         }
         (Interaction::Create(type_name), Some((criteria, (found, claim)))) => match found.as_slice() {
             [] => match creators.get(criteria.text.as_str()) {
                 Some(first) => Fate::Same(*first),
                 None => {
                     creators.insert(criteria.text.clone(), at);
-                    Fate::Write { key: fresh(type_name), before: Some(Found::Never), claim: claim.clone() }
+                    Fate::Write {
+                        key: fresh(type_name),
+                        before: Some(ResourceState::Absent),
+                        claim: claim.clone(),
+                    }
                 }
             },
             [one] => Fate::Existing(one.clone()),
@@ -73,7 +77,7 @@ pub(super) fn fate(
                         let text = format!("{} creates in entry {first} already", criteria.text);
                         return Err(Error::invalid(text));
                     }
-                    let before = if id.is_some() { None } else { Some(Found::Never) };
+                    let before = if id.is_some() { None } else { Some(ResourceState::Absent) };
                     let key = id.map_or_else(|| fresh(type_name), |id| Key::new(&**type_name, id));
                     Fate::Write { key, before, claim: claim.clone() }
                 }
@@ -127,8 +131,8 @@ pub(super) async fn read_before(ask: &Ask<'_>, entries: &[Planned<'_>], fates: &
     let mut found = ask.cx.store.read_many(&ask.scope, &keys).await?.into_iter();
     for (at, (fate, planned)) in fates.iter_mut().zip(entries).enumerate() {
         if let Fate::Write { key, before: before @ None, .. } = fate {
-            let now = found.next().unwrap_or(Found::Never);
-            if let (Found::Current(_), Interaction::ConditionalUpdate(_), Some(criteria)) =
+            let now = found.next().unwrap_or(ResourceState::Absent);
+            if let (ResourceState::Current(_), Interaction::ConditionalUpdate(_), Some(criteria)) =
                 (&now, &planned.entry.interaction, &planned.criteria)
             {
                 return Err(in_entry(taken(key, &criteria.text), at));
@@ -156,7 +160,7 @@ pub(super) fn key(fates: &[Option<Fate>], at: usize) -> Option<&Key> {
 pub(super) fn identity(fates: &[Fate], at: usize) -> Option<Identity> {
     let written = |fate: &Fate| match fate {
         Fate::Write { key, before, .. } => {
-            Some((key.clone(), before.as_ref().map_or(0, Found::last_version).saturating_add(1)))
+            Some((key.clone(), before.as_ref().map_or(0, ResourceState::last_version).saturating_add(1)))
         }
         _ => None,
     };

@@ -84,7 +84,7 @@ fn placed(mut error: Error, at: usize) -> Error {
     error
 }
 
-/// A place as a request alone knows it, in the words of an entry.
+/// The expression of an error in a request of its own, as an expression within the entry.
 fn below_entry(path: &str) -> String {
     let first = path.split(['.', '[']).next().unwrap_or_default();
     match (path.strip_prefix("http."), first) {

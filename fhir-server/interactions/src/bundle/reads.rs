@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use fhir_model::interaction::{Interaction, Level};
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{HistoryOf, Write};
+use fhir_store::{HistoryTarget, Write};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::entries::Entry;
@@ -28,9 +28,9 @@ pub(super) fn check(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<()> {
     let request = entry.request(ask)?;
     let ask = Ask::new(ask.cx, &request, ask.scope.clone())?;
     match &entry.interaction {
-        Interaction::HistoryInstance(key) => history::check(&ask, &HistoryOf::Instance(key.clone())),
-        Interaction::HistoryType(type_name) => history::check(&ask, &HistoryOf::Type(type_name.clone())),
-        Interaction::HistorySystem => history::check(&ask, &HistoryOf::System),
+        Interaction::HistoryInstance(key) => history::check(&ask, &HistoryTarget::Instance(key.clone())),
+        Interaction::HistoryType(type_name) => history::check(&ask, &HistoryTarget::Type(type_name.clone())),
+        Interaction::HistorySystem => history::check(&ask, &HistoryTarget::System),
         search => match asked(&ask, search)? {
             Some(asked) => asked.check(&ask).map(|_| ()),
             None => Ok(()),
@@ -101,7 +101,7 @@ pub(super) async fn after(ask: &Ask<'_>, entries: &[Planned<'_>], answers: &mut 
     }
 }
 
-/// The answer to an entry before the commit; none when it is asked after it.
+/// The answer to an entry before the commit. Returns `None` when it is answered after the commit.
 async fn early(
     ask: &Ask<'_>,
     entry: &Entry<'_>,

@@ -33,7 +33,7 @@ enum List {
 }
 
 impl BundleText {
-    /// An empty Bundle of a type, with room for so many bytes.
+    /// An empty Bundle of a type, with `bytes` reserved.
     pub fn new(type_name: &str, bytes: usize) -> BundleText {
         let mut out = Vec::with_capacity(bytes + 512);
         out.extend_from_slice(b"{\"resourceType\":\"Bundle\",\"type\":\"");

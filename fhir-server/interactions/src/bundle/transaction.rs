@@ -92,7 +92,7 @@ impl<'d> Plan<'d> {
         Ok(Plan { entries, links, turns, changes })
     }
 
-    /// Decides and commits all writes; nothing when others changed what was read.
+    /// Decides and commits all writes. Returns `None` when the commit is stale: others changed what was read.
     async fn attempt(&self, ask: &Ask<'_>) -> Result<Option<Answers>> {
         let cx = ask.cx;
         let mut deletes = deletes(ask, &self.entries).await?;
@@ -103,7 +103,7 @@ impl<'d> Plan<'d> {
         let identities: Vec<Option<Identity>> = (0..fates.len()).map(|at| identity(&fates, at)).collect();
         self.references_with_names(ask, &identities, &deletes, &mut renamed, &mut found).await?;
 
-        let stamp = cx.store.stamp()?;
+        let stamp = cx.store.commit_timestamp()?;
         let written = self.written(&fates);
         let mut references = References::new(&identities, &found, &renamed, &written);
         let mut decided = decide(ask, self, &fates, &references, &stamp)?;

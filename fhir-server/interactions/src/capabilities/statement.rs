@@ -91,7 +91,7 @@ pub(super) fn terminology(cx: &Cx, base: &str) -> Value {
 }
 
 fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Value {
-    let of_type = cx.registry.of(type_name).ok();
+    let of_type = cx.registry.for_type(type_name).ok();
     let params = of_type.as_ref().map(|t| t.params()).unwrap_or_default();
     let own = params.iter().filter(|p| !is_everywhere(p));
     let mut resource = json!({
@@ -148,7 +148,7 @@ fn everywhere(cx: &Cx, mode: Mode) -> Vec<Value> {
     let words = ["_text", "_content"].into_iter().filter(|_| cx.store.has_full_text());
     let columns = COLUMNS.into_iter().chain(["_filter"]).chain(words);
     let columns = columns.filter_map(|code| definitions.get("Patient", code));
-    let of_patient = cx.registry.of("Patient").ok();
+    let of_patient = cx.registry.for_type("Patient").ok();
     let params = of_patient.as_ref().map(|t| t.params()).unwrap_or_default();
     let params = params.iter().filter(|p| is_everywhere(p)).map(|p| of_param(p, "Resource", mode));
     let columns = columns.map(|definition| of_column(definition, mode));
@@ -252,7 +252,7 @@ impl References {
     fn of(cx: &Cx) -> References {
         let mut references = References::default();
         for type_name in cx.definitions.resource_types() {
-            let of_type = cx.registry.of(type_name).ok();
+            let of_type = cx.registry.for_type(type_name).ok();
             let params = of_type.as_ref().map(|t| t.params()).unwrap_or_default();
             for param in params.iter().filter(|p| p.kind == ParameterKind::Reference) {
                 let path = format!("{type_name}:{}", param.code);

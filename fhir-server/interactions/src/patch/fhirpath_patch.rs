@@ -177,7 +177,7 @@ impl<'o> Operation<'o> {
         }
     }
 
-    /// The place of an element that may be changed.
+    /// The path of an element that may be changed.
     fn element(&self, steps: Vec<Step>) -> Result<(Place, Option<usize>)> {
         let (place, index) = Place::of(steps)
             .ok_or_else(|| unfit("`path` is the resource itself, which a patch cannot take away"))?;
@@ -209,7 +209,7 @@ impl<'o> Operation<'o> {
         Ok((place, named, slots))
     }
 
-    /// The definition of the element at a place.
+    /// The definition of the element at a path.
     fn named(&self, place: &Place) -> Result<Named<'o>> {
         let parent = self.type_of(&place.parent)?;
         let parent = if is_primitive(self.types, &parent) { "Element" } else { &*parent };

@@ -1,7 +1,7 @@
 //! patch: <https://hl7.org/fhir/R4/http.html#patch>, conditional: <https://hl7.org/fhir/R4/http.html#cond-patch>
 
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::Found;
+use fhir_store::ResourceState;
 
 use crate::ask::{Ask, Attempts};
 use crate::change::{Change, Patch, What};
@@ -34,7 +34,7 @@ pub(crate) async fn conditional_patch(ask: &Ask<'_>, type_name: &str) -> Result<
             Target::Existing(version) => version,
             Target::New(_) => return Err(nothing(&criteria.text)),
         };
-        let (key, before) = (version.key.clone(), Found::Current(version));
+        let (key, before) = (version.key.clone(), ResourceState::Current(version));
         let what = What::Patch(patch.clone());
         if let Some(reply) = commit(ask, Change { key, before, what, claim: None }).await? {
             return Ok(reply);

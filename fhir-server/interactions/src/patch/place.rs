@@ -49,7 +49,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The place of the element that the last step leads to, and which repetition that is.
+    /// The path of the element that the last step leads to, and which repetition that is.
     pub(super) fn of(mut steps: Vec<Step>) -> Option<(Place, Option<usize>)> {
         let last = steps.pop()?;
         Some((Place { parent: steps, key: last.key }, last.index))
@@ -61,7 +61,7 @@ impl Place {
         object(root, &self.parent).is_some_and(|p| p.contains_key(&self.key) || p.contains_key(&twin))
     }
 
-    /// Takes the repetitions out. [`Place::put`] puts them back, and must: `null`s hold their place until then.
+    /// Takes the repetitions out. [`ElementPath::put`] puts them back, and must: `null`s stand in for them until then.
     pub(super) fn take(&self, root: &mut Value) -> Vec<Slot> {
         let Some(parent) = object(root, &self.parent) else { return Vec::new() };
         let mut list = |key: &str| match parent.get_mut(key).map(Value::take) {

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use fhir_model::{Error, Key, Result};
-use fhir_search::keyer::server_id;
-use fhir_search::query::{Query, Subject, Term};
+use fhir_search::index_hash::parse_server_id;
+use fhir_search::query::{Query, SearchTerm, Subject};
 use fhir_search::reference;
 use fhir_search::registry::Param;
 
@@ -21,7 +21,9 @@ pub(super) async fn check(ask: &Ask<'_>, queries: &[Query]) -> Result<()> {
     for filter in queries.iter().flat_map(|query| &query.filters) {
         let Subject::Param(param) = &filter.subject else { continue };
         let ids = filter.terms.iter().filter_map(|term| match term {
-            Term::Reference(reference::Term::Id(id)) if server_id(id).is_none() => Some(id.as_str()),
+            SearchTerm::Reference(reference::ReferenceTerm::Id(id)) if parse_server_id(id).is_none() => {
+                Some(id.as_str())
+            }
             _ => None,
         });
         let ids: Vec<&str> = ids.collect();

@@ -52,7 +52,7 @@ async fn every_stated_parameter_can_be_searched() {
     for resource in rest["resource"].as_array().unwrap() {
         let type_name = resource["type"].as_str().unwrap();
         let own = resource["searchParam"].as_array().cloned().unwrap_or_default();
-        let this = app.cx.registry.of(type_name).unwrap();
+        let this = app.cx.registry.for_type(type_name).unwrap();
         for parameter in own.iter().chain(if type_name == "Patient" { common.as_slice() } else { &[] }) {
             let name = parameter["name"].as_str().unwrap();
             assert!(parameter["documentation"].as_str().is_some_and(|d| !d.is_empty()), "{type_name} {name}");

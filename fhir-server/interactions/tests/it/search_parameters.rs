@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fhir_interactions::{Limits, Settings};
-use fhir_store::{Options, Reindex, Store, testing};
+use fhir_store::{Options, ReindexOptions, Store, testing};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -31,7 +31,7 @@ fn transaction(entries: &[(&str, &str, Value)]) -> Value {
 }
 
 fn knows(app: &App, code: &str) -> bool {
-    app.cx.registry.of("Patient").unwrap().param(code).is_some()
+    app.cx.registry.for_type("Patient").unwrap().param(code).is_some()
 }
 
 /// Every way in which a SearchParameter can be written lets it take effect, and refuses one that cannot.
@@ -134,7 +134,7 @@ async fn the_fault_is_placed_in_its_entry() {
 
 /// Its job never comes to an end, within the time of a test.
 async fn slow() -> Arc<Store> {
-    let reindex = Reindex { batch: 1, pause: Duration::from_secs(3600), ..Reindex::default() };
+    let reindex = ReindexOptions { batch: 1, pause: Duration::from_secs(3600), ..ReindexOptions::default() };
     testing::fresh_with(Options { connections_max: 4, reindex, ..Options::default() }).await.unwrap()
 }
 

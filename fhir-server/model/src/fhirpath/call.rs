@@ -1,4 +1,4 @@
-//! Which room a function lives in.
+//! Which module implements a function.
 
 use super::ast::Expr;
 use super::evaluate::{EvalError, Evaluation, Items, Scope};

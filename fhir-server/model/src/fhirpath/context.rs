@@ -103,7 +103,7 @@ impl<'a> Context<'a> {
         self
     }
 
-    /// Who is told what `trace()` sees.
+    /// Receives what `trace()` sees.
     #[must_use]
     pub fn trace(mut self, trace: Trace<'a>) -> Context<'a> {
         self.trace = Some(trace);

@@ -81,7 +81,7 @@ impl<'s, 'a> Scope<'s, 'a> {
 }
 
 impl<'a> Evaluation<'_, 'a> {
-    /// Takes so many steps off the budget.
+    /// Takes `n` steps off the budget.
     pub(super) fn spend(&self, steps: usize, at: u32) -> Result<(), EvalError> {
         match self.steps.get().checked_sub(steps as u64) {
             Some(left) => {
@@ -260,7 +260,7 @@ impl<'a> Evaluation<'_, 'a> {
         system || fhir || name.namespace.as_deref() == Some("System")
     }
 
-    /// The only item; nothing when empty; an error when there are several.
+    /// The only item. Returns `None` when the collection is empty, an error when it has several items.
     pub(super) fn single<'i>(
         &self,
         items: &'i [Item<'a>],

@@ -2,7 +2,7 @@
 
 use fhir_model::{Key, Result};
 
-use super::{History, HistoryOf, HistoryPage, columns, number};
+use super::{History, HistoryPage, HistoryTarget, count_of, position_columns};
 use crate::{Store, failure};
 
 /// The versions of these rows, whatever their types; the columns are those of [`super::INSTANCE`]. Of superseded ones,
@@ -32,19 +32,19 @@ const COUNT: &str = concat!(
 
 impl Store {
     /// A page of the history of what is in a List, as far as it is of what is asked for.
-    pub(super) async fn history_of_list(
+    pub(super) async fn list_history(
         &self,
-        of: &HistoryOf,
+        of: &HistoryTarget,
         list: &str,
         page: &HistoryPage,
     ) -> Result<History> {
-        let Some(listed) = self.listed(list).await? else {
+        let Some(listed) = self.list_entries(list).await? else {
             return Ok(History { total: Some(0), no_list: true, ..History::default() });
         };
         let wanted = |key: &Key| match of {
-            HistoryOf::Instance(one) => key == one,
-            HistoryOf::Type(type_name) => key.type_name == *type_name,
-            HistoryOf::System => true,
+            HistoryTarget::Instance(one) => key == one,
+            HistoryTarget::Type(type_name) => key.type_name == *type_name,
+            HistoryTarget::System => true,
         };
         let listed: Vec<Key> = listed.into_iter().filter(wanted).collect();
         let (mut handles, mut types) = (Vec::new(), Vec::new());
@@ -54,23 +54,23 @@ impl Store {
         }
         types.sort_unstable();
         types.dedup();
-        self.few_looked_up(handles.len())?;
+        self.check_looked_up(handles.len())?;
         let low = page.since.unwrap_or(i64::MIN);
         let (from, high) = page.at.unwrap_or((i64::MIN, i64::MAX));
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(COUNT).await.map_err(failure::classify)?;
         let row = client.query_one(&statement, &[&handles, &low, &high, &from, &types]).await;
-        let total = Some(number(&row.map_err(failure::classify)?)?);
+        let total = Some(count_of(&row.map_err(failure::classify)?)?);
         if page.count == 0 {
             return Ok(History { total, ..History::default() });
         }
-        let (time, handle, version) = columns(page.before);
+        let (time, handle, version) = position_columns(page.before);
         let limit = i64::try_from(page.count + 1).unwrap_or(i64::MAX);
         let statement = client.prepare_cached(ROWS).await.map_err(failure::classify)?;
         let rows = client
             .query(&statement, &[&handles, &low, &high, &from, &time, &handle, &version, &limit, &types])
             .await
             .map_err(failure::classify)?;
-        Ok(History { total, ..self.cut(&rows, page.count)? })
+        Ok(History { total, ..self.truncate(&rows, page.count)? })
     }
 }

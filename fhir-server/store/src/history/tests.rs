@@ -56,7 +56,7 @@ fn asked(count: usize, at: (i64, i64)) -> HistoryPage {
 #[tokio::test]
 async fn versions_current_at_an_instant_are_found_in_bounded_steps() {
     let (store, client, type_id) = filled().await;
-    let of = HistoryOf::Type("Basic".into());
+    let of = HistoryTarget::Type("Basic".into());
     let list = async |page: HistoryPage| store.history(&Scope::everything(), &of, &page).await.unwrap();
 
     // Each resource once, whenever: with what it was then.
@@ -96,7 +96,7 @@ async fn versions_current_at_an_instant_are_found_in_bounded_steps() {
     assert_eq!(rest.versions.iter().map(|v| v.handle).collect::<Vec<_>>(), [2, 1]);
     assert!(rest.next.is_none());
 
-    // And each statement reads what it walks over by the index.
+    // And each statement scans the index, and reads nothing else.
     let plan = explain(&client, type_id).await;
     assert!(!plan.contains("Seq Scan on resource"), "{plan}");
     assert!(plan.contains("resource_history_updated") && plan.contains("resource_history_pkey"), "{plan}");
@@ -105,7 +105,7 @@ async fn versions_current_at_an_instant_are_found_in_bounded_steps() {
 /// What [`TYPES`] does in the middle of the history.
 async fn explain(client: &Client, type_id: i32) -> String {
     let (types, low, high, from) = (vec![type_id], i64::MIN, END, last_at() - 1);
-    let (time, handle, version) = columns(None);
+    let (time, handle, version) = position_columns(None);
     let rows = client
         .query(
             &["explain (analyze, timing off) ", TYPES].concat(),

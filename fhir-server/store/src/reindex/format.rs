@@ -7,7 +7,7 @@ use std::time::Duration;
 use fhir_model::{Error, Kind, Result};
 use tokio::time::Instant;
 
-use super::{Next, TRY_EVERY, Walk, settings, want};
+use super::{RETRY_INTERVAL, ReindexScan, StepOutcome, request, settings};
 use crate::parameters::{self, NEXT_VERSION};
 use crate::{Store, failure};
 
@@ -34,11 +34,11 @@ const DONE: &str = "update search_version v set format = $1::int4, format_wanted
 
 impl Store {
     /// Returns when all resources have the entries of this build. What cannot be done after some tries is told and left to the
-    /// walks, as one resource must not keep all others away.
-    pub(crate) async fn settle_index(&self) -> Result<()> {
-        self.alone().await?;
+    /// scans, as one resource must not keep the server from starting.
+    pub(crate) async fn reconcile_index(&self) -> Result<()> {
+        self.wait_for_other_settings().await?;
         let since = self.want_index().await?;
-        self.learned.settled.store(true, Ordering::Relaxed);
+        self.catalog.index_reconciled.store(true, Ordering::Relaxed);
         match since {
             Some(since) => self.make_anew(since).await,
             None => Ok(()),
@@ -48,14 +48,15 @@ impl Store {
     async fn make_anew(&self, since: i64) -> Result<()> {
         let (mut told, mut failed) = (Instant::now(), 0);
         loop {
-            self.learn_if_behind().await?;
-            let walks = self.walks().await?;
-            let due: Vec<&Walk> = walks.iter().filter(|w| w.wanted >= since && w.done < since).collect();
+            self.refresh_catalog().await?;
+            let scans = self.reindex_scans().await?;
+            let due: Vec<&ReindexScan> =
+                scans.iter().filter(|w| w.wanted >= since && w.done < since).collect();
             if due.is_empty() {
                 break;
             }
             if failed >= TRIES {
-                let names: Vec<&str> = due.iter().map(|walk| &*walk.type_name).collect();
+                let names: Vec<&str> = due.iter().map(|scan| &*scan.type_name).collect();
                 tracing::error!(
                     "searches may miss some of {}: their index is not up to date",
                     names.join(", ")
@@ -64,21 +65,21 @@ impl Store {
             }
             if told.elapsed() > TELL_EVERY {
                 told = Instant::now();
-                let (done, all) = walks.iter().fold((0, 0), |(done, all), walk| {
-                    (done + walk.done_since(since), all + walk.rows_total.unwrap_or(0))
+                let (done, all) = scans.iter().fold((0, 0), |(done, all), scan| {
+                    (done + scan.done_since(since), all + scan.rows_total.unwrap_or(0))
                 });
                 tracing::info!(
                     "the index is made anew for this build and its settings: {done} of {all} resources are done"
                 );
             }
             match self.step().await {
-                Ok(Next::GoOn) => failed = 0,
-                Ok(_) => tokio::time::sleep(TRY_EVERY).await,
-                // It stands with the walk, if it is about one; the others go first.
+                Ok(StepOutcome::More) => failed = 0,
+                Ok(_) => tokio::time::sleep(RETRY_INTERVAL).await,
+                // The failure is recorded with its scan, if it is about one; the other scans go first.
                 Err(e) => {
                     failed += 1;
                     tracing::warn!("the index does not get on: {e}");
-                    tokio::time::sleep(TRY_EVERY).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
             }
         }
@@ -96,7 +97,7 @@ impl Store {
     /// An error when the index is made by other settings than this process's by now: it was away for so long that another
     /// one began.
     pub(crate) fn is_index_ours(&self, kept: &str, format: i32) -> Result<()> {
-        match !self.learned.settled.load(Ordering::Relaxed)
+        match !self.catalog.index_reconciled.load(Ordering::Relaxed)
             || (format <= FORMAT && self.settings.is_wanted(kept)?)
         {
             true => Ok(()),
@@ -104,7 +105,8 @@ impl Store {
         }
     }
 
-    /// Asks for the walks that this build and its settings need: since which version; none when there is nothing to do.
+    /// Requests the scans that this build and its settings need, and returns the version they are requested as. Returns `None`
+    /// when the index is current.
     async fn want_index(&self) -> Result<Option<i64>> {
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
@@ -133,7 +135,7 @@ impl Store {
         }
         let row = transaction.query_one(NEXT_VERSION, &[]).await.map_err(failure::classify)?;
         let since: i64 = row.try_get(0).map_err(Error::internal)?;
-        want(&transaction, &types, since).await.map_err(failure::classify)?;
+        request(&transaction, &types, since).await.map_err(failure::classify)?;
         let wanted = settings::text(&self.settings.wanted_in(&kept)?);
         transaction.execute(WANTED, &[&FORMAT, &since, &wanted]).await.map_err(failure::classify)?;
         transaction.commit().await.map_err(failure::classify)?;

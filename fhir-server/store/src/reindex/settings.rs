@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
 use fhir_search::IndexSettings;
-use fhir_search::keyer::Keyer;
+use fhir_search::index_hash::IndexHasher;
 use tokio::time::Instant;
 
 use crate::connections::Connections;
@@ -13,7 +13,7 @@ use crate::stamp::{LEASE_MICROS, now};
 use crate::{Options, Store, failure};
 
 /// How often it is looked whether others are gone.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 const KEPT: &str = "select v.index_settings from search_version v where v.id = 1";
 
@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     pub(crate) ours: IndexSettings,
     /// The same as it is kept.
     pub(crate) text: String,
-    /// Others by which some entries may have been made; they go when their resources are walked over.
+    /// Earlier settings by which some entries may have been made, until their resources are reindexed.
     former: Vec<(String, IndexSettings)>,
 }
 
@@ -56,12 +56,12 @@ impl Settings {
         Ok(Settings { ours, text, former })
     }
 
-    /// The earlier settings, each with a keyer that goes by it.
-    pub(crate) fn former(&self, keyer: Keyer) -> impl Iterator<Item = (&IndexSettings, Keyer)> {
-        self.former.iter().map(move |(_, settings)| (settings, keyer.folding_codes(settings.fold_codes)))
+    /// The earlier settings, each with a hasher that goes by it.
+    pub(crate) fn former(&self, hasher: IndexHasher) -> impl Iterator<Item = (&IndexSettings, IndexHasher)> {
+        self.former.iter().map(move |(_, settings)| (settings, hasher.with_fold_codes(settings.fold_codes)))
     }
 
-    /// The list with these settings as the wanted ones. None when it has some that were not known at the start.
+    /// The list with these settings as the wanted ones. Fails when it has some that were not there at the start.
     pub(super) fn wanted_in(&self, kept: &str) -> Result<Vec<String>> {
         let mut all = list(kept)?;
         all.retain(|text| *text != self.text);
@@ -97,7 +97,7 @@ pub(super) fn text(list: &[String]) -> String {
 impl Store {
     /// Returns when no other process goes by other settings, or another format: what was killed is waited for, as it may
     /// still write; what lives is not.
-    pub(super) async fn alone(&self) -> Result<()> {
+    pub(super) async fn wait_for_other_settings(&self) -> Result<()> {
         let (mut seen, began): (HashMap<i64, i64>, _) = (HashMap::new(), Instant::now());
         let mut told = false;
         loop {
@@ -124,7 +124,7 @@ impl Store {
                     "waiting for a process that went by other settings of the index and did not take its leave"
                 );
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The steps in which parameters come and go, and walks over rows are taken.
+//! The steps in which search parameters come and go, and in which reindex scans advance.
 
 use std::sync::atomic::Ordering;
 
@@ -10,11 +10,11 @@ use fhir_search::registry::Set;
 use fhir_search::rows::Rows;
 use tokio_postgres::types::ToSql;
 
-use super::{Next, Walk, want};
+use super::{ReindexScan, StepOutcome, request};
 use crate::parameters::NEXT_VERSION;
 use crate::stamp::{LEASE_MICROS, now};
 use crate::version::Version;
-use crate::write::{Failure, again};
+use crate::write::{WriteFailure, index_only};
 use crate::{Store, failure, read};
 
 /// Bodies in one transaction, about.
@@ -22,8 +22,8 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bodies that are fetched at a time.
 const FETCH: i32 = 10;
 
-/// The least version that a process which may write goes by; all of them tell it.
-const LEAST: &str = "select min(w.search_version) from writer w where w.heartbeat_at >= $1::int8";
+/// The oldest version of the search parameters by which any process may still write; each says its own in `writer`.
+const OLDEST_VERSION: &str = "select min(w.search_version) from writer w where w.heartbeat_at >= $1::int8";
 
 const BUILD: &str = "update search_parameter p set stage = 2, since = $2::int8 \
      where p.number = $1::int8 and p.stage = 1 returning p.types";
@@ -54,7 +54,7 @@ const PLACE: &str = "update reindex j set position_at = $3::int8, position_handl
      where j.type_id = $1::int4 and j.owner = $2::int8 and j.walking = $7::int8";
 
 /// Holds all changes of search parameters until the end of the transaction.
-const HOLD: &str = "select v.version from search_version v where v.id = 1 for update";
+const LOCK_VERSION: &str = "select v.version from search_version v where v.id = 1 for update";
 
 const END: &str = "update reindex j set done = j.walking, walking = null, ended_at = $3::int8, leased_until = 0 \
      where j.type_id = $1::int4 and j.owner = $2::int8 and j.walking = $4::int8";
@@ -73,46 +73,46 @@ const GONE: &str = "delete from search_parameter p where p.number = $1::int8";
 
 impl Store {
     /// One step of what there is to do.
-    pub(super) async fn step(&self) -> Result<Next> {
+    pub(super) async fn step(&self) -> Result<StepOutcome> {
         // Before anything is looked at: what is to be done later sets it again.
-        self.learned.busy.store(false, Ordering::Relaxed);
-        let next = self.look_and_step().await;
-        if !matches!(next, Ok(Next::Rest)) {
-            self.learned.busy.store(true, Ordering::Relaxed);
+        self.catalog.work_pending.store(false, Ordering::Relaxed);
+        let next = self.next_step().await;
+        if !matches!(next, Ok(StepOutcome::Idle)) {
+            self.catalog.work_pending.store(true, Ordering::Relaxed);
         }
         next
     }
 
-    async fn look_and_step(&self) -> Result<Next> {
+    async fn next_step(&self) -> Result<StepOutcome> {
         self.announce().await?;
-        let walks = self.walks().await?;
-        self.note_progress(&walks);
+        let scans = self.reindex_scans().await?;
+        self.note_progress(&scans);
         let customs = self.registry.customs();
         let known: Vec<_> = customs.iter().filter(|c| c.stage == Stage::Known).collect();
-        let mut due: Vec<&Walk> = walks.iter().filter(|walk| walk.done < walk.wanted).collect();
+        let mut due: Vec<&ReindexScan> = scans.iter().filter(|scan| scan.done < scan.wanted).collect();
         // What fails keeps nothing else from being done.
-        due.sort_by_key(|walk| walk.failure.is_some());
+        due.sort_by_key(|scan| scan.failure.is_some());
         if known.is_empty() && due.is_empty() {
-            return Ok(Next::Rest);
+            return Ok(StepOutcome::Idle);
         }
-        let least = self.least_version().await?;
+        let least = self.oldest_version().await?;
         if let Some(custom) = known.iter().find(|custom| custom.since <= least) {
             self.build(custom).await?;
-            return Ok(Next::GoOn);
+            return Ok(StepOutcome::More);
         }
-        let mut next = if known.is_empty() { Next::Elsewhere } else { Next::Wait };
-        for walk in due {
-            if walk.walking.is_none() && walk.wanted > least {
-                next = Next::Wait;
+        let mut next = if known.is_empty() { StepOutcome::Blocked } else { StepOutcome::Wait };
+        for scan in due {
+            if scan.scanning.is_none() && scan.wanted > least {
+                next = StepOutcome::Wait;
                 continue;
             }
-            if !self.lease(walk).await? {
+            if !self.lease(scan).await? {
                 continue;
             }
-            return match self.take(walk).await {
-                Ok(()) => Ok(Next::GoOn),
+            return match self.advance(scan).await {
+                Ok(()) => Ok(StepOutcome::More),
                 Err(e) => {
-                    self.note_failure(walk, &e).await?;
+                    self.note_failure(scan, &e).await?;
                     Err(e)
                 }
             };
@@ -120,9 +120,9 @@ impl Store {
         Ok(next)
     }
 
-    async fn least_version(&self) -> Result<i64> {
+    async fn oldest_version(&self) -> Result<i64> {
         let client = self.connections.client().await?;
-        let statement = client.prepare_cached(LEAST).await.map_err(failure::classify)?;
+        let statement = client.prepare_cached(OLDEST_VERSION).await.map_err(failure::classify)?;
         let row =
             client.query_one(&statement, &[&(now() - LEASE_MICROS)]).await.map_err(failure::classify)?;
         // This process has just told its own; without any there is nobody to wait for.
@@ -137,21 +137,21 @@ impl Store {
         let version: i64 = row.try_get(0).map_err(Error::internal)?;
         let row =
             transaction.query_opt(BUILD, &[&custom.number, &version]).await.map_err(failure::classify)?;
-        // None: another process was faster, or it is not wanted any more.
+        // No row: another process was faster, or the parameter was retired.
         let Some(row) = row else { return Ok(()) };
         let types: Vec<i32> = row.try_get(0).map_err(Error::internal)?;
-        want(&transaction, &types, version).await.map_err(failure::classify)?;
+        request(&transaction, &types, version).await.map_err(failure::classify)?;
         transaction.commit().await.map_err(failure::classify)?;
         drop(client);
-        self.learn_if_behind().await
+        self.refresh_catalog().await
     }
 
-    /// True when the walk is this process's for the time being.
-    async fn lease(&self, walk: &Walk) -> Result<bool> {
+    /// Takes or renews the lease of a scan. Returns false when another process holds it.
+    async fn lease(&self, scan: &ReindexScan) -> Result<bool> {
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(LEASE).await.map_err(failure::classify)?;
         let (now, until) = (now(), self.lease_until());
-        let leased = client.execute(&statement, &[&walk.type_id, &self.clock.process, &until, &now]).await;
+        let leased = client.execute(&statement, &[&scan.type_id, &self.clock.process, &until, &now]).await;
         Ok(leased.map_err(failure::classify)? == 1)
     }
 
@@ -159,30 +159,30 @@ impl Store {
         now().saturating_add(i64::try_from(self.options.reindex.lease.as_micros()).unwrap_or(i64::MAX))
     }
 
-    /// Begins a walk, or takes it further, or ends it.
-    async fn take(&self, walk: &Walk) -> Result<()> {
-        let Some(walking) = walk.walking else { return self.begin(walk).await };
+    /// Begins a scan, advances it by a batch, or ends it.
+    async fn advance(&self, scan: &ReindexScan) -> Result<()> {
+        let Some(walking) = scan.scanning else { return self.begin(scan).await };
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
-        let versions = self.batch(&transaction, walk).await?;
+        let versions = self.batch(&transaction, scan).await?;
         let Some(last) = versions.last() else {
             drop(transaction);
             drop(client);
-            return self.end(walk, walking).await;
+            return self.end(scan, walking).await;
         };
         let place = (last.updated_at, last.handle);
-        let all = versions.iter().map(|version| self.again(version)).collect::<Result<Vec<_>>>()?;
+        let all = versions.iter().map(|version| self.index_update(version)).collect::<Result<Vec<_>>>()?;
         self.keep_texts_in(&transaction, all.iter().flat_map(|one| &one.rows.distinct)).await?;
-        again::run(&transaction, &all).await.map_err(|e| match e {
-            Failure::Stale => Error::new(Kind::Conflict, "entries were written at the same time"),
-            Failure::Database(e) => failure::classify(e),
-            Failure::Other(e) => e,
+        index_only::run(&transaction, &all).await.map_err(|e| match e {
+            WriteFailure::Stale => Error::new(Kind::Conflict, "entries were written at the same time"),
+            WriteFailure::Database(e) => failure::classify(e),
+            WriteFailure::Other(e) => e,
         })?;
         let statement = transaction.prepare_cached(PLACE).await.map_err(failure::classify)?;
         let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
         let (owner, until) = (self.clock.process, self.lease_until());
         let parameters: [&(dyn ToSql + Sync); 7] =
-            [&walk.type_id, &owner, &place.0, &place.1, &count, &until, &walking];
+            [&scan.type_id, &owner, &place.0, &place.1, &count, &until, &walking];
         if transaction.execute(&statement, &parameters).await.map_err(failure::classify)? == 0 {
             // The lease is another's by now: it goes on from where it was.
             return transaction.rollback().await.map_err(failure::classify);
@@ -190,13 +190,13 @@ impl Store {
         transaction.commit().await.map_err(failure::classify)
     }
 
-    /// The next versions of a walk: so many, or fewer when they are large.
-    async fn batch(&self, transaction: &Transaction<'_>, walk: &Walk) -> Result<Vec<Version>> {
+    /// The next versions of a scan: at most `batch`, or fewer when they are large.
+    async fn batch(&self, transaction: &Transaction<'_>, scan: &ReindexScan) -> Result<Vec<Version>> {
         let batch = self.options.reindex.batch.max(1);
         let limit = i64::try_from(batch).unwrap_or(i64::MAX);
         let statement = transaction.prepare_cached(ROWS).await.map_err(failure::classify)?;
-        let (at, handle) = walk.position;
-        let parameters: [&(dyn ToSql + Sync); 5] = [&walk.type_id, &walk.until_at, &at, &handle, &limit];
+        let (at, handle) = scan.position;
+        let parameters: [&(dyn ToSql + Sync); 5] = [&scan.type_id, &scan.until_at, &at, &handle, &limit];
         let portal = transaction.bind(&statement, &parameters).await.map_err(failure::classify)?;
         let (mut versions, mut bytes) = (Vec::new(), 0);
         while versions.len() < batch && bytes < BATCH_BYTES_MAX {
@@ -205,7 +205,7 @@ impl Store {
                 break;
             }
             for row in &rows {
-                let version = read::version(&walk.type_name, row)?;
+                let version = read::version(&scan.type_name, row)?;
                 bytes += version.body.as_ref().map_or(0, |body| body.len());
                 versions.push(version);
             }
@@ -213,10 +213,10 @@ impl Store {
         Ok(versions)
     }
 
-    fn again(&self, version: &Version) -> Result<again::Again> {
+    fn index_update(&self, version: &Version) -> Result<index_only::IndexUpdate> {
         let body = version.body.as_deref().unwrap_or_default();
         let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
-        Ok(again::Again {
+        Ok(index_only::IndexUpdate {
             handle: version.handle,
             version: i32::try_from(version.version).map_err(Error::internal)?,
             rows: self.rows(Set::Written, &version.key, &doc).map_err(|e| e.at(version.key.to_string()))?,
@@ -227,40 +227,41 @@ impl Store {
     /// The index rows that a version may have: those of these settings, and of earlier ones.
     fn before(&self, key: &Key, doc: &Doc) -> Result<Rows> {
         let mut all = self.rows(Set::Replaced, key, doc)?;
-        for (settings, keyer) in self.settings.former(self.keyer) {
+        for (settings, hasher) in self.settings.former(self.hasher) {
             let (type_name, root) = (&key.type_name, doc.root());
-            let rows = self.registry.extract_by(Set::Replaced, &keyer, type_name, root, settings)?;
+            let rows = self.registry.extract_by(Set::Replaced, &hasher, type_name, root, settings)?;
             all.ordered.extend(rows.ordered);
             all.strings.extend(rows.strings);
         }
         Ok(all)
     }
 
-    async fn begin(&self, walk: &Walk) -> Result<()> {
-        if walk.rows_total.is_none() {
+    async fn begin(&self, scan: &ReindexScan) -> Result<()> {
+        if scan.rows_total.is_none() {
             self.count_rows().await?;
         }
         let client = self.connections.client().await?;
         // What comes after it is indexed by whoever writes it.
-        let until = client.query_opt(UNTIL, &[&walk.type_id]).await.map_err(failure::classify)?;
+        let until = client.query_opt(UNTIL, &[&scan.type_id]).await.map_err(failure::classify)?;
         let until: i64 = match until {
             Some(row) => row.try_get(0).map_err(Error::internal)?,
             None => i64::MIN,
         };
         let parameters: [&(dyn ToSql + Sync); 6] =
-            [&walk.type_id, &walk.wanted, &until, &i64::MIN, &now(), &self.clock.process];
+            [&scan.type_id, &scan.wanted, &until, &i64::MIN, &now(), &self.clock.process];
         client.execute(BEGIN, &parameters).await.map_err(failure::classify)?;
         Ok(())
     }
 
-    /// Counts the rows of all types that are to be walked over, so that shares can be told of several of them.
+    /// Counts the rows of all types that are to be scanned, so that the progress of a parameter over several types can be given.
     async fn count_rows(&self) -> Result<()> {
-        let walks = self.walks().await?;
-        let due = walks.iter().filter(|w| w.done < w.wanted && w.walking.is_none() && w.rows_total.is_none());
-        let types: Vec<i32> = due.map(|walk| walk.type_id).collect();
+        let scans = self.reindex_scans().await?;
+        let due =
+            scans.iter().filter(|w| w.done < w.wanted && w.scanning.is_none() && w.rows_total.is_none());
+        let types: Vec<i32> = due.map(|scan| scan.type_id).collect();
         let client = self.connections.client().await?;
         let rows = match client.query(COUNTS, &[&types]).await.map_err(failure::classify) {
-            // More than can be counted in time is walked over all the same.
+            // What cannot be counted in time is scanned all the same.
             Err(e) if e.kind == Kind::Timeout => Vec::new(),
             rows => rows?,
         };
@@ -275,11 +276,11 @@ impl Store {
     }
 
     /// All rows were seen: parameters that waited for it take their last step.
-    async fn end(&self, walk: &Walk, walking: i64) -> Result<()> {
+    async fn end(&self, scan: &ReindexScan, walking: i64) -> Result<()> {
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
-        transaction.query_one(HOLD, &[]).await.map_err(failure::classify)?;
-        let ended = transaction.execute(END, &[&walk.type_id, &self.clock.process, &now(), &walking]).await;
+        transaction.query_one(LOCK_VERSION, &[]).await.map_err(failure::classify)?;
+        let ended = transaction.execute(END, &[&scan.type_id, &self.clock.process, &now(), &walking]).await;
         if ended.map_err(failure::classify)? == 0 {
             return transaction.rollback().await.map_err(failure::classify);
         }
@@ -298,7 +299,7 @@ impl Store {
             let version: i64 = row.try_get(0).map_err(Error::internal)?;
             for row in done {
                 let number: i64 = row.try_get(0).map_err(Error::internal)?;
-                let changed = match Stage::of_number(row.try_get(2).map_err(Error::internal)?)? {
+                let changed = match Stage::from_number(row.try_get(2).map_err(Error::internal)?)? {
                     Stage::Building => transaction.execute(READY, &[&number, &version]).await,
                     _ => transaction.execute(GONE, &[&number]).await,
                 };
@@ -307,16 +308,16 @@ impl Store {
         }
         transaction.commit().await.map_err(failure::classify)?;
         drop(client);
-        tracing::info!("the index of {} {} is up to date", walk.rows_done, walk.type_name);
-        self.learn_if_behind().await
+        tracing::info!("the index of {} {} is up to date", scan.rows_done, scan.type_name);
+        self.refresh_catalog().await
     }
 
     /// The reason stands in the row for an operator to see; it holds nothing of a resource but its id.
-    async fn note_failure(&self, walk: &Walk, e: &Error) -> Result<()> {
+    async fn note_failure(&self, scan: &ReindexScan, e: &Error) -> Result<()> {
         let client = self.connections.client().await?;
         let about: String = e.expression.iter().map(|place| format!("{place}: ")).collect();
         client
-            .execute(FAILED, &[&walk.type_id, &self.clock.process, &format!("{about}{}", e.text)])
+            .execute(FAILED, &[&scan.type_id, &self.clock.process, &format!("{about}{}", e.text)])
             .await
             .map_err(failure::classify)?;
         Ok(())

@@ -15,9 +15,9 @@ use fhir_search::condition::{Chain, Condition, Has};
 use fhir_search::embedded::{self, Evaluation, keys_of_types};
 use fhir_search::filter::refers_to;
 use fhir_search::include::Followed;
-use fhir_search::keyer::id_of;
+use fhir_search::index_hash::format_server_id;
 use fhir_search::query::Include;
-use fhir_search::reference::Target;
+use fhir_search::reference::ParsedReference;
 use fhir_search::registry::{Param, Role};
 use fhir_search::sql::{self, Plan};
 use tokio_postgres::Row;
@@ -33,25 +33,25 @@ const BODIES_MAX: usize = 20_000;
 
 /// How far a chain is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Far {
-    /// To so many resources; more is common.
-    Rare(usize),
+pub(super) enum ChainReach {
+    /// At most so many resources; more, and the caller post-filters.
+    Few(usize),
     /// To all; more than the bound is refused.
     All(usize),
 }
 
-impl Far {
+impl ChainReach {
     fn limit(self) -> usize {
         match self {
-            Far::Rare(n) | Far::All(n) => n,
+            ChainReach::Few(n) | ChainReach::All(n) => n,
         }
     }
 
-    /// None: it is common. An error when there is no other way to answer.
+    /// What a lookup that exceeded the reach comes to: `None` when the caller can post-filter instead, else an error.
     fn too_many<T>(self, code: &str) -> Result<Option<T>> {
         match self {
-            Far::Rare(_) => Ok(None),
-            Far::All(n) => {
+            ChainReach::Few(_) => Ok(None),
+            ChainReach::All(n) => {
                 let text = format!("`{code}` leads to more than {n} resources; narrow what is asked of them");
                 Err(Error::new(Kind::TooCostly, text).at(code))
             }
@@ -60,8 +60,14 @@ impl Far {
 }
 
 impl Store {
-    /// What a chain means for resources of a type, its ends resolved before; none: the other end is common.
-    pub(super) async fn chain(&self, type_name: &str, chain: &Chain, far: Far) -> Result<Option<Condition>> {
+    /// The condition on resources of a type that a chain comes to; the conditions at its end are resolved already. Returns
+    /// `None` when more resources than the reach meet them.
+    pub(super) async fn chain(
+        &self,
+        type_name: &str,
+        chain: &Chain,
+        reach: ChainReach,
+    ) -> Result<Option<Condition>> {
         let param = self.reference(type_name, &chain.code)?;
         let mut any = Vec::with_capacity(chain.targets.len());
         let mut embedded_types: Option<Vec<String>> = None;
@@ -69,35 +75,35 @@ impl Store {
             // What is embedded always is looked for nowhere else.
             let mut embedded = param.is_embedded();
             if !embedded {
-                let limit = far.limit();
-                let plan = sql::places(self.type_number(target)?, condition.clone().of_rows(), limit + 1);
+                let limit = reach.limit();
+                let plan = sql::row_keys(self.type_number(target)?, condition.clone().on_rows(), limit + 1);
                 // The first statement asks for all types, so that the others cost what they would without.
                 let plan = match &embedded_types {
                     Some(_) => plan,
                     None => {
                         let types: Vec<&str> = chain.targets.iter().map(|(target, _)| &**target).collect();
-                        sql::chain::with_embedded(plan, &keys_of_types(&param, &self.keyer), &types)
+                        sql::chain::with_embedded(plan, &keys_of_types(&param, &self.hasher), &types)
                     }
                 };
-                let rows = self.rare_or_all(&plan, far).await;
+                let rows = self.rows_within_reach(&plan, reach).await;
                 let rows = rows.map_err(|e| explain::costly_for(e, &chain.code))?;
-                let Some(mut rows) = rows else { return far.too_many(&chain.code) };
+                let Some(mut rows) = rows else { return reach.too_many(&chain.code) };
                 // Of several steps each says it.
                 let types = embedded_types.get_or_insert_default();
                 types.extend(rows.iter().filter_map(embedded_type));
                 embedded = types.iter().any(|name| **name == **target);
                 rows.retain(|row| embedded_type(row).is_none());
-                let keys = rows.iter().map(|row| place(target, row)).collect::<Result<Vec<_>>>()?;
-                if self.by_canonical(&param) && keys.len() > BODIES_MAX {
-                    return Far::All(BODIES_MAX).too_many(&chain.code);
+                let keys = rows.iter().map(|row| key_of_row(target, row)).collect::<Result<Vec<_>>>()?;
+                if self.may_be_canonical(&param) && keys.len() > BODIES_MAX {
+                    return ChainReach::All(BODIES_MAX).too_many(&chain.code);
                 }
-                let named = self.names(keys, &param).await?;
-                any.push(refers_to(&param, &named, &self.registry, &self.keyer));
+                let named = self.named_for(keys, &param).await?;
+                any.push(refers_to(&param, &named, &self.registry, &self.hasher));
             }
             if embedded {
                 let targets = vec![(target.clone(), condition.clone())];
                 let one = Chain { code: chain.code.clone(), targets, by_added: chain.by_added };
-                match self.embedding(type_name, &param, &one, far).await? {
+                match self.rows_with_embedded_target(type_name, &param, &one, reach).await? {
                     Some(handles) if handles.is_empty() => {}
                     Some(handles) => any.push(Condition::Handles(handles)),
                     None => return Ok(None),
@@ -107,51 +113,57 @@ impl Store {
         Ok(Some(Condition::Any(any).simplify()))
     }
 
-    /// The rows of a type whose reference leads to a resource within themselves that meets a chain's condition; none: there
-    /// are too many to look at all.
-    async fn embedding(
+    /// The rows of a type whose reference leads to a contained resource that meets a chain's condition. Returns `None` when
+    /// there are more candidates than the reach.
+    async fn rows_with_embedded_target(
         &self,
         type_name: &str,
         param: &Param,
         chain: &Chain,
-        far: Far,
+        reach: ChainReach,
     ) -> Result<Option<Vec<i64>>> {
-        let candidates = embedded::candidates(param, chain, &self.registry, &self.keyer).simplify();
+        let candidates = embedded::candidates(param, chain, &self.registry, &self.hasher).simplify();
         if matches!(&candidates, Condition::Keys(keys) if keys.is_empty()) {
             return Ok(Some(Vec::new()));
         }
         let mut handles = Vec::new();
         let mut look = |row: &Row| -> Result<()> {
             let version = read::version(type_name, row)?;
-            if self.leads_within(&version, chain)? {
+            if self.embedded_target_matches(&version, chain)? {
                 handles.push(version.handle);
             }
             Ok(())
         };
-        let all = self.each_body(type_name, &candidates, far, &chain.code, &mut look).await;
+        let all = self.each_body(type_name, &candidates, reach, &chain.code, &mut look).await;
         let all = all.map_err(|e| explain::costly_for(e, &chain.code))?;
         Ok(all.then_some(handles))
     }
 
     /// True when a reference of a version leads to a resource within it that meets a chain's condition.
-    pub(super) fn leads_within(&self, version: &Version, chain: &Chain) -> Result<bool> {
+    pub(super) fn embedded_target_matches(&self, version: &Version, chain: &Chain) -> Result<bool> {
         let doc = super::include::parse(version)?;
-        Evaluation::new(&self.registry, &self.keyer, &self.settings.ours).leads(doc.root(), chain)
+        Evaluation::new(&self.registry, &self.hasher, &self.settings.ours).reaches(doc.root(), chain)
     }
 
-    /// The rows of a plan, none when they are too many.
-    async fn rare_or_all(&self, plan: &Plan, far: Far) -> Result<Option<Vec<Row>>> {
-        match far {
-            Far::Rare(limit) => self.rare(plan, limit).await,
-            Far::All(limit) => {
+    /// The rows of a plan. Returns `None` when there are more than the reach.
+    async fn rows_within_reach(&self, plan: &Plan, reach: ChainReach) -> Result<Option<Vec<Row>>> {
+        match reach {
+            ChainReach::Few(limit) => self.rows_if_few(plan, limit).await,
+            ChainReach::All(limit) => {
                 let rows = self.run_plan(plan, limit + 1).await?;
                 Ok((rows.len() <= limit).then_some(rows))
             }
         }
     }
 
-    /// What `_has` means for resources of a type, its condition resolved before; none: the other end is common.
-    pub(super) async fn has(&self, type_name: &str, has: &Has, far: Far) -> Result<Option<Condition>> {
+    /// The condition on resources of a type that `_has` comes to; its own condition is resolved already. Returns `None` when
+    /// more resources than the reach meet it.
+    pub(super) async fn has(
+        &self,
+        type_name: &str,
+        has: &Has,
+        reach: ChainReach,
+    ) -> Result<Option<Condition>> {
         let param = self.reference(&has.source, &has.code)?;
         // What stands within a resource is another than the one here of the same id.
         if param.is_embedded() {
@@ -159,41 +171,46 @@ impl Store {
         }
         let number = self.type_number(&has.source)?;
         if is_by_patient(type_name, &param) {
-            let limit = far.limit();
-            let condition = has.condition.clone().of_rows();
-            let plan = match far {
-                Far::Rare(_) => sql::places(number, condition, limit + 1),
-                Far::All(_) => Plan::of(sql::chain::patients(number, &condition, limit + 1)),
+            let limit = reach.limit();
+            let condition = has.condition.clone().on_rows();
+            let plan = match reach {
+                ChainReach::Few(_) => sql::row_keys(number, condition, limit + 1),
+                ChainReach::All(_) => Plan::single(sql::chain::patients(number, &condition, limit + 1)),
             };
-            let rows = self.rare_or_all(&plan, far).await;
+            let rows = self.rows_within_reach(&plan, reach).await;
             let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
-            let Some(rows) = rows else { return far.too_many(&has.code) };
-            let at = if matches!(far, Far::Rare(_)) { 2 } else { 0 };
+            let Some(rows) = rows else { return reach.too_many(&has.code) };
+            let at = if matches!(reach, ChainReach::Few(_)) { 2 } else { 0 };
             let mut patients = Vec::with_capacity(rows.len());
             for row in &rows {
                 patients.extend(row.try_get::<_, Option<i64>>(at).map_err(Error::internal)?);
             }
-            return Ok(Some(self.patients(patients)));
+            return Ok(Some(self.patient_handles(patients)));
         }
-        let found = self.referred_to(type_name, has, far).await;
+        let found = self.targets_of_matches(type_name, has, reach).await;
         let Some(found) = found.map_err(|e| explain::costly_for(e, &has.name()))? else { return Ok(None) };
         let handles = found.iter().map(|key| self.handles(key)).collect::<Result<Vec<_>>>()?;
         let ids = found.iter().map(|key| key.id.to_string()).collect();
         Ok(Some(Condition::Ids(handles.into_iter().flatten().collect(), ids)))
     }
 
-    /// What the bodies at the other end refer to; none: they are many.
-    async fn referred_to(&self, type_name: &str, has: &Has, far: Far) -> Result<Option<HashSet<Key>>> {
+    /// The keys that matches of `_has` refer to, read from their bodies. Returns `None` when there are more matches than the reach.
+    async fn targets_of_matches(
+        &self,
+        type_name: &str,
+        has: &Has,
+        reach: ChainReach,
+    ) -> Result<Option<HashSet<Key>>> {
         let mut found = Followed::default();
         let mut look = |row: &Row| -> Result<()> {
             let version = read::version(&has.source, row)?;
-            self.lead(&version, &has.code, &|t| t == type_name, &mut found)
+            self.follow_parameter(&version, &has.code, &|t| t == type_name, &mut found)
         };
-        let condition = has.condition.clone().of_rows();
-        if !self.each_body(&has.source, &condition, far, &has.code, &mut look).await? {
+        let condition = has.condition.clone().on_rows();
+        if !self.each_body(&has.source, &condition, reach, &has.code, &mut look).await? {
             return Ok(None);
         }
-        Ok(Some(self.resolved(found).await?.into_keys().collect()))
+        Ok(Some(self.resolve_targets(found).await?.into_keys().collect()))
     }
 
     /// Looks at all resources of a type that meet a condition; false when they are many.
@@ -201,13 +218,13 @@ impl Store {
         &self,
         type_name: &str,
         condition: &Condition,
-        far: Far,
+        reach: ChainReach,
         code: &str,
         look: &mut (dyn FnMut(&Row) -> Result<()> + Send),
     ) -> Result<bool> {
-        match far {
-            Far::Rare(limit) => {
-                let query = fhir_search::Query::of(type_name);
+        match reach {
+            ChainReach::Few(limit) => {
+                let query = fhir_search::Query::new(type_name);
                 let plan = sql::matching(&query, condition.clone(), &self.registry, limit + 1);
                 let (rows, cut) = self.run_page(&plan, limit + 1, self.options.page_bytes_max).await?;
                 if cut || rows.len() > limit {
@@ -215,7 +232,7 @@ impl Store {
                 }
                 rows.iter().try_for_each(look)?;
             }
-            Far::All(limit) => {
+            ChainReach::All(limit) => {
                 let limit = limit.min(BODIES_MAX);
                 let plan = sql::unordered(self.type_number(type_name)?, condition.clone(), limit + 1);
                 // The last step alone finds all of them.
@@ -227,7 +244,7 @@ impl Store {
                     Ok(seen <= limit)
                 };
                 if !self.run_each(&step.sql, each).await? {
-                    let too_many: Result<Option<()>> = Far::All(limit).too_many(code);
+                    let too_many: Result<Option<()>> = ChainReach::All(limit).too_many(code);
                     return Ok(too_many?.is_some());
                 }
             }
@@ -236,13 +253,13 @@ impl Store {
     }
 
     /// The entries of a List that are of a type, but for those that are marked as deleted.
-    pub(super) async fn entries_of_list(
+    pub(super) async fn list_condition(
         &self,
         type_name: &str,
         id: &str,
         resolved: &mut Resolved,
     ) -> Result<Condition> {
-        let Some(listed) = self.listed(id).await? else {
+        let Some(listed) = self.list_entries(id).await? else {
             resolved.warnings.push(format!("`_list`: there is no List/{id}"));
             return Ok(Condition::never());
         };
@@ -254,17 +271,17 @@ impl Store {
         Ok(Condition::Ids(handles, ids))
     }
 
-    /// What the entries of a List refer to here, without those that are marked as deleted; none when there is no such List.
-    pub(crate) async fn listed(&self, id: &str) -> Result<Option<Vec<Key>>> {
+    /// The local references in the entries of a List, without those marked as deleted. Returns `None` when there is no such List.
+    pub(crate) async fn list_entries(&self, id: &str) -> Result<Option<Vec<Key>>> {
         let list = Key::new("List", id);
         let Some(version) = self.current(&Scope::everything(), &[list]).await?.pop() else { return Ok(None) };
         let doc = super::include::parse(&version)?;
         let mut listed = Vec::new();
         for entry in doc.root().get("entry").into_iter().flat_map(Ref::items) {
             let text = entry.get("item").and_then(|item| item.get_str("reference"));
-            let target = text.and_then(|text| Target::parse(&text, &self.settings.ours.bases));
+            let target = text.and_then(|text| ParsedReference::parse(&text, &self.settings.ours.bases));
             let deleted = entry.get("deleted").and_then(Ref::bool) == Some(true);
-            if let (Some(Target::Local(key)), false) = (target, deleted)
+            if let (Some(ParsedReference::Local(key)), false) = (target, deleted)
                 && self.registry.number(&key.type_name).is_some()
             {
                 listed.push(key);
@@ -275,17 +292,19 @@ impl Store {
 
     /// The rows of patients, by the handles that references to them have. A reference cannot tell whether the id it names
     /// was given by the server or chosen by a client.
-    fn patients(&self, mut handles: Vec<i64>) -> Condition {
+    fn patient_handles(&self, mut handles: Vec<i64>) -> Condition {
         let number = self.registry.number("Patient").unwrap_or(0);
         handles.sort_unstable();
         handles.dedup();
         let given: Vec<i64> = handles.iter().copied().filter(|handle| *handle >= 0).collect();
-        handles.extend(given.into_iter().map(|handle| self.keyer.foreign_handle(number, &id_of(handle))));
+        handles.extend(
+            given.into_iter().map(|handle| self.hasher.foreign_handle(number, &format_server_id(handle))),
+        );
         Condition::Handles(handles)
     }
 
     /// Adds what of the wanted types a version refers to by a parameter.
-    pub(super) fn lead(
+    pub(super) fn follow_parameter(
         &self,
         version: &Version,
         code: &str,
@@ -304,7 +323,7 @@ impl Store {
     }
 
     /// What of the wanted types each of some versions refers to by a parameter, in their order.
-    pub(super) async fn led_to(
+    pub(super) async fn targets_by_version(
         &self,
         versions: &[Version],
         code: &str,
@@ -313,16 +332,16 @@ impl Store {
         let mut each = Vec::with_capacity(versions.len());
         for version in versions {
             let mut found = Followed::default();
-            self.lead(version, code, wanted, &mut found)?;
+            self.follow_parameter(version, code, wanted, &mut found)?;
             each.push(found);
         }
         let canonicals = each.iter().flat_map(|found| &found.canonicals).cloned().collect();
-        let known = self.canonical(&canonicals).await?;
-        Ok(each.into_iter().map(|found| super::canonical::ends(found, &known)).collect())
+        let known = self.resolve_canonicals(&canonicals).await?;
+        Ok(each.into_iter().map(|found| super::canonical::targets_of(found, &known)).collect())
     }
 
     pub(super) fn reference(&self, type_name: &str, code: &str) -> Result<std::sync::Arc<Param>> {
-        let param = self.registry.of(type_name)?.param(code).cloned();
+        let param = self.registry.for_type(type_name)?.param(code).cloned();
         param.ok_or_else(|| Error::internal(format!("{type_name} has no parameter {code}")))
     }
 }
@@ -338,9 +357,9 @@ fn embedded_type(row: &Row) -> Option<String> {
     id?.strip_prefix(sql::chain::EMBEDDED).map(str::to_owned)
 }
 
-/// What resource a row of [`sql::places`] is.
-pub(super) fn place(type_name: &str, row: &Row) -> Result<Key> {
+/// What resource a row of [`sql::row_keys`] is.
+pub(super) fn key_of_row(type_name: &str, row: &Row) -> Result<Key> {
     let handle: i64 = row.try_get(0).map_err(Error::internal)?;
     let id: Option<&str> = row.try_get(1).map_err(Error::internal)?;
-    Ok(Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned)))
+    Ok(Key::new(type_name, id.map_or_else(|| format_server_id(handle), str::to_owned)))
 }

@@ -32,14 +32,18 @@ impl Store {
     /// The exact number of matches.
     pub async fn count(&self, scope: &Scope, query: &Query) -> Result<Count> {
         let mut resolved = self.resolve(scope, query).await?;
-        self.settled(query, &mut resolved).await?;
+        self.resolve_post_filters(query, &mut resolved).await?;
         let condition = self.to_count(query, &resolved.condition)?;
         self.count_exactly(query, &condition).await
     }
 
     /// The condition as it is counted: quantities by code say the code, too.
     fn to_count<'c>(&self, query: &Query, condition: &'c Condition) -> Result<Cow<'c, Condition>> {
-        let alone = self.registry.of(&query.type_name)?.by_code(&self.keyer).entries_alone(condition);
+        let alone = self
+            .registry
+            .for_type(&query.type_name)?
+            .code_quantity_index(&self.hasher)
+            .without_codes(condition);
         Ok(alone.map_or(Cow::Borrowed(condition), Cow::Owned))
     }
 
@@ -51,26 +55,26 @@ impl Store {
     ) -> Result<Option<Count>> {
         let until = Instant::now() + self.options.total_timeout;
         let mut all = Count { n: 0, exact: true };
-        let mut late = false;
+        let mut timed_out = false;
         for Part { query, resolved } in parts {
             if query.total == Total::None && query.count > 0 {
                 return Ok(None);
             }
-            self.settled(query, resolved).await?;
+            self.resolve_post_filters(query, resolved).await?;
             let condition = &*self.to_count(query, &resolved.condition)?;
             let count = match query.total {
                 Total::Estimate => self.estimate(query, condition, until).await?,
                 Total::None | Total::Accurate => match self.count_until(query, condition, until).await? {
                     Some(count) => count,
                     None => {
-                        late = true;
+                        timed_out = true;
                         self.planned(query, condition, 0).await?
                     }
                 },
             };
             all = Count { n: all.n + count.n, exact: all.exact && count.exact };
         }
-        if late {
+        if timed_out {
             let seconds = self.options.total_timeout.min(self.options.statement_timeout).as_secs_f32();
             warnings.push(format!("the total is an estimate: it could not be counted within {seconds} s"));
         }
@@ -82,7 +86,7 @@ impl Store {
         Ok(Count { n: number(&rows)?, exact: true })
     }
 
-    /// The exact number of matches; none when it is not there in time.
+    /// The exact number of matches. Returns `None` when counting takes longer than until `until`.
     async fn count_until(
         &self,
         query: &Query,

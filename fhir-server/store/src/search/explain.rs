@@ -38,7 +38,7 @@ tokio::task_local! {
 const STATEMENTS_MAX: usize = 100;
 
 /// Notes a statement that is run, when the search is to be explained.
-pub(super) fn note(sql: &Sql) {
+pub(super) fn record(sql: &Sql) {
     let _ = NOTED.try_with(|noted| {
         if let Ok(mut noted) = noted.lock()
             && noted.len() <= STATEMENTS_MAX
@@ -65,7 +65,7 @@ impl Store {
             page.warnings
                 .push(format!("more than {STATEMENTS_MAX} statements were run: the first ones are told"));
         }
-        let client = self.connections.own().await?;
+        let client = self.connections.dedicated().await?;
         let mut explained = Vec::with_capacity(statements.len());
         for sql in &statements {
             explained.push(explain(&client, sql).await?);

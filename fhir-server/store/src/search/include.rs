@@ -8,31 +8,31 @@ use std::collections::HashSet;
 
 use fhir_model::json::{Doc, Limits};
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_search::include::{Followed, Named, Referring, Targets};
+use fhir_search::include::{Followed, ReferencedResource, Referring, Targets};
 use fhir_search::query::Include;
 use fhir_search::sql;
 
 use super::explain;
 use crate::Store;
 use crate::scope::Scope;
-use crate::version::{Found, Version};
+use crate::version::{ResourceState, Version};
 
 /// Most keys of references that one statement looks for.
 const KEYS_MAX: usize = 50_000;
 /// Keys that are worth a statement.
 const KEYS_MIN: usize = 100;
 
-/// What is gathered, and how much more fits.
-struct Gathered {
+/// The included resources so far, and how many more rows and bytes fit.
+struct IncludePage {
     seen: HashSet<Key>,
     found: Vec<Version>,
     rows: usize,
     bytes: usize,
 }
 
-impl Gathered {
-    /// Takes a resource that is not there yet; false when there is no room for it.
-    fn take(&mut self, version: Version) -> bool {
+impl IncludePage {
+    /// Adds a resource unless it is there already. Returns false when it does not fit.
+    fn try_push(&mut self, version: Version) -> bool {
         if !self.seen.insert(version.key.clone()) {
             return true;
         }
@@ -48,7 +48,7 @@ impl Gathered {
 }
 
 impl Store {
-    /// What the includes add to the matches, in no order that means anything; none when that is more than `max` resources,
+    /// What the includes add to the matches, in no particular order. Returns `None` when that is more than `max` resources,
     /// or more bytes than a page has.
     pub(super) async fn included(
         &self,
@@ -57,7 +57,7 @@ impl Store {
         matches: &[Version],
         max: usize,
     ) -> Result<Option<Vec<Version>>> {
-        let mut gathered = Gathered {
+        let mut included = IncludePage {
             seen: matches.iter().map(|version| version.key.clone()).collect(),
             found: Vec::new(),
             rows: max,
@@ -65,8 +65,8 @@ impl Store {
         };
         let mut from = 0;
         for round in 0.. {
-            let of_round: Vec<&Include> = of_round(includes, round).collect();
-            let layer = if round == 0 { matches } else { gathered.found.get(from..).unwrap_or_default() };
+            let of_round: Vec<&Include> = includes_in_round(includes, round).collect();
+            let layer = if round == 0 { matches } else { included.found.get(from..).unwrap_or_default() };
             if of_round.is_empty() || layer.is_empty() {
                 break;
             }
@@ -76,31 +76,36 @@ impl Store {
                 targets => targets.map_err(|e| e.at("_include"))?,
             };
             let named = self.named(&of_round, layer)?;
-            let to = Referring::to(&named, &of_round, &self.registry, &self.keyer);
+            let to = Referring::to(&named, &of_round, &self.registry, &self.hasher);
             if to.keys.len() > KEYS_MAX && layer.len() > 1 {
                 return Ok(None);
             }
-            from = gathered.found.len();
-            if !self.referred(scope, targets, &mut gathered).await?
-                || !self.referring(&to, &mut gathered).await?
+            from = included.found.len();
+            if !self.referred(scope, targets, &mut included).await?
+                || !self.referring(&to, &mut included).await?
             {
                 return Ok(None);
             }
         }
-        Ok(Some(gathered.found))
+        Ok(Some(included.found))
     }
 
-    /// Takes what is referred to; false when that is more than there is room for.
-    async fn referred(&self, scope: &Scope, mut targets: Targets, gathered: &mut Gathered) -> Result<bool> {
-        targets.retain(|key, _| !gathered.seen.contains(key));
+    /// Adds the targets of references. Returns false when they do not all fit.
+    async fn referred(
+        &self,
+        scope: &Scope,
+        mut targets: Targets,
+        included: &mut IncludePage,
+    ) -> Result<bool> {
+        targets.retain(|key, _| !included.seen.contains(key));
         let keys: Vec<Key> = targets.keys().cloned().collect();
         // What is referred to need not be there, so that only what is found counts.
-        for keys in keys.chunks((gathered.rows + 1).max(KEYS_MIN)) {
-            let found = self.current_within(scope, keys, gathered.bytes).await;
+        for keys in keys.chunks((included.rows + 1).max(KEYS_MIN)) {
+            let found = self.current_within(scope, keys, included.bytes).await;
             let (found, more) = found.map_err(|e| explain::costly_for(e, "_include"))?;
             for version in found {
                 let named = targets.get(&version.key).copied().flatten();
-                if !gathered.take(self.version_named(scope, version, named).await?) {
+                if !included.try_push(self.version_named(scope, version, named).await?) {
                     return Ok(false);
                 }
             }
@@ -111,17 +116,17 @@ impl Store {
         Ok(true)
     }
 
-    /// Takes what refers to something; false when that is more than there is room for.
-    async fn referring(&self, to: &Referring, gathered: &mut Gathered) -> Result<bool> {
+    /// Adds what refers to something. Returns false when that does not all fit.
+    async fn referring(&self, to: &Referring, included: &mut IncludePage) -> Result<bool> {
         if to.is_empty() {
             return Ok(true);
         }
-        // Of so many from either index one is new that there is no room for.
-        let limit = gathered.rows + gathered.seen.len() + 1;
-        let rows = self.run_within(&sql::referring(to, limit), gathered.bytes).await;
+        // With so many rows from either index, at least one is new and does not fit.
+        let limit = included.rows + included.seen.len() + 1;
+        let rows = self.run_within(&sql::referring(to, limit), included.bytes).await;
         let (rows, more) = rows.map_err(|e| explain::costly_for(e, "_revinclude"))?;
         for row in rows {
-            if !gathered.take(self.of_any_type(&row)?) {
+            if !included.try_push(self.version_of_any_type(&row)?) {
                 return Ok(false);
             }
         }
@@ -132,7 +137,7 @@ impl Store {
     async fn version_named(&self, scope: &Scope, current: Version, named: Option<u32>) -> Result<Version> {
         let Some(named) = named.filter(|named| *named != current.version) else { return Ok(current) };
         Ok(match self.vread(scope, &current.key, named).await? {
-            Found::Current(version) => version,
+            ResourceState::Current(version) => version,
             _ => current,
         })
     }
@@ -151,11 +156,11 @@ impl Store {
             let bases = &self.settings.ours.bases;
             self.registry.follow(type_name, &forward, doc.root(), bases, &mut followed)?;
         }
-        self.resolved(followed).await
+        self.resolve_targets(followed).await
     }
 
     /// Resources as others refer to them, as far as reverse includes ask.
-    pub(super) fn named(&self, includes: &[&Include], layer: &[Version]) -> Result<Vec<Named>> {
+    pub(super) fn named(&self, includes: &[&Include], layer: &[Version]) -> Result<Vec<ReferencedResource>> {
         match includes.iter().any(|include| include.reverse) {
             true => layer.iter().map(|version| self.named_by_body(version)).collect(),
             false => Ok(Vec::new()),
@@ -170,6 +175,6 @@ pub(super) fn parse(version: &Version) -> Result<Doc> {
 }
 
 /// The includes that count in a round.
-pub(super) fn of_round(includes: &[Include], round: usize) -> impl Iterator<Item = &Include> {
+pub(super) fn includes_in_round(includes: &[Include], round: usize) -> impl Iterator<Item = &Include> {
     includes.iter().filter(move |include| round == 0 || include.iterate)
 }

@@ -8,7 +8,7 @@ use fhir_model::{Error, Result};
 use fhir_search::cursor::Cursor;
 use fhir_search::sql::everything::current;
 
-use super::types::Hit;
+use super::merge::Hit;
 use super::{Page, Part};
 use crate::Store;
 use crate::scope::Scope;
@@ -37,7 +37,8 @@ impl Store {
                     break;
                 }
                 if let [one] = matches.as_slice() {
-                    let (included, rest) = self.spilled(scope, &first.includes, one, i64::MIN, max).await?;
+                    let (included, rest) =
+                        self.included_page(scope, &first.includes, one, i64::MIN, max).await?;
                     within = included.last().filter(|_| rest).map(|last| last.handle);
                     page.included = included;
                     break;
@@ -79,7 +80,7 @@ impl Store {
         let mut more = false;
         // It may be gone by now; then the search goes on after it.
         if let Some(one) = self.at_row(at.handle).await? {
-            (page.included, more) = self.spilled(scope, &first.includes, &one, after, max).await?;
+            (page.included, more) = self.included_page(scope, &first.includes, &one, after, max).await?;
         }
         if more {
             page.next = page.included.last().map(|last| Cursor { within: Some(last.handle), ..at.clone() });
@@ -98,13 +99,13 @@ impl Store {
     }
 
     async fn at_row(&self, handle: i64) -> Result<Option<Version>> {
-        self.run(&current(vec![handle])).await?.first().map(|row| self.of_any_type(row)).transpose()
+        self.run(&current(vec![handle])).await?.first().map(|row| self.version_of_any_type(row)).transpose()
     }
 }
 
 impl Hit {
     fn version(&self, parts: &[Part<'_>]) -> Result<Version> {
-        let part = parts.get(self.of).ok_or_else(|| Error::internal("a row of no query"))?;
+        let part = parts.get(self.part).ok_or_else(|| Error::internal("a row of no query"))?;
         crate::read::version(&part.query.type_name, &self.found.row)
     }
 }

@@ -10,8 +10,8 @@ use fhir_search::filter;
 use fhir_search::query::Query;
 use fhir_search::sql;
 
-use super::chain::Far;
-use super::late::can_be_late;
+use super::chain::ChainReach;
+use super::post_filter::can_post_filter;
 use crate::Store;
 use crate::scope::Scope;
 
@@ -23,7 +23,7 @@ const TEXTS_FEW: usize = 1000;
 pub(super) struct Resolved {
     pub(super) condition: Condition,
     /// What is common, and no part of the row: it holds too, but each match is asked.
-    pub(super) late: Vec<Condition>,
+    pub(super) post_filters: Vec<Condition>,
     /// By handle, how well words match: from 0 to 1.
     pub(super) scores: HashMap<i64, f32>,
     /// Values that were looked up for it, at all ends.
@@ -39,7 +39,7 @@ impl Store {
     /// Those that a search would answer whatever there is to find.
     pub async fn check(&self, scope: &Scope, queries: &[Query]) -> Result<()> {
         for query in queries {
-            if filter::condition(query, &self.registry, &self.keyer).is_pending() {
+            if filter::condition(query, &self.registry, &self.hasher).is_pending() {
                 self.resolve(scope, query).await?;
             }
         }
@@ -49,32 +49,32 @@ impl Store {
     /// The condition of a query.
     pub(super) async fn resolve(&self, scope: &Scope, query: &Query) -> Result<Resolved> {
         let _ = scope;
-        let condition = filter::condition(query, &self.registry, &self.keyer);
+        let condition = filter::condition(query, &self.registry, &self.hasher);
         let mut resolved = Resolved::default();
         if !condition.is_pending() {
-            resolved.condition = self.narrowed(&query.type_name, condition).await?;
-            self.ask_entries(&mut resolved).await?;
+            resolved.condition = self.optimized(&query.type_name, condition).await?;
+            self.plan_entry_conditions(&mut resolved).await?;
             return Ok(resolved);
         }
         let parts = condition.parts();
-        let rare = Far::Rare(self.options.chain_rare);
+        let rare = ChainReach::Few(self.options.chain_rare);
         let mut all = Vec::with_capacity(parts.len());
         for part in parts {
-            match self.with_ends(part, &mut resolved).await? {
+            match self.resolve_ends(part, &mut resolved).await? {
                 Condition::Chain(chain) => match self.chain(&query.type_name, &chain, rare).await? {
-                    Some(plain) => all.push(self.counted(plain, &mut resolved, &chain.code)?),
-                    None => resolved.late.push(Condition::Chain(chain)),
+                    Some(plain) => all.push(self.count_values(plain, &mut resolved, &chain.code)?),
+                    None => resolved.post_filters.push(Condition::Chain(chain)),
                 },
                 Condition::Has(has) => {
                     let param = self.reference(&has.source, &has.code)?;
                     match self.has(&query.type_name, &has, rare).await? {
-                        Some(plain) => all.push(self.counted(plain, &mut resolved, "_has")?),
-                        None if can_be_late(&query.type_name, &param) => {
-                            resolved.late.push(Condition::Has(has))
+                        Some(plain) => all.push(self.count_values(plain, &mut resolved, "_has")?),
+                        None if can_post_filter(&query.type_name, &param) => {
+                            resolved.post_filters.push(Condition::Has(has))
                         }
                         None => {
-                            if let Some(plain) = self.has(&query.type_name, &has, self.all_ends()).await? {
-                                all.push(self.counted(plain, &mut resolved, "_has")?);
+                            if let Some(plain) = self.has(&query.type_name, &has, self.full_reach()).await? {
+                                all.push(self.count_values(plain, &mut resolved, "_has")?);
                             }
                         }
                     }
@@ -82,34 +82,35 @@ impl Store {
                 other => all.push(self.resolve_one(&query.type_name, other, &mut resolved).await?),
             }
         }
-        resolved.condition = self.narrowed(&query.type_name, Condition::All(all).of_rows()).await?;
-        self.ask_entries(&mut resolved).await?;
+        resolved.condition = self.optimized(&query.type_name, Condition::All(all).on_rows()).await?;
+        self.plan_entry_conditions(&mut resolved).await?;
         Ok(resolved)
     }
 
     /// A condition with nothing left to resolve, as it is best asked: quantities beside a code by both, texts of which there
     /// are few without an index.
-    async fn narrowed(&self, type_name: &str, condition: Condition) -> Result<Condition> {
-        let condition = self.registry.of(type_name)?.by_code(&self.keyer).narrowed(condition);
+    async fn optimized(&self, type_name: &str, condition: Condition) -> Result<Condition> {
+        let condition =
+            self.registry.for_type(type_name)?.code_quantity_index(&self.hasher).rewritten(condition);
         let mut few = Vec::new();
         for key in condition.containing() {
-            if self.rare(&sql::texts_beyond(key, TEXTS_FEW), 0).await?.is_some() {
+            if self.rows_if_few(&sql::texts_beyond(key, TEXTS_FEW), 0).await?.is_some() {
                 few.push(key);
             }
         }
-        Ok(condition.among(&few))
+        Ok(condition.scanning_texts(&few))
     }
 
     /// The condition, whose values count among all that the search has looked up.
-    fn counted(&self, condition: Condition, resolved: &mut Resolved, name: &str) -> Result<Condition> {
+    fn count_values(&self, condition: Condition, resolved: &mut Resolved, name: &str) -> Result<Condition> {
         resolved.looked_up += condition.values();
         let named = |e: Error| if name.is_empty() { e } else { e.at(name) };
-        self.few_looked_up(resolved.looked_up).map_err(named)?;
+        self.check_looked_up(resolved.looked_up).map_err(named)?;
         Ok(condition)
     }
 
     /// Refuses a search that holds too much before it has begun.
-    pub(crate) fn few_looked_up(&self, values: usize) -> Result<()> {
+    pub(crate) fn check_looked_up(&self, values: usize) -> Result<()> {
         let max = self.options.looked_up_max;
         if values <= max {
             return Ok(());
@@ -122,20 +123,20 @@ impl Store {
 
     /// Conditions on entries beside the rows: few of them are rows to look up, and so are the matches of another condition,
     /// which are asked then. Common ones are asked along the order.
-    async fn ask_entries(&self, resolved: &mut Resolved) -> Result<()> {
+    async fn plan_entry_conditions(&self, resolved: &mut Resolved) -> Result<()> {
         let parts = std::mem::take(&mut resolved.condition).parts();
-        let (entries, mut rest): (Vec<_>, Vec<_>) = parts.into_iter().partition(Condition::is_of_entries);
-        let mut narrow = rest.iter().any(sql::is_narrow);
+        let (entries, mut rest): (Vec<_>, Vec<_>) = parts.into_iter().partition(Condition::is_on_entries);
+        let mut narrow = rest.iter().any(sql::is_selective);
         for condition in entries {
             if !narrow && let Some(rows) = self.few_rows(&condition).await? {
                 rest.push(rows);
                 narrow = true;
                 continue;
             }
-            resolved.late.push(condition);
+            resolved.post_filters.push(condition);
         }
-        // Rows tell what texts begin with, and are walked for it where all the rest is common.
-        if !narrow && resolved.late.iter().any(|one| one.may_hold().is_some()) {
+        // The prefix hashes of rows skip most of what an index-order scan reads, when no other condition is selective.
+        if !narrow && resolved.post_filters.iter().any(|one| one.prefilter().is_some()) {
             let tokens: Vec<Condition> = rest.iter().filter(|part| sql::is_token(part)).cloned().collect();
             if !tokens.is_empty()
                 && let Some(rows) = self.few_rows(&Condition::All(tokens)).await?
@@ -150,7 +151,9 @@ impl Store {
     /// The rows that meet a condition, when they are few.
     async fn few_rows(&self, condition: &Condition) -> Result<Option<Condition>> {
         let few = self.options.entries_few;
-        let Some(rows) = self.rare(&sql::first_rows(condition, few + 1), few).await? else { return Ok(None) };
+        let Some(rows) = self.rows_if_few(&sql::first_rows(condition, few + 1), few).await? else {
+            return Ok(None);
+        };
         let handles = rows.iter().map(|row| row.try_get(0).map_err(Error::internal));
         let mut handles = handles.collect::<Result<Vec<i64>>>()?;
         handles.sort_unstable();
@@ -158,38 +161,38 @@ impl Store {
         Ok(Some(Condition::Handles(handles)))
     }
 
-    fn all_ends(&self) -> Far {
-        Far::All(self.options.chain_max)
+    fn full_reach(&self) -> ChainReach {
+        ChainReach::All(self.options.chain_max)
     }
 
     /// The condition with what was late in it, too: every other end is looked for.
-    pub(super) async fn settled(&self, query: &Query, resolved: &mut Resolved) -> Result<()> {
-        let late = std::mem::take(&mut resolved.late);
-        if late.is_empty() {
+    pub(super) async fn resolve_post_filters(&self, query: &Query, resolved: &mut Resolved) -> Result<()> {
+        let post_filters = std::mem::take(&mut resolved.post_filters);
+        if post_filters.is_empty() {
             return Ok(());
         }
         let mut all = vec![std::mem::take(&mut resolved.condition)];
-        for condition in late {
+        for condition in post_filters {
             all.push(self.resolve_one(&query.type_name, condition, resolved).await?);
         }
-        resolved.condition = Condition::All(all).of_rows();
+        resolved.condition = Condition::All(all).on_rows();
         Ok(())
     }
 
     /// A chain or `_has` with the conditions at its other end resolved; anything else as it is.
-    async fn with_ends(&self, condition: Condition, resolved: &mut Resolved) -> Result<Condition> {
+    async fn resolve_ends(&self, condition: Condition, resolved: &mut Resolved) -> Result<Condition> {
         Ok(match condition {
             Condition::Chain(mut chain) => {
                 for (target, end) in &mut chain.targets {
                     let found = self.resolve_one(target, std::mem::take(end), resolved).await?;
-                    *end = self.narrowed(target, found.simplify()).await?;
+                    *end = self.optimized(target, found.simplify()).await?;
                 }
                 Condition::Chain(chain)
             }
             Condition::Has(mut has) => {
                 let end = std::mem::take(&mut has.condition);
                 let found = self.resolve_one(&has.source, end, resolved).await?;
-                has.condition = self.narrowed(&has.source, found.simplify()).await?;
+                has.condition = self.optimized(&has.source, found.simplify()).await?;
                 Condition::Has(has)
             }
             other => other,
@@ -208,7 +211,7 @@ impl Store {
                 Condition::Chain(chain) => chain.code.clone(),
                 Condition::Has(_) => "_has".into(),
                 Condition::List(_) => "_list".into(),
-                Condition::Words(ask) => ask.of.parameter().into(),
+                Condition::FullText(query) => query.source.parameter().into(),
                 _ => "".into(),
             };
             let found = match condition {
@@ -225,7 +228,7 @@ impl Store {
                 pending if pending.is_pending() => self.look_up(type_name, pending, resolved).await?,
                 plain => return Ok(plain),
             };
-            self.counted(found, resolved, &name)
+            self.count_values(found, resolved, &name)
         })
     }
 
@@ -237,8 +240,8 @@ impl Store {
         resolved: &mut Resolved,
     ) -> Result<Condition> {
         Ok(match condition {
-            Condition::Words(ask) => {
-                let words = self.words(type_name, &ask).await?;
+            Condition::FullText(query) => {
+                let words = self.text_matches(type_name, &query).await?;
                 if words.behind {
                     resolved.warnings.push(
                         "the full text index is behind: some of the last changes were not looked at"
@@ -251,30 +254,30 @@ impl Store {
                 resolved.scores.extend(words.scores.into_iter().map(|(h, score)| (h, score / best)));
                 Condition::Handles(handles)
             }
-            Condition::List(id) => self.entries_of_list(type_name, &id, resolved).await?,
+            Condition::List(id) => self.list_condition(type_name, &id, resolved).await?,
             Condition::Distinct(key, text) => {
-                let found = self.beginning_with(key, &text).await?;
+                let found = self.texts_starting_with(key, &text).await?;
                 Condition::Tokens(found.into_iter().map(|(_, token)| token).collect())
             }
-            Condition::InUnits(asked) => {
-                let units = self.beginning_with(asked.units(&self.keyer), "").await?;
+            Condition::ConvertedUnits(asked) => {
+                let units = self.texts_starting_with(asked.units(&self.hasher), "").await?;
                 let units: Vec<String> = units.into_iter().map(|(unit, _)| unit).collect();
-                asked.condition(&units, &self.keyer)
+                asked.condition(&units, &self.hasher)
             }
-            Condition::Coded(asked) => {
+            Condition::CodedToken(asked) => {
                 let codes = self.codes(&asked.codes).await?;
-                asked.condition(codes.iter().map(|c| (&*c.system, &*c.code)), &self.keyer)
+                asked.condition(codes.iter().map(|c| (&*c.system, &*c.code)), &self.hasher)
             }
             chain @ (Condition::Chain(_) | Condition::Has(_)) => {
-                match self.with_ends(chain, resolved).await? {
+                match self.resolve_ends(chain, resolved).await? {
                     // What is itself embedded, at the end of another chain, is asked the chain once more.
                     Condition::Chain(chain) => {
-                        let found = self.chain(type_name, &chain, self.all_ends()).await?;
+                        let found = self.chain(type_name, &chain, self.full_reach()).await?;
                         let found = found.unwrap_or_else(Condition::never);
                         Condition::Embedded(Box::new(Embedded { chain, others: found }))
                     }
                     Condition::Has(has) => {
-                        let found = self.has(type_name, &has, self.all_ends()).await?;
+                        let found = self.has(type_name, &has, self.full_reach()).await?;
                         found.unwrap_or_else(Condition::never)
                     }
                     other => other,

@@ -17,7 +17,7 @@ use crate::{Store, failure};
 const STOPPING: Duration = Duration::from_secs(5);
 
 impl Store {
-    /// Runs the statements of a plan until one answers.
+    /// Runs the statements of a plan, one after the other, until the page is full.
     pub(crate) async fn run_plan(&self, plan: &Plan, limit: usize) -> Result<Vec<Row>> {
         let mut found = Vec::new();
         for step in &plan.steps {
@@ -37,7 +37,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The same, but no more than so many bytes and one row; true when there is more.
+    /// The same, cut after the row with which `bytes` are exceeded. Returns true when rows were cut off.
     pub(super) async fn run_page(&self, plan: &Plan, limit: usize, bytes: usize) -> Result<(Vec<Row>, bool)> {
         let (mut found, mut taken) = (Vec::new(), 0);
         for step in &plan.steps {
@@ -61,7 +61,7 @@ impl Store {
         Ok((found, false))
     }
 
-    /// Rows of so many bytes and one more; true when there are others.
+    /// The first rows, up to the one with which `bytes` are exceeded. Returns true when there are more.
     pub(crate) async fn run_within(&self, sql: &Sql, bytes: usize) -> Result<(Vec<Row>, bool)> {
         let (mut rows, mut taken) = (Vec::new(), 0);
         let fits = |row: Row| {
@@ -83,7 +83,7 @@ impl Store {
         sql: &Sql,
         mut each: impl FnMut(Row) -> Result<bool>,
     ) -> Result<bool> {
-        explain::note(sql);
+        explain::record(sql);
         let failed = |e| explain::costly(failure::classify(e), sql.shape());
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(sql.text()).await.map_err(failed)?;
@@ -98,7 +98,7 @@ impl Store {
     }
 
     pub(crate) async fn run(&self, sql: &Sql) -> Result<Vec<Row>> {
-        explain::note(sql);
+        explain::record(sql);
         self.run_text(sql.text(), sql.binds()).await.map_err(|e| explain::costly(e, sql.shape()))
     }
 
@@ -107,9 +107,9 @@ impl Store {
         run_on(&client, text, binds).await
     }
 
-    /// The rows of a statement; none when they are not there in time. It is stopped then.
+    /// The rows of a statement. Returns `None` when it runs beyond `until`; it is cancelled then.
     pub(super) async fn run_until(&self, sql: &Sql, until: Instant) -> Result<Option<Vec<Row>>> {
-        explain::note(sql);
+        explain::record(sql);
         let client = self.connections.client().await?;
         let cancel = client.cancel_token();
         let mut running = std::pin::pin!(run_on(&client, sql.text(), sql.binds()));
@@ -132,7 +132,7 @@ impl Store {
     }
 }
 
-/// True when the first row is none.
+/// True when the first row is NULL: the statement says so that there are too many.
 fn are_too_many(rows: &[Row]) -> Result<bool> {
     let handle =
         rows.first().map(|row| row.try_get::<_, Option<i64>>(0)).transpose().map_err(Error::internal)?;

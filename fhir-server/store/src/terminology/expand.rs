@@ -7,14 +7,14 @@ use fhir_profiles::code_system::{Concept, Content};
 use fhir_profiles::value_set::{Contains, Filter, Include};
 use fhir_profiles::{CodeSystem, ValueSet};
 
-use super::{Answer, CODES_MAX, Code, Known, too_many};
+use super::{CODES_MAX, Code, Definition, TerminologyFuture, too_many};
 use crate::Store;
 
 /// Value sets of value sets of ...
 const DEPTH_MAX: usize = 10;
 
 /// Boxed: value sets are made of value sets.
-pub(super) fn value_set(store: &Store, url: String, depth: usize) -> Answer<'_, BTreeSet<Code>> {
+pub(super) fn value_set(store: &Store, url: String, depth: usize) -> TerminologyFuture<'_, BTreeSet<Code>> {
     Box::pin(async move {
         if depth > DEPTH_MAX {
             return Err(Error::value(format!("value sets that include `{url}` include each other")));
@@ -23,8 +23,8 @@ pub(super) fn value_set(store: &Store, url: String, depth: usize) -> Answer<'_, 
         let set = known.get();
         // What FHIR publishes as the expansion is the expansion; a stored one may be older than its composition.
         let expanded = set.expansion.as_ref().filter(|_| match &known {
-            Known::Published(_) => true,
-            Known::Stored(_) => set.compose.include.is_empty(),
+            Definition::Published(_) => true,
+            Definition::Stored(_) => set.compose.include.is_empty(),
         });
         if let Some(expansion) = expanded {
             let mut codes = BTreeSet::new();
@@ -66,7 +66,7 @@ fn contained(all: &[Contains], codes: &mut BTreeSet<Code>) {
 
 async fn included(store: &Store, include: &Include, depth: usize) -> Result<BTreeSet<Code>> {
     let mut found = match &include.system {
-        Some(system) => Some(of_system(store, system, include).await?),
+        Some(system) => Some(codes_of_system(store, system, include).await?),
         None => None,
     };
     for url in &include.value_set {
@@ -79,7 +79,7 @@ async fn included(store: &Store, include: &Include, depth: usize) -> Result<BTre
     bounded(found.unwrap_or_default())
 }
 
-async fn of_system(store: &Store, url: &str, include: &Include) -> Result<BTreeSet<Code>> {
+async fn codes_of_system(store: &Store, url: &str, include: &Include) -> Result<BTreeSet<Code>> {
     let code = |code: &str| Code { system: url.to_owned(), code: code.to_owned() };
     if !include.concept.is_empty() {
         return Ok(include.concept.iter().map(|concept| code(&concept.code)).collect());

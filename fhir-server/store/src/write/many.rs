@@ -4,18 +4,18 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use super::rows::Entries;
-use super::{Failure, Ready};
+use super::{PreparedWrite, WriteFailure};
 use crate::body::Jsonb;
 use crate::parameters;
-use crate::version::{Found, Method};
-use crate::{Stamp, Store};
+use crate::version::{Method, ResourceState};
+use crate::{CommitTimestamp, Store};
 
 pub(super) const LOCK: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
      order by r.handle for update";
 
 /// Deletions, and creations over what was never there or was deleted, take turns on a row of their own: there is no
 /// current row to lock that would tell the second of them what the first did.
-const TURN: &str = "insert into claim (key, turn) select t.key, $2::int8 from unnest($1::int8[]) as t(key) \
+const SEQUENCE: &str = "insert into claim (key, turn) select t.key, $2::int8 from unnest($1::int8[]) as t(key) \
      order by t.key on conflict (key) do update set turn = excluded.turn";
 
 /// Asked after the turn was taken, in a statement of its own, so that it sees what those before have committed.
@@ -103,14 +103,14 @@ struct Columns<'w> {
     versions: Vec<i32>,
     methods: Vec<i16>,
     keys: Lists,
-    beginnings: Lists,
+    prefix_hashes: Lists,
     ids: Vec<Option<&'w str>>,
     json: Vec<Option<Jsonb<'w>>>,
     packed: Vec<Option<&'w [u8]>>,
 }
 
 impl<'w> Columns<'w> {
-    fn push(&mut self, ready: &'w Ready<'w>) {
+    fn push(&mut self, ready: &'w PreparedWrite<'w>) {
         self.handles.push(ready.handle);
         self.patients.push(ready.rows.patient);
         self.dates.push(ready.date());
@@ -121,7 +121,7 @@ impl<'w> Columns<'w> {
         self.versions.push(ready.version);
         self.methods.push(ready.write.method.number());
         self.keys.push(&ready.rows.keys);
-        self.beginnings.push(&ready.rows.beginnings);
+        self.prefix_hashes.push(&ready.rows.prefix_hashes);
         self.ids.push(ready.id());
         self.json.push(ready.json());
         self.packed.push(ready.packed.as_deref());
@@ -142,9 +142,9 @@ impl<'w> Columns<'w> {
             &self.keys.all,
             &self.keys.from,
             &self.keys.to,
-            &self.beginnings.all,
-            &self.beginnings.from,
-            &self.beginnings.to,
+            &self.prefix_hashes.all,
+            &self.prefix_hashes.from,
+            &self.prefix_hashes.to,
             &self.ids,
             &self.json,
             &self.packed,
@@ -152,8 +152,12 @@ impl<'w> Columns<'w> {
     }
 }
 
-pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Result<(), Failure> {
-    let at = stamp.micros();
+pub(super) async fn run(
+    store: &Store,
+    ready: &[PreparedWrite<'_>],
+    timestamp: &CommitTimestamp,
+) -> Result<(), WriteFailure> {
+    let at = timestamp.micros();
     let (mut inserts, mut updates) = (Columns::default(), Columns::default());
     let (mut replaced, mut replaced_packed, mut replaced_versions) = (Vec::new(), Vec::new(), Vec::new());
     let (mut deleted, mut deleted_versions) = (Vec::new(), Vec::new());
@@ -163,7 +167,7 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
     for one in ready {
         entries.add(one.handle, &one.old_rows, &one.rows, one.building);
         match (&one.write.before, &one.write.doc) {
-            (Found::Current(before), doc) => {
+            (ResourceState::Current(before), doc) => {
                 replaced.push(one.handle);
                 replaced_versions.push((one.handle, i32::try_from(before.version).unwrap_or(i32::MAX)));
                 replaced_packed.push(one.old_packed.as_deref());
@@ -179,10 +183,10 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
             // Nothing there, nothing to delete.
             (_, None) => {}
         }
-        if one.takes_turn() {
+        if one.needs_sequence() {
             turns.push(one.handle);
         }
-        if !matches!(one.write.before, Found::Current(_)) && one.takes_turn() {
+        if !matches!(one.write.before, ResourceState::Current(_)) && one.needs_sequence() {
             created.push(one.handle);
             let last = i32::try_from(one.write.before.last_version()).unwrap_or(i32::MAX);
             if last > 0 {
@@ -201,13 +205,14 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
     claims.sort_unstable();
     claims.dedup();
 
-    let mut client = store.connections.client().await.map_err(Failure::Other)?;
+    let mut client = store.connections.client().await.map_err(WriteFailure::Other)?;
     let transaction = client.transaction().await?;
-    let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, Failure> {
+    let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, WriteFailure> {
         let statement = transaction.prepare_cached(text).await?;
         Ok(transaction.execute(&statement, parameters).await?)
     };
-    let all = |done: u64, wanted: usize| if done == wanted as u64 { Ok(()) } else { Err(Failure::Stale) };
+    let all =
+        |done: u64, wanted: usize| if done == wanted as u64 { Ok(()) } else { Err(WriteFailure::Stale) };
     if !claims.is_empty() {
         all(execute(CLAIM_NEW, &[&claims, &at]).await?, claims.len())?;
     }
@@ -215,7 +220,7 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
         all(execute(CLAIM_SEEN, &[&seen_claims, &seen_turns, &at]).await?, seen_claims.len())?;
     }
     if !turns.is_empty() {
-        execute(TURN, &[&turns, &at]).await?;
+        execute(SEQUENCE, &[&turns, &at]).await?;
     }
     if !created.is_empty() {
         let statement = transaction.prepare_cached(LAST).await?;
@@ -226,7 +231,7 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
         }
         last_versions.sort_unstable();
         if found != last_versions {
-            return Err(Failure::Stale);
+            return Err(WriteFailure::Stale);
         }
     }
     if !replaced.is_empty() {
@@ -238,7 +243,7 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
         }
         replaced_versions.sort_unstable();
         if found != replaced_versions {
-            return Err(Failure::Stale);
+            return Err(WriteFailure::Stale);
         }
         execute(HISTORY, &[&replaced, &replaced_packed]).await?;
     }
@@ -254,14 +259,14 @@ pub(super) async fn run(store: &Store, ready: &[Ready<'_>], stamp: &Stamp) -> Re
     }
     self::entries(&transaction, &entries).await?;
     // Last, as it makes all other changes of search parameters wait.
-    parameters::define(store, &transaction, ready).await?;
+    parameters::apply_definitions(store, &transaction, ready).await?;
     transaction.commit().await?;
     Ok(())
 }
 
 /// Entries that come and go.
-pub(super) async fn entries(transaction: &Transaction<'_>, entries: &Entries) -> Result<(), Failure> {
-    let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, Failure> {
+pub(super) async fn entries(transaction: &Transaction<'_>, entries: &Entries) -> Result<(), WriteFailure> {
+    let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, WriteFailure> {
         let statement = transaction.prepare_cached(text).await?;
         Ok(transaction.execute(&statement, parameters).await?)
     };

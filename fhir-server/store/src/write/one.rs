@@ -6,9 +6,9 @@
 use tokio_postgres::types::ToSql;
 
 use super::rows::Entries;
-use super::{Claim, Failure, Ready, beginnings};
-use crate::version::Found;
-use crate::{Stamp, Store};
+use super::{Claim, PreparedWrite, WriteFailure, prefix_hashes};
+use crate::version::ResourceState;
+use crate::{CommitTimestamp, Store};
 
 /// A statement and its parameters, numbered as they are pushed.
 struct Statement<'p> {
@@ -25,32 +25,36 @@ struct Values<'w> {
     before_version: i32,
     claim: Option<&'w Claim>,
     id: Option<&'w str>,
-    beginnings: Option<&'w [i64]>,
+    prefix_hashes: Option<&'w [i64]>,
     json: Option<crate::body::Jsonb<'w>>,
     entries: Entries,
 }
 
-pub(super) async fn run(store: &Store, ready: &Ready<'_>, stamp: &Stamp) -> Result<(), Failure> {
+pub(super) async fn run(
+    store: &Store,
+    ready: &PreparedWrite<'_>,
+    timestamp: &CommitTimestamp,
+) -> Result<(), WriteFailure> {
     let mut entries = Entries::default();
     entries.add(ready.handle, &ready.old_rows, &ready.rows, ready.building);
     let values = Values {
-        updated_at: stamp.micros(),
+        updated_at: timestamp.micros(),
         date: ready.date(),
         date_high: ready.date_high(),
         method: ready.write.method.number(),
         before_version: i32::try_from(ready.write.before.last_version()).unwrap_or(i32::MAX),
         claim: ready.write.claim.as_ref(),
         id: ready.id(),
-        beginnings: beginnings(&ready.rows),
+        prefix_hashes: prefix_hashes(&ready.rows),
         json: ready.json(),
         entries,
     };
     let mut sql = Statement { text: String::with_capacity(1024), parameters: Vec::with_capacity(40) };
     sql.push("with ");
-    sql.gate(&values);
-    let replaces = matches!(ready.write.before, Found::Current(_));
+    sql.claim(&values);
+    let replaces = matches!(ready.write.before, ResourceState::Current(_));
     if replaces {
-        sql.old(ready, &values);
+        sql.replaced(ready, &values);
     }
     match replaces {
         true => sql.update(ready, &values),
@@ -60,11 +64,11 @@ pub(super) async fn run(store: &Store, ready: &Ready<'_>, stamp: &Stamp) -> Resu
     sql.entries_gone(&values.entries);
     sql.push(" select r.handle from r");
 
-    let client = store.connections.client().await.map_err(Failure::Other)?;
+    let client = store.connections.client().await.map_err(WriteFailure::Other)?;
     let statement = client.prepare_cached(&sql.text).await?;
     match client.query_opt(&statement, &sql.parameters).await? {
         Some(_) => Ok(()),
-        None => Err(Failure::Stale),
+        None => Err(WriteFailure::Stale),
     }
 }
 
@@ -87,7 +91,7 @@ impl<'p> Statement<'p> {
     }
 
     /// The claim decides before the row does: of two writers under the same criteria, one finds it taken.
-    fn gate(&mut self, values: &'p Values<'_>) {
+    fn claim(&mut self, values: &'p Values<'_>) {
         let Some(claim) = values.claim else { return };
         self.push("gate as (insert into claim (key, turn) values (");
         self.list(&[(&claim.key, "int8"), (&values.updated_at, "int8")]);
@@ -103,7 +107,7 @@ impl<'p> Statement<'p> {
     }
 
     /// The version that is replaced, locked and put into history.
-    fn old(&mut self, ready: &'p Ready<'_>, values: &'p Values<'_>) {
+    fn replaced(&mut self, ready: &'p PreparedWrite<'_>, values: &'p Values<'_>) {
         let gate = if values.claim.is_some() { ", gate" } else { "" };
         self.push("old as (select r.* from resource r");
         self.push(gate);
@@ -120,7 +124,7 @@ impl<'p> Statement<'p> {
     }
 
     /// A row that must not be there yet; that it is says the error of the primary key.
-    fn insert(&mut self, ready: &'p Ready<'_>, values: &'p Values<'_>) {
+    fn insert(&mut self, ready: &'p PreparedWrite<'_>, values: &'p Values<'_>) {
         self.push(
             "r as (insert into resource (handle, type_id, id, updated_at, patient, date, date_high, primary_code, \
              present, version, method, keys, beginnings, json, packed) select ",
@@ -132,7 +136,7 @@ impl<'p> Statement<'p> {
         self.push(" returning handle)");
     }
 
-    fn update(&mut self, ready: &'p Ready<'_>, values: &'p Values<'_>) {
+    fn update(&mut self, ready: &'p PreparedWrite<'_>, values: &'p Values<'_>) {
         self.push(
             "r as (update resource r set (updated_at, patient, date, date_high, primary_code, present, version, \
              method, keys, beginnings, json, packed) = row(",
@@ -142,7 +146,7 @@ impl<'p> Statement<'p> {
     }
 
     /// The columns that every version has anew.
-    fn columns(&mut self, ready: &'p Ready<'_>, values: &'p Values<'_>) {
+    fn columns(&mut self, ready: &'p PreparedWrite<'_>, values: &'p Values<'_>) {
         self.list(&[
             (&values.updated_at, "int8"),
             (&ready.rows.patient, "int8"),
@@ -153,7 +157,7 @@ impl<'p> Statement<'p> {
             (&ready.version, "int4"),
             (&values.method, "int2"),
             (&ready.rows.keys, "int8[]"),
-            (&values.beginnings, "int8[]"),
+            (&values.prefix_hashes, "int8[]"),
             (&values.json, "jsonb"),
             (&ready.packed, "bytea"),
         ]);

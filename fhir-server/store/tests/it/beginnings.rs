@@ -54,7 +54,10 @@ async fn many_texts_that_begin_alike_are_found_in_every_order() {
         );
         writes.push(next(&store, &Key::new("Patient", format!("p{i:03}")), Some(&body), None).await);
     }
-    assert_eq!(store.commit(&all(), &store.stamp().unwrap(), &writes).await.unwrap(), Commit::Done);
+    assert_eq!(
+        store.commit(&all(), &store.commit_timestamp().unwrap(), &writes).await.unwrap(),
+        Commit::Done
+    );
     for (search, count, is_found) in ROWS {
         let wanted: Vec<String> = (0..PATIENTS)
             .filter(|i| {
@@ -100,7 +103,7 @@ async fn rows_tell_what_their_current_texts_begin_with() {
         next(&store, &key("a"), Some(&family("Kamau")), None).await,
         next(&store, &key("b"), Some(&family("Kariuki")), None).await,
     ];
-    assert_eq!(store.commit(&all(), &store.stamp().unwrap(), &both).await.unwrap(), Commit::Done);
+    assert_eq!(store.commit(&all(), &store.commit_timestamp().unwrap(), &both).await.unwrap(), Commit::Done);
     assert_eq!(
         (found("family=n").await, found("family=ka&_sort=_id").await),
         (String::new(), "a b".to_owned())

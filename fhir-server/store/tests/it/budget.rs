@@ -29,7 +29,8 @@ async fn fill(store: &Store) {
         );
         writes.push(next(store, &Key::new("Observation", format!("o{i:04}")), Some(&body), None).await);
         if writes.len() == 500 || i + 1 == ROWS + OLD {
-            let all_written = store.commit(&all(), &store.stamp().unwrap(), &writes).await.unwrap();
+            let all_written =
+                store.commit(&all(), &store.commit_timestamp().unwrap(), &writes).await.unwrap();
             assert_eq!(all_written, Commit::Done);
             writes.clear();
         }

@@ -178,7 +178,10 @@ pub(crate) async fn what_is_changed_moves(store: &Arc<Store>) {
     }
     let key = Key::new("Observation", "c");
     let gone = next(store, &key, None, None).await;
-    assert_eq!(store.commit(&all(), &store.stamp().unwrap(), &[gone]).await.unwrap(), Commit::Done);
+    assert_eq!(
+        store.commit(&all(), &store.commit_timestamp().unwrap(), &[gone]).await.unwrap(),
+        Commit::Done
+    );
     assert_eq!(sorted().await, ("b".to_owned(), String::new()));
     assert_eq!(
         store.count(&all(), &query(store, "Observation?code-value-quantity=s|x$gt0")).await.unwrap().n,
@@ -195,12 +198,22 @@ async fn quantities_of_one_code_are_not_too_many_to_sort() {
     let write = |(n, code): (usize, &str)| {
         let key = Key::new("Observation", format!("o{n}"));
         let doc = doc(&body(code, &quantity(&n.to_string(), "g")), &key, 1);
-        Write { key, before: Found::Never, version: 1, method: Method::Put, doc: Some(doc), claim: None }
+        Write {
+            key,
+            before: ResourceState::Absent,
+            version: 1,
+            method: Method::Put,
+            doc: Some(doc),
+            claim: None,
+        }
     };
     let last = (OTHERS..OTHERS + 5).map(|n| (n, "x"));
     let writes: Vec<Write> = (0..OTHERS).map(|n| (n, "y")).chain(last).map(write).collect();
     for batch in writes.chunks(1_000) {
-        assert_eq!(store.commit(&all(), &store.stamp().unwrap(), batch).await.unwrap(), Commit::Done);
+        assert_eq!(
+            store.commit(&all(), &store.commit_timestamp().unwrap(), batch).await.unwrap(),
+            Commit::Done
+        );
     }
     let wanted = "o2500 o2501 o2502 o2503 o2504";
     assert_eq!(search(&store, "Observation?code=s|x&_sort=value-quantity&_count=800").await, wanted);

@@ -6,9 +6,9 @@ mod rules;
 
 use std::path::{Path, PathBuf};
 
-use fhir_search::keyer::Keyer;
+use fhir_search::index_hash::IndexHasher;
 use fhir_search::order::Order;
-use fhir_search::sql::entries::Walk;
+use fhir_search::sql::index_scan::IndexScan;
 use fhir_search::{filter, sql};
 use literals::{Literal, literals};
 use rules::{broken, tokens};
@@ -177,12 +177,12 @@ const SEARCHES: &[(&str, &str)] = &[
 #[tokio::test]
 async fn statements_at_run_time_obey_the_list_and_hold_no_values() {
     let store = fhir_store::testing::fresh().await.unwrap();
-    let (registry, keyer) = (store.registry(), Keyer::new([3; 16]));
+    let (registry, hasher) = (store.registry(), IndexHasher::new([3; 16]));
     let texts = |search: &str| {
         let query = query(&store, search);
-        let condition = filter::condition(&query, registry, &keyer);
-        let order = Order::of(&query, &keyer);
-        let statements = match order.keys().iter().find_map(|key| Walk::of(key, None, false)) {
+        let condition = filter::condition(&query, registry, &hasher);
+        let order = Order::from_query(&query, &hasher);
+        let statements = match order.keys().iter().find_map(|key| IndexScan::new(key, None, false)) {
             Some(walk) => vec![walk.sql(&condition, 256)],
             None => {
                 let columns = if order.is_columns() { order } else { Order::none() };

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use fhir_model::Key;
 use fhir_model::json::{Doc, Limits};
 use fhir_search::Query;
-use fhir_search::keyer::Keyer;
+use fhir_search::index_hash::IndexHasher;
 use fhir_search::sql::{Bind, Sql, everything};
-use fhir_store::{Commit, Found, Method, Options, Store, Write};
+use fhir_store::{Commit, Method, Options, ResourceState, Store, Write};
 use serde_json::Value;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls};
@@ -151,9 +151,9 @@ async fn searches_read_no_more_than_they_must() {
     }
     let secret: Vec<u8> =
         client.query_one("select value from setting where name = 'secret.keys'", &[]).await.unwrap().get(0);
-    let keyer = Keyer::new(secret.try_into().unwrap());
+    let hasher = IndexHasher::new(secret.try_into().unwrap());
     let patient = Key::new("Patient", "p7");
-    let compartment = everything::Compartment::of_patient(&patient, store.registry(), &keyer);
+    let compartment = everything::Compartment::new(&patient, store.registry(), &hasher);
     let lines =
         explain(&client, &everything::compartment(&compartment, &everything::Part::default(), 1000)).await;
     if lines.iter().any(|line| reads_all(line)) {
@@ -250,14 +250,14 @@ async fn fill(store: &Arc<Store>) {
     for batch in texts.chunks(BATCH) {
         let write = |(key, text): &(Key, String)| Write {
             key: key.clone(),
-            before: Found::Never,
+            before: ResourceState::Absent,
             version: 1,
             method: Method::Put,
             doc: Some(Doc::parse(text.as_str(), Limits::default()).unwrap()),
             claim: None,
         };
         let writes: Vec<_> = batch.iter().map(write).collect();
-        let stamp = store.stamp().unwrap();
-        assert_eq!(store.commit(&all(), &stamp, &writes).await.unwrap(), Commit::Done);
+        let timestamp = store.commit_timestamp().unwrap();
+        assert_eq!(store.commit(&all(), &timestamp, &writes).await.unwrap(), Commit::Done);
     }
 }

@@ -211,7 +211,7 @@ async fn pages_of_includes_outlive_changes() {
     assert_eq!((second.matches.len(), second.included.len()), (0, 2));
     // The match goes: the search goes on after it.
     let gone = next(&store, &Key::new("Patient", "q"), None, None).await;
-    store.commit(&all(), &store.stamp().unwrap(), &[gone]).await.unwrap();
+    store.commit(&all(), &store.commit_timestamp().unwrap(), &[gone]).await.unwrap();
     let third = store.search(&all(), &at(&second)).await.unwrap();
     assert_eq!(third.matches.iter().map(|v| &*v.key.id).collect::<Vec<_>>(), ["r"]);
     assert_eq!(third.included.len(), 1);

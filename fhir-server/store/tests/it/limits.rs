@@ -47,15 +47,15 @@ async fn a_statement_that_takes_too_long_is_stopped_and_said_so() {
     let key = Key::new("Patient", "a");
     assert_eq!(store.read(&all(), &key).await.unwrap_err().kind, Kind::Timeout);
     let write = Write {
-        before: Found::Never,
+        before: ResourceState::Absent,
         version: 1,
         method: Method::Put,
         doc: Some(doc("{}", &key, 1)),
         claim: None,
         key: key.clone(),
     };
-    let stamp = store.stamp().unwrap();
-    assert_eq!(store.commit(&all(), &stamp, &[write]).await.unwrap_err().kind, Kind::Timeout);
+    let timestamp = store.commit_timestamp().unwrap();
+    assert_eq!(store.commit(&all(), &timestamp, &[write]).await.unwrap_err().kind, Kind::Timeout);
     lock.rollback().await.unwrap();
     assert_eq!(search(&store, "Patient").await, "a", "and then it goes on");
 }

@@ -86,7 +86,7 @@ use std::sync::Arc;
 use fhir_model::Key;
 use fhir_model::json::{Doc, Limits};
 use fhir_search::{ParseCx, Query};
-use fhir_store::{Claim, Commit, Found, Method, Scope, Store, Write};
+use fhir_store::{Claim, Commit, Method, ResourceState, Scope, Store, Write};
 
 /// Everything is visible to tests.
 pub fn all() -> Scope {
@@ -109,7 +109,7 @@ pub async fn next(store: &Store, key: &Key, body: Option<&str>, claim: Option<Cl
     let version = before.last_version() + 1;
     let method = match (&before, body) {
         (_, None) => Method::Delete,
-        (Found::Never, _) => Method::Post,
+        (ResourceState::Absent, _) => Method::Post,
         _ => Method::Put,
     };
     Write { key: key.clone(), before, version, method, doc: body.map(|b| doc(b, key, version)), claim }
@@ -119,11 +119,11 @@ pub async fn next(store: &Store, key: &Key, body: Option<&str>, claim: Option<Cl
 pub async fn put(store: &Store, type_name: &str, id: &str, body: &str) -> Key {
     let key = Key::new(type_name, id);
     let mut write = next(store, &key, Some(body), None).await;
-    if matches!(write.before, Found::Never) {
+    if matches!(write.before, ResourceState::Absent) {
         write.method = Method::Put;
     }
-    let stamp = store.stamp().unwrap();
-    assert_eq!(store.commit(&all(), &stamp, &[write]).await.unwrap(), Commit::Done);
+    let timestamp = store.commit_timestamp().unwrap();
+    assert_eq!(store.commit(&all(), &timestamp, &[write]).await.unwrap(), Commit::Done);
     key
 }
 

@@ -37,12 +37,12 @@ async fn write(store: &Store, id: &str, body: Option<&str>) {
     let key = Key::new("Observation", id);
     loop {
         let before = store.read(&all(), &key).await.unwrap();
-        if body.is_none() && !matches!(before, Found::Current(_)) {
+        if body.is_none() && !matches!(before, ResourceState::Current(_)) {
             return;
         }
         let write = next(store, &key, body, None).await;
         // Another writer can have been first; then it is decided anew.
-        if store.commit(&all(), &store.stamp().unwrap(), &[write]).await.unwrap() == Commit::Done {
+        if store.commit(&all(), &store.commit_timestamp().unwrap(), &[write]).await.unwrap() == Commit::Done {
             return;
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fhir_model::Key;
 use fhir_search::custom::Stage;
-use fhir_store::{Commit, Found, Job, JobState, Options, Reindex, Store, testing};
+use fhir_store::{Commit, Options, ReindexJob, ReindexOptions, ReindexState, ResourceState, Store, testing};
 use serde_json::{Value, json};
 
 use super::{all, next, put, search};
@@ -28,14 +28,14 @@ async fn define(store: &Store, id: &str, definition: &Value) -> Key {
 async fn refused(store: &Store, id: &str, definition: &Value) -> String {
     let key = Key::new("SearchParameter", id);
     let write = next(store, &key, Some(&definition.to_string()), None).await;
-    let error = store.commit(&all(), &store.stamp().unwrap(), &[write]).await.unwrap_err();
+    let error = store.commit(&all(), &store.commit_timestamp().unwrap(), &[write]).await.unwrap_err();
     assert_eq!(error.kind.status(), 422, "{error}");
     error.text
 }
 
 async fn delete(store: &Store, key: &Key) {
     let write = next(store, key, None, None).await;
-    let done = store.commit(&all(), &store.stamp().unwrap(), &[write]).await.unwrap();
+    let done = store.commit(&all(), &store.commit_timestamp().unwrap(), &[write]).await.unwrap();
     assert_eq!(done, Commit::Done);
 }
 
@@ -115,7 +115,7 @@ async fn from_the_start(definitions: &[Value], from: &Store, count: usize) -> [i
     }
     for n in 0..count {
         let found = from.read(&all(), &Key::new("Patient", format!("p{n}"))).await.unwrap();
-        let Found::Current(version) = found else { continue };
+        let ResourceState::Current(version) = found else { continue };
         let mut body: Value = serde_json::from_slice(&version.body.unwrap()).unwrap();
         for own in ["resourceType", "id", "meta"] {
             body.as_object_mut().unwrap().remove(own);
@@ -127,10 +127,10 @@ async fn from_the_start(definitions: &[Value], from: &Store, count: usize) -> [i
 
 pub(super) async fn fresh() -> (Arc<Store>, String) {
     let url = testing::database().await.unwrap();
-    (open(&url, Reindex { batch: 3, ..Reindex::default() }).await, url)
+    (open(&url, ReindexOptions { batch: 3, ..ReindexOptions::default() }).await, url)
 }
 
-pub(super) async fn open(url: &str, reindex: Reindex) -> Arc<Store> {
+pub(super) async fn open(url: &str, reindex: ReindexOptions) -> Arc<Store> {
     let options = Options { connections_max: 4, reindex, ..Options::default() };
     Store::open(url, options, testing::registry().await.unwrap()).await.unwrap()
 }
@@ -168,8 +168,14 @@ async fn old_and_new_resources_are_found() {
     }
     assert_eq!(search(&store, "Patient?nick=odd&_sort=-birth-order").await, "p9 p7 p5 p3 p1");
     assert_eq!(search(&store, "Patient?colour=odd&_sort=colour,-born").await, "p7 p5 p3 p1");
-    let job = store.jobs(&all()).await.unwrap().remove(0);
-    let done = Job { type_name: "Patient".into(), state: JobState::Done, done: 8, total: 8, failure: None };
+    let job = store.reindex_jobs(&all()).await.unwrap().remove(0);
+    let done = ReindexJob {
+        type_name: "Patient".into(),
+        state: ReindexState::Done,
+        done: 8,
+        total: 8,
+        failure: None,
+    };
     assert_eq!(job, done);
     assert_eq!(index(&url).await, from_the_start(&definitions, &store, 10).await);
 }
@@ -272,13 +278,14 @@ async fn too_many_combinations_can_be_taken_away() {
     pairs["component"] =
         json!([{ "definition": url, "expression": "given" }, { "definition": url, "expression": "suffix" }]);
     define(&store, "pairs", &pairs).await;
-    let failing =
-        async || store.jobs(&all()).await.unwrap().into_iter().find(|j| j.state == JobState::Failing);
+    let failing = async || {
+        store.reindex_jobs(&all()).await.unwrap().into_iter().find(|j| j.state == ReindexState::Failing)
+    };
     until("the walk has come to it", async || failing().await.is_some()).await;
     let why = failing().await.unwrap().failure.unwrap();
     assert!(why.starts_with("Patient/p0: the values for `pairs@"), "{why}");
     let write = next(&store, &Key::new("Patient", "p1"), Some(&many), None).await;
-    let error = store.commit(&all(), &store.stamp().unwrap(), &[write]).await.unwrap_err();
+    let error = store.commit(&all(), &store.commit_timestamp().unwrap(), &[write]).await.unwrap_err();
     assert!(error.text.contains("10000 combinations"), "{error}");
     assert_ne!(stage(&store, "pairs"), Some(Stage::Ready));
     put(&store, "Patient", "p0", r#"{"name": [{"given": ["a"], "suffix": ["b"]}]}"#).await;
@@ -290,7 +297,7 @@ async fn too_many_combinations_can_be_taken_away() {
 #[tokio::test]
 async fn what_changes_meanwhile_is_indexed_as_it_is() {
     let url = testing::database().await.unwrap();
-    let slow = Reindex { batch: 2, pause: Duration::from_millis(20), ..Reindex::default() };
+    let slow = ReindexOptions { batch: 2, pause: Duration::from_millis(20), ..ReindexOptions::default() };
     let store = open(&url, slow).await;
     patients(&store, 20).await;
     let nick = definition("nick", "string", "Patient.name.text");
@@ -319,23 +326,23 @@ async fn what_changes_meanwhile_is_indexed_as_it_is() {
 async fn another_process_goes_on_where_one_was_killed() {
     let url = testing::database().await.unwrap();
     let lease = Duration::from_millis(500);
-    let first = open(&url, Reindex { batch: 2, pause: Duration::from_millis(100), lease }).await;
+    let first = open(&url, ReindexOptions { batch: 2, pause: Duration::from_millis(100), lease }).await;
     patients(&first, 20).await;
     let nick = definition("nick", "string", "Patient.name.text");
     define(&first, "nick", &nick).await;
-    let job = async |store: &Store| store.jobs(&all()).await.unwrap().pop();
+    let job = async |store: &Store| store.reindex_jobs(&all()).await.unwrap().pop();
     until("the walk is under way", async || job(&first).await.is_some_and(|j| j.done >= 4)).await;
     let left = job(&first).await.unwrap();
-    assert!(left.state == JobState::Running && left.done < 20, "{left:?}");
+    assert!(left.state == ReindexState::Running && left.done < 20, "{left:?}");
     // With the store its tasks end: nobody holds on to the lease.
     drop(first);
-    let second = open(&url, Reindex { batch: 1, pause: Duration::from_millis(20), lease }).await;
+    let second = open(&url, ReindexOptions { batch: 1, pause: Duration::from_millis(20), lease }).await;
     let mut least = left.done;
     until("the walk is over", async || {
         let now = job(&second).await.unwrap();
         assert!(now.done >= least, "{now:?} after {least}: it began anew");
         least = now.done;
-        now.state == JobState::Done
+        now.state == ReindexState::Done
     })
     .await;
     ready(&second, "nick").await;
@@ -348,7 +355,7 @@ async fn another_process_goes_on_where_one_was_killed() {
 #[tokio::test]
 async fn processes_that_learn_at_different_times_agree() {
     let (one, url) = fresh().await;
-    let other = open(&url, Reindex::default()).await;
+    let other = open(&url, ReindexOptions::default()).await;
     patients(&one, 6).await;
     let nick = definition("nick", "string", "Patient.name.text");
     define(&one, "nick", &nick).await;
@@ -388,7 +395,7 @@ async fn what_is_not_in_force_any_more_leaves_nothing() {
     let mut retired = colour.clone();
     retired["status"] = json!("retired");
     define(&store, "colour", &retired).await;
-    assert!(store.registry().of("Patient").unwrap().param("colour").is_none(), "at once");
+    assert!(store.registry().for_type("Patient").unwrap().param("colour").is_none(), "at once");
     delete(&store, &Key::new("SearchParameter", "nick")).await;
     nothing(&store).await;
     assert_eq!(index(&url).await, plain);
@@ -423,12 +430,12 @@ async fn a_code_is_taken_once() {
     let text = nick.to_string();
     let (a, b) =
         (next(&store, &key("a"), Some(&text), None).await, next(&store, &key("b"), Some(&text), None).await);
-    let error = store.commit(&all(), &store.stamp().unwrap(), &[a, b]).await.unwrap_err();
+    let error = store.commit(&all(), &store.commit_timestamp().unwrap(), &[a, b]).await.unwrap_err();
     assert_eq!(error.kind.status(), 422, "{error}");
-    assert!(matches!(store.read(&all(), &key("a")).await.unwrap(), Found::Never), "all or nothing");
+    assert!(matches!(store.read(&all(), &key("a")).await.unwrap(), ResourceState::Absent), "all or nothing");
     let (a, b) =
         (next(&store, &key("a"), Some(&text), None).await, next(&store, &key("b"), Some(&text), None).await);
-    let stamps = (store.stamp().unwrap(), store.stamp().unwrap());
+    let stamps = (store.commit_timestamp().unwrap(), store.commit_timestamp().unwrap());
     let (all, a, b) = (all(), [a], [b]);
     let (a, b) = tokio::join!(store.commit(&all, &stamps.0, &a), store.commit(&all, &stamps.1, &b));
     drop(stamps);
@@ -446,7 +453,7 @@ async fn a_code_is_taken_once() {
     delete(&store, &key(holder)).await;
     define(&store, loser, &other).await;
     ready(&store, "nick").await;
-    let found = store.registry().of("Patient").unwrap().param("nick").unwrap().definition.url.clone();
+    let found = store.registry().for_type("Patient").unwrap().param("nick").unwrap().definition.url.clone();
     assert_eq!(&*found, "http://example.org/other");
 }
 
@@ -464,7 +471,10 @@ async fn there_are_not_too_many() {
         let key = Key::new("SearchParameter", format!("d{n}"));
         writes.push(next(&store, &key, Some(&definition(n).to_string()), None).await);
     }
-    assert_eq!(store.commit(&all(), &store.stamp().unwrap(), &writes).await.unwrap(), Commit::Done);
+    assert_eq!(
+        store.commit(&all(), &store.commit_timestamp().unwrap(), &writes).await.unwrap(),
+        Commit::Done
+    );
     assert_eq!(store.registry().customs().len(), MAX);
     let text = refused(&store, "more", &definition(MAX)).await;
     assert!(text.contains("500"), "{text}");

@@ -2,7 +2,7 @@
 
 use fhir_model::date::Zone;
 use fhir_search::{Bases, IndexSettings};
-use fhir_store::{JobState, Options, Reindex, testing};
+use fhir_store::{Options, ReindexOptions, ReindexState, testing};
 
 use super::parameters::{fresh, index, open, patients, until};
 use super::*;
@@ -31,7 +31,7 @@ async fn an_index_of_an_earlier_build_is_made_anew_first() {
         .batch_execute(&format!("{lost} update search_version set format = 0, format_wanted = 0"))
         .await
         .unwrap();
-    let store = open(&url, Reindex { batch: 3, ..Reindex::default() }).await;
+    let store = open(&url, ReindexOptions { batch: 3, ..ReindexOptions::default() }).await;
     assert_eq!(search(&store, "Patient?given=given3").await, "p3");
     assert_eq!(index(&url).await, whole);
     assert_eq!(format().await, (ours, version + 1));
@@ -42,7 +42,7 @@ async fn an_index_of_an_earlier_build_is_made_anew_first() {
         update reindex j set done = 0, walking = j.wanted, rows_done = 3, owner = 1, position_at = r.updated_at, \
         position_handle = r.handle from (select updated_at, handle from resource order by 1, 2 offset 2 limit 1) r";
     client.batch_execute(&format!("{lost} {stopped}")).await.unwrap();
-    let store = open(&url, Reindex { batch: 3, ..Reindex::default() }).await;
+    let store = open(&url, ReindexOptions { batch: 3, ..ReindexOptions::default() }).await;
     assert_eq!(search(&store, "Patient?given=given2").await, "");
     assert_eq!(search(&store, "Patient?given=given3").await, "p3");
     assert_eq!(format().await, (ours, version + 1));
@@ -68,20 +68,21 @@ async fn an_index_is_made_anew() {
     task.abort();
     assert_eq!(search(&store, "Patient?given=given3").await, "");
     store.reindex(&all(), &["Patient", "Group"]).await.unwrap();
-    let jobs = async || store.jobs(&all()).await.unwrap();
-    until("all is done", async || jobs().await.iter().all(|job| job.state == JobState::Done)).await;
+    let jobs = async || store.reindex_jobs(&all()).await.unwrap();
+    until("all is done", async || jobs().await.iter().all(|job| job.state == ReindexState::Done)).await;
     assert_eq!(index(&url).await, whole);
     assert_eq!(search(&store, "Patient?given=given3").await, "p3");
     let counts: Vec<_> = jobs().await.into_iter().map(|job| (job.type_name, job.done, job.total)).collect();
     assert_eq!(counts, [("Group".into(), 0, 0), ("Patient".into(), 7, 7)]);
-    let Found::Current(version) = store.read(&all(), &Key::new("Patient", "p3")).await.unwrap() else {
+    let ResourceState::Current(version) = store.read(&all(), &Key::new("Patient", "p3")).await.unwrap()
+    else {
         panic!()
     };
     assert_eq!(version.version, 1);
 }
 
 async fn with(url: &str, settings: &IndexSettings) -> fhir_model::Result<Arc<Store>> {
-    let reindex = Reindex { batch: 3, ..Reindex::default() };
+    let reindex = ReindexOptions { batch: 3, ..ReindexOptions::default() };
     let options = Options { connections_max: 4, reindex, settings: settings.clone(), ..Options::default() };
     Store::open(url, options, testing::registry().await.unwrap()).await
 }
@@ -223,10 +224,10 @@ async fn a_process_that_others_have_overtaken_writes_no_more() {
     put(&store, "Patient", "p", r#"{"birthDate":"1990-01-01"}"#).await;
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
-    assert!(store.learn_if_behind().await.is_ok());
+    assert!(store.refresh_catalog().await.is_ok());
     let theirs = IndexSettings { fold_codes: true, ..IndexSettings::default() };
     let theirs = serde_json::json!([theirs.to_text()]).to_string();
     client.execute("update search_version set index_settings = $1", &[&theirs]).await.unwrap();
-    let error = store.learn_if_behind().await.unwrap_err();
+    let error = store.refresh_catalog().await.unwrap_err();
     assert_eq!(error.kind, fhir_model::Kind::Internal);
 }

@@ -7,13 +7,13 @@ pub(crate) async fn what_is_written_is_read(store: &Arc<Store>) {
         "contained":[{"resourceType":"Organization","id":"o"}]}"#;
     let write = next(store, &key, Some(body), None).await;
     let sent = write.doc.as_ref().unwrap().root().to_value();
-    let stamp = store.stamp().unwrap();
-    assert_eq!(store.commit(&all(), &stamp, &[write]).await.unwrap(), Commit::Done);
-    let Found::Current(found) = store.read(&all(), &key).await.unwrap() else { panic!("not found") };
+    let timestamp = store.commit_timestamp().unwrap();
+    assert_eq!(store.commit(&all(), &timestamp, &[write]).await.unwrap(), Commit::Done);
+    let ResourceState::Current(found) = store.read(&all(), &key).await.unwrap() else { panic!("not found") };
     let text = found.body.unwrap();
     assert!(text.starts_with(br#"{"resourceType":"#));
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&text).unwrap(), sent);
-    assert_eq!((found.version, found.updated_at, found.method), (1, stamp.micros(), Method::Post));
+    assert_eq!((found.version, found.updated_at, found.method), (1, timestamp.micros(), Method::Post));
 }
 
 pub(crate) async fn numbers_keep_their_text(store: &Arc<Store>) {
@@ -24,7 +24,9 @@ pub(crate) async fn numbers_keep_their_text(store: &Arc<Store>) {
         let id = format!("n{i}");
         let key =
             put(store, "Observation", &id, &format!(r#"{{"valueQuantity":{{"value":{number}}}}}"#)).await;
-        let Found::Current(found) = store.read(&all(), &key).await.unwrap() else { panic!("not found") };
+        let ResourceState::Current(found) = store.read(&all(), &key).await.unwrap() else {
+            panic!("not found")
+        };
         let doc = Doc::parse(found.body.unwrap().to_vec(), Limits::default()).unwrap();
         assert_eq!(doc.root().get("valueQuantity").unwrap().get("value").unwrap().number(), Some(*number));
     }
@@ -37,22 +39,22 @@ pub(crate) async fn versions_deletion_and_recreation(store: &Arc<Store>) {
     assert_eq!(search(store, "Patient?gender=male").await, "");
     let write = next(store, &key, None, None).await;
     assert_eq!(write.version, 3);
-    let stamp = store.stamp().unwrap();
-    assert_eq!(store.commit(&all(), &stamp, &[write]).await.unwrap(), Commit::Done);
-    assert!(matches!(store.read(&all(), &key).await.unwrap(), Found::Deleted(v) if v.version == 3));
+    let timestamp = store.commit_timestamp().unwrap();
+    assert_eq!(store.commit(&all(), &timestamp, &[write]).await.unwrap(), Commit::Done);
+    assert!(matches!(store.read(&all(), &key).await.unwrap(), ResourceState::Deleted(v) if v.version == 3));
     for text in ["Patient?gender=female", "Patient?family=X", "Patient"] {
         assert_eq!(search(store, text).await, "", "{text}");
     }
     put(store, "Patient", "a", r#"{"gender":"other"}"#).await;
-    assert!(matches!(store.read(&all(), &key).await.unwrap(), Found::Current(v) if v.version == 4));
+    assert!(matches!(store.read(&all(), &key).await.unwrap(), ResourceState::Current(v) if v.version == 4));
     for (version, gender) in [(1, "male"), (2, "female"), (4, "other")] {
-        let Found::Current(found) = store.vread(&all(), &key, version).await.unwrap() else {
+        let ResourceState::Current(found) = store.vread(&all(), &key, version).await.unwrap() else {
             panic!("{version}")
         };
         assert!(String::from_utf8_lossy(&found.body.unwrap()).contains(gender));
     }
-    assert!(matches!(store.vread(&all(), &key, 3).await.unwrap(), Found::Deleted(_)));
-    assert!(matches!(store.vread(&all(), &key, 9).await.unwrap(), Found::Never));
+    assert!(matches!(store.vread(&all(), &key, 3).await.unwrap(), ResourceState::Deleted(_)));
+    assert!(matches!(store.vread(&all(), &key, 9).await.unwrap(), ResourceState::Absent));
 }
 
 pub(crate) async fn a_stale_write_writes_nothing(store: &Arc<Store>) {
@@ -60,11 +62,11 @@ pub(crate) async fn a_stale_write_writes_nothing(store: &Arc<Store>) {
     let first = next(store, &key, Some(r#"{"gender":"female"}"#), None).await;
     let second = next(store, &key, Some(r#"{"gender":"other"}"#), None).await;
     let other = next(store, &Key::new("Patient", "b"), Some("{}"), None).await;
-    let stamp = store.stamp().unwrap();
-    assert_eq!(store.commit(&all(), &stamp, &[first]).await.unwrap(), Commit::Done);
-    let stamp = store.stamp().unwrap();
-    assert_eq!(store.commit(&all(), &stamp, &[second, other]).await.unwrap(), Commit::Stale);
-    assert!(matches!(store.read(&all(), &Key::new("Patient", "b")).await.unwrap(), Found::Never));
+    let timestamp = store.commit_timestamp().unwrap();
+    assert_eq!(store.commit(&all(), &timestamp, &[first]).await.unwrap(), Commit::Done);
+    let timestamp = store.commit_timestamp().unwrap();
+    assert_eq!(store.commit(&all(), &timestamp, &[second, other]).await.unwrap(), Commit::Stale);
+    assert!(matches!(store.read(&all(), &Key::new("Patient", "b")).await.unwrap(), ResourceState::Absent));
     assert_eq!(search(store, "Patient?gender=female").await, "a");
 }
 
@@ -82,8 +84,8 @@ pub(crate) async fn one_of_many_claimants_wins(store: &Arc<Store>) {
                 let key = Key::new("Patient", format!("r{round}-{racer}"));
                 let body = format!(r#"{{"identifier":[{{"system":"s","value":"{round}"}}]}}"#);
                 let write = next(&store, &key, Some(&body), Some(claim)).await;
-                let stamp = store.stamp().unwrap();
-                store.commit(&all(), &stamp, &[write]).await.unwrap() == Commit::Done
+                let timestamp = store.commit_timestamp().unwrap();
+                store.commit(&all(), &timestamp, &[write]).await.unwrap() == Commit::Done
             }));
         }
         let mut won = 0;
@@ -110,8 +112,8 @@ pub(crate) async fn many_writes_are_one_transaction(store: &Arc<Store>) {
         );
         writes.push(next(store, &key, Some(&body), None).await);
     }
-    let stamp = store.stamp().unwrap();
-    assert_eq!(store.commit(&all(), &stamp, &writes).await.unwrap(), Commit::Done);
+    let timestamp = store.commit_timestamp().unwrap();
+    assert_eq!(store.commit(&all(), &timestamp, &writes).await.unwrap(), Commit::Done);
     assert_eq!(search(store, "Patient?family=new").await, "old");
     assert_eq!(search(store, "Patient?family=old").await, "");
     assert_eq!(search(store, "Patient?gender=male").await, "");
@@ -135,12 +137,12 @@ async fn deleting_and_creating_take_turns() {
         tasks.push(tokio::spawn(async move {
             for _ in 0..60 {
                 let mut write = next(&store, &key, (racer % 2 == 0).then_some("{}"), None).await;
-                if write.doc.is_none() && !matches!(write.before, Found::Current(_)) {
+                if write.doc.is_none() && !matches!(write.before, ResourceState::Current(_)) {
                     continue;
                 }
                 write.method = if write.doc.is_some() { Method::Put } else { Method::Delete };
-                let stamp = store.stamp().unwrap();
-                store.commit(&all(), &stamp, &[write]).await.unwrap();
+                let timestamp = store.commit_timestamp().unwrap();
+                store.commit(&all(), &timestamp, &[write]).await.unwrap();
             }
         }));
     }
@@ -148,7 +150,8 @@ async fn deleting_and_creating_take_turns() {
         task.await.unwrap();
     }
     let page = fhir_store::HistoryPage { count: 1000, ..Default::default() };
-    let history = store.history(&all(), &fhir_store::HistoryOf::Instance(key.clone()), &page).await.unwrap();
+    let history =
+        store.history(&all(), &fhir_store::HistoryTarget::Instance(key.clone()), &page).await.unwrap();
     let mut versions: Vec<u32> = history.versions.iter().map(|v| v.version).collect();
     versions.sort_unstable();
     assert_eq!(

@@ -59,7 +59,7 @@ struct Element {
 
 #[derive(Debug, Serialize)]
 struct Invariant {
-    /// The element it is on; none: the type itself.
+    /// The element it is on; `None` means the type itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     element: Option<String>,
     key: String,

@@ -60,7 +60,7 @@ pub(crate) fn value_sets(spec: &[Value], expansions: &[Value], tho: &[Value]) ->
     all
 }
 
-/// The one code system that all codes of a value set come from; none when there are several, or it cannot be told.
+/// The only code system of a value set. Returns `None` when there are several, or when they cannot be enumerated.
 pub(crate) fn single_system(url: &str, value_sets: &ByUrl) -> Option<String> {
     let mut systems = Vec::new();
     collect_systems(url, value_sets, &mut Vec::new(), &mut systems)?;

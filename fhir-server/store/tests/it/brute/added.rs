@@ -118,5 +118,5 @@ pub(super) async fn ready(store: &Arc<Store>) {
         }
         ticks.tick().await;
     }
-    panic!("old resources are not indexed: {:?}", store.jobs(&crate::all()).await);
+    panic!("old resources are not indexed: {:?}", store.reindex_jobs(&crate::all()).await);
 }

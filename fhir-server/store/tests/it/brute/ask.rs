@@ -45,7 +45,7 @@ pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry
         return question;
     }
     let type_name = type_name(random, corpus);
-    let of_type = registry.of(type_name).unwrap();
+    let of_type = registry.for_type(type_name).unwrap();
     let params = of_type.params();
     // Filters that ask for values of the same resource find something together.
     let same = random.chance(70).then(|| random.below(corpus.of(type_name).len()));
@@ -103,7 +103,7 @@ fn sort(random: &mut Random, params: &[Arc<Param>], registry: &Registry) -> Opti
                 Some(only) => only,
                 None => random.pick(&reference.targets)?,
             };
-            let beyond = registry.of(target).ok()?;
+            let beyond = registry.for_type(target).ok()?;
             let inner = random.pick(beyond.params()).filter(|p| has_order(p))?;
             format!("{}:{target}.{}", reference.code, inner.code)
         }

@@ -10,7 +10,7 @@ use super::random::Random;
 const TYPE: &str = "Observation";
 
 pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry) -> Option<Question> {
-    let this = registry.of(TYPE).unwrap();
+    let this = registry.for_type(TYPE).unwrap();
     let [code, quantity] = ["code", "value-quantity"].map(|name| this.param(name).unwrap());
     let all_codes: Vec<String> =
         corpus.values(TYPE, code, true).iter().map(|values| first_code(values)).collect();
@@ -46,7 +46,7 @@ pub(super) fn question(random: &mut Random, corpus: &Corpus, registry: &Registry
     Some(Question { type_name: TYPE.to_owned(), pairs, compartment: None })
 }
 
-/// `system|code` of the first coding that has both; nothing where none has.
+/// `system|code` of the first coding that has both. Returns `None` when no coding has.
 fn first_code(values: &[One]) -> String {
     let nodes = values.iter().filter_map(|value| match value {
         One::Node(node, kind) => Some(tokens(kind, *node)),

@@ -164,7 +164,7 @@ pub(super) fn ask(
 }
 
 fn references(registry: &Registry, type_name: &str) -> Vec<Arc<Param>> {
-    let of_type = registry.of(type_name).unwrap();
+    let of_type = registry.for_type(type_name).unwrap();
     let all = of_type.params().iter();
     all.filter(|p| p.kind == ParameterKind::Reference).cloned().collect()
 }
@@ -186,7 +186,7 @@ fn ask_chain(
             continue;
         }
         let same = corpus.of(end).iter().position(|r| *r.key.id == **id);
-        let of_type = registry.of(end).unwrap();
+        let of_type = registry.for_type(end).unwrap();
         let further = of_type.params();
         let (name, value) = match random.chance(20) {
             true => ask(random, corpus, registry, end)?,
@@ -214,7 +214,7 @@ fn ask_has(
         let targets = |value: &One| targets_of(value, param, corpus);
         let refers = |each: &Vec<One>| each.iter().flat_map(targets).any(|(kind, _)| kind == type_name);
         let Some(same) = values.iter().position(refers) else { continue };
-        let of_type = registry.of(source).unwrap();
+        let of_type = registry.for_type(source).unwrap();
         let further = of_type.params();
         let (name, value) = match random.chance(20) {
             true => ask(random, corpus, registry, source)?,

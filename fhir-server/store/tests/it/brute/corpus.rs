@@ -11,7 +11,7 @@ use fhir_model::json::{Doc, Limits, Ref};
 use fhir_model::types::Types;
 use fhir_profiles::Definitions;
 use fhir_search::registry::Param;
-use fhir_store::{Commit, Found, Method, Store, Write};
+use fhir_store::{Commit, Method, ResourceState, Store, Write};
 
 use super::added;
 use super::resources;
@@ -82,7 +82,7 @@ pub(super) struct Corpus {
 pub(super) type Together = Rc<Vec<Vec<Vec<Vec<One>>>>>;
 
 impl Corpus {
-    /// Writes the examples to the store; none when the package is not here.
+    /// Writes the examples to the store. Returns `None` when the package is not on this machine.
     pub(super) async fn load(store: &Arc<Store>) -> Option<&'static Corpus> {
         let chosen = resources::choose()?;
         // The tree is looked at until the process ends.
@@ -328,14 +328,14 @@ async fn commit<'a>(store: &Arc<Store>, texts: impl Iterator<Item = (&'a Key, Op
         let before = store.read(&all(), key).await.unwrap();
         let version = before.last_version() + 1;
         let method = match (&before, text) {
-            (Found::Never | Found::Deleted(_), None) => panic!("{key} is not there"),
+            (ResourceState::Absent | ResourceState::Deleted(_), None) => panic!("{key} is not there"),
             (_, None) => Method::Delete,
             _ => Method::Put,
         };
         let doc = text.map(|text| Doc::parse(text, Limits::default()).unwrap());
         writes.push(Write { key: key.clone(), before, version, method, doc, claim: None });
     }
-    let stamp = store.stamp().unwrap();
-    assert_eq!(store.commit(&all(), &stamp, &writes).await.unwrap(), Commit::Done);
-    stamp.micros()
+    let timestamp = store.commit_timestamp().unwrap();
+    assert_eq!(store.commit(&all(), &timestamp, &writes).await.unwrap(), Commit::Done);
+    timestamp.micros()
 }

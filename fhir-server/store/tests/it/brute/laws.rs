@@ -75,7 +75,7 @@ async fn a_code_and_its_negation_and_what_has_none_partition_the_type(
     let mut asked = 0;
     while asked < QUESTIONS {
         let type_name = ask::type_name(random, corpus);
-        let of_type = store.registry().of(type_name).unwrap();
+        let of_type = store.registry().for_type(type_name).unwrap();
         let Some((name, value)) = ask::pair(random, corpus, type_name, of_type.params(), None) else {
             continue;
         };
@@ -102,7 +102,7 @@ async fn missing_and_present_partition_the_type(store: &Arc<Store>) {
     let mut asked = Vec::new();
     for type_name in types {
         let whole = counted(store, &type_name, &[]).await;
-        let of_type = store.registry().of(&type_name).unwrap();
+        let of_type = store.registry().for_type(&type_name).unwrap();
         let codes = of_type.params().iter().map(|param| param.code.clone());
         let codes = codes.chain(["_id", "_lastUpdated"].map(Box::from));
         asked.extend(codes.map(|code| (type_name.clone(), code, whole)));
@@ -130,7 +130,7 @@ async fn missing_and_present_partition_the_type(store: &Arc<Store>) {
 async fn the_months_of_a_year_sum_to_it(random: &mut Random, store: &Arc<Store>, corpus: &Corpus) {
     let mut summed = 0;
     for type_name in corpus.types() {
-        let of_type = store.registry().of(type_name).unwrap();
+        let of_type = store.registry().for_type(type_name).unwrap();
         for param in of_type.params().iter().filter(|p| p.kind == ParameterKind::Date) {
             let values = corpus.values(type_name, param, true);
             let written: Vec<String> = values.iter().flatten().filter_map(point).collect();
@@ -214,7 +214,7 @@ fn condition<'c>(
     corpus: &'c Corpus,
 ) -> Option<(&'c str, String, String)> {
     let type_name = ask::type_name(random, corpus);
-    let of_type = store.registry().of(type_name).unwrap();
+    let of_type = store.registry().for_type(type_name).unwrap();
     let (name, value) = match random.chance(15) {
         true => chain::ask(random, corpus, store.registry(), type_name)?,
         false => ask::pair(random, corpus, type_name, of_type.params(), None)?,
@@ -247,7 +247,7 @@ fn asked(store: &Arc<Store>, type_name: &str, pairs: &[(&str, &str)]) -> fhir_mo
     parse(&Question { type_name: type_name.to_owned(), pairs, compartment: None }, store)
 }
 
-/// All that is found; none when the question is refused.
+/// All matches. Returns `None` when the search is refused.
 async fn found(store: &Arc<Store>, type_name: &str, pairs: &[(&str, &str)]) -> Option<Ids> {
     let query = asked(store, type_name, pairs).ok()?;
     let page = store.search(&all(), &query).await.unwrap_or_else(|e| panic!("{type_name}?{pairs:?}: {e:?}"));

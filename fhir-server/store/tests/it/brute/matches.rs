@@ -1,18 +1,18 @@
 //! Whether a resource matches a filter, read from <https://hl7.org/fhir/R4/search.html> and written without any of
 //! the code that makes index rows or SQL.
 
+mod numbers;
+
 use fhir_model::Key;
-use fhir_model::decimal::Decimal;
 use fhir_model::json::Ref;
-use fhir_model::ucum::Canonical;
 use fhir_search::parameters::ParameterKind;
-use fhir_search::prefix::Prefix;
-use fhir_search::quantity::Unit;
-use fhir_search::query::{Filter, Modifier, Subject, Term};
+use fhir_search::query::{Filter, Modifier, SearchTerm, Subject};
 use fhir_search::registry::Param;
 use fhir_search::token::System;
-use fhir_search::{date, near, number, reference, token};
+use fhir_search::{reference, token};
 
+pub(super) use self::numbers::{Span, numbers, quantities};
+use self::numbers::{between, converted, date, distance, unit};
 use super::chain::{chain, has, within};
 use super::corpus::{Corpus, Home, One, Resource};
 use super::expression;
@@ -25,23 +25,25 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &'static Corpus)
     let resources = corpus.of(type_name);
     match &filter.subject {
         Subject::Id | Subject::LastUpdated if filter.modifier == Modifier::Missing => {
-            vec![filter.terms.iter().any(|t| matches!(t, Term::Flag(false))); resources.len()]
+            vec![filter.terms.iter().any(|t| matches!(t, SearchTerm::Flag(false))); resources.len()]
         }
         Subject::Id => {
-            let is = |key: &Key| filter.terms.iter().any(|t| matches!(t, Term::Id(id) if **id == *key.id));
+            let is =
+                |key: &Key| filter.terms.iter().any(|t| matches!(t, SearchTerm::Id(id) if **id == *key.id));
             let negates = filter.modifier == Modifier::Not;
             resources.iter().map(|r| is(&r.key) != negates).collect()
         }
         Subject::LastUpdated => {
-            let is = |at: i64| filter.terms.iter().any(|t| matches!(t, Term::Date(t) if date(t, at, at)));
+            let is =
+                |at: i64| filter.terms.iter().any(|t| matches!(t, SearchTerm::Date(t) if date(t, at, at)));
             // What is within another resource was never written by itself.
             let by_itself = |r: &Resource| matches!(r.home, Home::Server);
             resources.iter().map(|r| by_itself(r) && is(r.updated_at)).collect()
         }
         Subject::Param(param) if param.kind == ParameterKind::Composite => {
-            let holds = |elements: &Vec<Vec<Vec<One>>>, t: &Term| {
+            let holds = |elements: &Vec<Vec<Vec<One>>>, t: &SearchTerm| {
                 let found = elements.iter().any(|parts| together(t, param, parts));
-                if let Term::Flag(missing) = t { found != *missing } else { found }
+                if let SearchTerm::Flag(missing) = t { found != *missing } else { found }
             };
             let all = corpus.together(type_name, param);
             all.iter().map(|elements| filter.terms.iter().any(|t| holds(elements, t))).collect()
@@ -54,7 +56,7 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &'static Corpus)
                 let names = values.iter().flat_map(|value| names(value, version.as_deref()));
                 let names: Vec<String> = names.collect();
                 filter.terms.iter().any(|t| {
-                    let Term::Text(text) = t else { return false };
+                    let SearchTerm::Text(text) = t else { return false };
                     names
                         .iter()
                         .any(|name| uri(text, &filter.modifier, name, own || param.has_type(&["canonical"])))
@@ -90,7 +92,7 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &'static Corpus)
         Subject::Words(_) => panic!("{:?} is not asked for here", filter.subject),
         Subject::Expression(inner) => expression::holds(inner, type_name, corpus),
         Subject::List => {
-            let id = |t: &'_ Term| if let Term::Id(id) = t { id.clone() } else { String::new() };
+            let id = |t: &'_ SearchTerm| if let SearchTerm::Id(id) = t { id.clone() } else { String::new() };
             let lists: Vec<String> = filter.terms.iter().map(id).collect();
             let lists: Vec<&str> = lists.iter().map(String::as_str).collect();
             let found = expression::listed(&lists, type_name, corpus);
@@ -100,19 +102,20 @@ pub(super) fn matches(filter: &Filter, type_name: &str, corpus: &'static Corpus)
         Subject::Has { source, param, filters } => has(source, param, filters, type_name, corpus),
         Subject::Compartment(params) => {
             let each: Vec<_> = params.iter().map(|p| (p, corpus.values(type_name, p, false))).collect();
-            let holds = |i: usize, t: &Term| each.iter().any(|(p, v)| term(t, &Modifier::None, p, &v[i]));
+            let holds =
+                |i: usize, t: &SearchTerm| each.iter().any(|(p, v)| term(t, &Modifier::None, p, &v[i]));
             (0..resources.len()).map(|i| filter.terms.iter().any(|t| holds(i, t))).collect()
         }
     }
 }
 
-/// The codes that a value set has, or that are above or below a code; none for what is asked as it stands.
-fn codes(term: &Term, modifier: &Modifier, param: &Param, corpus: &Corpus) -> Option<Codes> {
+/// The codes of a value set, or those above or below a code. Returns `None` for any other term.
+fn codes(term: &SearchTerm, modifier: &Modifier, param: &Param, corpus: &Corpus) -> Option<Codes> {
     match (param.kind, term, modifier) {
-        (ParameterKind::Token, Term::Text(url), Modifier::In | Modifier::NotIn) => {
+        (ParameterKind::Token, SearchTerm::Text(url), Modifier::In | Modifier::NotIn) => {
             Some(Codes::clone(&corpus.terms().codes(url).unwrap()))
         }
-        (ParameterKind::Token, Term::Token(t), Modifier::Above | Modifier::Below) => {
+        (ParameterKind::Token, SearchTerm::Token(t), Modifier::Above | Modifier::Below) => {
             match (&t.system, &t.code) {
                 (System::Is(system), Some(code)) => {
                     Some(corpus.terms().related(system, code, *modifier == Modifier::Below))
@@ -132,63 +135,63 @@ fn is_one_of(codes: &Codes, values: &[One], param: &Param) -> bool {
             .filter(|(_, code)| own.iter().any(|o| o.as_ref().is_some_and(|o| same_code(kind, o, code))));
         alike.into_iter().any(|(system, code)| {
             let system = if system.is_empty() { System::None } else { System::Is(system.clone()) };
-            token(&token::Term { system, code: Some(code.clone()) }, kind, node, param)
+            token(&token::TokenTerm { system, code: Some(code.clone()) }, kind, node, param)
         })
     };
     values.iter().any(|value| matches!(value, One::Node(node, kind) if has(*node, kind)))
 }
 
 /// Whether the values within one element are those asked for, or are any at all.
-fn together(asked: &Term, param: &Param, values: &[Vec<One>]) -> bool {
+fn together(asked: &SearchTerm, param: &Param, values: &[Vec<One>]) -> bool {
     let parts = &param.composite.as_ref().unwrap().parts;
     // Components of a whole resource are asked like parameters of their own, several words and all.
     let whole = param.definition.expression.as_deref().is_some_and(|path| !path.contains('.'));
     let mut each = parts.iter().zip(values).enumerate();
     each.all(|(i, (part, values))| match asked {
-        Term::Composite(terms) if whole && part.kind == ParameterKind::String => {
+        SearchTerm::Composite(terms) if whole && part.kind == ParameterKind::String => {
             names::begins(&terms[i], part, values)
         }
-        Term::Composite(terms) => term(&terms[i], &Modifier::None, part, values),
+        SearchTerm::Composite(terms) => term(&terms[i], &Modifier::None, part, values),
         _ => values.iter().any(|value| has_value(value, part)),
     })
 }
 
-fn term(term: &Term, modifier: &Modifier, param: &Param, values: &[One]) -> bool {
-    if let Term::Flag(missing) = term {
+fn term(term: &SearchTerm, modifier: &Modifier, param: &Param, values: &[One]) -> bool {
+    if let SearchTerm::Flag(missing) = term {
         return values.iter().any(|v| has_value(v, param)) != *missing;
     }
     values.iter().any(|value| match (value, term) {
-        (One::Truth(truth), Term::Token(t)) => {
+        (One::Truth(truth), SearchTerm::Token(t)) => {
             t.code.as_deref() == Some(if *truth { "true" } else { "false" })
         }
         (One::Truth(_), _) => false,
         (One::Node(node, kind), term) => match term {
-            Term::Token(t) if *modifier == Modifier::Identifier => {
+            SearchTerm::Token(t) if *modifier == Modifier::Identifier => {
                 node.get("identifier").is_some_and(|i| token(t, "Identifier", i, param))
             }
-            Term::Token(t) => token(t, kind, *node, param),
-            Term::Reference(t) => reference(t, *node, param),
-            Term::OfType(t) => **kind == *"Identifier" && of_type(t, *node),
-            Term::Text(text) if param.kind == ParameterKind::Uri => {
+            SearchTerm::Token(t) => token(t, kind, *node, param),
+            SearchTerm::Reference(t) => reference(t, *node, param),
+            SearchTerm::OfType(t) => **kind == *"Identifier" && of_type(t, *node),
+            SearchTerm::Text(text) if param.kind == ParameterKind::Uri => {
                 names(value, None).iter().any(|t| uri(text, modifier, t, param.has_type(&["canonical"])))
             }
-            Term::Text(text) if param.kind == ParameterKind::Token => match modifier {
+            SearchTerm::Text(text) if param.kind == ParameterKind::Token => match modifier {
                 Modifier::Text => {
                     token_texts(kind, *node).iter().any(|t| folded(t).starts_with(&folded(text)))
                 }
                 _ => panic!("codes are asked for elsewhere"),
             },
-            Term::Text(text) if param.kind == ParameterKind::Reference => {
+            SearchTerm::Text(text) if param.kind == ParameterKind::Reference => {
                 node.str().is_some_and(|t| version(text, modifier, &t))
             }
-            Term::Text(text) => texts(kind, *node).iter().any(|value| string(text, modifier, value)),
-            Term::Date(t) => when::span(kind, *node).is_some_and(|(low, high)| date(t, low, high)),
-            Term::Number(t) => numbers(kind, *node).iter().any(|span| between(t, span)),
-            Term::Quantity(t) => quantities(kind, *node)
+            SearchTerm::Text(text) => texts(kind, *node).iter().any(|value| string(text, modifier, value)),
+            SearchTerm::Date(t) => when::span(kind, *node).is_some_and(|(low, high)| date(t, low, high)),
+            SearchTerm::Number(t) => numbers(kind, *node).iter().any(|span| between(t, span)),
+            SearchTerm::Quantity(t) => quantities(kind, *node)
                 .iter()
                 .any(|q| (between(&t.number, &q.span) && unit(&t.unit, q)) || converted(t, q)),
-            Term::Near(t) => distance(t, *node).is_some_and(|meters| meters <= t.meters),
-            Term::Id(_) | Term::Flag(_) | Term::Composite(_) => false,
+            SearchTerm::Near(t) => distance(t, *node).is_some_and(|meters| meters <= t.meters),
+            SearchTerm::Id(_) | SearchTerm::Flag(_) | SearchTerm::Composite(_) => false,
         },
     })
 }
@@ -279,7 +282,7 @@ fn same_code(kind: &str, a: &str, b: &str) -> bool {
     }
 }
 
-fn token(term: &token::Term, kind: &str, node: Ref<'_>, param: &Param) -> bool {
+fn token(term: &token::TokenTerm, kind: &str, node: Ref<'_>, param: &Param) -> bool {
     tokens(kind, node).iter().any(|(system, code)| {
         let code_fits = match (&term.code, code) {
             (None, _) => true,
@@ -319,17 +322,17 @@ pub(super) fn local(text: &str) -> Option<(&str, &str)> {
     (is_type && Key::is_id(id)).then_some((type_name, id))
 }
 
-fn reference(term: &reference::Term, node: Ref<'_>, param: &Param) -> bool {
+fn reference(term: &reference::ReferenceTerm, node: Ref<'_>, param: &Param) -> bool {
     let Some(text) = target_text(node) else { return false };
     match (term, local(&text)) {
-        (reference::Term::Local(key), Some((kind, id))) => *key.type_name == *kind && *key.id == *id,
+        (reference::ReferenceTerm::Local(key), Some((kind, id))) => *key.type_name == *kind && *key.id == *id,
         // "[id] the logical id of a resource", of a type that the parameter may refer to.
-        (reference::Term::Id(wanted), Some((kind, id))) => {
+        (reference::ReferenceTerm::Id(wanted), Some((kind, id))) => {
             wanted == id && (param.targets.is_empty() || param.targets.iter().any(|t| **t == *kind))
         }
-        (reference::Term::Uri(uri), None) if node.is_object() => *uri == text,
+        (reference::ReferenceTerm::Uri(uri), None) if node.is_object() => *uri == text,
         // A canonical is found with and without its version and its fragment.
-        (reference::Term::Uri(uri), None) => shortened(&text).contains(uri),
+        (reference::ReferenceTerm::Uri(uri), None) => shortened(&text).contains(uri),
         _ => false,
     }
 }
@@ -373,120 +376,6 @@ fn string(wanted: &str, modifier: &Modifier, value: &str) -> bool {
     }
 }
 
-/// The table of <https://hl7.org/fhir/R4/search.html#prefix>, on ranges.
-fn date(term: &date::Term, low: i64, high: i64) -> bool {
-    let contained = term.low <= low && high <= term.high;
-    let (reaches_above, reaches_below) = (high > term.high, low < term.low);
-    match term.prefix {
-        Prefix::Eq => contained,
-        Prefix::Ne => !contained,
-        Prefix::Gt => reaches_above,
-        Prefix::Lt => reaches_below,
-        Prefix::Ge => reaches_above || contained,
-        Prefix::Le => reaches_below || contained,
-        Prefix::Sa => low > term.high,
-        Prefix::Eb => high < term.low,
-        Prefix::Ap => low <= term.high && term.low <= high,
-    }
-}
-
-/// The table of <https://hl7.org/fhir/R4/search.html#prefix>, on all numbers from one to another: mostly one. An end that
-/// is missing is open.
-fn between(term: &number::Term, (low, high): &Span) -> bool {
-    let (low, high) = (low.as_ref(), high.as_ref());
-    let within = low.is_some_and(|n| term.low <= *n) && high.is_some_and(|n| *n < term.high);
-    match term.prefix {
-        Prefix::Eq => within,
-        Prefix::Ne => !within,
-        Prefix::Gt => high.is_none_or(|n| *n > term.exact),
-        Prefix::Lt => low.is_none_or(|n| *n < term.exact),
-        Prefix::Ge => high.is_none_or(|n| *n >= term.exact),
-        Prefix::Le => low.is_none_or(|n| *n <= term.exact),
-        Prefix::Sa => low.is_some_and(|n| *n > term.exact),
-        Prefix::Eb => high.is_some_and(|n| *n < term.exact),
-        Prefix::Ap => low.is_none_or(|n| *n <= term.high) && high.is_none_or(|n| *n >= term.low),
-    }
-}
-
-/// From and to, both inclusive.
-pub(super) type Span = (Option<Decimal>, Option<Decimal>);
-
-pub(super) fn numbers(kind: &str, node: Ref<'_>) -> Vec<Span> {
-    if kind == "Range" {
-        return quantities(kind, node).into_iter().map(|q| q.span).collect();
-    }
-    node.number().and_then(Decimal::parse).map(|n| (Some(n.clone()), Some(n))).into_iter().collect()
-}
-
-/// Numbers from one to another with their unit.
-pub(super) struct Quantity {
-    pub(super) span: Span,
-    /// A number that stands there.
-    pub(super) number: String,
-    pub(super) system: String,
-    pub(super) code: String,
-    pub(super) unit: String,
-}
-
-pub(super) fn quantities(kind: &str, node: Ref<'_>) -> Vec<Quantity> {
-    let text = |node: Ref<'_>, name: &str| node.get_str(name).unwrap_or_default().into_owned();
-    let value = |node: Ref<'_>| node.get("value")?.number().map(str::to_owned);
-    let with_unit = |span: Span, number: String, of: Ref<'_>| Quantity {
-        span,
-        number,
-        system: text(of, "system"),
-        code: text(of, "code"),
-        unit: text(of, "unit"),
-    };
-    match kind {
-        "Range" => {
-            let (low, high) = (node.get("low"), node.get("high"));
-            let parse = |end: Option<Ref<'_>>| end.and_then(value).and_then(|n| Decimal::parse(&n));
-            let has_unit = |end: &Ref<'_>| end.get("unit").is_some() || end.get("code").is_some();
-            // Both ends have the unit, or it is said once.
-            let of = high.filter(has_unit).or(low.filter(has_unit)).or(high).or(low);
-            let number = low.and_then(value).or(high.and_then(value));
-            let (Some(of), Some(number)) = (of, number) else { return Vec::new() };
-            vec![with_unit((parse(low), parse(high)), number, of)]
-        }
-        "SampledData" => {
-            let origin = node.get("origin").unwrap();
-            let factor =
-                node.get("factor").map_or(Decimal::from(1), |f| Decimal::parse(f.number().unwrap()).unwrap());
-            let Some(zero) = value(origin).and_then(|n| Decimal::parse(&n)) else { return Vec::new() };
-            let data = text(node, "data");
-            let points = data.split_whitespace().filter_map(Decimal::parse);
-            let all: Vec<Decimal> = points.map(|n| n.times(&factor).unwrap().plus(&zero).unwrap()).collect();
-            let (least, greatest) = (all.iter().min().cloned(), all.iter().max().cloned());
-            least
-                .map(|low| with_unit((Some(low.clone()), greatest), low.to_string(), origin))
-                .into_iter()
-                .collect()
-        }
-        _ => {
-            let Some(number) = value(node) else { return Vec::new() };
-            let n = Decimal::parse(&number).unwrap();
-            // So little that no number of the data is in between.
-            let little = Decimal::parse("1e-20").unwrap();
-            let span = match node.get_str("comparator").as_deref() {
-                Some("<") => (None, n.minus(&little)),
-                Some("<=") => (None, Some(n)),
-                Some(">") => (n.plus(&little), None),
-                Some(">=") => (Some(n), None),
-                _ => (Some(n.clone()), Some(n)),
-            };
-            let found = with_unit(span, number, node);
-            match kind {
-                "Money" => {
-                    let code = text(node, "currency");
-                    vec![Quantity { system: "urn:iso:std:iso:4217".to_owned(), code, ..found }]
-                }
-                _ => vec![found],
-            }
-        }
-    }
-}
-
 fn of_type(term: &token::OfType, identifier: Ref<'_>) -> bool {
     let is = |node: Ref<'_>, name: &str, text: &str| node.get_str(name).is_some_and(|t| t == text);
     let codings = identifier.get("type").and_then(|t| t.get("coding"));
@@ -525,41 +414,4 @@ fn version(wanted: &str, modifier: &Modifier, value: &str) -> bool {
             Modifier::Below => version.starts_with(&wanted),
             _ => wanted.starts_with(&version),
         }
-}
-
-/// Meters between a position and the point asked for, by vectors.
-fn distance(term: &near::Term, position: Ref<'_>) -> Option<f64> {
-    let read = |name: &str| position.get(name)?.number()?.parse::<f64>().ok();
-    let vector = |latitude: f64, longitude: f64| {
-        let (a, b) = (latitude.to_radians(), longitude.to_radians());
-        [a.cos() * b.cos(), a.cos() * b.sin(), a.sin()]
-    };
-    let here = vector(term.latitude, term.longitude);
-    let there = vector(read("latitude")?, read("longitude")?);
-    let straight = here.iter().zip(there).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
-    Some(2.0 * 6_371_008.771_5 * (straight / 2.0).min(1.0).asin())
-}
-
-/// In another unit of UCUM.
-fn converted(term: &fhir_search::quantity::Term, found: &Quantity) -> bool {
-    const UCUM: &str = "http://unitsofmeasure.org";
-    let Unit::Coded(system, code) = &term.unit else { return false };
-    if *code == found.code || system != UCUM || found.system != UCUM {
-        return false;
-    }
-    let (Some(asked), Some(unit)) = (Canonical::of(code), Canonical::of(&found.code)) else { return false };
-    if asked.base() != unit.base() {
-        return false;
-    }
-    let convert =
-        |n: &Option<Decimal>| n.as_ref().map(|n| asked.from_base(&unit.to_base(n).unwrap()).unwrap());
-    between(&term.number, &(convert(&found.span.0), convert(&found.span.1)))
-}
-
-fn unit(term: &Unit, found: &Quantity) -> bool {
-    match term {
-        Unit::Any => true,
-        Unit::Named(name) => found.code == *name || found.unit == *name,
-        Unit::Coded(system, code) => found.system == *system && found.code == *code,
-    }
 }

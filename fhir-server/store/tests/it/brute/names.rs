@@ -1,7 +1,7 @@
 //! Texts without what does not matter, and names by their words: <https://hl7.org/fhir/R4/search.html#string>
 
 use fhir_model::json::Ref;
-use fhir_search::query::Term;
+use fhir_search::query::SearchTerm;
 use fhir_search::registry::Param;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -76,15 +76,17 @@ fn starts(text: &str, by_words: bool) -> Vec<String> {
 }
 
 /// Whether the values begin with a text: one of their texts, a word of it, or each word of the text one of a same name.
-pub(super) fn begins(term: &Term, param: &Param, values: &[One]) -> bool {
+pub(super) fn begins(term: &SearchTerm, param: &Param, values: &[One]) -> bool {
     let nodes = || {
         values
             .iter()
             .filter_map(|v| if let One::Node(node, kind) = v { Some((*node, &**kind)) } else { None })
     };
     let wanted = match term {
-        Term::Text(text) => text,
-        Term::Flag(missing) => return nodes().any(|(node, kind)| !texts(kind, node).is_empty()) != *missing,
+        SearchTerm::Text(text) => text,
+        SearchTerm::Flag(missing) => {
+            return nodes().any(|(node, kind)| !texts(kind, node).is_empty()) != *missing;
+        }
         _ => return false,
     };
     if param.is_phonetic() {

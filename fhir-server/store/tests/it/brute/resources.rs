@@ -24,7 +24,7 @@ const CHANGED_EVERY: usize = 4;
 /// Changed resources are the same each time, so that a question has one answer.
 const SEED: u64 = 1;
 
-/// Keys and texts, each key once; none when the examples are not here.
+/// Keys and texts, each key once. Returns `None` when the examples are not on this machine.
 pub(super) fn choose() -> Option<Vec<(Key, String)>> {
     let mut chosen = Vec::new();
     let mut seen = HashSet::new();

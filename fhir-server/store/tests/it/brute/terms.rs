@@ -103,7 +103,7 @@ impl Terms {
         stored.or_else(|| self.definitions.code_system(plain).unwrap())
     }
 
-    /// The codes of a value set; none when that is beyond this reading.
+    /// The codes of a value set. Returns `None` when it uses what this reading does not cover.
     pub(super) fn codes(&self, url: &str) -> Option<Rc<Codes>> {
         if let Some(known) = self.expanded.borrow().get(url) {
             return known.clone();

@@ -6,7 +6,7 @@ use super::Condition::{All, Any, Codes, Not, Present, Tokens};
 use super::*;
 use crate::condition::{DateTest, Extra};
 use crate::custom::{self, Custom, Stage};
-use crate::keyer::Form;
+use crate::index_hash::Form;
 use crate::order::{Order, Present as Tells};
 use crate::query::{Query, Sort, SortBy};
 use crate::registry::Registry;
@@ -18,34 +18,34 @@ fn registry() -> Registry {
     Registry::load(Arc::new(Definitions::load().unwrap())).unwrap()
 }
 
-fn keyer() -> Keyer {
-    Keyer::new([1; 16])
+fn hasher() -> IndexHasher {
+    IndexHasher::new([1; 16])
 }
 
 /// The key of a code, of the quantities of an index, and of both.
 struct Keys<'k> {
-    keyer: &'k Keyer,
+    hasher: &'k IndexHasher,
     number: u16,
 }
 
 impl Keys<'_> {
     fn code(&self, code: &str) -> i64 {
-        self.keyer.key(self.number, "code", Form::SystemCode, &["s", code])
+        self.hasher.key(self.number, "code", Form::SystemCode, &["s", code])
     }
 
     fn quantity(&self, index: &str, form: Form) -> i64 {
-        self.keyer.key(self.number, index, form, &[])
+        self.hasher.key(self.number, index, form, &[])
     }
 
     fn both(&self, code: &str, index: &str, form: Form) -> i64 {
-        self.keyer.combined([self.code(code), self.quantity(index, form)].into_iter())
+        self.hasher.combined([self.code(code), self.quantity(index, form)].into_iter())
     }
 }
 
 fn extract(registry: &Registry, body: &str) -> Rows {
     let text = format!(r#"{{"resourceType":"Observation","id":"1","status":"final"{body}}}"#);
     let doc = Doc::parse(text, Limits::default()).unwrap();
-    registry.extract(&keyer(), "Observation", doc.root(), &IndexSettings::default()).unwrap()
+    registry.extract(&hasher(), "Observation", doc.root(), &IndexSettings::default()).unwrap()
 }
 
 const CODES: &str =
@@ -57,10 +57,10 @@ const BELOW_FIVE: &str = r#","valueQuantity":{"value":5,"comparator":"<"}"#;
 #[test]
 fn what_r4_puts_beside_a_code() {
     let registry = registry();
-    let types = registry.definitions().resource_types().map(|name| registry.of(name).unwrap());
+    let types = registry.definitions().resource_types().map(|name| registry.for_type(name).unwrap());
     let found = types.flat_map(|this| {
         let name = |index: &Arc<Index>| format!("{}.{}", this.type_name, index.name);
-        this.by_code.iter().map(name).collect::<Vec<_>>()
+        this.code_quantities.iter().map(name).collect::<Vec<_>>()
     });
     assert_eq!(
         found.collect::<Vec<_>>(),
@@ -88,16 +88,16 @@ fn what_is_added_puts_nothing_beside_a_code() {
         progress: Arc::default(),
     };
     registry.set_customs(1, vec![Arc::new(custom)]).unwrap();
-    let this = registry.of("Encounter").unwrap();
+    let this = registry.for_type("Encounter").unwrap();
     let composite = this.param("type-length").unwrap().composite.as_ref().unwrap();
     assert_eq!(composite.quantity_by_code(), Some("length"));
-    assert!(this.by_code.is_empty());
+    assert!(this.code_quantities.is_empty());
 }
 
 #[test]
 fn quantities_are_entries_under_each_code() {
-    let (registry, keyer) = (registry(), keyer());
-    let keys = Keys { keyer: &keyer, number: registry.number("Observation").unwrap() };
+    let (registry, hasher) = (registry(), hasher());
+    let keys = Keys { hasher: &hasher, number: registry.number("Observation").unwrap() };
     let sampled = r#","valueSampledData":{"origin":{"value":1},"period":1,"dimensions":1,"data":"2 3"}"#;
     for (value, index, form) in [
         (FIVE, "value-quantity", Form::Ordered),
@@ -130,10 +130,10 @@ fn range(key: i64) -> Condition {
 
 #[test]
 fn quantities_beside_a_code_are_asked_for_by_both() {
-    let (registry, keyer) = (registry(), keyer());
-    let this = registry.of("Observation").unwrap();
-    let by_code = this.by_code(&keyer);
-    let keys = Keys { keyer: &keyer, number: this.number };
+    let (registry, hasher) = (registry(), hasher());
+    let this = registry.for_type("Observation").unwrap();
+    let code_quantities = this.code_quantity_index(&hasher);
+    let keys = Keys { hasher: &hasher, number: this.number };
     let (a, b) = (keys.code("a"), keys.code("b"));
     let own = keys.quantity("value-quantity", Form::Ordered);
     let span = keys.quantity("value-quantity", Form::Span);
@@ -171,8 +171,8 @@ fn quantities_beside_a_code_are_asked_for_by_both() {
         ),
     ];
     for (before, after) in rows {
-        assert_eq!(by_code.narrowed(before.clone()), after, "{before:?}");
-        assert_eq!(by_code.narrowed(after.clone()), after, "once is enough");
+        assert_eq!(code_quantities.rewritten(before.clone()), after, "{before:?}");
+        assert_eq!(code_quantities.rewritten(after.clone()), after, "once is enough");
     }
     for same in [
         entry(own),
@@ -184,17 +184,17 @@ fn quantities_beside_a_code_are_asked_for_by_both() {
         All(vec![Codes(vec![a, b]), long()]),
         All(vec![Codes(vec![a]), entry(other)]),
     ] {
-        assert_eq!(by_code.narrowed(same.clone()), same.simplify());
+        assert_eq!(code_quantities.rewritten(same.clone()), same.simplify());
     }
 }
 
 /// Of every resource the one holds exactly when the other does.
 #[test]
 fn what_is_asked_by_both_means_the_same() {
-    let (registry, keyer) = (registry(), keyer());
-    let this = registry.of("Observation").unwrap();
-    let by_code = this.by_code(&keyer);
-    let keys = Keys { keyer: &keyer, number: this.number };
+    let (registry, hasher) = (registry(), hasher());
+    let this = registry.for_type("Observation").unwrap();
+    let code_quantities = this.code_quantity_index(&hasher);
+    let keys = Keys { hasher: &hasher, number: this.number };
     let codes = |names: &[&str]| Codes(names.iter().map(|code| keys.code(code)).collect());
     let five = crate::number::sortable("5").unwrap();
     let own = keys.quantity("value-quantity", Form::Ordered);
@@ -217,10 +217,10 @@ fn what_is_asked_by_both_means_the_same() {
         for rest in &asked {
             for codes in [codes(&["a"]), codes(&["b", "c"]), codes(&["c"]), codes(&["d"])] {
                 let condition = All([vec![codes], rest.clone()].concat());
-                let narrowed = by_code.narrowed(condition.clone());
+                let narrowed = code_quantities.rewritten(condition.clone());
                 assert_ne!(narrowed, condition);
                 assert_eq!(narrowed.holds(&rows), condition.holds(&rows), "{body} {condition:?}");
-                if let Some(alone) = by_code.entries_alone(&narrowed) {
+                if let Some(alone) = code_quantities.without_codes(&narrowed) {
                     assert_eq!(alone.holds(&rows), condition.holds(&rows), "{body} {alone:?}");
                 }
                 held += usize::from(condition.holds(&rows));
@@ -232,10 +232,10 @@ fn what_is_asked_by_both_means_the_same() {
 
 #[test]
 fn codes_go_without_saying_beside_nothing_but_their_entries() {
-    let (registry, keyer) = (registry(), keyer());
-    let this = registry.of("Observation").unwrap();
-    let by_code = this.by_code(&keyer);
-    let keys = Keys { keyer: &keyer, number: this.number };
+    let (registry, hasher) = (registry(), hasher());
+    let this = registry.for_type("Observation").unwrap();
+    let code_quantities = this.code_quantity_index(&hasher);
+    let keys = Keys { hasher: &hasher, number: this.number };
     let (a, b) = (Codes(vec![keys.code("a")]), Codes(vec![keys.code("b")]));
     let under = |code| entry(keys.both(code, "value-quantity", Form::Ordered));
     let both = || Any(vec![under("a"), range(keys.both("a", "value-quantity", Form::Span))]);
@@ -250,32 +250,32 @@ fn codes_go_without_saying_beside_nothing_but_their_entries() {
         (vec![under("a")], None),
     ];
     for (parts, wanted) in rows {
-        assert_eq!(by_code.entries_alone(&All(parts.clone())), wanted, "{parts:?}");
+        assert_eq!(code_quantities.without_codes(&All(parts.clone())), wanted, "{parts:?}");
     }
-    assert_eq!(by_code.entries_alone(&a), None);
-    let alone = by_code.entries_alone(&All(vec![a, both(), under("a")])).unwrap();
-    let counted = sql::count(&Query::of("Observation"), &alone, &registry, None);
+    assert_eq!(code_quantities.without_codes(&a), None);
+    let alone = code_quantities.without_codes(&All(vec![a, both(), under("a")])).unwrap();
+    let counted = sql::count(&Query::new("Observation"), &alone, &registry, None);
     assert!(!counted.text().contains("resource"), "no row is looked at: {}", counted.text());
 }
 
 #[test]
 fn an_order_of_one_code_goes_along_its_entries() {
-    let (registry, keyer) = (registry(), keyer());
-    let this = registry.of("Observation").unwrap();
-    let by_code = this.by_code(&keyer);
-    let keys = Keys { keyer: &keyer, number: this.number };
+    let (registry, hasher) = (registry(), hasher());
+    let this = registry.for_type("Observation").unwrap();
+    let code_quantities = this.code_quantity_index(&hasher);
+    let keys = Keys { hasher: &hasher, number: this.number };
     let key = |code: &str| {
         let by = SortBy::Param(this.param(code).unwrap().clone());
-        let query = Query { sort: vec![Sort { by, descending: true }], ..Query::of("Observation") };
-        Order::of(&query, &keyer).keys().first().cloned().unwrap()
+        let query = Query { sort: vec![Sort { by, descending: true }], ..Query::new("Observation") };
+        Order::from_query(&query, &hasher).keys().first().cloned().unwrap()
     };
     let (one, two) = (Codes(vec![1]), Codes(vec![1, 2]));
     let asked = All(vec![Present(1), Codes(vec![keys.code("a")])]);
-    let (found, rest) = by_code.sorted(&key("value-quantity"), &asked).unwrap();
+    let (found, rest) = code_quantities.sorted(&key("value-quantity"), &asked).unwrap();
     assert_eq!(rest, Present(1));
-    let (_, rest) = by_code.sorted(&key("value-quantity"), &one).unwrap();
+    let (_, rest) = code_quantities.sorted(&key("value-quantity"), &one).unwrap();
     assert_eq!(rest, Condition::default());
-    let By::Numbers(entries) = &found.by else { panic!("{found:?}") };
+    let SortSource::Numbers(entries) = &found.by else { panic!("{found:?}") };
     let wanted = ["value-quantity", "value-quantity#1"]
         .iter()
         .flat_map(|index| NUMBERS.map(|form| keys.both("a", index, form)));
@@ -290,6 +290,6 @@ fn an_order_of_one_code_goes_along_its_entries() {
         ("date", &one),
         ("status", &one),
     ] {
-        assert!(by_code.sorted(&key(code), condition).is_none(), "{code} {condition:?}");
+        assert!(code_quantities.sorted(&key(code), condition).is_none(), "{code} {condition:?}");
     }
 }

@@ -8,9 +8,9 @@ use fhir_model::json::Ref;
 
 use super::Container;
 use crate::condition::{Chain, Condition};
-use crate::keyer::Keyer;
+use crate::index_hash::IndexHasher;
 use crate::parameters::ParameterKind;
-use crate::registry::extract::Place;
+use crate::registry::extract::Nesting;
 use crate::registry::{Registry, Set};
 use crate::rows::Rows;
 use crate::settings::IndexSettings;
@@ -20,7 +20,7 @@ use crate::settings::IndexSettings;
 #[derive(Debug)]
 pub struct Evaluation<'a> {
     registry: &'a Registry,
-    keyer: &'a Keyer,
+    hasher: &'a IndexHasher,
     settings: &'a IndexSettings,
     /// By the place of a resource in its document, and the address of a condition.
     answered: RefCell<HashMap<(u32, *const Condition), bool>>,
@@ -28,8 +28,12 @@ pub struct Evaluation<'a> {
 
 impl<'a> Evaluation<'a> {
     /// Of one body.
-    pub fn new(registry: &'a Registry, keyer: &'a Keyer, settings: &'a IndexSettings) -> Evaluation<'a> {
-        Evaluation { registry, keyer, settings, answered: RefCell::default() }
+    pub fn new(
+        registry: &'a Registry,
+        hasher: &'a IndexHasher,
+        settings: &'a IndexSettings,
+    ) -> Evaluation<'a> {
+        Evaluation { registry, hasher, settings, answered: RefCell::default() }
     }
 
     /// True when a reference of the resource leads to one within it that meets the chain's condition.
@@ -37,8 +41,8 @@ impl<'a> Evaluation<'a> {
     /// # Errors
     ///
     /// When a resource within it has more values than can be compared.
-    pub fn leads(&self, resource: Ref<'_>, chain: &Chain) -> Result<bool> {
-        let ends = self.ends(resource, Container::of(resource), &chain.code)?;
+    pub fn reaches(&self, resource: Ref<'_>, chain: &Chain) -> Result<bool> {
+        let ends = self.ends(resource, Container::new(resource), &chain.code)?;
         self.any_holds(ends, chain)
     }
 
@@ -62,7 +66,7 @@ impl<'a> Evaluation<'a> {
         within: Container<'d>,
         code: &str,
     ) -> Result<Vec<(Ref<'d>, Container<'d>)>> {
-        let this = self.registry.of(&resource.get_str("resourceType").unwrap_or_default())?;
+        let this = self.registry.for_type(&resource.get_str("resourceType").unwrap_or_default())?;
         let mut ends: Vec<(Ref<'d>, Container<'d>)> = Vec::new();
         this.walk_with_users(resource, within, &mut |users, value, _| {
             let mut users = users;
@@ -70,7 +74,7 @@ impl<'a> Evaluation<'a> {
                 param.kind == ParameterKind::Reference && *param.code == *code
             };
             let Some(param) = (&mut users).find(|param| is_it(param)) else { return };
-            let Some((end, within)) = within.of_value(value) else { return };
+            let Some((end, within)) = within.target(value) else { return };
             let type_name = end.get_str("resourceType").unwrap_or_default();
             if param.leads_to(&type_name) && !ends.iter().any(|(known, _)| *known == end) {
                 ends.push((end, within));
@@ -90,10 +94,10 @@ impl<'a> Evaluation<'a> {
         if let Some(known) = self.answered.borrow().get(&asked) {
             return Ok(*known);
         }
-        let place = Place::Within(within);
+        let place = Nesting::Within(within);
         let rows = self.registry.extract_within(
             Set::Written,
-            self.keyer,
+            self.hasher,
             type_name,
             resource,
             self.settings,

@@ -2,7 +2,7 @@
 //!
 //! Equality entries are 64-bit SipHashes of (type, index, form, parts) under a secret of the database, so that
 //! nobody can choose values that collide. With 10^9 distinct values the chance that one query meets a false match
-//! is about 10^9 / 2^64: none is rechecked.
+//! is about 10^9 / 2^64, so matches are not rechecked.
 
 use std::hash::Hasher;
 
@@ -10,14 +10,14 @@ use siphasher::sip::SipHasher13;
 
 /// Makes keys and handles; one per database.
 #[derive(Clone, Copy)]
-pub struct Keyer {
+pub struct IndexHasher {
     secret: (u64, u64),
     fold_codes: bool,
 }
 
-impl std::fmt::Debug for Keyer {
+impl std::fmt::Debug for IndexHasher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keyer")
+        f.write_str("IndexHasher")
     }
 }
 
@@ -34,7 +34,7 @@ pub enum Form {
     /// A string, exactly as written.
     Exact = 4,
     /// A string, folded: the key of its ordered entries.
-    Folded = 5,
+    Normalized = 5,
     /// A reference to `Type/id`.
     Local = 6,
     /// A reference to anything else, or a uri.
@@ -77,22 +77,22 @@ pub enum Form {
     Sound = 30,
 }
 
-impl Keyer {
-    /// A keyer with the database's secret.
-    pub fn new(secret: [u8; 16]) -> Keyer {
+impl IndexHasher {
+    /// A hasher with the database's secret.
+    pub fn new(secret: [u8; 16]) -> IndexHasher {
         let word = |bytes: &[u8]| bytes.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
         let (a, b) = secret.split_at(8);
-        Keyer { secret: (word(a), word(b)), fold_codes: false }
+        IndexHasher { secret: (word(a), word(b)), fold_codes: false }
     }
 
     /// The same where the case of codes and identifiers does not matter.
     #[must_use]
-    pub fn folding_codes(self, fold_codes: bool) -> Keyer {
-        Keyer { fold_codes, ..self }
+    pub fn with_fold_codes(self, fold_codes: bool) -> IndexHasher {
+        IndexHasher { fold_codes, ..self }
     }
 
     /// True when the case of codes and identifiers does not matter.
-    pub(crate) fn folds_codes(&self) -> bool {
+    pub(crate) fn fold_codes(&self) -> bool {
         self.fold_codes
     }
 
@@ -120,7 +120,7 @@ impl Keyer {
     /// negative hash of type and id for any other. It is a pure function of the id's text, so that references can
     /// be indexed without looking at what they point to.
     pub fn handle(&self, type_number: u16, id: &str) -> i64 {
-        server_id(id).unwrap_or_else(|| self.foreign_handle(type_number, id))
+        parse_server_id(id).unwrap_or_else(|| self.foreign_handle(type_number, id))
     }
 
     /// The handle of a resource whose id a client chose: always negative.
@@ -133,13 +133,13 @@ impl Keyer {
 }
 
 /// The handle within a server-given id: 16 lowercase hexadecimal digits of a number that is not negative.
-pub fn server_id(id: &str) -> Option<i64> {
+pub fn parse_server_id(id: &str) -> Option<i64> {
     let digits = id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     (id.len() == 16 && digits).then(|| i64::from_str_radix(id, 16).ok()).flatten()
 }
 
 /// The id the server gives to a handle.
-pub fn id_of(handle: i64) -> String {
+pub fn format_server_id(handle: i64) -> String {
     format!("{handle:016x}")
 }
 
@@ -150,27 +150,27 @@ mod tests {
     #[test]
     fn server_ids_are_their_handles() {
         for handle in [0, 1, 0x0193_a5c1_e2f0_0a41, i64::MAX] {
-            assert_eq!(server_id(&id_of(handle)), Some(handle));
+            assert_eq!(parse_server_id(&format_server_id(handle)), Some(handle));
         }
         for other in ["", "1", "0193A5C1E2F00A41", "ffffffffffffffff", "0193a5c1e2f00a4", "0193a5c1-2f00a41"]
         {
-            assert_eq!(server_id(other), None, "{other}");
+            assert_eq!(parse_server_id(other), None, "{other}");
         }
     }
 
     #[test]
     fn keys_differ_by_every_part() {
-        let keyer = Keyer::new([7; 16]);
-        let base = keyer.key(1, "code", Form::SystemCode, &["s", "c"]);
+        let hasher = IndexHasher::new([7; 16]);
+        let base = hasher.key(1, "code", Form::SystemCode, &["s", "c"]);
         let others = [
-            keyer.key(2, "code", Form::SystemCode, &["s", "c"]),
-            keyer.key(1, "cod", Form::SystemCode, &["s", "c"]),
-            keyer.key(1, "code", Form::Code, &["s", "c"]),
-            keyer.key(1, "code", Form::SystemCode, &["sc", ""]),
-            Keyer::new([8; 16]).key(1, "code", Form::SystemCode, &["s", "c"]),
+            hasher.key(2, "code", Form::SystemCode, &["s", "c"]),
+            hasher.key(1, "cod", Form::SystemCode, &["s", "c"]),
+            hasher.key(1, "code", Form::Code, &["s", "c"]),
+            hasher.key(1, "code", Form::SystemCode, &["sc", ""]),
+            IndexHasher::new([8; 16]).key(1, "code", Form::SystemCode, &["s", "c"]),
         ];
         assert!(others.iter().all(|k| *k != base));
-        assert_eq!(base, keyer.key(1, "code", Form::SystemCode, &["s", "c"]));
-        assert!(keyer.handle(1, "example") < 0);
+        assert_eq!(base, hasher.key(1, "code", Form::SystemCode, &["s", "c"]));
+        assert!(hasher.handle(1, "example") < 0);
     }
 }

@@ -1,32 +1,34 @@
-//! The order of what is beside the row, walked along its entries.
+//! Index-order scans: rows in the order of values that are entries, not columns.
 
 use super::plan::COLUMNS;
 use super::residual::push;
 use super::{Bind, Sql};
 use crate::condition::Condition;
-use crate::cursor::{Cursor, Place};
-use crate::order::{By, Entries, Key, TEXT_CHARS_MAX};
+use crate::cursor::{Cursor, SortValue};
+use crate::order::{Entries, Key, SortSource, TEXT_CHARS_MAX};
 
-/// A walk along the entries of a key, in its direction or against it.
+/// A scan of the entries of a sort key, in its direction or against it.
 #[derive(Debug, Clone)]
-pub struct Walk<'q> {
+pub struct IndexScan<'q> {
     key: &'q Key,
     entries: &'q Entries,
     backwards: bool,
-    /// Where it begins: after this row, or with the rows that are alike.
+    /// Where it begins: after this row, or at the first row with an equal value.
     from: Option<&'q Cursor>,
 }
 
-impl<'q> Walk<'q> {
-    /// None when the key has no entries.
-    pub fn of(key: &'q Key, from: Option<&'q Cursor>, backwards: bool) -> Option<Walk<'q>> {
+impl<'q> IndexScan<'q> {
+    /// A scan of the entries of a sort key. Returns `None` when the key has no entries.
+    pub fn new(key: &'q Key, from: Option<&'q Cursor>, backwards: bool) -> Option<IndexScan<'q>> {
         match &key.by {
-            By::Numbers(entries) | By::Texts(entries) => Some(Walk { key, entries, backwards, from }),
+            SortSource::Numbers(entries) | SortSource::Texts(entries) => {
+                Some(IndexScan { key, entries, backwards, from })
+            }
             _ => None,
         }
     }
 
-    /// What tells that a row has entries.
+    /// The condition that a row has entries.
     pub fn present(&self) -> Condition {
         self.entries.present()
     }
@@ -37,7 +39,7 @@ impl<'q> Walk<'q> {
         let down = self.key.descending != self.backwards;
         let order =
             if down { " order by e.value desc, e.handle desc" } else { " order by e.value, e.handle" };
-        let mut sql = Sql::default().of_shape("entries");
+        let mut sql = Sql::default().with_shape("entries");
         let several = self.entries.keys.len() > 1;
         sql.push("select r.*, e.value, e.handle from (");
         sql.push(if several { "select e.value, e.handle from (" } else { "" });
@@ -61,14 +63,14 @@ impl<'q> Walk<'q> {
     }
 
     fn begin(&self, down: bool, sql: &mut Sql) {
-        match self.from.and_then(|at| at.places.first()) {
-            Some(Place::Number(value)) => {
+        match self.from.and_then(|at| at.sort_values.first()) {
+            Some(SortValue::Number(value)) => {
                 sql.push(if down { " and e.value <= " } else { " and e.value >= " }).bind(Bind::Long(*value));
             }
-            Some(Place::Text(text)) if !down => {
+            Some(SortValue::Text(text)) if !down => {
                 sql.push(" and e.value >= ").bind(Bind::Text(text.clone()));
             }
-            Some(Place::Text(text)) => {
+            Some(SortValue::Text(text)) => {
                 // A text that was cut stands for all that begin so.
                 let cut = text.chars().count() >= TEXT_CHARS_MAX;
                 let last = if cut { format!("{text}\u{10FFFF}") } else { text.clone() };
@@ -78,23 +80,23 @@ impl<'q> Walk<'q> {
         }
         // Beyond those that are alike, where that is known: entries are in the order of their rows, too.
         if let Some(at) = self.from.filter(|at| self.is_exact(at)) {
-            let (value, handle) = (at.places.first(), at.handle);
+            let (value, handle) = (at.sort_values.first(), at.handle);
             sql.push(if down { " and (e.value, e.handle) < (" } else { " and (e.value, e.handle) > (" });
             match value {
-                Some(Place::Number(n)) => sql.bind(Bind::Long(*n)),
-                Some(Place::Text(t)) => sql.bind(Bind::Text(t.clone())),
+                Some(SortValue::Number(n)) => sql.bind(Bind::Long(*n)),
+                Some(SortValue::Text(t)) => sql.bind(Bind::Text(t.clone())),
                 None => sql.push("null"),
             };
             sql.push(", ").bind(Bind::Long(handle)).push(")");
         }
     }
 
-    /// True when the entry of a place is the place itself, and nothing but the row comes after it in the order.
+    /// True when the entry's value is the sort value itself, and ties are broken by the handle alone.
     fn is_exact(&self, at: &Cursor) -> bool {
-        let whole = match at.places.first() {
-            Some(Place::Text(text)) => text.chars().count() < TEXT_CHARS_MAX,
+        let whole = match at.sort_values.first() {
+            Some(SortValue::Text(text)) => text.chars().count() < TEXT_CHARS_MAX,
             _ => true,
         };
-        whole && at.places.len() == 1
+        whole && at.sort_values.len() == 1
     }
 }

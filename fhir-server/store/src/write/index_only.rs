@@ -1,4 +1,4 @@
-//! Index rows of versions that stay as they are: what a walk over old resources writes.
+//! Index entries of versions that stay as they are: the writes of a reindex scan.
 
 use deadpool_postgres::Transaction;
 use fhir_search::rows::{DATE_MIN, Rows};
@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 
 use super::many::{self, LOCK, Lists};
 use super::rows::Entries;
-use super::{Failure, date_high};
+use super::{WriteFailure, date_high};
 
 const INDEX: &str = "update resource r set patient = v.patient, date = v.date, date_high = v.date_high, \
      primary_code = v.primary_code, present = v.present, keys = v.keys, beginnings = v.beginnings \
@@ -20,7 +20,7 @@ const INDEX: &str = "update resource r set patient = v.patient, date = v.date, d
      is distinct from (v.patient, v.date, v.date_high, v.primary_code, v.present, v.keys, v.beginnings)";
 
 /// A version and its index rows.
-pub(crate) struct Again {
+pub(crate) struct IndexUpdate {
     pub(crate) handle: i64,
     pub(crate) version: i32,
     /// What it is to have.
@@ -30,7 +30,7 @@ pub(crate) struct Again {
 }
 
 /// Gives versions their index rows. Those that were replaced meanwhile have theirs from their writers.
-pub(crate) async fn run(transaction: &Transaction<'_>, all: &[Again]) -> Result<(), Failure> {
+pub(crate) async fn run(transaction: &Transaction<'_>, all: &[IndexUpdate]) -> Result<(), WriteFailure> {
     let handles: Vec<i64> = all.iter().map(|one| one.handle).collect();
     let statement = transaction.prepare_cached(LOCK).await?;
     let mut current = std::collections::HashMap::new();
@@ -50,7 +50,7 @@ pub(crate) async fn run(transaction: &Transaction<'_>, all: &[Again]) -> Result<
         codes.push(one.rows.primary_code);
         present.push(one.rows.present);
         keys.push(&one.rows.keys);
-        texts.push(&one.rows.beginnings);
+        texts.push(&one.rows.prefix_hashes);
     }
     let statement = transaction.prepare_cached(INDEX).await?;
     let (k, t) = (&keys, &texts);

@@ -8,8 +8,8 @@ use fhir_search::query::Query;
 use fhir_search::sql;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::place::Placed;
-use super::{Found, Part};
+use super::sort_values::SortedRow;
+use super::{Part, PartRows};
 use crate::Store;
 use crate::scope::Scope;
 
@@ -27,47 +27,50 @@ pub(super) struct Hits {
 
 /// A row and which of the queries found it.
 pub(super) struct Hit {
-    pub(super) of: usize,
-    pub(super) found: Placed,
+    pub(super) part: usize,
+    pub(super) found: SortedRow,
 }
 
 /// The rows of one type that are not merged yet, the next one first.
-struct Lane {
-    of: usize,
-    rows: std::vec::IntoIter<Placed>,
-    next: Option<Placed>,
+struct MergeInput {
+    part: usize,
+    rows: std::vec::IntoIter<SortedRow>,
+    next: Option<SortedRow>,
     /// There may be more than was read.
     more: bool,
 }
 
 impl Store {
     /// Of these types, those that have resources.
-    pub async fn present(&self, _: &Scope, types: &[&str]) -> Result<Vec<Box<str>>> {
+    pub async fn types_with_resources(&self, _: &Scope, types: &[&str]) -> Result<Vec<Box<str>>> {
         let numbers = types.iter().filter_map(|t| self.registry.number(t)).map(i32::from).collect();
-        let rows = self.run(&sql::present(numbers)).await?;
-        rows.iter().map(|row| Ok(self.type_of(row.try_get(0).map_err(Error::internal)?)?.into())).collect()
+        let rows = self.run(&sql::types_with_resources(numbers)).await?;
+        rows.iter().map(|row| Ok(self.type_name(row.try_get(0).map_err(Error::internal)?)?.into())).collect()
     }
 
     /// At most `limit` rows of all parts, in their order.
     pub(super) async fn hits(&self, parts: &mut [Part<'_>], limit: usize) -> Result<Hits> {
         if let [part] = parts {
             let bytes = self.options.page_bytes_max;
-            let Found { rows, more, .. } = self.find(&part.query, &mut part.resolved, limit, bytes).await?;
-            return Ok(Hits { rows: rows.into_iter().map(|found| Hit { of: 0, found }).collect(), more });
+            let PartRows { rows, more, .. } =
+                self.part_page(&part.query, &mut part.resolved, limit, bytes).await?;
+            return Ok(Hits { rows: rows.into_iter().map(|found| Hit { part: 0, found }).collect(), more });
         }
         // A page is made of rows of many types; most of what each could give would be read for nothing.
         let each = (2 * limit / parts.len().max(1)).clamp(ROWS_MIN.min(limit), limit);
         let bytes = self.options.page_bytes_max / parts.len().max(1);
-        let found: Vec<_> =
-            parts.iter_mut().map(|part| self.find(&part.query, &mut part.resolved, each, bytes)).collect();
-        let found: Vec<Found> = stream::iter(found).buffered(PARALLEL).try_collect().await?;
+        let found: Vec<_> = parts
+            .iter_mut()
+            .map(|part| self.part_page(&part.query, &mut part.resolved, each, bytes))
+            .collect();
+        let found: Vec<PartRows> = stream::iter(found).buffered(PARALLEL).try_collect().await?;
         let mut orders = Vec::with_capacity(found.len());
-        let mut lanes = Vec::with_capacity(found.len());
-        for (of, Found { order, rows, more }) in found.into_iter().enumerate() {
+        let mut inputs = Vec::with_capacity(found.len());
+        for (of, PartRows { order, rows, more }) in found.into_iter().enumerate() {
             let more = more || rows.len() == each;
             let mut rows = rows.into_iter();
             let next = rows.next();
-            lanes.push(Lane { of, rows, next, more });
+            inputs.push(MergeInput { part: of, rows, next, more });
             orders.push(order);
         }
         comparable(&orders)?;
@@ -78,20 +81,21 @@ impl Store {
             if taken > self.options.page_bytes_max {
                 return Ok(Hits { rows, more: true });
             }
-            let Some(lane) = orders.first().and_then(|order| least(&mut lanes, order, backwards)) else {
+            let Some(input) = orders.first().and_then(|order| least(&mut inputs, order, backwards)) else {
                 break;
             };
-            let Some(found) = lane.next.take() else { break };
-            let (of, place) = (lane.of, found.cursor(backwards));
+            let Some(found) = input.next.take() else { break };
+            let (of, place) = (input.part, found.cursor(backwards));
             taken += found.row.raw_size_bytes();
-            rows.push(Hit { of, found });
-            lane.next = lane.rows.next();
-            if let (None, true, Some(Part { query, resolved })) = (&lane.next, lane.more, parts.get_mut(of)) {
+            rows.push(Hit { part: of, found });
+            input.next = input.rows.next();
+            if let (None, true, Some(Part { query, resolved })) = (&input.next, input.more, parts.get_mut(of))
+            {
                 let after = Query { cursor: Some(place), ..Query::clone(query) };
-                let found = self.find(&after, resolved, each, bytes).await?;
-                lane.more = found.more || found.rows.len() == each;
-                lane.rows = found.rows.into_iter();
-                lane.next = lane.rows.next();
+                let found = self.part_page(&after, resolved, each, bytes).await?;
+                input.more = found.more || found.rows.len() == each;
+                input.rows = found.rows.into_iter();
+                input.next = input.rows.next();
             }
         }
         Ok(Hits { rows, more: false })
@@ -99,12 +103,12 @@ impl Store {
 }
 
 /// The lane whose next row comes first.
-fn least<'l>(lanes: &'l mut [Lane], order: &Order, backwards: bool) -> Option<&'l mut Lane> {
-    let with_rows = lanes.iter_mut().filter(|lane| lane.next.is_some());
+fn least<'l>(inputs: &'l mut [MergeInput], order: &Order, backwards: bool) -> Option<&'l mut MergeInput> {
+    let with_rows = inputs.iter_mut().filter(|input| input.next.is_some());
     with_rows.min_by(|a, b| match (&a.next, &b.next) {
         (Some(a), Some(b)) => {
             let (a, b) = if backwards { (b, a) } else { (a, b) };
-            order.compare((&a.places, a.handle), (&b.places, b.handle))
+            order.compare((&a.sort_values, a.handle), (&b.sort_values, b.handle))
         }
         _ => Ordering::Equal,
     })

@@ -1,18 +1,18 @@
-//! Where the search types put a resource's values while it is walked.
+//! Receives the index entries of a resource while its values are visited.
 
 use fhir_model::date::Zone;
 use fhir_model::json::Ref;
 
 use crate::bases::Bases;
 use crate::embedded::Container;
-use crate::keyer::{Form, Keyer};
+use crate::index_hash::{Form, IndexHasher};
 use crate::registry::{Index, Role};
 use crate::rows::{Distinct, Ordered, Rows, Text, VALUE_MIN};
 use crate::windows::WINDOW_BYTES_MAX;
 
 /// The rows of one resource, seen from one of its indexes.
-pub(crate) struct Sink<'a> {
-    pub(crate) keyer: &'a Keyer,
+pub(crate) struct IndexWriter<'a> {
+    pub(crate) hasher: &'a IndexHasher,
     pub(crate) type_number: u16,
     pub(crate) index: &'a Index,
     /// The server's own base urls: absolute references below them are local ones.
@@ -22,18 +22,18 @@ pub(crate) struct Sink<'a> {
     /// Which of the index's values in this resource it is, from 0 on.
     pub(crate) ordinal: usize,
     pub(crate) numbers: &'a dyn Fn(&str) -> Option<u16>,
-    /// The resource that is walked.
+    /// The resource that is indexed.
     pub(crate) resource: Ref<'a>,
     /// Where its references lead within the document.
     pub(crate) container: &'a Container<'a>,
     pub(crate) rows: &'a mut Rows,
     /// What this value turned out to be.
-    pub(crate) found: Found,
+    pub(crate) indexed: IndexedValue,
 }
 
 /// What a value turned out to be, for the presence of the parameters over its index.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct IndexedValue {
     pub(crate) any: bool,
     /// Types of what it refers to.
     pub(crate) targets: Vec<Box<str>>,
@@ -43,28 +43,28 @@ pub(crate) struct Found {
     pub(crate) embedded: bool,
 }
 
-impl Sink<'_> {
+impl IndexWriter<'_> {
     /// The key of a form of a value of this index.
     pub(crate) fn key(&self, form: Form, parts: &[&str]) -> i64 {
-        self.keyer.key(self.type_number, &self.index.name, form, parts)
+        self.hasher.key(self.type_number, &self.index.name, form, parts)
     }
 
     /// Adds an equality key.
     pub(crate) fn equality(&mut self, form: Form, parts: &[&str]) {
         let key = self.key(form, parts);
         self.rows.keys.push(key);
-        self.found.any = true;
+        self.indexed.any = true;
     }
 
     /// Adds an ordered entry under a key.
     pub(crate) fn ordered(&mut self, key: i64, value: i64, extra: i64) {
         self.rows.ordered.push(Ordered { key, value: value.max(VALUE_MIN), extra, rank: 0 });
-        self.found.any = true;
+        self.indexed.any = true;
     }
 
     /// Adds a date range: to the column of the primary date, or as an entry.
     pub(crate) fn date(&mut self, low: i64, high: i64) {
-        self.found.any = true;
+        self.indexed.any = true;
         // What has no beginning begins before all, and yet it has a date.
         let low = low.max(VALUE_MIN);
         if self.index.role == Role::PrimaryDate {
@@ -85,8 +85,8 @@ impl Sink<'_> {
 
     /// Adds a text entry.
     pub(crate) fn text(&mut self, value: &str, rank: i16) {
-        let key = self.key(Form::Folded, &[]);
+        let key = self.key(Form::Normalized, &[]);
         self.rows.strings.push(Text { key, value: value.to_owned(), rank });
-        self.found.any = true;
+        self.indexed.any = true;
     }
 }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use fhir_model::json::{Doc, Limits};
 use fhir_model::{Error, Key, Result};
-use fhir_search::cursor::{Cursor, Place};
+use fhir_search::cursor::{Cursor, SortValue};
 use fhir_search::include::Followed;
-use fhir_search::order::{By, Facts, Order};
+use fhir_search::order::{Order, RowFacts, SortSource};
 use fhir_search::sql::everything::current;
 use tokio_postgres::Row;
 
-use super::canonical::ends;
+use super::canonical::targets_of;
 use crate::version::Version;
 use crate::{Store, read};
 
@@ -21,41 +21,41 @@ const TARGETS_AT_ONCE: usize = 500;
 
 /// A row that was found, and where it stands.
 #[derive(Debug)]
-pub(super) struct Placed {
+pub(super) struct SortedRow {
     pub(super) row: Row,
-    pub(super) places: Vec<Place>,
+    pub(super) sort_values: Vec<SortValue>,
     pub(super) handle: i64,
 }
 
-impl Placed {
+impl SortedRow {
     /// A row of a statement that has its sort values: true where one is a text.
-    pub(super) fn read(row: Row, texts: &[bool]) -> Result<Placed> {
+    pub(super) fn read(row: Row, texts: &[bool]) -> Result<SortedRow> {
         let place = |(i, text): (usize, &bool)| {
             Ok(match text {
-                true => Place::Text(row.try_get(COLUMNS + i).map_err(Error::internal)?),
-                false => Place::Number(row.try_get(COLUMNS + i).map_err(Error::internal)?),
+                true => SortValue::Text(row.try_get(COLUMNS + i).map_err(Error::internal)?),
+                false => SortValue::Number(row.try_get(COLUMNS + i).map_err(Error::internal)?),
             })
         };
-        let places = texts.iter().enumerate().map(place).collect::<Result<_>>()?;
-        Ok(Placed { handle: row.try_get(0).map_err(Error::internal)?, row, places })
+        let sort_values = texts.iter().enumerate().map(place).collect::<Result<_>>()?;
+        Ok(SortedRow { handle: row.try_get(0).map_err(Error::internal)?, row, sort_values })
     }
 
-    /// The place after it, or before it.
+    /// The keyset cursor after the row, or before it.
     pub(super) fn cursor(&self, backwards: bool) -> Cursor {
-        Cursor { places: self.places.clone(), handle: self.handle, backwards, within: None }
+        Cursor { sort_values: self.sort_values.clone(), handle: self.handle, backwards, within: None }
     }
 }
 
 /// Where a row stands by what its body says, and what its references lead to.
-pub(super) struct Standing {
-    pub(super) places: Vec<Place>,
+pub(super) struct SortKey {
+    pub(super) sort_values: Vec<SortValue>,
     pub(super) handle: i64,
     pub(super) bytes: usize,
     /// For a key that follows a reference, by its number: the other ends.
     ends: Vec<(usize, Followed)>,
 }
 
-impl Standing {
+impl SortKey {
     /// How many resources it is sorted by, besides itself.
     pub(super) fn ends(&self) -> usize {
         self.ends.iter().map(|(_, ends)| ends.targets.len() + ends.canonicals.len()).sum()
@@ -64,32 +64,32 @@ impl Standing {
 
 impl Store {
     /// Where a row stands. What is at the other end of references is not looked at yet.
-    pub(super) fn standing(&self, type_name: &str, row: &Row, order: &Order) -> Result<Standing> {
+    pub(super) fn sort_key(&self, type_name: &str, row: &Row, order: &Order) -> Result<SortKey> {
         let version = read::version(type_name, row)?;
         let doc = parse(&version)?;
         let mut ends = Vec::new();
         for (at, key) in order.keys().iter().enumerate() {
-            let By::Chain(param, targets) = &key.by else { continue };
+            let SortSource::Chain(param, targets) = &key.by else { continue };
             let wanted = |type_name: &str| targets.iter().any(|(target, _)| **target == *type_name);
             let mut found = Followed::default();
-            self.lead(&version, &param.code, &wanted, &mut found)?;
+            self.follow_parameter(&version, &param.code, &wanted, &mut found)?;
             ends.push((at, found));
         }
-        let places = self.places_of(order, &version, &doc)?;
-        Ok(Standing { places, handle: version.handle, bytes: row.raw_size_bytes(), ends })
+        let sort_values = self.sort_values(order, &version, &doc)?;
+        Ok(SortKey { sort_values, handle: version.handle, bytes: row.raw_size_bytes(), ends })
     }
 
     /// Adds what the rows have by other resources.
-    pub(super) async fn complete(&self, order: &Order, rows: &mut [Standing]) -> Result<()> {
+    pub(super) async fn add_target_values(&self, order: &Order, rows: &mut [SortKey]) -> Result<()> {
         let followed = || rows.iter().flat_map(|row| &row.ends).map(|(_, followed)| followed);
         let canonicals = followed().flat_map(|followed| &followed.canonicals).cloned().collect();
-        let named = self.canonical(&canonicals).await?;
+        let named = self.resolve_canonicals(&canonicals).await?;
         let wanted = followed().flat_map(|followed| followed.targets.keys()).chain(named.values().flatten());
-        let known = self.known(order, wanted).await?;
+        let known = self.target_values(order, wanted).await?;
         for row in rows {
             for (at, followed) in std::mem::take(&mut row.ends) {
-                let ends = ends(followed, &named);
-                let (Some(key), Some(place)) = (order.keys().get(at), row.places.get_mut(at)) else {
+                let ends = targets_of(followed, &named);
+                let (Some(key), Some(place)) = (order.keys().get(at), row.sort_values.get_mut(at)) else {
                     continue;
                 };
                 let values = ends.iter().filter_map(|end| known.get(end)?.get(at).cloned());
@@ -102,11 +102,11 @@ impl Store {
     }
 
     /// What is sorted by at the ends of references.
-    async fn known(
+    async fn target_values(
         &self,
         order: &Order,
         ends: impl Iterator<Item = &Key>,
-    ) -> Result<HashMap<Key, Vec<Place>>> {
+    ) -> Result<HashMap<Key, Vec<SortValue>>> {
         let mut wanted: Vec<&Key> = ends.collect();
         wanted.sort_unstable();
         wanted.dedup();
@@ -114,22 +114,26 @@ impl Store {
         for some in wanted.chunks(TARGETS_AT_ONCE) {
             let handles = some.iter().map(|end| self.handles(end)).collect::<Result<Vec<_>>>()?;
             for row in self.run(&current(handles.into_iter().flatten().collect())).await? {
-                let version = self.of_any_type(&row)?;
-                let places =
-                    self.places_of(&order.of_ends(&version.key.type_name), &version, &parse(&version)?)?;
-                known.insert(version.key, places);
+                let version = self.version_of_any_type(&row)?;
+                let sort_values = self.sort_values(
+                    &order.for_targets(&version.key.type_name),
+                    &version,
+                    &parse(&version)?,
+                )?;
+                known.insert(version.key, sort_values);
             }
         }
         Ok(known)
     }
 
-    fn places_of(&self, order: &Order, version: &Version, doc: &Doc) -> Result<Vec<Place>> {
+    fn sort_values(&self, order: &Order, version: &Version, doc: &Doc) -> Result<Vec<SortValue>> {
         let type_name = &version.key.type_name;
-        let rows = self.registry.extract(&self.keyer, type_name, doc.root(), &self.settings.ours)?;
-        let this = self.registry.of(type_name)?;
+        let rows = self.registry.extract(&self.hasher, type_name, doc.root(), &self.settings.ours)?;
+        let this = self.registry.for_type(type_name)?;
         let texts = |param: &_| this.texts(param, doc.root());
-        let facts = Facts { id: &version.key.id, updated_at: version.updated_at, rows: &rows, texts: &texts };
-        Ok(order.keys().iter().map(|key| key.place(&facts)).collect())
+        let facts =
+            RowFacts { id: &version.key.id, updated_at: version.updated_at, rows: &rows, texts: &texts };
+        Ok(order.keys().iter().map(|key| key.sort_value(&facts)).collect())
     }
 }
 

@@ -14,21 +14,21 @@ use tokio_postgres::Row;
 use crate::Store;
 
 /// How long what was common is taken to be so.
-const STAYS: Duration = Duration::from_secs(60);
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// Conditions that are remembered; then all are forgotten.
 const REMEMBERED_MAX: usize = 4096;
 
 /// What was found to be common, and when.
 #[derive(Debug, Default)]
-pub(crate) struct Common(Mutex<HashMap<u64, Instant>>);
+pub(crate) struct UnselectiveConditions(Mutex<HashMap<u64, Instant>>);
 
-impl Common {
-    fn has(&self, condition: u64) -> bool {
+impl UnselectiveConditions {
+    fn contains(&self, condition: u64) -> bool {
         let found = self.0.lock().ok().and_then(|known| known.get(&condition).copied());
-        found.is_some_and(|at| at.elapsed() < STAYS)
+        found.is_some_and(|at| at.elapsed() < REMEMBERED_FOR)
     }
 
-    fn note(&self, condition: u64) {
+    fn insert(&self, condition: u64) {
         if let Ok(mut known) = self.0.lock() {
             if known.len() >= REMEMBERED_MAX {
                 known.clear();
@@ -39,17 +39,17 @@ impl Common {
 }
 
 impl Store {
-    /// The rows of a plan; none when there are more than so many. It looks for one more.
-    pub(super) async fn rare(&self, plan: &Plan, limit: usize) -> Result<Option<Vec<Row>>> {
+    /// The rows of a plan. Returns `None` when there are more than `limit`; one more than that is asked for.
+    pub(super) async fn rows_if_few(&self, plan: &Plan, limit: usize) -> Result<Option<Vec<Row>>> {
         let mut hasher = DefaultHasher::new();
         plan.steps.iter().for_each(|step| (step.sql.text(), step.sql.binds()).hash(&mut hasher));
         let condition = hasher.finish();
-        if self.common.has(condition) {
+        if self.unselective.contains(condition) {
             return Ok(None);
         }
         let rows = self.run_plan(plan, limit + 1).await?;
         if rows.len() > limit {
-            self.common.note(condition);
+            self.unselective.insert(condition);
             return Ok(None);
         }
         Ok(Some(rows))
@@ -62,13 +62,13 @@ mod tests {
 
     #[test]
     fn what_is_common_is_remembered_up_to_a_bound() {
-        let common = Common::default();
-        assert!(!common.has(1));
+        let common = UnselectiveConditions::default();
+        assert!(!common.contains(1));
         for condition in 0..REMEMBERED_MAX as u64 {
-            common.note(condition);
+            common.insert(condition);
         }
-        assert!(common.has(1));
-        common.note(u64::MAX);
-        assert!(!common.has(1) && common.has(u64::MAX));
+        assert!(common.contains(1));
+        common.insert(u64::MAX);
+        assert!(!common.contains(1) && common.contains(u64::MAX));
     }
 }

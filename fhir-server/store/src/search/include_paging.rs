@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::include::Referring;
-use fhir_search::keyer::{id_of, server_id};
+use fhir_search::index_hash::{format_server_id, parse_server_id};
 use fhir_search::query::Include;
 use fhir_search::sql::{self, everything::current_in_order};
 use tokio_postgres::Row;
 
 use super::explain;
-use super::include::of_round;
+use super::include::includes_in_round;
 use crate::Store;
 use crate::scope::Scope;
 use crate::version::Version;
@@ -26,7 +26,7 @@ const BODIES: usize = 500;
 
 impl Store {
     /// At most `limit` of what the match includes, after a row; and whether there is more.
-    pub(super) async fn spilled(
+    pub(super) async fn included_page(
         &self,
         scope: &Scope,
         includes: &[Include],
@@ -35,8 +35,8 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<Version>, bool)> {
         let rows = match includes.iter().any(|include| include.iterate) {
-            true => self.all_rows(scope, includes, one, limit.saturating_mul(PAGES_MAX)).await?,
-            false => self.next_rows(includes, one, after, limit).await?,
+            true => self.all_included(scope, includes, one, limit.saturating_mul(PAGES_MAX)).await?,
+            false => self.next_included(includes, one, after, limit).await?,
         };
         let mut rows: Vec<i64> = rows.into_iter().filter(|row| *row > after).take(limit + 1).collect();
         let more = rows.len() > limit;
@@ -46,12 +46,12 @@ impl Store {
         }
         let sql = current_in_order(rows);
         let (found, too_big) = self.run_within(&sql, self.options.page_bytes_max).await?;
-        let found = found.iter().map(|row| self.of_any_type(row)).collect::<Result<_>>()?;
+        let found = found.iter().map(|row| self.version_of_any_type(row)).collect::<Result<_>>()?;
         Ok((found, more || too_big))
     }
 
     /// The next rows that a match includes itself.
-    async fn next_rows(
+    async fn next_included(
         &self,
         includes: &[Include],
         one: &Version,
@@ -59,19 +59,19 @@ impl Store {
         limit: usize,
     ) -> Result<BTreeSet<i64>> {
         let includes: Vec<&Include> = includes.iter().collect();
-        let mut rows = self.referred_rows(&includes, std::slice::from_ref(one)).await?;
+        let mut rows = self.referenced_rows(&includes, std::slice::from_ref(one)).await?;
         let named = self.named(&includes, std::slice::from_ref(one))?;
-        let to = Referring::to(&named, &includes, &self.registry, &self.keyer);
+        let to = Referring::to(&named, &includes, &self.registry, &self.hasher);
         if !to.is_empty() {
             // One for the next page, one that may be the match itself.
-            let referring = self.places(&sql::referring_rows(&to, after, limit + 2)).await;
+            let referring = self.row_keys(&sql::referring_rows(&to, after, limit + 2)).await;
             rows.extend(referring.map_err(|e| explain::costly_for(e, "_revinclude"))?);
         }
         Ok(rows.into_iter().map(|(row, _)| row).filter(|row| *row != one.handle).collect())
     }
 
     /// All rows that a match includes, itself and by what it includes.
-    async fn all_rows(
+    async fn all_included(
         &self,
         scope: &Scope,
         includes: &[Include],
@@ -81,10 +81,10 @@ impl Store {
         let mut all = BTreeSet::from([one.handle]);
         let mut layer = vec![(one.handle, one.key.clone())];
         for round in 0.. {
-            let of_round: Vec<&Include> = of_round(includes, round).collect();
+            let of_round: Vec<&Include> = includes_in_round(includes, round).collect();
             let mut next = Vec::new();
             for part in layer.chunks(BODIES) {
-                for place in self.around(scope, &of_round, part, max).await? {
+                for place in self.neighbours(scope, &of_round, part, max).await? {
                     if all.insert(place.0) {
                         next.push(place);
                     }
@@ -107,8 +107,8 @@ impl Store {
         Ok(all)
     }
 
-    /// The places that resources refer to, and those that refer to them.
-    async fn around(
+    /// Handles and keys of what resources refer to, and of what refers to them.
+    async fn neighbours(
         &self,
         scope: &Scope,
         includes: &[&Include],
@@ -123,49 +123,49 @@ impl Store {
             .collect();
         while !bodies.is_empty() {
             let (found, more) = self.current_within(scope, &bodies, self.options.page_bytes_max).await?;
-            places.extend(self.referred_rows(includes, &found).await?);
+            places.extend(self.referenced_rows(includes, &found).await?);
             bodies.retain(|key| more && !found.iter().any(|version| version.key == *key));
         }
         if !includes.iter().any(|include| include.reverse) {
             return Ok(places);
         }
         let keys = part.iter().map(|(_, key)| key.clone()).collect();
-        let to = Referring::to(&self.all_names(keys).await?, includes, &self.registry, &self.keyer);
+        let to = Referring::to(&self.named_with_urls(keys).await?, includes, &self.registry, &self.hasher);
         if !to.is_empty() {
-            let referring = self.places(&sql::referring_rows(&to, i64::MIN, max + 2)).await;
+            let referring = self.row_keys(&sql::referring_rows(&to, i64::MIN, max + 2)).await;
             places.extend(referring.map_err(|e| explain::costly_for(e, "_revinclude"))?);
         }
         Ok(places)
     }
 
-    /// The places of what resources refer to.
-    async fn referred_rows(&self, includes: &[&Include], layer: &[Version]) -> Result<Vec<(i64, Key)>> {
+    /// Handles and keys of what resources refer to.
+    async fn referenced_rows(&self, includes: &[&Include], layer: &[Version]) -> Result<Vec<(i64, Key)>> {
         let targets = self.targets(includes, layer).await?;
         let mut handles = Vec::with_capacity(targets.len() + 8);
         for key in targets.keys() {
             let Some(number) = self.registry.number(&key.type_name) else { continue };
-            handles.extend(server_id(&key.id));
-            handles.push(self.keyer.foreign_handle(number, &key.id));
+            handles.extend(parse_server_id(&key.id));
+            handles.push(self.hasher.foreign_handle(number, &key.id));
         }
         if handles.is_empty() {
             return Ok(Vec::new());
         }
         handles.sort_unstable();
         handles.dedup();
-        let mut places = self.places(&sql::located(handles)).await?;
+        let mut places = self.row_keys(&sql::rows_by_handle(handles)).await?;
         places.retain(|(_, key)| targets.contains_key(key));
         Ok(places)
     }
 
-    pub(super) async fn places(&self, sql: &sql::Sql) -> Result<Vec<(i64, Key)>> {
-        self.run(sql).await?.iter().map(|row| self.place(row)).collect()
+    pub(super) async fn row_keys(&self, sql: &sql::Sql) -> Result<Vec<(i64, Key)>> {
+        self.run(sql).await?.iter().map(|row| self.row_key(row)).collect()
     }
 
     /// Handle, type, id.
-    fn place(&self, row: &Row) -> Result<(i64, Key)> {
+    fn row_key(&self, row: &Row) -> Result<(i64, Key)> {
         let handle: i64 = row.try_get(0).map_err(Error::internal)?;
         let id: Option<&str> = row.try_get(2).map_err(Error::internal)?;
-        let type_name = self.type_of(row.try_get(1).map_err(Error::internal)?)?;
-        Ok((handle, Key::new(type_name, id.map_or_else(|| id_of(handle), str::to_owned))))
+        let type_name = self.type_name(row.try_get(1).map_err(Error::internal)?)?;
+        Ok((handle, Key::new(type_name, id.map_or_else(|| format_server_id(handle), str::to_owned))))
     }
 }
