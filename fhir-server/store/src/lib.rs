@@ -7,22 +7,18 @@
 
 mod body;
 mod codec;
-mod connections;
 mod distinct;
-mod endpoint;
 mod everything;
 mod export;
-mod failure;
 mod feed;
 mod full_text;
 mod history;
 mod long_search;
-mod migrate;
+mod migrations;
 mod parameters;
 mod read;
 mod reindex;
 mod restored;
-mod schema;
 mod scope;
 mod search;
 mod secrets;
@@ -36,27 +32,32 @@ mod write;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use fhir_database::{ConnectionOptions, Connections, failure};
 use fhir_model::Result;
 use fhir_model::date::Zone;
 use fhir_search::cursor::Secret;
 use fhir_search::index_hash::IndexHasher;
 use fhir_search::{Bases, IndexSettings, Registry};
 
-pub use endpoint::Endpoint;
 pub use everything::{EverythingFilter, Member};
 pub use feed::{Change, FeedPosition};
+pub use fhir_database::{Clock, Endpoint, SchemaState};
 pub use full_text::{FullText, TextHits};
 pub use history::{History, HistoryPage, HistoryTarget};
 pub use long_search::LongSearches;
-pub use migrate::{migrate, schema};
+pub use migrations::{MIGRATIONS, migrate, schema};
 pub use reindex::{ReindexJob, ReindexOptions, ReindexState};
 pub use restored::mark_restored;
-pub use schema::SchemaState;
 pub use scope::Scope;
 pub use search::{Count, Explained, Page};
 pub use stamp::CommitTimestamp;
 pub use version::{Method, ResourceState, Version};
 pub use write::{Claim, Commit, Write};
+
+/// The statements that are pipelined, by their position.
+const PIPELINED: [&str; 2] = [read::SQL, write::CLAIM];
+const READ: usize = 0;
+const CLAIM: usize = 1;
 
 /// How the store behaves.
 #[derive(Debug, Clone)]
@@ -118,7 +119,7 @@ impl Default for Options {
 
 /// The store of one database.
 pub struct Store {
-    connections: connections::Connections,
+    connections: Connections,
     registry: Arc<Registry>,
     catalog: parameters::ParameterCatalog,
     hasher: IndexHasher,
@@ -143,11 +144,19 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Connects to a migrated database. Fails when it cannot be reached or is not migrated.
     pub async fn open(url: &str, options: Options, registry: Arc<Registry>) -> Result<Arc<Store>> {
-        let connections = connections::Connections::open(url, &options).await?;
+        let connections = Connections::open(
+            url,
+            ConnectionOptions {
+                connections_max: options.connections_max,
+                statement_timeout: options.statement_timeout,
+                application_name: "cari".to_owned(),
+                pipelined: &PIPELINED,
+            },
+        )?;
         let secrets = secrets::load(&connections).await?;
         let version_min = restored::version_min(&connections).await?;
         let settings = reindex::Settings::load(&connections, &options).await?;
-        let clock = stamp::CommitClock::new(secrets::random_id());
+        let clock = stamp::CommitClock::new(fhir_database::random_id());
         let store = Arc::new(Store {
             connections,
             // What is added to R4 at runtime is this database's own.

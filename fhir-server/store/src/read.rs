@@ -99,11 +99,8 @@ impl Store {
         let handles = self.handles(key)?;
         let type_id = i32::from(self.type_number(&key.type_name)?);
         let connection = self.connections.pipelined().await?;
-        let rows = connection
-            .client
-            .query(&connection.read, &[&handles, &type_id])
-            .await
-            .map_err(failure::classify)?;
+        let read = connection.statement(crate::READ)?;
+        let rows = connection.client.query(read, &[&handles, &type_id]).await.map_err(failure::classify)?;
         for row in &rows {
             let version = version(&key.type_name, row)?;
             if version.key.id == key.id {

@@ -4,10 +4,10 @@
 //! Ids never come again, as they are made of the time, nor do commit timestamps, for the same reason. Versions are counted,
 //! so the count jumps ahead: the version that follows is higher than any that can have been given.
 
+use fhir_database::Connections;
 use fhir_model::{Error, Kind, Result};
 use tokio_postgres::NoTls;
 
-use crate::connections::Connections;
 use crate::{failure, stamp};
 
 /// More versions than one resource gets between a backup and the loss of its database.

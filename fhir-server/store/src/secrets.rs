@@ -1,9 +1,7 @@
 //! The database's own secrets: made once, the same for every process.
 
+use fhir_database::{Connections, failure};
 use fhir_model::{Error, Result};
-
-use crate::connections::Connections;
-use crate::failure;
 
 /// Secrets of one database.
 pub(crate) struct Secrets {
@@ -37,9 +35,4 @@ pub(crate) async fn load(connections: &Connections) -> Result<Secrets> {
         [keys, cursors] => Ok(Secrets { keys: *keys, cursors: *cursors }),
         _ => Err(Error::internal("the secrets are missing")),
     }
-}
-
-/// A number that no other process has.
-pub(crate) fn random_id() -> i64 {
-    (uuid::Uuid::new_v4().as_u128() >> 65) as i64
 }

@@ -23,6 +23,9 @@ use crate::stamp::CommitTimestamp;
 use crate::version::{Method, ResourceState, Version};
 use crate::{Store, body, codec, failure};
 
+/// When somebody last wrote under the criteria of a claim.
+pub(crate) const CLAIM: &str = "select c.turn from claim c where c.key = $1::int8";
+
 /// Retries of a transaction after a serialization failure.
 const RETRIES_MAX: u32 = 5;
 
@@ -100,7 +103,8 @@ impl Store {
     pub async fn claim(&self, criteria: &str) -> Result<Claim> {
         let key = self.hasher.key(0, criteria, fhir_search::index_hash::Form::Present, &[]);
         let connection = self.connections.pipelined().await?;
-        let row = connection.client.query_opt(&connection.claim, &[&key]).await.map_err(failure::classify)?;
+        let claim = connection.statement(crate::CLAIM)?;
+        let row = connection.client.query_opt(claim, &[&key]).await.map_err(failure::classify)?;
         Ok(Claim { key, seen: row.map(|r| r.get(0)) })
     }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use fhir_database::Connections;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::IndexSettings;
 use fhir_search::index_hash::IndexHasher;
 use tokio::time::Instant;
 
-use crate::connections::Connections;
 use crate::stamp::{LEASE_MICROS, now};
 use crate::{Options, Store, failure};
 

@@ -1,46 +1,85 @@
-//! Connections: a pool for searches and writes, a few shared ones for reads by key.
+//! Connections: a pool for searches and writes, a few pipelined ones for reads by key.
 //!
-//! Reads by primary key take microseconds, so they are pipelined on shared connections; whatever can take longer
-//! or waits for the disk has a connection of its own, so that nothing short queues behind it.
+//! Reads by primary key take microseconds, so many tasks share a connection and pipeline their statements; whatever can
+//! take longer or waits for the disk has a connection of its own, so that nothing short queues behind it.
 
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use fhir_model::{Error, Result};
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
-use crate::{Options, failure, read};
+use crate::failure;
 
-/// Shared connections.
+/// Pipelined connections of a process.
 const PIPELINED_CONNECTIONS: usize = 2;
 
 /// Prepared statements a connection keeps. Every shape of search is one, and clients think of shapes without end.
 const STATEMENTS_MAX: usize = 300;
 
-pub(crate) struct Connections {
+/// How connections are made.
+#[derive(Debug, Clone)]
+pub struct ConnectionOptions {
+    /// Connections in the pool.
+    pub connections_max: usize,
+    /// A statement that takes longer is stopped.
+    pub statement_timeout: Duration,
+    /// What the database's own views show of the connections.
+    pub application_name: String,
+    /// Statements that each pipelined connection prepares, and that are named by their position.
+    pub pipelined: &'static [&'static str],
+}
+
+/// The connections of a process.
+pub struct Connections {
     pool: Pool,
     config: Config,
+    statements: &'static [&'static str],
     pipelined: Vec<Mutex<Option<Arc<PipelinedConnection>>>>,
     next: AtomicUsize,
 }
 
-/// A shared connection with its prepared statements.
-pub(crate) struct PipelinedConnection {
-    pub(crate) client: Client,
-    pub(crate) read: Statement,
-    pub(crate) claim: Statement,
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connections")
+    }
 }
 
-const CLAIM: &str = "select c.turn from claim c where c.key = $1::int8";
+/// A connection that tasks share, with its prepared statements.
+#[derive(Debug)]
+pub struct PipelinedConnection {
+    /// The connection.
+    pub client: Client,
+    statements: Vec<Statement>,
+}
+
+impl PipelinedConnection {
+    /// The prepared statement at a position of [`ConnectionOptions::pipelined`].
+    ///
+    /// # Errors
+    ///
+    /// When there is none at the position.
+    pub fn statement(&self, at: usize) -> Result<&Statement> {
+        self.statements
+            .get(at)
+            .ok_or_else(|| Error::internal(format!("there is no pipelined statement {at}")))
+    }
+}
 
 impl Connections {
-    pub(crate) async fn open(url: &str, options: &Options) -> Result<Connections> {
+    /// Prepares to connect; no connection is made yet.
+    ///
+    /// # Errors
+    ///
+    /// When the URL cannot be read.
+    pub fn open(url: &str, options: ConnectionOptions) -> Result<Connections> {
         let mut config: Config =
             url.parse().map_err(|e| Error::invalid("the database url is not one").because(e))?;
-        config.application_name("cari");
-        config.connect_timeout(std::time::Duration::from_secs(5));
+        config.application_name(&options.application_name);
+        config.connect_timeout(Duration::from_secs(5));
         let timeout = options.statement_timeout.as_millis();
         // One plan for a statement, whatever its values: planned anew for each array parameter, as PostgreSQL would by
         // itself, most searches and reads by key cost more to plan than to run, and the plans hang on estimates that
@@ -61,15 +100,19 @@ impl Connections {
         let pool = Pool::builder(manager)
             .max_size(options.connections_max.max(1))
             .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(std::time::Duration::from_secs(10)))
+            .wait_timeout(Some(Duration::from_secs(10)))
             .build()
             .map_err(Error::internal)?;
-        let lanes = (0..PIPELINED_CONNECTIONS).map(|_| Mutex::new(None)).collect();
-        Ok(Connections { pool, config, pipelined: lanes, next: AtomicUsize::new(0) })
+        let pipelined = (0..PIPELINED_CONNECTIONS).map(|_| Mutex::new(None)).collect();
+        Ok(Connections { pool, config, statements: options.pipelined, pipelined, next: AtomicUsize::new(0) })
     }
 
     /// A connection of the pool.
-    pub(crate) async fn client(&self) -> Result<Object> {
+    ///
+    /// # Errors
+    ///
+    /// When none is free within 10 s, or the database cannot be reached.
+    pub async fn client(&self) -> Result<Object> {
         let client = self.pool.get().await.map_err(failure::from_pool)?;
         if client.statement_cache.size() > STATEMENTS_MAX {
             client.statement_cache.clear();
@@ -78,17 +121,25 @@ impl Connections {
     }
 
     /// A shared connection, connected anew when it was lost.
-    pub(crate) async fn pipelined(&self) -> Result<Arc<PipelinedConnection>> {
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached.
+    pub async fn pipelined(&self) -> Result<Arc<PipelinedConnection>> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % PIPELINED_CONNECTIONS;
-        let Some(slot) = self.pipelined.get(turn) else { return Err(Error::internal("no such lane")) };
+        let Some(slot) = self.pipelined.get(turn) else {
+            return Err(Error::internal("no such pipelined connection"));
+        };
         let open = slot.lock().map(|l| l.clone()).unwrap_or_else(|e| e.into_inner().clone());
-        if let Some(connection) = open.filter(|l| !l.client.is_closed()) {
+        if let Some(connection) = open.filter(|c| !c.client.is_closed()) {
             return Ok(connection);
         }
         let client = self.dedicated().await?;
-        let read = client.prepare(read::SQL).await.map_err(failure::classify)?;
-        let claim = client.prepare(CLAIM).await.map_err(failure::classify)?;
-        let connection = Arc::new(PipelinedConnection { client, read, claim });
+        let mut statements = Vec::with_capacity(self.statements.len());
+        for sql in self.statements {
+            statements.push(client.prepare(sql).await.map_err(failure::classify)?);
+        }
+        let connection = Arc::new(PipelinedConnection { client, statements });
         if let Ok(mut slot) = slot.lock() {
             *slot = Some(connection.clone());
         }
@@ -96,7 +147,11 @@ impl Connections {
     }
 
     /// A connection that ends when it is done with.
-    pub(crate) async fn dedicated(&self) -> Result<Client> {
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached.
+    pub async fn dedicated(&self) -> Result<Client> {
         let (client, connection) = self.config.connect(NoTls).await.map_err(|e| {
             Error::new(
                 fhir_model::Kind::Unavailable,
@@ -113,7 +168,8 @@ impl Connections {
         Ok(client)
     }
 
-    pub(crate) fn usage(&self) -> (usize, usize) {
+    /// (connections in use, connections there may be): for metrics.
+    pub fn usage(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size.saturating_sub(status.available), status.max_size)
     }

@@ -3,8 +3,8 @@
 use fhir_model::{Error, Kind};
 use tokio_postgres::error::SqlState;
 
-/// What a failure means for the caller.
-pub(crate) fn classify(e: tokio_postgres::Error) -> Error {
+/// What a database error means for the caller.
+pub fn classify(e: tokio_postgres::Error) -> Error {
     let kind = match e.code() {
         Some(code) if *code == SqlState::QUERY_CANCELED => Kind::Timeout,
         Some(code) if is_away(code) || is_transient(code) => Kind::Unavailable,
@@ -25,7 +25,7 @@ pub(crate) fn classify(e: tokio_postgres::Error) -> Error {
 }
 
 /// A pool that has no connection to give.
-pub(crate) fn from_pool(e: deadpool_postgres::PoolError) -> Error {
+pub fn from_pool(e: deadpool_postgres::PoolError) -> Error {
     match e {
         deadpool_postgres::PoolError::Backend(e) => match classify(e) {
             // Connecting can fail in ways that have no code; for the caller all of them mean: not now.
@@ -40,21 +40,21 @@ fn unavailable(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error 
     Error::new(Kind::Unavailable, "the database is not available at the moment; try again").because(e)
 }
 
-/// True for failures after which the same transaction may succeed.
-pub(crate) fn is_retryable(e: &tokio_postgres::Error) -> bool {
+/// Returns `true` for errors after which the same transaction may succeed.
+pub fn is_retryable(e: &tokio_postgres::Error) -> bool {
     e.code().is_some_and(is_transient)
 }
 
-/// True when it is unknown whether a commit took place.
-pub(crate) fn is_lost(e: &tokio_postgres::Error) -> bool {
+/// Returns `true` when the connection was lost, so that it is unknown whether a commit took place.
+pub fn is_lost(e: &tokio_postgres::Error) -> bool {
     match e.code() {
         Some(code) => is_away(code),
         None => e.is_closed() || is_io(e),
     }
 }
 
-/// True when another writer was first.
-pub(crate) fn is_duplicate(e: &tokio_postgres::Error) -> bool {
+/// Returns `true` for a violated unique constraint: another writer was first.
+pub fn is_duplicate(e: &tokio_postgres::Error) -> bool {
     e.code() == Some(&SqlState::UNIQUE_VIOLATION)
 }
 

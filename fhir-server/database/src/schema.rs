@@ -7,12 +7,10 @@ use sqlx::migrate::Migration;
 use tokio_postgres::Client;
 
 use crate::endpoint::{Endpoint, cause};
+use crate::migrate::Migrations;
 
 /// The oldest PostgreSQL that the migrations run on, as `server_version_num`.
 const VERSION_MIN: i32 = 140_000;
-
-/// The table in which the migrations that ran are recorded.
-const RECORD: &str = "_sqlx_migrations";
 
 /// How far the schema of a database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +32,31 @@ pub enum SchemaState {
 pub(crate) async fn inspect(
     client: &Client,
     endpoint: &Endpoint,
-    migrations: &[Migration],
+    modules: &[Migrations],
 ) -> Result<SchemaState> {
     let found = async {
         let (schema, may_create) = server(client).await?;
         // One snapshot: another process may be migrating just now, each migration in a transaction of its own.
         client.batch_execute("begin isolation level repeatable read read only").await?;
-        let state = state(client, &schema, migrations).await?;
+        let mut whole = None;
+        for module in modules {
+            let state = state(client, &schema, module).await?;
+            if state == SchemaState::Empty {
+                for name in module.extensions {
+                    extension(client, name).await?;
+                }
+            }
+            whole = Some(match (whole, state) {
+                (None, state) => state,
+                // The first module is the store: what it has says whether anything of ours is there.
+                (Some(SchemaState::Current), SchemaState::Empty) => SchemaState::Earlier(0),
+                (Some(SchemaState::Current), state) => state,
+                (Some(earlier), _) => earlier,
+            });
+        }
+        let state = whole.unwrap_or(SchemaState::Current);
         if state != SchemaState::Current && !may_create {
             return Err(Refusal(format!("its user may not create tables in the schema `{schema}`")));
-        }
-        if state == SchemaState::Empty {
-            trigram(client).await?;
         }
         client.batch_execute("commit").await?;
         Ok(state)
@@ -90,13 +101,17 @@ async fn server(client: &Client) -> Checked<(String, bool)> {
     Ok((schema, facts.get(4)))
 }
 
-/// How far our schema is, when what is there is ours.
-async fn state(client: &Client, schema: &str, migrations: &[Migration]) -> Checked<SchemaState> {
+/// How far a module's part of the schema is, when what is there is ours.
+async fn state(client: &Client, schema: &str, module: &Migrations) -> Checked<SchemaState> {
+    let (migrations, table) = (&*module.all(), &module.record());
+    if migrations.is_empty() {
+        return Ok(SchemaState::Current);
+    }
     let record = client
         .query_opt(
             "select n.nspname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
              where c.relname = $1 and pg_table_is_visible(c.oid)",
-            &[&RECORD],
+            &[&table],
         )
         .await?;
     let state = match record.map(|row| row.get::<_, String>(0)) {
@@ -105,7 +120,7 @@ async fn state(client: &Client, schema: &str, migrations: &[Migration]) -> Check
                 format!("its tables are in the schema `{other}`, but the search_path leads to `{schema}`");
             return Err(Refusal(text));
         }
-        Some(_) => recorded(client, migrations).await?,
+        Some(_) => recorded(client, table, migrations).await?,
         None => SchemaState::Empty,
     };
     let there = relations(client, schema, migrations).await?;
@@ -140,24 +155,20 @@ async fn state(client: &Client, schema: &str, migrations: &[Migration]) -> Check
 }
 
 /// What the record of migrations says.
-async fn recorded(client: &Client, migrations: &[Migration]) -> Checked<SchemaState> {
+async fn recorded(client: &Client, table: &str, migrations: &[Migration]) -> Checked<SchemaState> {
     let columns = client
         .query_one(
             "select count(*) from pg_attribute where attrelid = to_regclass($1) and not attisdropped \
              and attname in ('version', 'success', 'checksum', 'description')",
-            &[&RECORD],
+            &[&table],
         )
         .await?;
     if columns.get::<_, i64>(0) != 4 {
-        return Err(Refusal(format!("its table `{RECORD}` is another program's")));
+        return Err(Refusal(format!("its table `{table}` is another program's")));
     }
-    let rows = client
-        .query(
-            "select version::int8, success::bool, checksum::bytea, description::text from _sqlx_migrations \
-             order by version",
-            &[],
-        )
-        .await?;
+    let query = "select version::int8, success::bool, checksum::bytea, description::text from {table} order by version";
+    // The name is made of a module's name, which is checked to be an identifier.
+    let rows = client.query(&query.replace("{table}", table), &[]).await?;
     let mut last = SchemaState::Empty;
     let mut known = migrations.iter();
     for row in &rows {
@@ -206,24 +217,32 @@ async fn relations(client: &Client, schema: &str, migrations: &[Migration]) -> C
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// The extension for searches within words: there, or to be had.
-async fn trigram(client: &Client) -> Checked<()> {
+/// An extension of PostgreSQL: there, or to be had.
+async fn extension(client: &Client, name: &str) -> Checked<()> {
     let row = client
         .query_one(
-            "select exists (select from pg_extension where extname = 'pg_trgm'), \
-             exists (select from pg_available_extensions where name = 'pg_trgm'), \
+            "select exists (select from pg_extension where extname = $1), \
+             exists (select from pg_available_extensions where name = $1), \
              has_database_privilege(current_database(), 'create')",
-            &[],
+            &[&name],
         )
         .await?;
     let why = match (row.get(0), row.get(1), row.get(2)) {
         (true, _, _) | (false, true, true) => return Ok(()),
-        (false, true, false) => {
-            "it lacks the extension pg_trgm, and its user may not create it (`create extension pg_trgm` as its owner)"
+        (false, true, false) => format!(
+            "it lacks the extension {name}, and its user may not create it (`create extension {name}` as its owner)"
+        ),
+        (false, false, _) => {
+            format!("its server has no extension {name}: install PostgreSQL's contrib package")
         }
-        (false, false, _) => "its server has no extension pg_trgm: install PostgreSQL's contrib package",
     };
-    Err(Refusal(why.to_owned()))
+    Err(Refusal(why))
+}
+
+/// The names of all tables and indexes that migrations make.
+pub(crate) fn made(migrations: &[Migration]) -> impl Iterator<Item = String> {
+    let names = SchemaNames::from_migrations(migrations, i64::MAX);
+    names.tables.into_iter().chain(names.indexes)
 }
 
 /// Names of what the migrations make.
@@ -268,7 +287,10 @@ mod tests {
 
     #[test]
     fn names_are_read_out_of_the_migrations() {
-        let migrations = crate::migrate::migrations();
+        const RESOURCE: &str = include_str!("../../../migrations/0001_resource.sql");
+        const PARAMETER: &str = include_str!("../../../migrations/0004_search_parameter.sql");
+        let migrations =
+            Migrations::store(&[(1, "resource", RESOURCE), (4, "parameter", PARAMETER)], &[]).all();
         let all = SchemaNames::from_migrations(&migrations, i64::MAX);
         for table in
             ["resource", "ordered_entry", "string_entry", "setting", "writer", "search_parameter", "reindex"]

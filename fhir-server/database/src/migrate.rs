@@ -1,0 +1,252 @@
+//! Migrations per module, without advisory locks: a lease decides who migrates.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use fhir_model::{Error, Kind, Result};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Connection, PgConnection};
+use tokio_postgres::Client;
+
+use crate::endpoint::Endpoint;
+use crate::lease::Lease;
+use crate::schema::{self, SchemaState};
+
+/// How long the lease of a process that was killed while it migrated lasts.
+const LEASE: Duration = Duration::from_secs(20);
+
+/// How long a start waits for another process that migrates.
+const WAIT: Duration = Duration::from_secs(600);
+
+/// The table of the store's own migrations; a module's has the module's name behind it.
+const RECORD: &str = "_sqlx_migrations";
+
+/// A migration: its number, its name and its SQL.
+pub type MigrationFile = (i64, &'static str, &'static str);
+
+/// The migrations of one module, in order. An applied file never changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrations {
+    module: &'static str,
+    files: &'static [MigrationFile],
+    pub(crate) extensions: &'static [&'static str],
+}
+
+impl Migrations {
+    /// No migrations.
+    pub const NONE: Migrations = Migrations::new("", &[]);
+
+    /// The migrations of a module, from its folder `migrations/<module>/`. The names of its tables and indexes begin with
+    /// the module's name and `_`.
+    pub const fn new(module: &'static str, files: &'static [MigrationFile]) -> Migrations {
+        Migrations { module, files, extensions: &[] }
+    }
+
+    /// The migrations of the store, which needs these extensions of PostgreSQL.
+    pub const fn store(files: &'static [MigrationFile], extensions: &'static [&'static str]) -> Migrations {
+        Migrations { module: "", files, extensions }
+    }
+
+    /// The table in which the migrations that ran are recorded.
+    pub(crate) fn record(&self) -> String {
+        match self.module {
+            "" => RECORD.to_owned(),
+            _ => format!("{RECORD}_{}", self.identifier()),
+        }
+    }
+
+    /// What the names of tables and indexes begin with.
+    pub(crate) fn prefix(&self) -> String {
+        match self.module {
+            "" => String::new(),
+            _ => format!("{}_", self.identifier()),
+        }
+    }
+
+    /// The module's name as a part of SQL identifiers.
+    fn identifier(&self) -> String {
+        self.module.replace('-', "_")
+    }
+
+    /// The migrations as sqlx takes them.
+    pub(crate) fn all(&self) -> Vec<Migration> {
+        let migration = |(version, name, sql): &MigrationFile| {
+            let sql = sqlx::SqlStr::from_static(sql);
+            Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
+        };
+        self.files.iter().map(migration).collect()
+    }
+
+    /// Refuses a name that is no identifier, and names of tables and indexes without the module's prefix.
+    fn check(&self) -> Result<()> {
+        let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if !self.module.chars().all(is_part) {
+            return Err(Error::internal(format!("`{}` is no name of a module", self.module)));
+        }
+        let prefix = self.prefix();
+        match schema::made(&self.all()).find(|name| !name.starts_with(&prefix)) {
+            Some(name) => Err(Error::internal(format!(
+                "the module `{}` makes `{name}`, whose name does not begin with `{prefix}`",
+                self.module
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How far the schema of the database is; changes nothing.
+///
+/// # Errors
+///
+/// When the database cannot be reached, or [`migrate`] would refuse it: the text names the database and says why.
+pub async fn schema(url: &str, modules: &[Migrations]) -> Result<SchemaState> {
+    modules.iter().try_for_each(Migrations::check)?;
+    let endpoint = Endpoint::parse(url)?;
+    let client = endpoint.connect().await?;
+    schema::inspect(&client, &endpoint, modules).await
+}
+
+/// Brings the database to the schema of this version; does nothing when it is there. The modules' migrations run in the
+/// order of the list.
+///
+/// # Errors
+///
+/// As [`schema`], before the first change; when a migration fails; and when another process has been migrating for 10
+/// minutes, or has taken over the lease of this one.
+pub async fn migrate(url: &str, modules: &[Migrations]) -> Result<()> {
+    if schema(url, modules).await? == SchemaState::Current {
+        return Ok(());
+    }
+    let client = Endpoint::parse(url)?.connect().await?;
+    under_lease(&client, LEASE, async {
+        let away =
+            |e: sqlx::Error| Error::new(Kind::Unavailable, "the database cannot be reached").because(e);
+        let mut connection = PgConnection::connect(url).await.map_err(away)?;
+        for module in modules {
+            let mut migrator = Migrator::DEFAULT;
+            migrator.set_locking(false);
+            migrator.dangerous_set_table_name(module.record());
+            migrator.migrations = module.all().into();
+            let failed = |e| Error::new(Kind::Internal, "a migration failed").because(e);
+            migrator.run(&mut connection).await.map_err(failed)?;
+        }
+        connection.close().await.map_err(Error::internal)
+    })
+    .await
+}
+
+/// Does work as the one process that migrates. The lease is renewed meanwhile, so that it may take any time, and is freed at
+/// its end unless another process has it by then.
+async fn under_lease<T>(
+    client: &Client,
+    duration: Duration,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    Lease::create_table(client).await?;
+    let lease = Lease::new("migrations", crate::random_id(), duration);
+    let deadline = tokio::time::Instant::now() + WAIT;
+    while !lease
+        .take(client)
+        .await
+        .map_err(|e| Error::new(Kind::Internal, "the table `lease` cannot be used").because(e))?
+    {
+        if tokio::time::Instant::now() > deadline {
+            let text = "another process has been migrating the database for too long";
+            return Err(Error::new(Kind::Unavailable, text));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let done = lease.hold(client, work).await;
+    let freed = lease.free(client).await;
+    let done = done?;
+    freed?;
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    const SHORT: Duration = Duration::from_millis(300);
+
+    async fn client(url: &str) -> Client {
+        Endpoint::parse(url).unwrap().connect().await.unwrap()
+    }
+
+    /// Twice the lease of database time goes by, and still nobody else may begin.
+    #[tokio::test]
+    async fn a_migration_may_take_longer_than_its_lease() {
+        let url = fhir_postgres::testing::database().await;
+        let (first, second) = (client(&url).await, client(&url).await);
+        let (begun, has_begun) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let working = tokio::spawn(async move {
+            under_lease(&first, SHORT, async {
+                begun.send(()).unwrap();
+                ended.await.map_err(Error::internal)
+            })
+            .await
+        });
+        has_begun.await.unwrap();
+        let other = Lease::new("migrations", 7, SHORT);
+        second.execute("select pg_sleep(0.9)", &[]).await.unwrap();
+        assert!(!other.take(&second).await.unwrap(), "it is renewed");
+        end.send(()).unwrap();
+        working.await.unwrap().unwrap();
+        assert!(other.take(&second).await.unwrap(), "it is freed at the end");
+    }
+
+    #[tokio::test]
+    async fn a_holder_whose_lease_was_taken_over_stops_and_frees_nothing() {
+        let url = fhir_postgres::testing::database().await;
+        let (first, second) = (client(&url).await, client(&url).await);
+        let (begun, has_begun) = oneshot::channel();
+        let working = tokio::spawn(async move {
+            under_lease(&first, SHORT, async {
+                begun.send(()).unwrap();
+                std::future::pending::<Result<()>>().await
+            })
+            .await
+        });
+        has_begun.await.unwrap();
+        let taken = "update lease set owner = 7, expires_at = expires_at + 60000000";
+        assert_eq!(second.execute(taken, &[]).await.unwrap(), 1);
+        let lost = working.await.unwrap().unwrap_err();
+        assert_eq!(lost.kind, Kind::Conflict, "{lost}");
+        let owner: i64 = second.query_one("select owner from lease", &[]).await.unwrap().get(0);
+        assert_eq!(owner, 7);
+    }
+
+    #[tokio::test]
+    async fn modules_have_folders_and_records_of_their_own() {
+        const STORE: Migrations = Migrations::store(&[(1, "a", "create table a (id int);")], &[]);
+        const ONE: Migrations =
+            Migrations::new("cds-hooks", &[(1, "x", "create table cds_hooks_x (id int);")]);
+        const MORE: Migrations = Migrations::new(
+            "cds-hooks",
+            &[(1, "x", "create table cds_hooks_x (id int);"), (2, "y", "create table cds_hooks_y (id int);")],
+        );
+        let url = fhir_postgres::testing::database().await;
+        assert_eq!(schema(&url, &[STORE, ONE]).await.unwrap(), SchemaState::Empty);
+        migrate(&url, &[STORE, ONE]).await.unwrap();
+        assert_eq!(schema(&url, &[STORE, ONE]).await.unwrap(), SchemaState::Current);
+        assert_eq!(schema(&url, &[STORE, MORE]).await.unwrap(), SchemaState::Earlier(1));
+        migrate(&url, &[STORE, MORE]).await.unwrap();
+        assert_eq!(schema(&url, &[STORE, MORE]).await.unwrap(), SchemaState::Current);
+        assert_eq!(schema(&url, &[STORE]).await.unwrap(), SchemaState::Current, "modules can be left out");
+        let later = schema(&url, &[STORE, ONE]).await.unwrap_err().to_string();
+        assert!(later.contains("migration 2 (y)"), "{later}");
+        let count = "select count(*) from _sqlx_migrations_cds_hooks";
+        assert_eq!(client(&url).await.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 2);
+    }
+
+    #[tokio::test]
+    async fn a_table_without_the_modules_prefix_is_refused() {
+        const WRONG: Migrations = Migrations::new("mpi", &[(1, "x", "create table link (id int);")]);
+        let url = fhir_postgres::testing::database().await;
+        let refused = migrate(&url, &[WRONG]).await.unwrap_err();
+        let cause = format!("{refused:?}");
+        assert!(cause.contains("`link`") && cause.contains("`mpi_`"), "{cause}");
+    }
+}
