@@ -9,7 +9,7 @@ use fhir_model::date::DateTime;
 use fhir_postgres::backup::{self, Key, Plan, Recipients, Restore, Site, Target};
 
 use crate::cli::{BackupArgs, BackupCommand, BackupInitArgs, BackupVerifyArgs, RestoreArgs};
-use crate::command::{settings, told_to_stop};
+use crate::command::{settings, stop_signal};
 use crate::logging;
 use crate::wiring::{self, Database};
 
@@ -48,13 +48,13 @@ async fn now(config: Config) -> Result<ExitCode> {
     let plan =
         plan(&config)?.context("no target is set (`backup.target`); see `fhir-server backup init --help`")?;
     let made = match Site::of_running(&config.data_dir)? {
-        Some(site) => until_told(site.back_up(&plan)).await,
+        Some(site) => until_stopped(site.back_up(&plan)).await,
         None => {
             if !config.data_dir.join("pg").exists() {
                 bail!("there is no database in {}", config.data_dir.display());
             }
             let (database, site) = Database::start_own(&config).await?;
-            let made = until_told(site.back_up(&plan)).await;
+            let made = until_stopped(site.back_up(&plan)).await;
             database.stop().await;
             made
         }
@@ -64,12 +64,12 @@ async fn now(config: Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn until_told<T, E: Into<anyhow::Error>>(
+async fn until_stopped<T, E: Into<anyhow::Error>>(
     work: impl Future<Output = std::result::Result<T, E>>,
 ) -> Result<T> {
     tokio::select! {
         done = work => done.map_err(Into::into),
-        () = told_to_stop() => bail!("stopped"),
+        () = stop_signal() => bail!("stopped"),
     }
 }
 
@@ -156,7 +156,7 @@ async fn try_restoring(config: &Config, target: PathBuf, key: Key, scratch: &Pat
         rows = backup::read_everything(connection).await.map_err(|error| error.to_string())?;
         Ok(())
     });
-    let restored = until_told(restored).await;
+    let restored = until_stopped(restored).await;
     // Under root the cluster may be elsewhere, where the link says.
     if let Ok(cluster) = std::fs::canonicalize(scratch.join("pg")) {
         let _ = std::fs::remove_dir_all(cluster);
@@ -190,7 +190,7 @@ pub(crate) async fn restore(args: RestoreArgs) -> Result<ExitCode> {
     let finish = async |connection: &fhir_postgres::Connection| {
         fhir_store::mark_restored(&connection.url()).await.map_err(|error| error.to_string())
     };
-    let restored = until_told(restore.run(key, finish)).await?;
+    let restored = until_stopped(restore.run(key, finish)).await?;
     println!(
         "restored {}/{} into {}, as it was at {}",
         restored.archive,

@@ -10,7 +10,7 @@ use fhir_store::SchemaState;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::http::Origins;
+use crate::http::CorsOrigins;
 use crate::wiring::{self, Database, Index};
 
 /// Does what a start does, as far as that changes nothing, and prints each step that is good.
@@ -19,9 +19,9 @@ use crate::wiring::{self, Database, Index};
 ///
 /// When a start would fail, with its reason.
 pub(crate) async fn check(config: &Config) -> Result<()> {
-    Origins::new(&config.allow_origins)?;
+    CorsOrigins::new(&config.allow_origins)?;
     println!("settings: good");
-    wiring::knowledge().await?;
+    wiring::load_definitions().await?;
     Operations::new(fhir_operations::all()).context("the operations do not fit together")?;
     println!("definitions: good");
     let listener = TcpListener::bind(config.listen).await;
@@ -52,7 +52,7 @@ async fn rehearse(config: &Config) -> Result<String> {
     let stage = Stage::new(&config.data_dir)?;
     let rehearsal = Config { data_dir: stage.dir.path().to_path_buf(), ..config.clone() };
     let (database, cx) =
-        wiring::start(&rehearsal, Index::Kept(&wiring::names(config, config.listen))).await?;
+        wiring::start(&rehearsal, Index::Kept(&wiring::hosts(config, config.listen))).await?;
     let answers = cx.store.ping().await;
     cx.store.leave().await;
     drop(cx);

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, DatabaseArgs, ExportArgs, PostgresCommand, ServeArgs};
-use crate::http::{App, MOUNTS, Names, Origins, Server, Stop};
+use crate::http::{App, CorsOrigins, Hosts, MOUNTS, Server, Stop};
 use crate::metrics::Metrics;
 use crate::wiring::{self, Database, Index};
 use crate::{backup, check, demo, load, logging, upgrade};
@@ -43,7 +43,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
         .flag("--allow-origin", "allow_origins", origins);
     let config = Config::load(sources)?;
     let serving = Serving::start(&config).await?;
-    serving.until_told().await;
+    serving.until_stopped().await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -54,13 +54,13 @@ async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
     let summary = if let Some(url) = &args.to {
         let token = std::env::var(load::TOKEN).ok().filter(|token| !token.is_empty());
         let remote = load::Remote::open(url, &args.header, token.as_deref()).await?;
-        let (definitions, _) = wiring::knowledge().await?;
+        let (definitions, _) = wiring::load_definitions().await?;
         let target = load::Target::server(remote, wiring::json_limits(&config), definitions);
-        until_told(load::load(&target, &args.paths, parallel)).await?
+        until_stopped(load::load(&target, &args.paths, parallel)).await?
     } else {
-        let started = wiring::start(&config, Index::Kept(&wiring::names(&config, config.listen))).await;
+        let started = wiring::start(&config, Index::Kept(&wiring::hosts(&config, config.listen))).await;
         let (database, cx) = started.map_err(into_running)?;
-        let done = until_told(load::load(&load::Target::store(&cx), &args.paths, parallel)).await;
+        let done = until_stopped(load::load(&load::Target::store(&cx), &args.paths, parallel)).await;
         cx.store.leave().await;
         drop(cx);
         database.stop().await;
@@ -71,10 +71,10 @@ async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
 }
 
 /// What `loading` comes to, unless the process is asked to end before.
-async fn until_told(loading: impl Future<Output = Result<load::Summary>>) -> Result<load::Summary> {
+async fn until_stopped(loading: impl Future<Output = Result<load::Summary>>) -> Result<load::Summary> {
     tokio::select! {
         done = loading => done,
-        _ = told_to_stop() => Err(anyhow::anyhow!("stopped; start again to load the rest")),
+        _ = stop_signal() => Err(anyhow::anyhow!("stopped; start again to load the rest")),
     }
 }
 
@@ -93,14 +93,14 @@ fn into_running(error: anyhow::Error) -> anyhow::Error {
 async fn export(args: ExportArgs) -> Result<ExitCode> {
     let config = opened_to_us(&args.database)?;
     logging::start(&config.log);
-    let names = wiring::names(&config, config.listen);
+    let names = wiring::hosts(&config, config.listen);
     let running = match config.database.url {
         None => Site::of_running(&config.data_dir)?,
         Some(_) => None,
     };
     let (database, cx) = match running {
         Some(site) => {
-            let knowledge = wiring::knowledge().await?;
+            let knowledge = wiring::load_definitions().await?;
             (None, wiring::cx(&config, &site.url(), Index::Kept(&names), knowledge).await?)
         }
         None => {
@@ -109,7 +109,7 @@ async fn export(args: ExportArgs) -> Result<ExitCode> {
     };
     let done = tokio::select! {
         done = crate::export::export(&cx, &args.target, args.gzip) => done,
-        _ = told_to_stop() => Err(anyhow::anyhow!("stopped")),
+        _ = stop_signal() => Err(anyhow::anyhow!("stopped")),
     };
     cx.store.leave().await;
     drop(cx);
@@ -138,7 +138,7 @@ async fn check(args: DatabaseArgs) -> Result<ExitCode> {
 async fn capabilities(args: DatabaseArgs) -> Result<ExitCode> {
     let config = opened_to_us(&args)?;
     logging::start(&config.log);
-    let (database, cx) = wiring::start(&config, Index::Kept(&wiring::names(&config, config.listen))).await?;
+    let (database, cx) = wiring::start(&config, Index::Kept(&wiring::hosts(&config, config.listen))).await?;
     let request = Request {
         method: Method::Get,
         path: "metadata".to_owned(),
@@ -177,7 +177,7 @@ impl Serving {
         // First of all: what it is called depends on the port, and a port that is taken ends the start at once.
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-        let names = wiring::names(config, listener.local_addr()?);
+        let names = wiring::hosts(config, listener.local_addr()?);
         let (database, cx) = wiring::start(config, Index::Served(&names)).await?;
         let started = match database.backups(config).await {
             Ok(backups) => {
@@ -195,21 +195,21 @@ impl Serving {
         };
         let base = format!("http://{}{}", server.address()?, MOUNTS[0]);
         let following = wiring::full_text(config, &cx);
-        warn_of(config);
+        warn_of_exposure(config);
         tracing::info!("FHIR R4 at {base}");
         let answering = tokio::spawn(server.run());
         Ok(Serving { cx, base, database, stop, answering, following, backups })
     }
 
     /// Answers until SIGTERM or Ctrl-C, then ends in order.
-    pub(crate) async fn until_told(self) {
-        told_to_stop().await;
+    pub(crate) async fn until_stopped(self) {
+        stop_signal().await;
         tracing::info!("stopping: finishing what was begun");
         self.stop.now();
         // A second Ctrl-C means it.
         tokio::select! {
             _ = self.answering => {}
-            _ = told_to_stop() => tracing::warn!("stopping at once"),
+            _ = stop_signal() => tracing::warn!("stopping at once"),
         }
         if let Some(following) = self.following {
             following.abort();
@@ -230,11 +230,11 @@ fn server(
     listener: TcpListener,
     cx: &Arc<Cx>,
     metrics: Arc<Metrics>,
-    names: Names,
+    names: Hosts,
     backups: Option<&Arc<Status>>,
 ) -> Result<(Server, Stop)> {
     let adapters = fhir_adapters::all();
-    let origins = Origins::new(&config.allow_origins)?;
+    let origins = CorsOrigins::new(&config.allow_origins)?;
     let mut app = App::new(cx.clone(), wiring::edge(config), metrics, names, origins);
     app.backups = backups.cloned();
     app.adapters = wiring::routes(cx, &adapters)?;
@@ -250,7 +250,7 @@ fn server(
     Ok(server)
 }
 
-fn warn_of(config: &Config) {
+fn warn_of_exposure(config: &Config) {
     if !config.listen.ip().is_loopback() && config.base_url.is_none() && config.hosts.is_empty() {
         tracing::info!(
             "set `base_url` or `hosts`: references with a name of this server are local only when it knows the name"
@@ -271,7 +271,7 @@ fn warn_of(config: &Config) {
 }
 
 /// Returns when the process is asked to end.
-pub(crate) async fn told_to_stop() {
+pub(crate) async fn stop_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {

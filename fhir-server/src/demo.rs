@@ -41,7 +41,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
     let summary = load::load_texts(&load::Target::store(&serving.cx), DATA).await?;
     println!("{summary}");
     println!("{}", greeting(&serving.base));
-    serving.until_told().await;
+    serving.until_stopped().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,16 +10,16 @@
 mod answer;
 pub(crate) mod binary;
 pub(crate) mod body;
+mod body_budget;
 mod browser;
-mod gate;
+mod concurrency_limit;
+mod cors;
+mod hosts;
 mod limits;
 pub mod media;
-mod names;
-mod origin;
-mod page;
+mod probes;
 mod request;
 mod request_id;
-mod room;
 mod server;
 
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use std::sync::atomic::AtomicBool;
 
 use fhir_interactions::Cx;
 
-pub use gate::Gate;
-pub use limits::Limits;
-pub use names::Names;
-pub use origin::Origins;
+pub use concurrency_limit::ConcurrencyLimit;
+pub use cors::CorsOrigins;
+pub use hosts::Hosts;
+pub use limits::HttpLimits;
 pub use request_id::{HEADER as REQUEST_ID, RequestIds};
 pub use server::{Server, Stop};
 
@@ -44,33 +44,42 @@ pub struct App {
     /// The server behind the interactions.
     pub cx: Arc<Cx>,
     /// Bounds at the edge.
-    pub limits: Limits,
+    pub limits: HttpLimits,
     /// What is counted. Shared with the panic hook, which outlives every server.
     pub metrics: Arc<Metrics>,
     /// What clients call it.
-    pub names: Names,
+    pub hosts: Hosts,
     /// Web pages that may call.
-    pub origins: Origins,
+    pub origins: CorsOrigins,
     /// What adapters answer, when there are any: all paths that are neither FHIR's nor the operators'.
     pub adapters: Option<axum::Router>,
     /// How the backups are, when there are to be any.
     pub backups: Option<Arc<fhir_postgres::backup::Status>>,
-    gate: Gate,
+    concurrency: ConcurrencyLimit,
     ids: RequestIds,
-    room: Arc<room::Room>,
+    body_budget: Arc<body_budget::BodyBudget>,
     stopping: AtomicBool,
 }
 
 impl App {
     /// An application with nobody in it yet.
-    pub fn new(cx: Arc<Cx>, limits: Limits, metrics: Arc<Metrics>, names: Names, origins: Origins) -> App {
+    pub fn new(
+        cx: Arc<Cx>,
+        limits: HttpLimits,
+        metrics: Arc<Metrics>,
+        hosts: Hosts,
+        origins: CorsOrigins,
+    ) -> App {
         App {
-            gate: Gate::new(limits.requests_max, limits.queue_max, limits.queue_wait_max),
-            room: Arc::new(room::Room::new(limits.bodies_bytes_max, limits.queue_wait_max)),
+            concurrency: ConcurrencyLimit::new(limits.requests_max, limits.queue_max, limits.queue_wait_max),
+            body_budget: Arc::new(body_budget::BodyBudget::new(
+                limits.bodies_bytes_max,
+                limits.queue_wait_max,
+            )),
             cx,
             limits,
             metrics,
-            names,
+            hosts,
             origins,
             adapters: None,
             backups: None,

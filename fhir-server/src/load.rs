@@ -72,7 +72,7 @@ pub async fn load_texts(target: &Target, texts: &[(&str, &str)]) -> Result<Summa
     let mut run = Run::new(target.clone(), 1, texts.len() as u64, bytes);
     for (name, text) in texts {
         let (sender, receiver) = mpsc::channel(1);
-        sender.send(piece::of_text(name, text.as_bytes(), Format::Json, &target.reading)).await?;
+        sender.send(piece::from_text(name, text.as_bytes(), Format::Json, &target.reading)).await?;
         drop(sender);
         let refused = run.write(receiver).await;
         run.give_up(refused);

@@ -33,10 +33,10 @@ fn subscriber<L>(wanted: EnvFilter, lines: L) -> impl Subscriber + Send + Sync
 where
     L: Layer<Layered<EnvFilter, Registry>> + Send + Sync,
 {
-    registry().with(wanted).with(lines.with_filter(filter_fn(may_be_told)))
+    registry().with(wanted).with(lines.with_filter(filter_fn(may_be_logged)))
 }
 
-fn may_be_told(line: &Metadata<'_>) -> bool {
+fn may_be_logged(line: &Metadata<'_>) -> bool {
     *line.level() <= Level::WARN || !DRIVERS.iter().any(|driver| line.target().starts_with(driver))
 }
 

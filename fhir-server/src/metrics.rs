@@ -98,7 +98,7 @@ pub struct Backups {
 
 impl Backups {
     /// At this moment. What never succeeded is as old as the epoch, so that an alert on the age sees it.
-    pub fn of(status: &Status) -> Backups {
+    pub fn from_status(status: &Status) -> Backups {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let age = |at: i64| now.saturating_sub(at.max(0).cast_unsigned());
         Backups {

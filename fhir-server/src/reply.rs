@@ -27,7 +27,7 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
-use crate::http::binary::Asked;
+use crate::http::binary::BinaryRequest;
 use crate::http::body::HEAVY_BYTES;
 use crate::http::media::Format;
 
@@ -60,7 +60,7 @@ pub struct Shape {
     /// The entity tags of what the client has (`If-None-Match`), where it reads.
     pub has: Option<String>,
     /// The answer is a Binary that may be given as what it holds.
-    pub(crate) content: Option<Arc<Asked>>,
+    pub(crate) content: Option<Arc<BinaryRequest>>,
 }
 
 impl Shape {
@@ -93,8 +93,8 @@ impl Shape {
 }
 
 /// What was done, as a response. `base` is the public base url that locations stand below.
-pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Types) -> Result<Answer> {
-    let tag = reply.tag.as_deref().map(|tag| entity_tag::of(tag, shape.format));
+pub async fn from_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Types) -> Result<Answer> {
+    let tag = reply.tag.as_deref().map(|tag| entity_tag::new(tag, shape.format));
     if let Some(tag) = tag.as_deref().filter(|tag| entity_tag::is_among(tag, shape.has.as_deref())) {
         let mut answer = empty(StatusCode::NOT_MODIFIED);
         private(answer.headers_mut());
@@ -147,7 +147,7 @@ pub async fn of_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Type
 }
 
 /// What went wrong, as a response. It is JSON when the wanted format cannot be had.
-pub async fn of_error(error: &Error, allowed: &[Method], shape: &Shape, types: &impl Types) -> Answer {
+pub async fn from_error(error: &Error, allowed: &[Method], shape: &Shape, types: &impl Types) -> Answer {
     let outcome = Bytes::from(error.outcome().to_string());
     let plain = Shape { format: Format::Json, ..shape.clone() };
     let made = match with_body(outcome.clone(), shape, types).await {
@@ -225,7 +225,7 @@ fn private(headers: &mut HeaderMap) {
 }
 
 fn to_xml(body: &[u8], types: &impl Types, pretty: bool) -> Result<Bytes> {
-    let doc = json::Doc::parse(body, json::Limits::NONE).map_err(Error::internal)?;
+    let doc = json::Doc::parse(body, json::JsonLimits::NONE).map_err(Error::internal)?;
     let written = if pretty { xml::indented(doc.root(), types) } else { xml::from_json(doc.root(), types) };
     Ok(Bytes::from(written?))
 }
@@ -272,7 +272,7 @@ mod tests {
         let types = Definitions::load().unwrap();
         for (kind, wanted) in [(Kind::Unauthorized, true), (Kind::Forbidden, false), (Kind::NotFound, false)]
         {
-            let answer = of_error(&Error::new(kind, "no"), &[], &Shape::PLAIN, &types).await;
+            let answer = from_error(&Error::new(kind, "no"), &[], &Shape::PLAIN, &types).await;
             let challenge = answer.headers().get(WWW_AUTHENTICATE);
             assert_eq!(challenge.map(|c| c.to_str().unwrap()), wanted.then_some("Bearer realm=\"fhir\""));
         }

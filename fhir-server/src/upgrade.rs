@@ -37,7 +37,7 @@ pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
         println!("the database has the newest version of PostgreSQL that was found");
         return Ok(ExitCode::SUCCESS);
     };
-    let names = wiring::names(&config, config.listen);
+    let names = wiring::hosts(&config, config.listen);
     let (database, cx) = wiring::start(&config, wiring::Index::Kept(&names))
         .await
         .context("the upgraded database does not start")?;

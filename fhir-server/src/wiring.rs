@@ -9,7 +9,7 @@ use fhir_access::{DenyAll, Open};
 use fhir_adapters::Adapter;
 use fhir_config::{Auth, Body, ConditionalDelete, Config};
 use fhir_fulltext::Index as Words;
-use fhir_interactions::{Cx, Faults, Guard, Limits, Operations, Settings, Statements};
+use fhir_interactions::{Cx, Guard, Operations, RequestLimits, ServerErrorLog, Settings, Statements};
 use fhir_model::json;
 use fhir_postgres::backup::{Site, Worker};
 use fhir_postgres::{Download, Embedded, Search};
@@ -17,7 +17,7 @@ use fhir_profiles::Definitions;
 use fhir_search::{IndexSettings, Registry};
 use fhir_store::{Endpoint, Store};
 
-use crate::http::{self, Names};
+use crate::http::{self, Hosts};
 
 /// A database, and the process that serves it when it is our own.
 #[derive(Debug)]
@@ -92,11 +92,11 @@ pub(crate) fn postgres(config: &Config) -> fhir_postgres::Options {
 }
 
 /// FHIR's definitions and search parameters.
-pub type Knowledge = (Arc<Definitions>, Arc<Registry>);
+pub type FhirDefinitions = (Arc<Definitions>, Arc<Registry>);
 
 /// Decodes the definitions on a thread of its own, so that PostgreSQL can start meanwhile.
-pub async fn knowledge() -> Result<Knowledge> {
-    let load = || -> fhir_model::Result<Knowledge> {
+pub async fn load_definitions() -> Result<FhirDefinitions> {
+    let load = || -> fhir_model::Result<FhirDefinitions> {
         let definitions = Arc::new(Definitions::load()?);
         let registry = Arc::new(Registry::load(definitions.clone())?);
         Ok((definitions, registry))
@@ -107,7 +107,7 @@ pub async fn knowledge() -> Result<Knowledge> {
 /// Database and definitions, made ready side by side; the schema is brought up to date.
 pub async fn start(config: &Config, index: Index<'_>) -> Result<(Database, Arc<Cx>)> {
     let began = Instant::now();
-    let (database, knowledge) = tokio::join!(migrated(config), knowledge());
+    let (database, knowledge) = tokio::join!(migrated(config), load_definitions());
     let database = database?;
     let cx = match knowledge {
         Ok(knowledge) => cx(config, &database.url, index, knowledge).await,
@@ -141,13 +141,13 @@ pub async fn migrated(config: &Config) -> Result<Database> {
 #[derive(Debug, Clone, Copy)]
 pub enum Index<'n> {
     /// Those of the server that is started, with its names.
-    Served(&'n Names),
+    Served(&'n Hosts),
     /// Those that the database has, as they are its server's; these where it has none yet.
-    Kept(&'n Names),
+    Kept(&'n Hosts),
 }
 
 /// The settings that an index depends on.
-fn index_settings(config: &Config, names: &Names) -> IndexSettings {
+fn index_settings(config: &Config, names: &Hosts) -> IndexSettings {
     IndexSettings {
         bases: names.bases().clone(),
         zone: config.time_zone.clone(),
@@ -160,7 +160,7 @@ pub async fn cx(
     config: &Config,
     database_url: &str,
     index: Index<'_>,
-    (definitions, registry): Knowledge,
+    (definitions, registry): FhirDefinitions,
 ) -> Result<Arc<Cx>> {
     let (names, keep_settings) = match index {
         Index::Served(names) => (names, false),
@@ -195,7 +195,7 @@ pub async fn cx(
         limits: limits(config),
         settings: settings(config),
         statements: Statements::default(),
-        faults: Faults::default(),
+        error_log: ServerErrorLog::default(),
     }))
 }
 
@@ -242,22 +242,22 @@ pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum
 }
 
 /// Bytes and nesting of a resource.
-pub fn json_limits(config: &Config) -> json::Limits {
-    json::Limits {
+pub fn json_limits(config: &Config) -> json::JsonLimits {
+    json::JsonLimits {
         depth_max: config.limits.depth_max,
         bytes_max: config.limits.body_bytes_max,
-        ..json::Limits::default()
+        ..json::JsonLimits::default()
     }
 }
 
-fn limits(config: &Config) -> Limits {
-    Limits {
+fn limits(config: &Config) -> RequestLimits {
+    RequestLimits {
         json: json_limits(config),
         entries_max: config.limits.entries_max,
         count_default: config.limits.count_default,
         count_max: config.limits.count_max,
         url_bytes_max: config.limits.url_bytes_max,
-        ..Limits::default()
+        ..RequestLimits::default()
     }
 }
 
@@ -275,24 +275,24 @@ pub fn settings(config: &Config) -> Settings {
 }
 
 /// The bounds at the edge.
-pub fn edge(config: &Config) -> http::Limits {
-    http::Limits {
+pub fn edge(config: &Config) -> http::HttpLimits {
+    http::HttpLimits {
         body_bytes_max: config.limits.body_bytes_max,
         bodies_bytes_max: config.limits.bodies_bytes_max,
         url_bytes_max: config.limits.url_bytes_max,
         // A URL as long as it may be, and the headers beside it.
-        head_bytes_max: config.limits.url_bytes_max + http::Limits::default().head_bytes_max,
+        head_bytes_max: config.limits.url_bytes_max + http::HttpLimits::default().head_bytes_max,
         requests_max: config.concurrency.requests_max,
         queue_max: config.concurrency.queue_max,
         queue_wait_max: config.concurrency.queue_wait,
         drain_max: config.concurrency.drain,
-        ..http::Limits::default()
+        ..http::HttpLimits::default()
     }
 }
 
 /// What a server is called that listens at `address`.
-pub fn names(config: &Config, address: SocketAddr) -> Names {
-    Names::new(address, config.base_url.as_deref(), &config.hosts)
+pub fn hosts(config: &Config, address: SocketAddr) -> Hosts {
+    Hosts::new(address, config.base_url.as_deref(), &config.hosts)
 }
 
 /// The base url, without a client to say what it calls.

@@ -118,5 +118,5 @@ fn parameters(list: Vec<Value>) -> Reply {
     if let (false, Some(members)) = (list.is_empty(), parameters.as_object_mut()) {
         members.insert("parameter".to_owned(), Value::from(list));
     }
-    Reply::made(parameters.to_string())
+    Reply::resource(parameters.to_string())
 }

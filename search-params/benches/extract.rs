@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_profiles::Definitions;
 use fhir_search::index_hash::IndexHasher;
 use fhir_search::{IndexSettings, Registry};
@@ -22,7 +22,7 @@ fn extract(c: &mut Criterion) {
     let registry = Registry::load(Arc::new(Definitions::load().unwrap())).unwrap();
     let (hasher, settings) = (IndexHasher::new([7; 16]), IndexSettings::default());
     for (type_name, text) in RESOURCES {
-        let doc = Doc::parse(*text, Limits::default()).unwrap();
+        let doc = Doc::parse(*text, JsonLimits::default()).unwrap();
         let rows = registry.extract(&hasher, type_name, doc.root(), &settings).unwrap();
         assert!(rows.keys.len() > 5);
         c.bench_function(&format!("extract {type_name}"), |b| {
@@ -30,7 +30,7 @@ fn extract(c: &mut Criterion) {
         });
         c.bench_function(&format!("parse and extract {type_name}"), |b| {
             b.iter(|| {
-                let doc = Doc::parse(black_box(*text), Limits::default()).unwrap();
+                let doc = Doc::parse(black_box(*text), JsonLimits::default()).unwrap();
                 registry.extract(&hasher, type_name, doc.root(), &settings).unwrap()
             });
         });

@@ -262,7 +262,7 @@ impl Referring {
 mod tests {
     use std::sync::Arc;
 
-    use fhir_model::json::{Doc, Limits};
+    use fhir_model::json::{Doc, JsonLimits};
     use fhir_profiles::Definitions;
 
     use super::*;
@@ -278,7 +278,7 @@ mod tests {
                 .collect();
             let text =
                 format!(r#"{{"resourceType": "Library", "relatedArtifact": [{}]}}"#, artifacts.join(","));
-            let doc = Doc::parse(text, Limits::NONE).unwrap();
+            let doc = Doc::parse(text, JsonLimits::NONE).unwrap();
             let mut found = Followed::default();
             let followed = registry.follow("Library", &[&by], doc.root(), &Bases::default(), &mut found);
             assert_eq!((followed.is_ok(), found.canonicals.len()), (is_followed, many));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use fhir_model::fhirpath::Item;
 use fhir_model::fhirpath::{Context, Expr, Op, Value, evaluate, parse};
-use fhir_model::json::{Doc, Limits, Ref};
+use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_profiles::Definitions;
 use fhir_search::compile::compile;
 use fhir_search::index_hash::IndexHasher;
@@ -129,7 +129,7 @@ fn compare(
     definitions: &Definitions,
     expressions: &Expressions,
 ) -> Result<usize, String> {
-    let doc = Doc::parse(bytes, Limits::default()).map_err(|e| e.to_string())?;
+    let doc = Doc::parse(bytes, JsonLimits::default()).map_err(|e| e.to_string())?;
     let root = doc.root();
     let type_name = root.get_str("resourceType").ok_or("no type")?;
     let settings = IndexSettings { bases: Bases::new(["http://us/fhir"]), ..IndexSettings::default() };

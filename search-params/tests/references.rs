@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::types::Types;
 use fhir_profiles::Definitions;
 use fhir_search::cursor::Secret;
@@ -56,7 +56,7 @@ impl Table {
         let pairs = [(name.to_owned(), value.to_owned())];
         let query = Query::parse(&self.registry, type_name, &pairs, &cx);
         let query = query.unwrap_or_else(|e| panic!("{search}: {e}"));
-        let doc = Doc::parse(resource.to_string(), Limits::default()).unwrap();
+        let doc = Doc::parse(resource.to_string(), JsonLimits::default()).unwrap();
         let rows = self
             .registry
             .extract(&self.hasher, type_name, doc.root(), &fhir_search::IndexSettings::default())

@@ -1,6 +1,6 @@
 //! The texts of a resource.
 
-use fhir_model::json::{Doc, Limits, Ref};
+use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::{Error, Result};
 
 /// What a resource says.
@@ -20,7 +20,7 @@ const STRUCTURE: &[&str] = &["resourceType", "id", "reference", "system", "url",
 impl Texts {
     /// The texts of a stored body.
     pub(crate) fn of(body: &[u8]) -> Result<Texts> {
-        let limits = Limits { depth_max: usize::MAX, bytes_max: usize::MAX, ..Limits::default() };
+        let limits = JsonLimits { depth_max: usize::MAX, bytes_max: usize::MAX, ..JsonLimits::default() };
         let doc = Doc::parse(body.to_vec(), limits).map_err(Error::internal)?;
         let mut texts = Texts::default();
         if let Some(div) = doc.root().get("text").and_then(|text| text.get_str("div")) {

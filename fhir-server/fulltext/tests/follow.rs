@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fhir_fulltext::{Index, follow};
 use fhir_model::Key;
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_search::query::{TextQuery, TextSource};
 use fhir_store::{Commit, FullText, Method, Scope, Store, Write, testing};
 
@@ -22,7 +22,7 @@ async fn put(store: &Store, id: &str, words: Option<&str>) {
         version: before.last_version() + 1,
         before,
         method: if words.is_some() { Method::Put } else { Method::Delete },
-        doc: text.map(|t| Doc::parse(t, Limits::default()).unwrap()),
+        doc: text.map(|t| Doc::parse(t, JsonLimits::default()).unwrap()),
         claim: None,
     };
     let stamp = store.commit_timestamp().unwrap();

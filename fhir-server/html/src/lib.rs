@@ -18,7 +18,7 @@ mod tests;
 mod view;
 
 use fhir_i18n::Language;
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_profiles::Definitions;
 use fhir_search::{Bases, Registry};
 
@@ -75,7 +75,7 @@ pub struct Visit<'a> {
 /// The page of an answer: a resource, a Bundle, an error.
 pub fn page(site: &Site<'_>, visit: &Visit<'_>, status: u16, body: &[u8]) -> String {
     let view = View::new(site, visit);
-    let Ok(doc) = Doc::parse(body, Limits::NONE) else { return outcome::bare(&view, status) };
+    let Ok(doc) = Doc::parse(body, JsonLimits::NONE) else { return outcome::bare(&view, status) };
     let root = doc.root();
     match root.get_str("resourceType").as_deref() {
         Some("OperationOutcome") if status >= 400 => outcome::page(&view, status, root),

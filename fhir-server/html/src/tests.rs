@@ -165,7 +165,7 @@ fn json_is_shown_as_it_is() {
     let body = r#"{"resourceType":"Basic","id":"1","x":[1.00,-2E5,true,null,"a\"\\\u00e4"],"e":{},"l":[]}"#;
     let (site, visit) = (site(), visit("Basic/1", ""));
     let view = View::new(&site, &visit);
-    let doc = fhir_model::json::Doc::parse(body, fhir_model::json::Limits::NONE).unwrap();
+    let doc = fhir_model::json::Doc::parse(body, fhir_model::json::JsonLimits::NONE).unwrap();
     let html = JsonView::new(&view).show(doc.root()).into_string();
     let mut text = String::new();
     let mut is_tag = false;
@@ -354,11 +354,11 @@ fn a_resource_in_a_line() {
         ),
         (r#"{"resourceType":"Basic","name":{},"title":[],"code":null}"#, ""),
     ] {
-        let doc = fhir_model::json::Doc::parse(body, fhir_model::json::Limits::NONE).unwrap();
+        let doc = fhir_model::json::Doc::parse(body, fhir_model::json::JsonLimits::NONE).unwrap();
         let line = crate::summary::summary(doc.root()).replace(['\u{2068}', '\u{2069}'], "");
         assert_eq!(line, wanted, "{body}");
     }
     let long = format!(r#"{{"resourceType":"Basic","name":"{}"}}"#, "ä".repeat(10_000));
-    let doc = fhir_model::json::Doc::parse(long, fhir_model::json::Limits::NONE).unwrap();
+    let doc = fhir_model::json::Doc::parse(long, fhir_model::json::JsonLimits::NONE).unwrap();
     assert!(crate::summary::summary(doc.root()).chars().count() <= crate::summary::CHARS_MAX + 1);
 }

@@ -14,9 +14,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::reply::Reply;
+use crate::request_context::RequestContext;
 
 /// `mode=`: <https://hl7.org/fhir/R4/http.html#capabilities>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,11 +35,11 @@ pub enum Mode {
 /// Statements that were made already, by base url and mode.
 #[derive(Debug, Default)]
 pub struct Statements {
-    made: Mutex<Vec<Made>>,
+    made: Mutex<Vec<CachedStatement>>,
 }
 
 #[derive(Debug)]
-struct Made {
+struct CachedStatement {
     base: String,
     mode: Mode,
     /// The version of the search parameters that it names.
@@ -53,8 +53,8 @@ struct Made {
 /// Statements that are kept: the base url may come from the client, so there is no telling how many there are.
 const KEPT_MAX: usize = 16;
 
-pub(crate) fn capabilities(ask: &Ask<'_>) -> Result<Reply> {
-    let mode = match ask.parameter("mode") {
+pub(crate) fn capabilities(ctx: &RequestContext<'_>) -> Result<Reply> {
+    let mode = match ctx.parameter("mode") {
         None => Mode::Brief,
         Some("full") => Mode::Full,
         Some("normative") => Mode::Normative,
@@ -64,8 +64,8 @@ pub(crate) fn capabilities(ask: &Ask<'_>) -> Result<Reply> {
             return Err(Error::value(text).at("mode"));
         }
     };
-    ask.only(&["mode"], "the capabilities")?;
-    ask.cx.statements.get(ask.cx, &ask.request.base, mode)
+    ctx.only(&["mode"], "the capabilities")?;
+    ctx.cx.statements.get(ctx.cx, &ctx.request.base, mode)
 }
 
 impl Statements {
@@ -82,7 +82,7 @@ impl Statements {
             Mode::Terminology => statement::terminology(cx, base),
             Mode::Brief | Mode::Full | Mode::Normative => statement::statement(cx, base, mode),
         };
-        let made = Made::new(base, mode, version, &statement)?;
+        let made = CachedStatement::new(base, mode, version, &statement)?;
         let reply = made.reply();
         let mut all = lock();
         all.retain(|made| made.version == version);
@@ -94,8 +94,8 @@ impl Statements {
     }
 }
 
-impl Made {
-    fn new(base: &str, mode: Mode, version: i64, statement: &Value) -> Result<Made> {
+impl CachedStatement {
+    fn new(base: &str, mode: Mode, version: i64, statement: &Value) -> Result<CachedStatement> {
         let text = Bytes::from(statement.to_string());
         let mut packed = GzEncoder::new(Vec::new(), Compression::best());
         packed.write_all(&text).map_err(Error::internal)?;
@@ -103,7 +103,7 @@ impl Made {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let tag = format!("{:016x}", hasher.finish());
-        Ok(Made { base: base.to_owned(), mode, version, text, packed, tag })
+        Ok(CachedStatement { base: base.to_owned(), mode, version, text, packed, tag })
     }
 
     fn is(&self, base: &str, mode: Mode, version: i64) -> bool {
@@ -112,6 +112,6 @@ impl Made {
 
     fn reply(&self) -> Reply {
         let (packed, tag) = (Some(self.packed.clone()), Some(self.tag.clone()));
-        Reply { packed, tag, ..Reply::made(self.text.clone()) }
+        Reply { packed, tag, ..Reply::resource(self.text.clone()) }
     }
 }

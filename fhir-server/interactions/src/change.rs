@@ -2,18 +2,18 @@
 //!
 //! **Invariant:** decides alone, without reading or writing, so that single interactions and transactions decide alike.
 
-use fhir_model::json::{Doc, Edits, Limits, Ref};
+use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Claim, Method, ResourceState, Version, Write};
 
 use crate::check::check;
 use crate::conditions::Conditions;
 use crate::cx::Cx;
+use crate::meta::stamp;
 use crate::patch::{fhirpath_patch, json_patch, outdated};
-use crate::stamp::stamp;
 
 /// What is to become of a resource.
-pub(crate) enum What<'a> {
+pub(crate) enum ChangeKind<'a> {
     /// It is new (`POST`).
     Create(Ref<'a>, Edits),
     /// This is its new content (`PUT`).
@@ -37,13 +37,13 @@ pub(crate) enum Patch {
 pub(crate) struct Change<'a> {
     pub(crate) key: Key,
     pub(crate) before: ResourceState,
-    pub(crate) what: What<'a>,
+    pub(crate) what: ChangeKind<'a>,
     /// What a conditional interaction that creates holds on to.
     pub(crate) claim: Option<Claim>,
 }
 
 /// A change that is decided.
-pub(crate) struct Decided {
+pub(crate) struct PreparedChange {
     pub(crate) write: Write,
     /// There was no resource before.
     pub(crate) created: bool,
@@ -51,53 +51,61 @@ pub(crate) struct Decided {
 
 impl Change<'_> {
     /// The write at `updated_at`. Returns `None` when there is nothing to delete.
-    pub(crate) fn decide(self, cx: &Cx, conditions: &Conditions, updated_at: i64) -> Result<Option<Decided>> {
+    pub(crate) fn decide(
+        self,
+        cx: &Cx,
+        conditions: &Conditions,
+        updated_at: i64,
+    ) -> Result<Option<PreparedChange>> {
         let Change { key, before, what, claim } = self;
         let there = matches!(before, ResourceState::Current(_));
         match (&what, &before) {
-            (What::Delete, ResourceState::Deleted(_) | ResourceState::Absent)
+            (ChangeKind::Delete, ResourceState::Deleted(_) | ResourceState::Absent)
                 if conditions.if_match.is_none() =>
             {
                 return Ok(None);
             }
-            (What::Patch(_), ResourceState::Absent) => return Err(Error::not_found(&key)),
-            (What::Patch(_), ResourceState::Deleted(_)) => return Err(Error::gone(&key)),
-            (What::Update(..), ResourceState::Absent) if !cx.settings.update_creates => {
+            (ChangeKind::Patch(_), ResourceState::Absent) => return Err(Error::not_found(&key)),
+            (ChangeKind::Patch(_), ResourceState::Deleted(_)) => return Err(Error::gone(&key)),
+            (ChangeKind::Update(..), ResourceState::Absent) if !cx.settings.update_creates => {
                 let text = format!("there is no {key}, and this server does not create by PUT");
                 return Err(Error::new(Kind::MethodNotAllowed, text));
             }
             _ => {}
         }
-        if !matches!(what, What::Create(..)) {
+        if !matches!(what, ChangeKind::Create(..)) {
             let current = match &before {
                 ResourceState::Current(version) => Some((version.version, version.updated_at)),
                 _ => None,
             };
             conditions.permit(&key, current, cx.settings.if_match_required)?;
         }
-        let fresh = matches!(what, What::Create(..));
+        let fresh = matches!(what, ChangeKind::Create(..));
         let version = next_version(&before, if fresh { 1 } else { cx.store.version_min() })?;
         let limits = cx.limits.json;
         let (method, doc) = match what {
-            What::Create(resource, edits) => {
+            ChangeKind::Create(resource, edits) => {
                 (Method::Post, Some(stamp(resource, edits, &key.id, version, updated_at, limits)?))
             }
-            What::Update(resource, edits) => {
+            ChangeKind::Update(resource, edits) => {
                 (Method::Put, Some(stamp(resource, edits, &key.id, version, updated_at, limits)?))
             }
-            What::Patch(patch) => {
+            ChangeKind::Patch(patch) => {
                 let doc = Doc::parse(patched(cx, &key, &before, &patch)?, limits)?;
                 check(doc.root(), &key.type_name, &*cx.definitions).map_err(unfit)?;
                 let edits = without_outdated(&before, doc.root())?;
                 let doc = stamp(doc.root(), edits, &key.id, version, updated_at, limits)?;
                 (Method::Patch, Some(doc))
             }
-            What::Delete => (Method::Delete, None),
+            ChangeKind::Delete => (Method::Delete, None),
         };
         if let (Some(doc), "SearchParameter") = (&doc, &*key.type_name) {
             cx.store.check_definition(doc.text())?;
         }
-        Ok(Some(Decided { write: Write { key, before, version, method, doc, claim }, created: !there }))
+        Ok(Some(PreparedChange {
+            write: Write { key, before, version, method, doc, claim },
+            created: !there,
+        }))
     }
 }
 
@@ -122,7 +130,7 @@ fn patched(cx: &Cx, key: &Key, before: &ResourceState, patch: &Patch) -> Result<
     match patch {
         Patch::Json(patch) => json_patch(text, patch),
         Patch::FhirPath(parameters) => {
-            let current = Doc::parse(text, Limits::NONE)?;
+            let current = Doc::parse(text, JsonLimits::NONE)?;
             fhirpath_patch(&current, parameters, &*cx.definitions)
         }
     }
@@ -134,7 +142,7 @@ fn without_outdated(before: &ResourceState, patched: Ref<'_>) -> Result<Edits> {
     if let ResourceState::Current(Version { body: Some(body), .. }) = before
         && patched.get("text").is_some()
     {
-        let before = Doc::parse(body.clone(), Limits::NONE)?;
+        let before = Doc::parse(body.clone(), JsonLimits::NONE)?;
         outdated(before.root(), patched).into_iter().for_each(|text| edits.drop(text));
     }
     Ok(edits)

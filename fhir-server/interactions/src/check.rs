@@ -28,7 +28,8 @@ pub(crate) fn check(resource: Ref<'_>, type_name: &str, types: &dyn Types) -> Re
             members(resource, name).flat_map(|item| members(item, "resource")).try_for_each(known)?;
         }
     }
-    walk(resource).map_err(|(at, text)| Error::structure(text).at(location(resource, type_name, at)))?;
+    check_value(resource)
+        .map_err(|(at, text)| Error::structure(text).at(location(resource, type_name, at)))?;
     match resource.forbidden() {
         None => Ok(()),
         Some((at, c)) => {
@@ -81,15 +82,15 @@ fn members<'d>(holder: Ref<'d>, name: &str) -> impl Iterator<Item = Ref<'d>> + u
 }
 
 /// Where something is wrong, and what.
-type Walked<'d> = std::result::Result<(), (Ref<'d>, &'static str)>;
+type Checked<'d> = std::result::Result<(), (Ref<'d>, &'static str)>;
 
-fn walk(value: Ref<'_>) -> Walked<'_> {
+fn check_value(value: Ref<'_>) -> Checked<'_> {
     match value.kind() {
         Json::Object if value.is_empty() => Err((value, "an object is never empty")),
         Json::Object => value.children().try_for_each(|member| match member.kind() {
             Json::Null => Err((member, "`null` stands only for a missing item of a list")),
             Json::Array => list(value, member),
-            _ => walk(member),
+            _ => check_value(member),
         }),
         Json::Array => Err((value, "a list does not stand directly in a list")),
         Json::String if value.raw().len() == 2 => Err((value, "a string is never empty")),
@@ -97,19 +98,19 @@ fn walk(value: Ref<'_>) -> Walked<'_> {
     }
 }
 
-fn list<'d>(holder: Ref<'d>, list: Ref<'d>) -> Walked<'d> {
+fn list<'d>(holder: Ref<'d>, list: Ref<'d>) -> Checked<'d> {
     if list.is_empty() {
         return Err((list, "a list is never empty"));
     }
     // It is looked for where there is a need, and passed through once, beside the list.
     if !list.children().any(Ref::is_null) {
-        return list.children().try_for_each(walk);
+        return list.children().try_for_each(check_value);
     }
     let mut twins = twin(holder, list).into_iter().flat_map(Ref::children);
     for item in list.children() {
         let twin = twins.next();
         if !item.is_null() {
-            walk(item)?;
+            check_value(item)?;
         } else if twin.is_none_or(Ref::is_null) {
             return Err((item, "`null` stands only where `_` and the element's name has an extension"));
         }
@@ -147,7 +148,7 @@ pub(crate) fn location(resource: Ref<'_>, type_name: &str, target: Ref<'_>) -> S
 
 #[cfg(test)]
 mod tests {
-    use fhir_model::json::{Doc, Limits};
+    use fhir_model::json::{Doc, JsonLimits};
     use fhir_model::types::Element;
 
     use super::*;
@@ -202,7 +203,7 @@ mod tests {
             (r#"{"resourceType":"Patient","name":[{"family":"\t\n\r\u007f"}]}"#, ""),
         ];
         for (body, wanted) in rows {
-            let doc = Doc::parse(body, Limits::default()).unwrap();
+            let doc = Doc::parse(body, JsonLimits::default()).unwrap();
             let found = match check(doc.root(), "Patient", &Some3) {
                 Ok(()) => String::new(),
                 Err(e) if e.expression.is_empty() => "-".to_owned(),
@@ -221,7 +222,7 @@ mod tests {
         let n = 200_000;
         let (nulls, twins) = (vec!["null"; n].join(","), vec!["{\"id\":\"x\"}"; n].join(","));
         let body = format!(r#"{{"resourceType":"Patient","a":[{nulls}],"_a":[{twins}]}}"#);
-        let doc = Doc::parse(body, Limits::NONE).unwrap();
+        let doc = Doc::parse(body, JsonLimits::NONE).unwrap();
         assert!(check(doc.root(), "Patient", &Some3).is_ok());
     }
 
@@ -241,7 +242,7 @@ mod tests {
             let name = if holder == "Bundle" { "entry" } else { "parameter" };
             let inner = format!(r#"{{"resource":{{"resourceType":"{sent}"}}}}"#);
             let body = format!(r#"{{"resourceType":"{holder}","{name}":[{{"id":"x"}},{inner}]}}"#);
-            let doc = Doc::parse(body, Limits::default()).unwrap();
+            let doc = Doc::parse(body, JsonLimits::default()).unwrap();
             let error = check(doc.root(), holder, &Some3).unwrap_err();
             assert_eq!(error.expression, [path]);
             assert!(error.text.contains(said), "{}", error.text);
@@ -253,7 +254,7 @@ mod tests {
         for (body, good) in
             [(r#"{"id":"a"}"#, true), (r#"{"id":1}"#, false), (r#"{"id":"a b"}"#, false), ("{}", true)]
         {
-            let doc = Doc::parse(body, Limits::default()).unwrap();
+            let doc = Doc::parse(body, JsonLimits::default()).unwrap();
             assert_eq!(id_of(doc.root(), "Patient").is_ok(), good, "{body}");
         }
     }

@@ -7,7 +7,7 @@ use fhir_model::{Error, Key, Kind, Result, url};
 use fhir_search::Query;
 use fhir_store::{Claim, Version};
 
-use crate::ask::Ask;
+use crate::request_context::RequestContext;
 
 /// Search criteria that name one resource.
 #[derive(Debug, Clone)]
@@ -19,8 +19,12 @@ pub(crate) struct Criteria {
 
 impl Criteria {
     /// The criteria of a URL.
-    pub(crate) fn of_pairs(ask: &Ask<'_>, type_name: &str, pairs: &[(String, String)]) -> Result<Criteria> {
-        let query = Query::parse(&ask.cx.registry, type_name, pairs, &ask.parse_cx(true))?;
+    pub(crate) fn from_pairs(
+        ctx: &RequestContext<'_>,
+        type_name: &str,
+        pairs: &[(String, String)],
+    ) -> Result<Criteria> {
+        let query = Query::parse(&ctx.cx.registry, type_name, pairs, &ctx.parse_cx(true))?;
         if query.filters.is_empty() {
             let text = format!("search criteria are missing: without any, all of {type_name} would be meant");
             return Err(Error::invalid(text));
@@ -33,10 +37,10 @@ impl Criteria {
 
     /// The criteria of `If-None-Exist`: `identifier=s|1`. Clients also send `?identifier=..`, `Patient?identifier=..` and
     /// whole urls.
-    pub(crate) fn of_header(ask: &Ask<'_>, type_name: &str, text: &str) -> Result<Criteria> {
-        let criteria = query_of(type_name, text)
+    pub(crate) fn from_header(ctx: &RequestContext<'_>, type_name: &str, text: &str) -> Result<Criteria> {
+        let criteria = criteria_query(type_name, text)
             .and_then(url::pairs)
-            .and_then(|pairs| Criteria::of_pairs(ask, type_name, &pairs));
+            .and_then(|pairs| Criteria::from_pairs(ctx, type_name, &pairs));
         criteria.map_err(|e| Error { expression: vec!["http.If-None-Exist".to_owned()], ..e })
     }
 
@@ -44,20 +48,20 @@ impl Criteria {
     ///
     /// Of several who find nothing at the same time, only the first to commit under the claim creates; the others
     /// are stale, and find what it made.
-    pub(crate) async fn find(&self, ask: &Ask<'_>) -> Result<(Vec<Version>, Option<Claim>)> {
-        let search = || ask.cx.store.matches(&ask.scope, &self.query, 2);
+    pub(crate) async fn find(&self, ctx: &RequestContext<'_>) -> Result<(Vec<Version>, Option<Claim>)> {
+        let search = || ctx.cx.store.matches(&ctx.scope, &self.query, 2);
         let found = search().await?;
         if !found.is_empty() {
             return Ok((found, None));
         }
         // Only what is searched after the claim was taken counts for a create.
-        let claim = ask.cx.store.claim(&self.text).await?;
+        let claim = ctx.cx.store.claim(&self.text).await?;
         Ok((search().await?, Some(claim)))
     }
 }
 
 /// The query of what stands in `If-None-Exist`: a query, alone or after the path of the type, which may be a whole url.
-fn query_of<'t>(type_name: &str, text: &'t str) -> Result<&'t str> {
+fn criteria_query<'t>(type_name: &str, text: &'t str) -> Result<&'t str> {
     let Some((before, query)) = text.split_once('?') else { return Ok(text) };
     // A question mark in a value: `identifier=http://a.org/?b|1`.
     if before.contains('=') {
@@ -75,7 +79,7 @@ fn query_of<'t>(type_name: &str, text: &'t str) -> Result<&'t str> {
 
 /// What a conditional update is about.
 #[derive(Debug)]
-pub(crate) enum Target<T> {
+pub(crate) enum UpdateTarget<T> {
     /// A resource that is there.
     Existing(T),
     /// One that is to be created, under the id of the body where there is one.
@@ -83,15 +87,19 @@ pub(crate) enum Target<T> {
 }
 
 /// The target of a conditional update whose criteria found this.
-pub(crate) fn target<T: Keyed>(mut found: Vec<T>, id: Option<&str>, criteria: &str) -> Result<Target<T>> {
+pub(crate) fn target<T: Keyed>(
+    mut found: Vec<T>,
+    id: Option<&str>,
+    criteria: &str,
+) -> Result<UpdateTarget<T>> {
     match (found.len(), found.pop()) {
-        (0, _) | (_, None) => Ok(Target::New(id.map(Box::from))),
+        (0, _) | (_, None) => Ok(UpdateTarget::New(id.map(Box::from))),
         (1, Some(one)) => match id {
             Some(id) if *id != *one.key().id => {
                 let text = format!("{criteria} finds {}, but the id in the body is {id}", one.key());
                 Err(Error::invalid(text).at(format!("{}.id", one.key().type_name)))
             }
-            _ => Ok(Target::Existing(one)),
+            _ => Ok(UpdateTarget::Existing(one)),
         },
         _ => Err(several(criteria)),
     }
@@ -140,7 +148,7 @@ mod tests {
             ("http://a.org/?identifier=s|1", None),
         ];
         for (text, wanted) in rows {
-            assert_eq!(query_of("Patient", text).ok(), wanted, "{text}");
+            assert_eq!(criteria_query("Patient", text).ok(), wanted, "{text}");
         }
     }
 
@@ -159,9 +167,9 @@ mod tests {
         for (ids, id, wanted) in rows {
             let found = ids.iter().map(|id| Key::new("Patient", *id)).collect();
             let found = match target(found, id, "Patient?x=1") {
-                Ok(Target::Existing(key)) => key.id.to_string(),
-                Ok(Target::New(None)) => "new".to_owned(),
-                Ok(Target::New(Some(id))) => format!("new {id}"),
+                Ok(UpdateTarget::Existing(key)) => key.id.to_string(),
+                Ok(UpdateTarget::New(None)) => "new".to_owned(),
+                Ok(UpdateTarget::New(Some(id))) => format!("new {id}"),
                 Err(e) => e.kind.status().to_string(),
             };
             assert_eq!(found, wanted, "{ids:?} {id:?}");

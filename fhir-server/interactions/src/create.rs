@@ -4,16 +4,16 @@ use fhir_model::json::Edits;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Commit, ResourceState};
 
-use crate::ask::{Ask, Attempts};
-use crate::change::{Change, What};
+use crate::change::{Change, ChangeKind};
 use crate::conditional::{Criteria, several};
 use crate::reply::Reply;
+use crate::request_context::{Attempts, RequestContext};
 
-pub(crate) async fn create(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
-    let Ask { cx, request, scope, .. } = ask;
-    let resource = ask.resource(type_name)?.root();
+pub(crate) async fn create(ctx: &RequestContext<'_>, type_name: &str) -> Result<Reply> {
+    let RequestContext { cx, request, scope, .. } = ctx;
+    let resource = ctx.resource(type_name)?.root();
     let criteria = match &request.conditions.if_none_exist {
-        Some(text) => Some(Criteria::of_header(ask, type_name, text)?),
+        Some(text) => Some(Criteria::from_header(ctx, type_name, text)?),
         None => None,
     };
     let mut attempts = Attempts::new(cx);
@@ -21,10 +21,10 @@ pub(crate) async fn create(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
         attempts.next()?;
         let mut claim = None;
         if let Some(criteria) = &criteria {
-            let (found, open) = criteria.find(ask).await?;
+            let (found, open) = criteria.find(ctx).await?;
             match found.as_slice() {
                 [] => claim = open,
-                [one] => return Ok(Reply::existing(one, ask.ret())),
+                [one] => return Ok(Reply::existing(one, ctx.ret())),
                 _ => return Err(several(&criteria.text)),
             }
         }
@@ -33,7 +33,7 @@ pub(crate) async fn create(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
         let change = Change {
             key,
             before: ResourceState::Absent,
-            what: What::Create(resource, Edits::default()),
+            what: ChangeKind::Create(resource, Edits::default()),
             claim,
         };
         let decided = change.decide(cx, &request.conditions, stamp.micros())?;
@@ -41,7 +41,7 @@ pub(crate) async fn create(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
         let writes = [decided.write];
         if let Commit::Done = cx.store.commit(scope, &stamp, &writes).await? {
             let [write] = writes;
-            return Ok(Reply::written(&write, true, stamp.micros(), ask.ret()));
+            return Ok(Reply::written(&write, true, stamp.micros(), ctx.ret()));
         }
     }
 }

@@ -8,7 +8,7 @@ use fhir_search::Registry;
 use fhir_store::Store;
 
 use crate::capabilities::Statements;
-use crate::faults::Faults;
+use crate::error_log::ServerErrorLog;
 use crate::guard::Guard;
 use crate::operation::Operations;
 
@@ -25,20 +25,20 @@ pub struct Cx {
     /// What can be called with `$`.
     pub operations: Operations,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// Choices that FHIR leaves to a server.
     pub settings: Settings,
     /// CapabilityStatements that were asked for already.
     pub statements: Statements,
-    /// Our own faults, for the log.
-    pub faults: Faults,
+    /// Logs server errors.
+    pub error_log: ServerErrorLog,
 }
 
 /// Bounds on what one request may cost.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Bytes and nesting of a resource.
-    pub json: json::Limits,
+    pub json: json::JsonLimits,
     /// Entries of a batch or transaction.
     pub entries_max: usize,
     /// Entries of a batch, and lookups and reads of a transaction, under way at the same time.
@@ -57,10 +57,10 @@ pub struct Limits {
     pub attempts_max: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            json: json::Limits::default(),
+impl Default for RequestLimits {
+    fn default() -> RequestLimits {
+        RequestLimits {
+            json: json::JsonLimits::default(),
             entries_max: 20_000,
             parallel_max: 8,
             count_default: 20,

@@ -5,46 +5,51 @@
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Commit, ResourceState, Version};
 
-use crate::ask::{Ask, Attempts};
-use crate::change::{Change, What};
+use crate::change::{Change, ChangeKind};
 use crate::conditional::{Criteria, several};
 use crate::cx::ConditionalDelete;
 use crate::reply::Reply;
+use crate::request_context::{Attempts, RequestContext};
 use crate::update::commit;
 
-pub(crate) async fn delete(ask: &Ask<'_>, key: &Key) -> Result<Reply> {
-    let mut attempts = Attempts::new(ask.cx);
+pub(crate) async fn delete(ctx: &RequestContext<'_>, key: &Key) -> Result<Reply> {
+    let mut attempts = Attempts::new(ctx.cx);
     loop {
         attempts.next()?;
-        let before = ask.cx.store.read(&ask.scope, key).await?;
-        let change = Change { key: key.clone(), before, what: What::Delete, claim: None };
-        if let Some(reply) = commit(ask, change).await? {
+        let before = ctx.cx.store.read(&ctx.scope, key).await?;
+        let change = Change { key: key.clone(), before, what: ChangeKind::Delete, claim: None };
+        if let Some(reply) = commit(ctx, change).await? {
             return Ok(reply);
         }
     }
 }
 
-pub(crate) async fn conditional_delete(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
-    let criteria = Criteria::of_pairs(ask, type_name, &ask.pairs)?;
-    let mut attempts = Attempts::new(ask.cx);
+pub(crate) async fn conditional_delete(ctx: &RequestContext<'_>, type_name: &str) -> Result<Reply> {
+    let criteria = Criteria::from_pairs(ctx, type_name, &ctx.pairs)?;
+    let mut attempts = Attempts::new(ctx.cx);
     loop {
         attempts.next()?;
-        let mut found = find(ask, &criteria).await?;
+        let mut found = find(ctx, &criteria).await?;
         let done = match (found.len(), found.pop()) {
             (0, _) | (_, None) => {
-                return Ok(Reply::gone(&format!("{} finds nothing to delete", criteria.text), ask.ret()));
+                return Ok(Reply::gone(&format!("{} finds nothing to delete", criteria.text), ctx.ret()));
             }
             (1, Some(version)) => {
                 let key = version.key.clone();
                 commit(
-                    ask,
-                    Change { key, before: ResourceState::Current(version), what: What::Delete, claim: None },
+                    ctx,
+                    Change {
+                        key,
+                        before: ResourceState::Current(version),
+                        what: ChangeKind::Delete,
+                        claim: None,
+                    },
                 )
                 .await?
             }
             (_, Some(last)) => {
                 found.push(last);
-                delete_all(ask, found).await?
+                delete_all(ctx, found).await?
             }
         };
         if let Some(reply) = done {
@@ -54,8 +59,8 @@ pub(crate) async fn conditional_delete(ask: &Ask<'_>, type_name: &str) -> Result
 }
 
 /// What is to be deleted: one, or by setting several.
-pub(crate) async fn find(ask: &Ask<'_>, criteria: &Criteria) -> Result<Vec<Version>> {
-    let cx = ask.cx;
+pub(crate) async fn find(ctx: &RequestContext<'_>, criteria: &Criteria) -> Result<Vec<Version>> {
+    let cx = ctx.cx;
     let max = cx.limits.deletes_max;
     let limit = match cx.settings.conditional_delete {
         ConditionalDelete::Off => {
@@ -67,7 +72,7 @@ pub(crate) async fn find(ask: &Ask<'_>, criteria: &Criteria) -> Result<Vec<Versi
         ConditionalDelete::Single => 2,
         ConditionalDelete::Multiple => max + 1,
     };
-    let found = cx.store.matches(&ask.scope, &criteria.query, limit).await?;
+    let found = cx.store.matches(&ctx.scope, &criteria.query, limit).await?;
     match found.len() {
         0 | 1 => Ok(found),
         _ if cx.settings.conditional_delete == ConditionalDelete::Single => Err(several(&criteria.text)),
@@ -81,17 +86,18 @@ pub(crate) async fn find(ask: &Ask<'_>, criteria: &Criteria) -> Result<Vec<Versi
 }
 
 /// All of them or none.
-async fn delete_all(ask: &Ask<'_>, found: Vec<Version>) -> Result<Option<Reply>> {
-    let Ask { cx, request, scope, .. } = ask;
+async fn delete_all(ctx: &RequestContext<'_>, found: Vec<Version>) -> Result<Option<Reply>> {
+    let RequestContext { cx, request, scope, .. } = ctx;
     let stamp = cx.store.commit_timestamp()?;
     let mut writes = Vec::with_capacity(found.len());
     for version in found {
         let key = version.key.clone();
-        let change = Change { key, before: ResourceState::Current(version), what: What::Delete, claim: None };
+        let change =
+            Change { key, before: ResourceState::Current(version), what: ChangeKind::Delete, claim: None };
         writes.extend(change.decide(cx, &request.conditions, stamp.micros())?.map(|d| d.write));
     }
     match cx.store.commit(scope, &stamp, &writes).await? {
         Commit::Stale => Ok(None),
-        Commit::Done => Ok(Some(Reply::gone(&format!("{} resources were deleted", writes.len()), ask.ret()))),
+        Commit::Done => Ok(Some(Reply::gone(&format!("{} resources were deleted", writes.len()), ctx.ret()))),
     }
 }

@@ -4,48 +4,48 @@ use fhir_model::Result;
 use fhir_model::interaction::Interaction;
 use fhir_store::HistoryTarget;
 
-use crate::ask::{Ask, only};
 use crate::cx::Cx;
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::request_context::{RequestContext, only};
 use crate::{bundle, capabilities, create, delete, history, read, search, update, vread};
 
 /// Answers one request.
 pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
     let interaction = Interaction::parse(request.method, &request.path, &*cx.definitions)?;
     let scope = cx.guard.scope(&request.principal, &interaction)?;
-    let ask = Ask::new(cx, &request, scope)?;
-    if ask.strict() {
-        check_write(&interaction, &ask.pairs)?;
+    let ctx = RequestContext::new(cx, &request, scope)?;
+    if ctx.strict() {
+        check_write(&interaction, &ctx.pairs)?;
     }
     match &interaction {
-        Interaction::Capabilities => capabilities::capabilities(&ask),
-        Interaction::Read(key) => read::read(&ask, key).await,
-        Interaction::Vread(key, version) => vread::vread(&ask, key, *version).await,
-        Interaction::Create(type_name) => create::create(&ask, type_name).await,
-        Interaction::Update(key) => update::update(&ask, key).await,
-        Interaction::ConditionalUpdate(type_name) => update::conditional_update(&ask, type_name).await,
-        Interaction::Patch(key) => crate::patch::interaction::patch(&ask, key).await,
+        Interaction::Capabilities => capabilities::capabilities(&ctx),
+        Interaction::Read(key) => read::read(&ctx, key).await,
+        Interaction::Vread(key, version) => vread::vread(&ctx, key, *version).await,
+        Interaction::Create(type_name) => create::create(&ctx, type_name).await,
+        Interaction::Update(key) => update::update(&ctx, key).await,
+        Interaction::ConditionalUpdate(type_name) => update::conditional_update(&ctx, type_name).await,
+        Interaction::Patch(key) => crate::patch::interaction::patch(&ctx, key).await,
         Interaction::ConditionalPatch(type_name) => {
-            crate::patch::interaction::conditional_patch(&ask, type_name).await
+            crate::patch::interaction::conditional_patch(&ctx, type_name).await
         }
-        Interaction::Delete(key) => delete::delete(&ask, key).await,
-        Interaction::ConditionalDelete(type_name) => delete::conditional_delete(&ask, type_name).await,
+        Interaction::Delete(key) => delete::delete(&ctx, key).await,
+        Interaction::ConditionalDelete(type_name) => delete::conditional_delete(&ctx, type_name).await,
         Interaction::HistoryInstance(key) => {
-            history::history(&ask, HistoryTarget::Instance(key.clone())).await
+            history::history(&ctx, HistoryTarget::Instance(key.clone())).await
         }
         Interaction::HistoryType(type_name) => {
-            history::history(&ask, HistoryTarget::Type(type_name.clone())).await
+            history::history(&ctx, HistoryTarget::Type(type_name.clone())).await
         }
-        Interaction::HistorySystem => history::history(&ask, HistoryTarget::System).await,
-        Interaction::SearchType(type_name) => search::search_type(&ask, type_name).await,
-        Interaction::SearchSystem => search::search_system(&ask).await,
+        Interaction::HistorySystem => history::history(&ctx, HistoryTarget::System).await,
+        Interaction::SearchType(type_name) => search::search_type(&ctx, type_name).await,
+        Interaction::SearchSystem => search::search_system(&ctx).await,
         Interaction::SearchCompartment(key, type_name) => {
-            search::search_compartment(&ask, key, type_name).await
+            search::search_compartment(&ctx, key, type_name).await
         }
-        Interaction::Operation(level, code) => cx.operations.call(&ask, level, code).await,
+        Interaction::Operation(level, code) => cx.operations.call(&ctx, level, code).await,
         // A Bundle's entries come back here, so the future would hold itself if it were not boxed.
-        Interaction::Bundle => bundle::process(&ask).await,
+        Interaction::Bundle => bundle::process(&ctx).await,
     }
 }
 

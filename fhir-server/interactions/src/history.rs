@@ -6,21 +6,21 @@ use fhir_model::{Error, Key, Result, url};
 use fhir_search::cursor::{Cursor, SortValue};
 use fhir_store::{HistoryPage, HistoryTarget, Method, Version};
 
-use crate::ask::Ask;
 use crate::bundle::text::{BundleText, one_outcome};
 use crate::reply::Reply;
+use crate::request_context::RequestContext;
 use crate::summary::Subset;
 
-pub(crate) async fn history(ask: &Ask<'_>, of: HistoryTarget) -> Result<Reply> {
+pub(crate) async fn history(ctx: &RequestContext<'_>, of: HistoryTarget) -> Result<Reply> {
     let path = path(&of);
-    let mut asked = Asked::parse(ask, &path)?;
-    let subset = Subset::asked(ask, type_of(&of))?;
+    let mut asked = HistoryRequest::parse(ctx, &path)?;
+    let subset = Subset::from_request(ctx, type_of(&of))?;
     if let Some(Err(error)) =
-        subset.as_ref().map(|part| part.check(type_of(&of).as_slice(), &ask.cx.definitions))
+        subset.as_ref().map(|part| part.check(type_of(&of).as_slice(), &ctx.cx.definitions))
     {
         asked.warnings.push(format!("{}; it was ignored", error.text));
     }
-    let found = ask.cx.store.history(&ask.scope, &of, &asked.page).await?;
+    let found = ctx.cx.store.history(&ctx.scope, &of, &asked.page).await?;
     if let (true, Some(list)) = (found.no_list, &asked.page.list) {
         asked.warnings.push(format!("`_list`: there is no List/{list}"));
     }
@@ -29,9 +29,9 @@ pub(crate) async fn history(ask: &Ask<'_>, of: HistoryTarget) -> Result<Reply> {
     if let Some(total) = found.total {
         bundle.total(total);
     }
-    let own = asked.own(ask, &path);
+    let own = asked.own(ctx, &path);
     match &asked.page.before {
-        Some(place) => bundle.link("self", &asked.link(ask, &path, *place)),
+        Some(place) => bundle.link("self", &asked.link(ctx, &path, *place)),
         None => bundle.link("self", &own),
     }
     // As in a search, without a page there is no first one.
@@ -39,20 +39,20 @@ pub(crate) async fn history(ask: &Ask<'_>, of: HistoryTarget) -> Result<Reply> {
         bundle.link("first", &own);
     }
     if let Some(place) = found.next {
-        bundle.link("next", &asked.link(ask, &path, place));
+        bundle.link("next", &asked.link(ctx, &path, place));
     }
     for version in &found.versions {
         let created = version.version == 1 || found.restored.contains(&(version.handle, version.version));
-        entry(ask, &mut bundle, version, created, subset.as_ref())?;
+        entry(ctx, &mut bundle, version, created, subset.as_ref())?;
     }
     warn(&mut bundle, &own, &asked.warnings);
-    Ok(Reply::made(bundle.finish()))
+    Ok(Reply::resource(bundle.finish()))
 }
 
 /// Refuses what cannot be asked of a history.
-pub(crate) fn check(ask: &Ask<'_>, of: &HistoryTarget) -> Result<()> {
-    Asked::parse(ask, &path(of))?;
-    Subset::asked(ask, type_of(of))?;
+pub(crate) fn check(ctx: &RequestContext<'_>, of: &HistoryTarget) -> Result<()> {
+    HistoryRequest::parse(ctx, &path(of))?;
+    Subset::from_request(ctx, type_of(of))?;
     Ok(())
 }
 
@@ -74,19 +74,19 @@ fn path(of: &HistoryTarget) -> String {
 
 /// A version, and how it came; `created`: there was nothing before it, so that a PUT was answered as a create.
 fn entry(
-    ask: &Ask<'_>,
+    ctx: &RequestContext<'_>,
     bundle: &mut BundleText,
     version: &Version,
     created: bool,
     subset: Option<&Subset>,
 ) -> Result<()> {
     bundle.entry();
-    bundle.full_url(&ask.request.base, &version.key);
+    bundle.full_url(&ctx.request.base, &version.key);
     match (&version.body, subset) {
         (None, _) => {}
         (Some(body), None) => bundle.resource(body),
         (Some(body), Some(subset)) => {
-            bundle.resource(&subset.apply(body, &ask.cx.definitions)?);
+            bundle.resource(&subset.apply(body, &ctx.cx.definitions)?);
         }
     }
     let url = match version.method {
@@ -122,7 +122,7 @@ fn warn(bundle: &mut BundleText, own: &str, warnings: &[String]) {
 }
 
 /// What was asked for.
-struct Asked {
+struct HistoryRequest {
     page: HistoryPage,
     /// The parameters that count, for links.
     applied: Vec<(String, String)>,
@@ -135,32 +135,32 @@ const WARNINGS_MAX: usize = 20;
 
 /// First and last microsecond of an instant, or of a date or time as far as it is written. A space where a `+` was lost to
 /// URL decoding is taken for the `+`.
-fn moment(ask: &Ask<'_>, value: &str) -> Option<(i64, i64)> {
+fn moment(ctx: &RequestContext<'_>, value: &str) -> Option<(i64, i64)> {
     let found = DateTime::partial(&value.replace(' ', "+"))?;
-    (found.precision() != Precision::Hour).then(|| found.range_micros_in(ask.cx.store.zone()))
+    (found.precision() != Precision::Hour).then(|| found.range_micros_in(ctx.cx.store.zone()))
 }
 
 /// Parameters with one value.
 const ONCE: &[&str] = &["_count", "_since", "_at", "_list"];
 
-impl Asked {
-    fn parse(ask: &Ask<'_>, path: &str) -> Result<Asked> {
-        let limits = &ask.cx.limits;
+impl HistoryRequest {
+    fn parse(ctx: &RequestContext<'_>, path: &str) -> Result<HistoryRequest> {
+        let limits = &ctx.cx.limits;
         let mut page = HistoryPage { count: limits.count_default, ..HistoryPage::default() };
         let (mut applied, mut warnings): (Vec<(String, String)>, _) = (Vec::new(), Vec::new());
         let mut cursor = None;
-        for (name, value) in &ask.pairs {
+        for (name, value) in &ctx.pairs {
             let bad =
                 |what: &str| Error::value(format!("`{name}` is {what}, not `{value}`")).at(name.as_str());
             let is_again = ONCE.contains(&name.as_str()) && applied.iter().any(|(n, _)| n == name);
             match name.as_str() {
                 "_format" | "_pretty" => continue,
                 _ if is_again => {
-                    ignore(ask, &mut warnings, name, "can be given once: the first value counts")?;
+                    ignore(ctx, &mut warnings, name, "can be given once: the first value counts")?;
                     continue;
                 }
                 _ if value.is_empty() => {
-                    ignore(ask, &mut warnings, name, "has no value")?;
+                    ignore(ctx, &mut warnings, name, "has no value")?;
                     continue;
                 }
                 "_count" => {
@@ -169,14 +169,14 @@ impl Asked {
                 }
                 "_since" => {
                     page.since = Some(
-                        moment(ask, value)
+                        moment(ctx, value)
                             .ok_or_else(|| bad("an instant or a date such as 2026-11-30T08:00:00Z"))?
                             .0,
                     );
                 }
                 "_at" => {
                     page.at =
-                        Some(moment(ask, value).ok_or_else(|| {
+                        Some(moment(ctx, value).ok_or_else(|| {
                             bad("a date or time such as 2026-11-30 or 2026-11-30T08:00:00Z")
                         })?);
                 }
@@ -194,47 +194,47 @@ impl Asked {
                 "_summary" | "_elements" => {}
                 _ => {
                     let why = "is not a parameter of history: these are _count, _since, _at and _list";
-                    ignore(ask, &mut warnings, name, why)?;
+                    ignore(ctx, &mut warnings, name, why)?;
                     continue;
                 }
             }
             applied.push((name.clone(), value.clone()));
         }
-        let mut asked = Asked { page, applied, warnings };
+        let mut asked = HistoryRequest { page, applied, warnings };
         if let Some(text) = cursor {
-            let cursor = Cursor::open(text, ask.cx.store.secret(), &asked.identity(ask, path))?;
+            let cursor = Cursor::open(text, ctx.cx.store.secret(), &asked.identity(ctx, path))?;
             asked.page.before =
-                Some(place(&cursor).ok_or_else(|| Error::invalid("the page link is not of a history"))?);
+                Some(position(&cursor).ok_or_else(|| Error::invalid("the page link is not of a history"))?);
         }
         Ok(asked)
     }
 
     /// What page links are bound to.
-    fn identity(&self, ask: &Ask<'_>, path: &str) -> String {
+    fn identity(&self, ctx: &RequestContext<'_>, path: &str) -> String {
         let HistoryPage { since, at, list, .. } = &self.page;
-        let who = ask.request.principal.name();
+        let who = ctx.request.principal.name();
         format!("{}:{who} {path} {since:?} {at:?} {list:?}", who.len())
     }
 
-    fn own(&self, ask: &Ask<'_>, path: &str) -> String {
+    fn own(&self, ctx: &RequestContext<'_>, path: &str) -> String {
         match self.applied.is_empty() {
-            true => format!("{}/{path}", ask.request.base),
-            false => format!("{}/{path}?{}", ask.request.base, url::query(&self.applied)),
+            true => format!("{}/{path}", ctx.request.base),
+            false => format!("{}/{path}?{}", ctx.request.base, url::query(&self.applied)),
         }
     }
 
-    fn link(&self, ask: &Ask<'_>, path: &str, (time, handle, version): (i64, i64, u32)) -> String {
+    fn link(&self, ctx: &RequestContext<'_>, path: &str, (time, handle, version): (i64, i64, u32)) -> String {
         let places = vec![SortValue::Number(time), SortValue::Number(i64::from(version))];
         let cursor = Cursor { sort_values: places, handle, backwards: false, within: None };
-        let own = self.own(ask, path);
+        let own = self.own(ctx, path);
         let separator = if own.contains('?') { '&' } else { '?' };
-        format!("{own}{separator}_cursor={}", cursor.seal(ask.cx.store.secret(), &self.identity(ask, path)))
+        format!("{own}{separator}_cursor={}", cursor.seal(ctx.cx.store.secret(), &self.identity(ctx, path)))
     }
 }
 
 /// Passes over a parameter: an error under strict handling, else a warning, once for each name.
-fn ignore(ask: &Ask<'_>, warnings: &mut Vec<String>, name: &str, why: &str) -> Result<()> {
-    if ask.strict() {
+fn ignore(ctx: &RequestContext<'_>, warnings: &mut Vec<String>, name: &str, why: &str) -> Result<()> {
+    if ctx.strict() {
         return Err(Error::invalid(format!("`{name}` {why} (strict handling)")).at(name));
     }
     let text = format!("`{name}` {why}; it was ignored");
@@ -244,7 +244,7 @@ fn ignore(ask: &Ask<'_>, warnings: &mut Vec<String>, name: &str, why: &str) -> R
     Ok(())
 }
 
-fn place(cursor: &Cursor) -> Option<(i64, i64, u32)> {
+fn position(cursor: &Cursor) -> Option<(i64, i64, u32)> {
     match cursor.sort_values.as_slice() {
         [SortValue::Number(time), SortValue::Number(version)] => {
             Some((*time, cursor.handle, u32::try_from(*version).ok()?))

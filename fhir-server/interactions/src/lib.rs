@@ -6,7 +6,6 @@
 //! Bundle, an adapter's call. Reading is a copy of stored bytes; a tree is built only for `_summary`, `_elements`
 //! and what is written. Time and ids come from the store of [`Cx`](Cx::store).
 
-mod ask;
 mod bundle;
 mod capabilities;
 mod change;
@@ -16,17 +15,18 @@ mod conditions;
 mod create;
 mod cx;
 mod delete;
-mod faults;
+mod error_log;
 mod guard;
 mod handle;
 mod history;
+mod meta;
 mod operation;
 pub mod patch;
 mod read;
 mod reply;
 mod request;
+mod request_context;
 mod search;
-mod stamp;
 mod summary;
 mod update;
 mod vread;
@@ -34,8 +34,8 @@ mod vread;
 pub use bundle::text::BundleText;
 pub use capabilities::{Mode, Statements};
 pub use conditions::Conditions;
-pub use cx::{ConditionalDelete, Cx, Limits, Settings};
-pub use faults::Faults;
+pub use cx::{ConditionalDelete, Cx, RequestLimits, Settings};
+pub use error_log::ServerErrorLog;
 pub use fhir_model::interaction::{Interaction, Level, Method};
 pub use guard::{Guard, Principal};
 pub use handle::{check_write, handle};

@@ -13,10 +13,10 @@ use fhir_model::{Error, Kind, Result};
 use fhir_store::Scope;
 use serde_json::Value;
 
-use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::request_context::RequestContext;
 
 /// One operation.
 #[async_trait]
@@ -44,10 +44,10 @@ pub struct Call {
 /// All operations of the server, by code.
 #[derive(Default)]
 pub struct Operations {
-    by_code: BTreeMap<Box<str>, Vec<Known>>,
+    by_code: BTreeMap<Box<str>, Vec<RegisteredOperation>>,
 }
 
-struct Known {
+struct RegisteredOperation {
     operation: Box<dyn Operation>,
     definition: Definition,
 }
@@ -76,7 +76,7 @@ impl Operations {
                 let text = format!("two operations are called ${} in the same places", definition.code);
                 return Err(Error::internal(text));
             }
-            same_code.push(Known { operation, definition });
+            same_code.push(RegisteredOperation { operation, definition });
         }
         Ok(all)
     }
@@ -85,9 +85,9 @@ impl Operations {
         self.by_code.values().flatten().map(|known| &known.definition)
     }
 
-    pub(crate) async fn call(&self, ask: &Ask<'_>, level: &Level, code: &str) -> Result<Reply> {
-        let Known { operation, definition } = self.find(level, code)?;
-        if definition.affects_state && ask.request.method != Method::Post {
+    pub(crate) async fn call(&self, ctx: &RequestContext<'_>, level: &Level, code: &str) -> Result<Reply> {
+        let RegisteredOperation { operation, definition } = self.find(level, code)?;
+        if definition.affects_state && ctx.request.method != Method::Post {
             return Err(Error::new(
                 Kind::MethodNotAllowed,
                 format!("${code} changes things, so it takes POST alone"),
@@ -95,14 +95,14 @@ impl Operations {
         }
         let call = Call {
             level: level.clone(),
-            scope: ask.scope.clone(),
-            pairs: ask.pairs.clone(),
-            request: ask.request.clone(),
+            scope: ctx.scope.clone(),
+            pairs: ctx.pairs.clone(),
+            request: ctx.request.clone(),
         };
-        operation.run(ask.cx, call).await
+        operation.run(ctx.cx, call).await
     }
 
-    fn find(&self, level: &Level, code: &str) -> Result<&Known> {
+    fn find(&self, level: &Level, code: &str) -> Result<&RegisteredOperation> {
         let known = self.by_code.get(code).into_iter().flatten().find(|known| known.definition.is_for(level));
         known.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no operation ${code} here")))
     }

@@ -32,7 +32,7 @@ pub struct Reply {
 
 impl Reply {
     /// 200 with a resource that the store does not have: a Bundle, an outcome.
-    pub fn made(body: impl Into<Bytes>) -> Reply {
+    pub fn resource(body: impl Into<Bytes>) -> Reply {
         Reply { body: Some(body.into()), ..Reply::empty(200) }
     }
 
@@ -107,7 +107,7 @@ impl Reply {
     /// A deletion, or that there was nothing to delete: 204, or 200 when there is something to say.
     pub(crate) fn gone(text: &str, ret: Return) -> Reply {
         match ret {
-            Return::OperationOutcome => Reply { is_outcome: true, ..Reply::made(information(text)) },
+            Return::OperationOutcome => Reply { is_outcome: true, ..Reply::resource(information(text)) },
             _ => Reply::empty(204),
         }
     }

@@ -3,68 +3,76 @@
 //! The searchset is written from the bytes that are stored; nothing is parsed unless a part is asked for.
 
 mod ambiguous;
-mod asked;
-pub(crate) mod kept;
 mod links;
+pub(crate) mod long_links;
+mod request;
 
 use fhir_model::error::operation_outcome;
 use fhir_model::{Error, Key, Result};
 use fhir_store::{Explained, Version};
 
-pub(crate) use self::asked::{Asked, sent};
-use crate::ask::Ask;
+pub(crate) use self::request::{SearchRequest, sent};
 use crate::bundle::text::BundleText;
 use crate::reply::Reply;
+use crate::request_context::RequestContext;
 use crate::summary::Subset;
 
-pub(crate) async fn search_type(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
-    let pairs = kept::pairs(ask, type_name).await?;
-    learn(ask, type_name, &pairs).await?;
-    answer(ask, Asked::of_type(ask, type_name, pairs)?).await
+pub(crate) async fn search_type(ctx: &RequestContext<'_>, type_name: &str) -> Result<Reply> {
+    let pairs = long_links::pairs(ctx, type_name).await?;
+    refresh_if_unknown(ctx, type_name, &pairs).await?;
+    answer(ctx, SearchRequest::from_type(ctx, type_name, pairs)?).await
 }
 
-pub(crate) async fn search_system(ask: &Ask<'_>) -> Result<Reply> {
-    let pairs = kept::pairs(ask, "").await?;
-    answer(ask, Asked::of_system(ask, pairs)?).await
+pub(crate) async fn search_system(ctx: &RequestContext<'_>) -> Result<Reply> {
+    let pairs = long_links::pairs(ctx, "").await?;
+    answer(ctx, SearchRequest::from_system(ctx, pairs)?).await
 }
 
-pub(crate) async fn search_compartment(ask: &Ask<'_>, compartment: &Key, type_name: &str) -> Result<Reply> {
-    let pairs = kept::pairs(ask, &format!("{compartment}/{type_name}")).await?;
-    learn(ask, type_name, &pairs).await?;
-    answer(ask, Asked::of_compartment(ask, compartment, type_name, pairs)?).await
+pub(crate) async fn search_compartment(
+    ctx: &RequestContext<'_>,
+    compartment: &Key,
+    type_name: &str,
+) -> Result<Reply> {
+    let pairs = long_links::pairs(ctx, &format!("{compartment}/{type_name}")).await?;
+    refresh_if_unknown(ctx, type_name, &pairs).await?;
+    answer(ctx, SearchRequest::from_compartment(ctx, compartment, type_name, pairs)?).await
 }
 
 /// A parameter that is not known may be one that another server process has learned of this very moment.
-async fn learn(ask: &Ask<'_>, type_name: &str, pairs: &[(String, String)]) -> Result<()> {
+async fn refresh_if_unknown(
+    ctx: &RequestContext<'_>,
+    type_name: &str,
+    pairs: &[(String, String)],
+) -> Result<()> {
     // `Patient/1/*` is of no type.
-    let Ok(of_type) = ask.cx.registry.for_type(type_name) else { return Ok(()) };
+    let Ok(of_type) = ctx.cx.registry.for_type(type_name) else { return Ok(()) };
     let is_unknown = |name: &str| {
         let code = name.split([':', '.']).next().unwrap_or_default();
         !code.starts_with('_') && of_type.param(code).is_none()
     };
     match pairs.iter().any(|(name, _)| is_unknown(name)) {
-        true => ask.cx.store.refresh_catalog().await,
+        true => ctx.cx.store.refresh_catalog().await,
         false => Ok(()),
     }
 }
 
-async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
-    let cx = ask.cx;
-    let (subset, unknown) = asked.check(ask)?;
-    let Asked { mut queries, links, any_type } = asked;
+async fn answer(ctx: &RequestContext<'_>, asked: SearchRequest) -> Result<Reply> {
+    let cx = ctx.cx;
+    let (subset, unknown) = asked.check(ctx)?;
+    let SearchRequest { mut queries, links, any_type } = asked;
     if any_type {
         let types: Vec<&str> = queries.iter().map(|query| &*query.type_name).collect();
-        let present = cx.store.types_with_resources(&ask.scope, &types).await?;
+        let present = cx.store.types_with_resources(&ctx.scope, &types).await?;
         // One stays, as it says how to answer.
         let one = queries.first().cloned();
         queries.retain(|query| present.contains(&query.type_name));
         queries.extend(one.filter(|_| queries.is_empty()));
     }
-    ambiguous::check(ask, &queries).await?;
+    ambiguous::check(ctx, &queries).await?;
     let Some(query) = queries.first() else { return Err(Error::internal("a search of no type")) };
     let (mut page, explained) = match query.explain {
-        false => (cx.store.search_types(&ask.scope, &queries).await?, Vec::new()),
-        true => cx.store.explain(&ask.scope, &queries).await?,
+        false => (cx.store.search_types(&ctx.scope, &queries).await?, Vec::new()),
+        true => cx.store.explain(&ctx.scope, &queries).await?,
     };
     page.warnings.extend(unknown);
     let size =
@@ -74,20 +82,20 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
         bundle.total(total.n);
     }
     let own = match &query.cursor {
-        Some(cursor) => links.page(ask, cursor),
+        Some(cursor) => links.page(ctx, cursor),
         None => links.own.clone(),
     };
     bundle.link("self", &own);
     if query.count > 0 {
-        links.to_pages(ask, &page, &mut bundle).await?;
+        links.to_pages(ctx, &page, &mut bundle).await?;
     }
-    let of_included = subset.as_ref().and_then(Subset::of_included);
+    let for_included = subset.as_ref().and_then(Subset::for_included);
     for (mode, versions, subset) in
-        [("match", &page.matches, subset.as_ref()), ("include", &page.included, of_included)]
+        [("match", &page.matches, subset.as_ref()), ("include", &page.included, for_included)]
     {
         for version in versions {
             let score = page.scores.get(&version.handle).filter(|_| mode == "match");
-            entry(ask, &mut bundle, version, (mode, score.copied()), subset)?;
+            entry(ctx, &mut bundle, version, (mode, score.copied()), subset)?;
         }
     }
     let is_empty =
@@ -95,14 +103,15 @@ async fn answer(ask: &Ask<'_>, asked: Asked) -> Result<Reply> {
     let guesses = query.guesses.iter().filter(|_| is_empty);
     let warnings: Vec<&String> = query.warnings.iter().chain(guesses).chain(&page.warnings).collect();
     let warnings = warnings.iter().map(|text| operation_outcome("warning", "not-supported", text, &[]));
-    let steps =
-        explained.iter().map(|step| operation_outcome("information", "informational", &told(step), &[]));
+    let steps = explained
+        .iter()
+        .map(|step| operation_outcome("information", "informational", &describe_step(step), &[]));
     bundle.outcome(warnings.chain(steps));
-    Ok(Reply::made(bundle.finish()))
+    Ok(Reply::resource(bundle.finish()))
 }
 
 fn entry(
-    ask: &Ask<'_>,
+    ctx: &RequestContext<'_>,
     bundle: &mut BundleText,
     version: &Version,
     (mode, score): (&str, Option<f32>),
@@ -110,10 +119,10 @@ fn entry(
 ) -> Result<()> {
     let Some(body) = &version.body else { return Ok(()) };
     bundle.entry();
-    bundle.full_url(&ask.request.base, &version.key);
+    bundle.full_url(&ctx.request.base, &version.key);
     match subset {
         None => bundle.resource(body),
-        Some(subset) => bundle.resource(&subset.apply(body, &ask.cx.definitions)?),
+        Some(subset) => bundle.resource(&subset.apply(body, &ctx.cx.definitions)?),
     }
     match score {
         Some(score) => bundle.search_score(score),
@@ -124,7 +133,7 @@ fn entry(
 }
 
 /// A statement in a sentence. What was asked for is not in it: values are placeholders.
-fn told(step: &Explained) -> String {
+fn describe_step(step: &Explained) -> String {
     let Explained { shape, statement, rows, buffers, milliseconds, .. } = step;
     format!("{shape}: {rows} rows, {buffers} buffers, {milliseconds} ms: {statement}")
 }

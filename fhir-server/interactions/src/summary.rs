@@ -6,13 +6,13 @@
 //! and says nothing of the kind. Mandatory elements stay, as their resources would not be valid without them.
 
 use bytes::Bytes;
-use fhir_model::json::{Doc, Edits, Limits, Ref};
+use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::types::{Element, Types};
 use fhir_model::{Error, Result};
 use fhir_profiles::Definitions;
 use fhir_search::query::Summary;
 
-use crate::ask::Ask;
+use crate::request_context::RequestContext;
 
 /// Which part of a resource is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ const TAG: &str =
 
 impl Subset {
     /// The part that a search asks for; nothing for whole resources.
-    pub(crate) fn of(summary: Summary, elements: &[Box<str>]) -> Option<Subset> {
+    pub(crate) fn from_search(summary: Summary, elements: &[Box<str>]) -> Option<Subset> {
         match summary {
             Summary::True => Some(Subset::Summary),
             Summary::Text => Some(Subset::Text),
@@ -46,17 +46,17 @@ impl Subset {
     }
 
     /// The part that a read or history asks for; `type_name`: of what, when it is one type.
-    pub(crate) fn asked(ask: &Ask<'_>, type_name: Option<&str>) -> Result<Option<Subset>> {
-        let subset = Subset::of_pairs(&ask.pairs)?;
-        if let (true, Some(subset)) = (ask.strict(), &subset) {
-            subset.check(type_name.as_slice(), &ask.cx.definitions)?;
+    pub(crate) fn from_request(ctx: &RequestContext<'_>, type_name: Option<&str>) -> Result<Option<Subset>> {
+        let subset = Subset::from_pairs(&ctx.pairs)?;
+        if let (true, Some(subset)) = (ctx.strict(), &subset) {
+            subset.check(type_name.as_slice(), &ctx.cx.definitions)?;
         }
         Ok(subset)
     }
 
     /// The part of resources that are included. "The list of elements does not apply to included resources":
     /// <https://hl7.org/fhir/R4/search.html#elements>. A summary is one of all that is answered.
-    pub(crate) fn of_included(&self) -> Option<&Subset> {
+    pub(crate) fn for_included(&self) -> Option<&Subset> {
         match self {
             Subset::Elements(_) => None,
             Subset::Summary | Subset::Text | Subset::Data => Some(self),
@@ -89,7 +89,7 @@ impl Subset {
         }
     }
 
-    fn of_pairs(pairs: &[(String, String)]) -> Result<Option<Subset>> {
+    fn from_pairs(pairs: &[(String, String)]) -> Result<Option<Subset>> {
         let mut summary = None;
         let mut elements: Vec<Box<str>> = Vec::new();
         for (name, value) in pairs {
@@ -119,12 +119,12 @@ impl Subset {
         if summary != Summary::False && !elements.is_empty() {
             return Err(Error::invalid("`_summary` and `_elements` cannot be asked for together"));
         }
-        Ok(Subset::of(summary, &elements))
+        Ok(Subset::from_search(summary, &elements))
     }
 
     /// The part of a body.
     pub(crate) fn apply(&self, body: &Bytes, types: &Definitions) -> Result<Bytes> {
-        let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
+        let doc = Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)?;
         let root = doc.root();
         let type_name = root.get_str("resourceType").unwrap_or_default();
         let mut edits = Edits::default();

@@ -4,48 +4,50 @@ use fhir_model::json::Edits;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Commit, ResourceState};
 
-use crate::ask::{Ask, Attempts, same_id};
-use crate::change::{Change, What};
+use crate::change::{Change, ChangeKind};
 use crate::check::id_of;
-use crate::conditional::{Criteria, Target, target};
+use crate::conditional::{Criteria, UpdateTarget, target};
 use crate::reply::Reply;
+use crate::request_context::{Attempts, RequestContext, same_id};
 
-pub(crate) async fn update(ask: &Ask<'_>, key: &Key) -> Result<Reply> {
-    let resource = ask.resource(&key.type_name)?.root();
+pub(crate) async fn update(ctx: &RequestContext<'_>, key: &Key) -> Result<Reply> {
+    let resource = ctx.resource(&key.type_name)?.root();
     same_id(resource, &key.type_name, &key.id)?;
-    let mut attempts = Attempts::new(ask.cx);
+    let mut attempts = Attempts::new(ctx.cx);
     loop {
         attempts.next()?;
-        let before = ask.cx.store.read(&ask.scope, key).await?;
-        let what = What::Update(resource, Edits::default());
-        if let Some(reply) = commit(ask, Change { key: key.clone(), before, what, claim: None }).await? {
+        let before = ctx.cx.store.read(&ctx.scope, key).await?;
+        let what = ChangeKind::Update(resource, Edits::default());
+        if let Some(reply) = commit(ctx, Change { key: key.clone(), before, what, claim: None }).await? {
             return Ok(reply);
         }
     }
 }
 
-pub(crate) async fn conditional_update(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
-    let resource = ask.resource(type_name)?.root();
+pub(crate) async fn conditional_update(ctx: &RequestContext<'_>, type_name: &str) -> Result<Reply> {
+    let resource = ctx.resource(type_name)?.root();
     let id = id_of(resource, type_name)?;
-    let criteria = Criteria::of_pairs(ask, type_name, &ask.pairs)?;
-    let mut attempts = Attempts::new(ask.cx);
+    let criteria = Criteria::from_pairs(ctx, type_name, &ctx.pairs)?;
+    let mut attempts = Attempts::new(ctx.cx);
     loop {
         attempts.next()?;
-        let (found, claim) = criteria.find(ask).await?;
+        let (found, claim) = criteria.find(ctx).await?;
         let (key, before, claim) = match target(found, id.as_deref(), &criteria.text)? {
-            Target::Existing(version) => (version.key.clone(), ResourceState::Current(version), None),
-            Target::New(None) => (Key::new(type_name, ask.cx.store.new_id()), ResourceState::Absent, claim),
-            Target::New(Some(id)) => {
+            UpdateTarget::Existing(version) => (version.key.clone(), ResourceState::Current(version), None),
+            UpdateTarget::New(None) => {
+                (Key::new(type_name, ctx.cx.store.new_id()), ResourceState::Absent, claim)
+            }
+            UpdateTarget::New(Some(id)) => {
                 let key = Key::new(type_name, id);
-                let before = ask.cx.store.read(&ask.scope, &key).await?;
+                let before = ctx.cx.store.read(&ctx.scope, &key).await?;
                 if let ResourceState::Current(_) = before {
                     return Err(taken(&key, &criteria.text));
                 }
                 (key, before, claim)
             }
         };
-        let what = What::Update(resource, Edits::default());
-        if let Some(reply) = commit(ask, Change { key, before, what, claim }).await? {
+        let what = ChangeKind::Update(resource, Edits::default());
+        if let Some(reply) = commit(ctx, Change { key, before, what, claim }).await? {
             return Ok(reply);
         }
     }
@@ -57,12 +59,12 @@ pub(crate) fn taken(key: &Key, criteria: &str) -> Error {
 }
 
 /// Decides and commits one change. Returns `None` when the commit is stale.
-pub(crate) async fn commit(ask: &Ask<'_>, change: Change<'_>) -> Result<Option<Reply>> {
-    let Ask { cx, request, scope, .. } = ask;
+pub(crate) async fn commit(ctx: &RequestContext<'_>, change: Change<'_>) -> Result<Option<Reply>> {
+    let RequestContext { cx, request, scope, .. } = ctx;
     let (key, before) = (change.key.clone(), change.before.clone());
     let stamp = cx.store.commit_timestamp()?;
     let Some(decided) = change.decide(cx, &request.conditions, stamp.micros())? else {
-        let mut reply = Reply::gone(&format!("there is no {key}"), ask.ret());
+        let mut reply = Reply::gone(&format!("there is no {key}"), ctx.ret());
         if let ResourceState::Deleted(version) = before {
             (reply.version, reply.last_modified) = (Some(version.version), Some(version.updated_at));
         }
@@ -73,7 +75,7 @@ pub(crate) async fn commit(ask: &Ask<'_>, change: Change<'_>) -> Result<Option<R
         Commit::Stale => Ok(None),
         Commit::Done => {
             let [write] = writes;
-            Ok(Some(Reply::written(&write, decided.created, stamp.micros(), ask.ret())))
+            Ok(Some(Reply::written(&write, decided.created, stamp.micros(), ctx.ret())))
         }
     }
 }

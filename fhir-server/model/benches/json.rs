@@ -11,7 +11,7 @@ mod examples;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 
 /// Longer files are definition Bundles, which no client sends.
 const FILE_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -40,9 +40,12 @@ fn json(c: &mut Criterion) {
     });
     // The text is given away, as a request's body is; the copy that makes it possible here is counted too.
     group.bench_function("parse/Doc", |b| {
-        b.iter(|| texts.iter().for_each(|t| drop(black_box(Doc::parse(t.as_bytes(), Limits::default())))));
+        b.iter(|| {
+            texts.iter().for_each(|t| drop(black_box(Doc::parse(t.as_bytes(), JsonLimits::default()))))
+        });
     });
-    let docs: Vec<_> = texts.iter().map(|t| Doc::parse(t.as_bytes(), Limits::default()).unwrap()).collect();
+    let docs: Vec<_> =
+        texts.iter().map(|t| Doc::parse(t.as_bytes(), JsonLimits::default()).unwrap()).collect();
     group.bench_function("write/Doc", |b| {
         b.iter(|| docs.iter().for_each(|doc| drop(black_box(doc.root().to_json()))));
     });

@@ -22,7 +22,7 @@ pub use write::Edits;
 
 /// Bounds on what is parsed.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct JsonLimits {
     /// Deepest nesting of objects and arrays.
     pub depth_max: usize,
     /// Longest text, in bytes. Never more than 4 GiB - 1, as spans are 32 bits.
@@ -37,20 +37,21 @@ const VALUES_FREE: usize = 64 * 1024;
 /// and each value costs as much as 24 bytes of text.
 const BYTES_PER_VALUE: usize = 8;
 
-impl Limits {
+impl JsonLimits {
     /// For texts of our own, which were bounded when they came.
-    pub const NONE: Limits = Limits { depth_max: usize::MAX, bytes_max: usize::MAX, values_max: usize::MAX };
+    pub const NONE: JsonLimits =
+        JsonLimits { depth_max: usize::MAX, bytes_max: usize::MAX, values_max: usize::MAX };
 
     /// The same for a text of so many bytes that somebody sent: its tree may be a few times the text, not ten times.
     #[must_use]
-    pub fn for_body(self, bytes: usize) -> Limits {
-        Limits { values_max: self.values_max.min(VALUES_FREE + bytes / BYTES_PER_VALUE), ..self }
+    pub fn for_body(self, bytes: usize) -> JsonLimits {
+        JsonLimits { values_max: self.values_max.min(VALUES_FREE + bytes / BYTES_PER_VALUE), ..self }
     }
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { depth_max: 100, bytes_max: 100 * 1024 * 1024, values_max: usize::MAX }
+impl Default for JsonLimits {
+    fn default() -> JsonLimits {
+        JsonLimits { depth_max: 100, bytes_max: 100 * 1024 * 1024, values_max: usize::MAX }
     }
 }
 
@@ -134,7 +135,7 @@ impl fmt::Debug for Doc {
 
 impl Doc {
     /// Parses a whole text: exactly one value, white space around it allowed.
-    pub fn parse(bytes: impl Into<Vec<u8>>, limits: Limits) -> Result<Doc, SyntaxError> {
+    pub fn parse(bytes: impl Into<Vec<u8>>, limits: JsonLimits) -> Result<Doc, SyntaxError> {
         parse::parse(bytes.into(), limits)
     }
 

@@ -40,7 +40,7 @@ pub enum Strength {
     Example,
 }
 
-/// Knowledge of the types of one FHIR version.
+/// The types of one FHIR version.
 ///
 /// Type names are FHIR's (`Patient`, `HumanName`, `string`) and, for backbone elements, their path
 /// (`Patient.contact`).

@@ -13,7 +13,7 @@ mod path;
 mod read;
 mod write;
 
-use crate::json::{Limits, Ref, is_allowed};
+use crate::json::{JsonLimits, Ref, is_allowed};
 use crate::types::{Element, Types};
 use crate::{Error, Result};
 
@@ -23,7 +23,7 @@ const XHTML: &str = "http://www.w3.org/1999/xhtml";
 /// Turns a resource in XML into its compact JSON text, `resourceType` first. Narrative keeps its text to the byte.
 ///
 /// `limits.depth_max` bounds the nesting of XML elements.
-pub fn to_json(xml: &[u8], types: &dyn Types, limits: Limits) -> Result<String> {
+pub fn to_json(xml: &[u8], types: &dyn Types, limits: JsonLimits) -> Result<String> {
     if xml.len() > limits.bytes_max {
         return Err(Error::structure("not valid XML: longer than allowed"));
     }

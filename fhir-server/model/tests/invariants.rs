@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fhir_model::date::DateTime;
 use fhir_model::fhirpath::{Context, Expr, Item, evaluate, parse, to_bool};
-use fhir_model::json::{Doc, Limits, Ref};
+use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_profiles::Definitions;
 use fhir_profiles::invariant::Severity;
@@ -61,7 +61,7 @@ fn examples_keep_the_invariants() {
             scope.spawn(move || {
                 let mut walk = Walk::default();
                 for (name, bytes) in part {
-                    let doc = Doc::parse(bytes.as_slice(), Limits::default()).unwrap();
+                    let doc = Doc::parse(bytes.as_slice(), JsonLimits::default()).unwrap();
                     walk.resource(name, doc.root(), doc.root(), definitions, rules);
                 }
                 walk

@@ -4,7 +4,7 @@
 
 mod examples;
 
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::xml;
 use fhir_profiles::Definitions;
 use serde_json::Value;
@@ -30,8 +30,8 @@ fn all_examples_survive() {
 }
 
 fn failure((name, bytes): &(String, Vec<u8>), types: &Definitions) -> Option<String> {
-    let doc = Doc::parse(bytes.as_slice(), Limits::default()).unwrap();
-    let back = |xml: fhir_model::Result<String>| xml::to_json(xml?.as_bytes(), types, Limits::default());
+    let doc = Doc::parse(bytes.as_slice(), JsonLimits::default()).unwrap();
+    let back = |xml: fhir_model::Result<String>| xml::to_json(xml?.as_bytes(), types, JsonLimits::default());
     let json = match back(xml::from_json(doc.root(), types)) {
         Ok(json) => json,
         Err(error) => return Some(format!("{name}: {error}")),

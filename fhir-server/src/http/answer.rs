@@ -19,33 +19,33 @@ use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
-use super::media::{Format, Sent};
-use super::room::Held;
-use super::{App, REQUEST_ID, binary, body, browser, media, origin, page, request};
+use super::body_budget::BodyPermit;
+use super::media::{ContentFormat, Format};
+use super::{App, REQUEST_ID, binary, body, browser, cors, media, probes, request};
 use crate::reply::{self, Answer, Shape};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 /// How many bytes of JSON a byte of a body counts for. XML is there as XML and as JSON on its way, in parts twice; the
 /// content of a Binary as it is and as base64.
-fn weight(kind: Sent) -> usize {
+fn weight(kind: ContentFormat) -> usize {
     match kind {
-        Sent::Xml => 4,
-        Sent::Content => 3,
-        Sent::FhirJson | Sent::Json | Sent::JsonPatch | Sent::Form => 1,
+        ContentFormat::Xml => 4,
+        ContentFormat::Content => 3,
+        ContentFormat::FhirJson | ContentFormat::Json | ContentFormat::JsonPatch | ContentFormat::Form => 1,
     }
 }
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) -> Answer {
-    if let Some(answer) = page::at(app, request.method(), request.uri().path(), request.headers()).await {
+    if let Some(answer) = probes::at(app, request.method(), request.uri().path(), request.headers()).await {
         return answer;
     }
     let began = Instant::now();
-    let id = app.ids.of(request.headers());
+    let id = app.ids.from_headers(request.headers());
     let (uri, headers) = (request.uri(), request.headers());
-    let meant = app.names.check(request.version(), uri, headers);
-    let meant = meant.and_then(|()| app.origins.check(request.method(), uri, headers, &app.names));
+    let meant = app.hosts.check(request.version(), uri, headers);
+    let meant = meant.and_then(|()| app.origins.check(request.method(), uri, headers, &app.hosts));
     if meant.is_ok()
         && let Some(answer) = browser::at_once(app, &request)
     {
@@ -54,7 +54,7 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     if let (Ok(()), Some(adapters)) = (&meant, &app.adapters)
         && request::below_mount(request.uri().path()).is_err()
     {
-        return of_adapter(app, adapters.clone(), request, id, began).await;
+        return from_adapter(app, adapters.clone(), request, id, began).await;
     }
     let (parts, body) = request.into_parts();
     if meant.is_ok()
@@ -64,13 +64,13 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
     }
     // Who does not say whom it means is not listened to any further.
     let close = parts.version < Version::HTTP_2 && meant.as_ref().is_err_and(|e| e.kind == Kind::Invalid);
-    let mut seen = Seen::nothing("none");
-    let done = AssertUnwindSafe(work(app, meant, &parts, body, &mut seen)).catch_unwind().await;
-    let done = done.unwrap_or_else(|panic| Err(of_panic(panic)));
+    let mut seen = RequestSummary::nothing("none");
+    let done = AssertUnwindSafe(process(app, meant, &parts, body, &mut seen)).catch_unwind().await;
+    let done = done.unwrap_or_else(|panic| Err(from_panic(panic)));
     let types = &*app.cx.definitions;
     let page = seen.shape.take_page();
     let mut answer = match done {
-        Ok((reply, base)) => match reply::of_reply(reply, &base, &seen.shape, types).await {
+        Ok((reply, base)) => match reply::from_reply(reply, &base, &seen.shape, types).await {
             Ok(answer) => answer,
             Err(error) => refused(app, &error, &seen, &id).await,
         },
@@ -103,7 +103,7 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
 }
 
 /// The answer of an adapter, which has its own idea of requests, formats and errors; only panics and names are ours.
-async fn of_adapter(
+async fn from_adapter(
     app: &App,
     adapters: axum::Router,
     mut request: hyper::Request<Incoming>,
@@ -116,7 +116,7 @@ async fn of_adapter(
     let mut answer = match done {
         Ok(Ok(answer)) => answer.map(http_body_util::Either::Right),
         Ok(Err(never)) => match never {},
-        Err(panic) => refused(app, &of_panic(panic), &Seen::nothing("adapter"), &id).await,
+        Err(panic) => refused(app, &from_panic(panic), &RequestSummary::nothing("adapter"), &id).await,
     };
     let (status, took) = (answer.status().as_u16(), began.elapsed());
     app.metrics.count("adapter", status, took);
@@ -127,7 +127,7 @@ async fn of_adapter(
 }
 
 /// What is known of a request by the time it is answered, however it ends.
-struct Seen {
+struct RequestSummary {
     interaction: &'static str,
     type_name: String,
     allowed: &'static [Method],
@@ -136,24 +136,30 @@ struct Seen {
     warning: Option<HeaderValue>,
 }
 
-impl Seen {
-    fn nothing(interaction: &'static str) -> Seen {
-        Seen { interaction, type_name: String::new(), allowed: &[], shape: Shape::PLAIN, warning: None }
+impl RequestSummary {
+    fn nothing(interaction: &'static str) -> RequestSummary {
+        RequestSummary {
+            interaction,
+            type_name: String::new(),
+            allowed: &[],
+            shape: Shape::PLAIN,
+            warning: None,
+        }
     }
 }
 
-async fn refused(app: &App, error: &Error, seen: &Seen, id: &HeaderValue) -> Answer {
-    app.cx.faults.tell(error, seen.interaction, id.to_str().ok());
-    reply::of_error(error, seen.allowed, &seen.shape, &*app.cx.definitions).await
+async fn refused(app: &App, error: &Error, seen: &RequestSummary, id: &HeaderValue) -> Answer {
+    app.cx.error_log.record(error, seen.interaction, id.to_str().ok());
+    reply::from_error(error, seen.allowed, &seen.shape, &*app.cx.definitions).await
 }
 
 /// The request as the interactions take it, and what they say. Fills `seen` on the way.
-async fn work(
+async fn process(
     app: &Arc<App>,
     meant: Result<()>,
     parts: &Parts,
     body: Incoming,
-    seen: &mut Seen,
+    seen: &mut RequestSummary,
 ) -> Result<(Reply, String)> {
     let types = &*app.cx.definitions;
     let head = |name: HeaderName| request::text(parts, name);
@@ -179,12 +185,12 @@ async fn work(
 
     seen.allowed = Interaction::allowed(path, types);
     let method = Method::parse(parts.method.as_str()).ok_or_else(|| match parts.method {
-        hyper::Method::OPTIONS => origin::not_allowed(),
+        hyper::Method::OPTIONS => cors::not_allowed(),
         _ => Error::new(Kind::MethodNotAllowed, format!("the method {} means nothing here", parts.method)),
     })?;
     let interaction = Interaction::parse(method, path, types)?;
     if binary::is_read(&interaction) {
-        seen.shape.content = binary::Asked::new(query, parts, accept.as_deref(), &mut seen.shape)?;
+        seen.shape.content = binary::BinaryRequest::new(query, parts, accept.as_deref(), &mut seen.shape)?;
     }
     if seen.shape.content.is_none() {
         format?;
@@ -197,15 +203,13 @@ async fn work(
     let as_it_is = binary::takes_content(&interaction);
     let (sent, held) = received(app, parts, body, as_it_is).await?;
     // Parsing takes memory too: only those inside do it.
-    let place = app.gate.enter().await?;
+    let place = app.concurrency.acquire().await?;
     let body = match sent {
         Some((kind, bytes)) => {
             let content = as_it_is.then(|| binary::Content::new(&interaction, parts)).transpose()?;
             match content {
-                Some(content) => Some(content.understood(app, kind, bytes).await?),
-                None => {
-                    Some(request::understood(app, method, &interaction, kind, bytes, &mut seen.shape).await?)
-                }
+                Some(content) => Some(content.into_body(app, kind, bytes).await?),
+                None => Some(request::parse(app, method, &interaction, kind, bytes, &mut seen.shape).await?),
             }
         }
         None => None,
@@ -224,7 +228,7 @@ async fn work(
         prefer: request::all(parts, PREFER)?
             .map_or(Prefer { ret: None, handling: Handling::Lenient }, |p| Prefer::parse(&p)),
         body,
-        base: app.names.base(&parts.uri, &parts.headers, mount),
+        base: app.hosts.base(&parts.uri, &parts.headers, mount),
         principal: Principal::Anonymous,
     };
     let base = request.base.clone();
@@ -245,13 +249,13 @@ async fn received(
     parts: &Parts,
     body: Incoming,
     as_it_is: bool,
-) -> Result<(Option<(Sent, Vec<u8>)>, Option<Held>)> {
+) -> Result<(Option<(ContentFormat, Vec<u8>)>, Option<BodyPermit>)> {
     let kind = || {
         let content_type = request::text(parts, CONTENT_TYPE)?;
         if as_it_is { binary::sent(content_type) } else { media::sent(content_type) }
     };
     // A file may be empty, a resource is not.
-    let may_be_empty = |kind: Sent| kind == Sent::Content;
+    let may_be_empty = |kind: ContentFormat| kind == ContentFormat::Content;
     if matches!(parts.method, hyper::Method::GET | hyper::Method::HEAD | hyper::Method::DELETE) {
         return Ok((None, None));
     }
@@ -261,7 +265,7 @@ async fn received(
         return Ok((kind.filter(|kind| may_be_empty(*kind)).map(|kind| (kind, Vec::new())), None));
     }
     let kind = kind();
-    let mut held = app.room.place(kind.as_ref().map_or(1, |kind| weight(*kind)));
+    let mut held = app.body_budget.reserve(kind.as_ref().map_or(1, |kind| weight(*kind)));
     let bytes = body::read(body, &parts.headers, &app.limits, &mut held).await?;
     if bytes.is_empty() && !kind.as_ref().is_ok_and(|kind| may_be_empty(*kind)) {
         return Ok((None, None));
@@ -274,7 +278,7 @@ async fn received(
 async fn to_its_end(
     app: &Arc<App>,
     request: Request,
-    holds: (OwnedSemaphorePermit, Option<Held>),
+    holds: (OwnedSemaphorePermit, Option<BodyPermit>),
 ) -> Result<Reply> {
     let cx = app.cx.clone();
     let task = tokio::spawn(async move {
@@ -282,14 +286,14 @@ async fn to_its_end(
         handle(&cx, request).await
     });
     task.await.unwrap_or_else(|ended| match ended.try_into_panic() {
-        Ok(panic) => Err(of_panic(panic)),
+        Ok(panic) => Err(from_panic(panic)),
         Err(ended) => Err(Error::internal(ended)),
     })
 }
 
 /// The sentence of a panic goes to the log with its place, by the panic hook; here it becomes an error's cause, so that
 /// the log also has the request's id.
-pub(super) fn of_panic(panic: Box<dyn std::any::Any + Send>) -> Error {
+pub(super) fn from_panic(panic: Box<dyn std::any::Any + Send>) -> Error {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     Error::internal(format!("panic: {}", text.unwrap_or_default()))

@@ -16,7 +16,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, IF_RANGE, RANGE};
 use hyper::http::request::Parts;
 use memchr::memmem::find;
 
-use super::media::{self, Sent};
+use super::media::{self, ContentFormat};
 use super::{App, request};
 use crate::reply::Shape;
 
@@ -45,10 +45,10 @@ pub(super) fn is_read(interaction: &Interaction) -> bool {
 }
 
 /// What a body for a Binary is: it may be a resource where its type says so, and is content otherwise.
-pub(super) fn sent(content_type: Option<&str>) -> Result<Sent> {
+pub(super) fn sent(content_type: Option<&str>) -> Result<ContentFormat> {
     match (media::sent(content_type), content_type) {
-        (Ok(sent @ (Sent::FhirJson | Sent::Json | Sent::Xml)), _) => Ok(sent),
-        (_, Some(text)) if media::is_media_type(text) => Ok(Sent::Content),
+        (Ok(sent @ (ContentFormat::FhirJson | ContentFormat::Json | ContentFormat::Xml)), _) => Ok(sent),
+        (_, Some(text)) if media::is_media_type(text) => Ok(ContentFormat::Content),
         (_, Some(_)) => {
             let text = "the Content-Type is no media type, such as application/pdf";
             Err(Error::new(Kind::UnsupportedMediaType, text).at("http.content-type"))
@@ -59,7 +59,7 @@ pub(super) fn sent(content_type: Option<&str>) -> Result<Sent> {
 
 /// How a client that reads a Binary wants it.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct BinaryRequest {
     /// `_format`
     pub(crate) format: Option<String>,
     /// `Accept`
@@ -70,7 +70,7 @@ pub(crate) struct Asked {
     pub(crate) if_range: Option<String>,
 }
 
-impl Asked {
+impl BinaryRequest {
     /// What is asked for; `None` when that is a resource whatever it holds.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Asked {
         parts: &Parts,
         accept: Option<&str>,
         shape: &mut Shape,
-    ) -> Result<Option<Arc<Asked>>> {
+    ) -> Result<Option<Arc<BinaryRequest>>> {
         let format = request::format_parameter(query, shape)?;
         // Parts of a resource are parts of no content.
         let is_part = query.contains("_summary=") || query.contains("_elements=");
@@ -91,7 +91,7 @@ impl Asked {
         }
         let range = if parts.method == Method::GET { request::only(parts, RANGE)? } else { None };
         let if_range = request::only(parts, IF_RANGE)?;
-        Ok(Some(Arc::new(Asked { format, accept: accept.map(str::to_owned), range, if_range })))
+        Ok(Some(Arc::new(BinaryRequest { format, accept: accept.map(str::to_owned), range, if_range })))
     }
 }
 
@@ -124,10 +124,10 @@ impl Content {
     ///
     /// # Errors
     /// When a Binary is not well-formed, or content is longer than allowed.
-    pub(super) async fn understood(self, app: &App, sent: Sent, bytes: Vec<u8>) -> Result<Body> {
+    pub(super) async fn into_body(self, app: &App, sent: ContentFormat, bytes: Vec<u8>) -> Result<Body> {
         let (limits, definitions) = (app.cx.limits.json, app.cx.definitions.clone());
         let parse = move || match sent {
-            Sent::FhirJson | Sent::Json if may_be_json_binary(&bytes) => {
+            ContentFormat::FhirJson | ContentFormat::Json if may_be_json_binary(&bytes) => {
                 let marked = if bytes.starts_with(request::MARK) { request::MARK.len() } else { 0 };
                 let text = if marked > 0 { bytes.get(marked..).unwrap_or_default().to_vec() } else { bytes };
                 let limits = limits.for_body(text.len());
@@ -137,7 +137,7 @@ impl Content {
                     false => self.around(doc.text().as_bytes(), limits),
                 }
             }
-            Sent::Xml if is_xml_binary(&bytes) => {
+            ContentFormat::Xml if is_xml_binary(&bytes) => {
                 let limits = limits.for_body(bytes.len());
                 self.resource(request::from_xml(bytes, &*definitions, limits)?)
             }
@@ -160,7 +160,7 @@ impl Content {
     }
 
     /// A Binary around content.
-    fn around(&self, bytes: &[u8], limits: json::Limits) -> Result<json::Doc> {
+    fn around(&self, bytes: &[u8], limits: json::JsonLimits) -> Result<json::Doc> {
         let max = limits.bytes_max.saturating_sub(RESOURCE_BYTES) / 4 * 3;
         if bytes.len() > max {
             let text = format!("the content of a Binary may have at most {max} bytes here");
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn content_is_kept_as_it_is() {
-        let limits = json::Limits::default();
+        let limits = json::JsonLimits::default();
         let bytes: Vec<u8> = (0..=255).collect();
         let doc = content("application/pdf; x=\"y\"").around(&bytes, limits).unwrap();
         let root = doc.root();
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn content_may_be_as_long_as_its_base64_fits() {
-        let limits = json::Limits { bytes_max: RESOURCE_BYTES + 400, ..json::Limits::default() };
+        let limits = json::JsonLimits { bytes_max: RESOURCE_BYTES + 400, ..json::JsonLimits::default() };
         assert!(content("text/plain").around(&[0; 300], limits).is_ok());
         let refused = content("text/plain").around(&[0; 301], limits).unwrap_err();
         assert_eq!(refused.kind, Kind::TooLarge);

@@ -12,8 +12,8 @@ use hyper::body::{Body, Incoming};
 use hyper::header::CONTENT_ENCODING;
 use tokio::time::{Instant, timeout};
 
-use super::limits::Limits;
-use super::room::Held;
+use super::body_budget::BodyPermit;
+use super::limits::HttpLimits;
 
 /// What is longer than this is unpacked, parsed or packed on a thread that may block.
 pub(crate) const HEAVY_BYTES: usize = 256 * 1024;
@@ -22,8 +22,8 @@ pub(crate) const HEAVY_BYTES: usize = 256 * 1024;
 pub(crate) async fn read(
     body: Incoming,
     headers: &HeaderMap,
-    limits: &Limits,
-    held: &mut Held,
+    limits: &HttpLimits,
+    held: &mut BodyPermit,
 ) -> Result<Vec<u8>> {
     let bytes = collect(body, limits, held).await?;
     let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(bytes) };
@@ -35,13 +35,13 @@ pub(crate) async fn read(
     }
 }
 
-async fn collect(mut body: Incoming, limits: &Limits, held: &mut Held) -> Result<Vec<u8>> {
+async fn collect(mut body: Incoming, limits: &HttpLimits, held: &mut BodyPermit) -> Result<Vec<u8>> {
     // What the client announces is refused before a byte of it is read.
     let announced = body.size_hint().lower();
     if announced > limits.body_bytes_max as u64 {
         return Err(too_large(limits.body_bytes_max));
     }
-    held.hold(announced as usize).await?;
+    held.grow_to(announced as usize).await?;
     let mut bytes: Vec<u8> = Vec::new();
     let mut began: Option<Instant> = None;
     while let Some(chunk) = next(&mut body, limits, &mut began).await? {
@@ -50,7 +50,7 @@ async fn collect(mut body: Incoming, limits: &Limits, held: &mut Held) -> Result
             return Err(too_large(limits.body_bytes_max));
         }
         // Without a Content-Length the permit grows with what arrives.
-        held.hold(length).await?;
+        held.grow_to(length).await?;
         if bytes.is_empty() {
             // Not the announced length at once: announcing is free, memory is not.
             bytes.reserve_exact((announced as usize).min(1024 * 1024).max(chunk.remaining()));
@@ -60,7 +60,11 @@ async fn collect(mut body: Incoming, limits: &Limits, held: &mut Held) -> Result
     Ok(bytes)
 }
 
-async fn next(body: &mut Incoming, limits: &Limits, began: &mut Option<Instant>) -> Result<Option<Bytes>> {
+async fn next(
+    body: &mut Incoming,
+    limits: &HttpLimits,
+    began: &mut Option<Instant>,
+) -> Result<Option<Bytes>> {
     let slow = |wait: Duration| {
         let text = format!("the body did not arrive within {} seconds", wait.as_secs());
         Error::new(Kind::RequestTimeout, text)
@@ -92,7 +96,7 @@ async fn next(body: &mut Incoming, limits: &Limits, began: &mut Option<Instant>)
 }
 
 /// Unpacks at most `max` bytes, step by step: a small body may unpack to a very large one.
-async fn unpack(packed: Vec<u8>, max: usize, held: &mut Held) -> Result<Vec<u8>> {
+async fn unpack(packed: Vec<u8>, max: usize, held: &mut BodyPermit) -> Result<Vec<u8>> {
     let length = packed.len();
     let mut one = Unpacking { decoder: MultiGzDecoder::new(Cursor::new(packed)), bytes: Vec::new() };
     // Most bodies end within the first step.
@@ -101,7 +105,7 @@ async fn unpack(packed: Vec<u8>, max: usize, held: &mut Held) -> Result<Vec<u8>>
         if one.bytes.len() > max {
             return Err(too_large(max));
         }
-        held.hold(length + one.bytes.len()).await?;
+        held.grow_to(length + one.bytes.len()).await?;
         if at_end {
             return Ok(one.bytes);
         }
@@ -136,7 +140,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::http::room::Room;
+    use crate::http::body_budget::BodyBudget;
 
     fn packed(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -146,9 +150,9 @@ mod tests {
 
     #[tokio::test]
     async fn unpacking_stops_at_the_limit() {
-        let room = Arc::new(Room::new(1 << 20, Duration::from_millis(1)));
+        let budget = Arc::new(BodyBudget::new(1 << 20, Duration::from_millis(1)));
         let unpack = |packed: &[u8], max| {
-            let (packed, mut held) = (packed.to_vec(), room.place(1));
+            let (packed, mut held) = (packed.to_vec(), budget.reserve(1));
             async move { unpack(packed, max, &mut held).await }
         };
         let text = vec![b'a'; 1000];
@@ -164,8 +168,8 @@ mod tests {
         let (a, b) = text.split_at(700_000);
         let both = [packed(a), packed(b)].concat();
         assert_eq!(unpack(&both, text.len()).await.unwrap(), text);
-        let mut other = room.place(1);
-        other.hold(usize::MAX).await.unwrap();
+        let mut other = budget.reserve(1);
+        other.grow_to(usize::MAX).await.unwrap();
         assert_eq!(unpack(&both, text.len()).await.unwrap_err().kind, Kind::Unavailable);
     }
 }

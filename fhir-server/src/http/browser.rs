@@ -36,7 +36,7 @@ pub(super) fn at_once<B>(app: &App, asked: &Request<B>) -> Option<Answer> {
         path => {
             let (mount, path) = request::below_mount(path).ok()?;
             let query = fhir_html::criteria(uri.query().unwrap_or("")).ok()?;
-            let root = path_of(&app.names.base(uri, headers, mount)).to_owned();
+            let root = path_of(&app.hosts.base(uri, headers, mount)).to_owned();
             let mark = if query.is_empty() { "" } else { "?" };
             reply::redirect(format!("{root}/{path}{mark}{query}")).ok()
         }
@@ -49,7 +49,7 @@ fn front(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<A
     if !accept.is_some_and(media::prefers_page) {
         return None;
     }
-    let base = app.names.base(uri, headers, MOUNTS[0]);
+    let base = app.hosts.base(uri, headers, MOUNTS[0]);
     let visit = visit(&base, "", "", headers, "");
     let shape = Shape {
         gzip: request::takes_gzip(headers.get_all(ACCEPT_ENCODING).iter()),
@@ -89,7 +89,7 @@ pub(super) async fn page(
     let bytes = body.len();
     let work = move || {
         let (mount, path) = request::below_mount(uri.path()).unwrap_or((MOUNTS[0], ""));
-        let base = app.names.base(&uri, &headers, mount);
+        let base = app.hosts.base(&uri, &headers, mount);
         let query = uri.query().unwrap_or("");
         let visit = Visit { is_get, ..visit(&base, path, query, &headers, id.to_str().unwrap_or("")) };
         let page = fhir_html::page(&site(&app), &visit, status.as_u16(), &body);
@@ -111,7 +111,7 @@ fn site(app: &App) -> Site<'_> {
     Site {
         definitions: &app.cx.definitions,
         registry: &app.cx.registry,
-        bases: app.names.bases(),
+        bases: app.hosts.bases(),
         software: settings.software,
         version: settings.software_version,
         count_max: app.cx.limits.count_max,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Bounds at the edge. Those of the interactions themselves are `fhir_interactions::Limits`.
+/// Bounds at the edge. Those of the interactions themselves are `fhir_interactions::RequestLimits`.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct HttpLimits {
     /// Longest body, in bytes: as sent, and again after decompression.
     pub body_bytes_max: usize,
     /// The body budget: bytes of all bodies in memory at the same time. A request beyond it waits for at most `queue_wait_max`.
@@ -31,10 +31,10 @@ pub struct Limits {
     pub drain_max: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
+impl Default for HttpLimits {
+    fn default() -> HttpLimits {
         const MIB: usize = 1024 * 1024;
-        Limits {
+        HttpLimits {
             body_bytes_max: 100 * MIB,
             bodies_bytes_max: 400 * MIB,
             url_bytes_max: 16 * 1024,

@@ -14,7 +14,7 @@ pub enum Format {
 
 /// What a body is, as its `Content-Type` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
+pub enum ContentFormat {
     /// A resource in JSON, said in FHIR's own word.
     FhirJson,
     /// JSON: with PATCH it may be a JSON Patch or the Parameters of a FHIRPath Patch.
@@ -96,7 +96,7 @@ pub fn is_media_type(text: &str) -> bool {
 }
 
 /// What a body is, by its `Content-Type`.
-pub fn sent(content_type: Option<&str>) -> Result<Sent> {
+pub fn sent(content_type: Option<&str>) -> Result<ContentFormat> {
     let refused = |text: String| Error::new(Kind::UnsupportedMediaType, text).at("http.content-type");
     let Some(text) = content_type else {
         return Err(refused("the body needs a Content-Type, such as application/fhir+json".to_owned()));
@@ -113,11 +113,13 @@ pub fn sent(content_type: Option<&str>) -> Result<Sent> {
         return Err(refused("only FHIR R4 is read here (fhirVersion=4.0)".to_owned()));
     }
     Ok(match name.to_ascii_lowercase().as_str() {
-        "application/fhir+json" | "application/json+fhir" => Sent::FhirJson,
-        "application/json" | "text/json" => Sent::Json,
-        "application/fhir+xml" | "application/xml" | "text/xml" | "application/xml+fhir" => Sent::Xml,
-        "application/json-patch+json" => Sent::JsonPatch,
-        "application/x-www-form-urlencoded" => Sent::Form,
+        "application/fhir+json" | "application/json+fhir" => ContentFormat::FhirJson,
+        "application/json" | "text/json" => ContentFormat::Json,
+        "application/fhir+xml" | "application/xml" | "text/xml" | "application/xml+fhir" => {
+            ContentFormat::Xml
+        }
+        "application/json-patch+json" => ContentFormat::JsonPatch,
+        "application/x-www-form-urlencoded" => ContentFormat::Form,
         other @ ("application/xml-patch+xml" | "application/merge-patch+json") => {
             let name = if other.starts_with("application/xml") { "XML Patch" } else { "JSON Merge Patch" };
             return Err(refused(format!(
@@ -154,7 +156,7 @@ pub(super) fn prefers_page(accept: &str) -> bool {
     if accept.split(',').any(|range| parts(range).0 == "*") {
         return false;
     }
-    let [html, json, xml] = claims(accept);
+    let [html, json, xml] = preferences(accept);
     // A wildcard speaks for FHIR's formats alone, so that only who names the page gets it.
     html.quality > 0.0
         && [json, xml].iter().all(|other| {
@@ -165,7 +167,7 @@ pub(super) fn prefers_page(accept: &str) -> bool {
 /// The best format an `Accept` header allows; at equal quality the one named first, JSON before XML where a wildcard
 /// leaves it open.
 fn accepted(accept: &str) -> Option<Format> {
-    let [_, json, xml] = claims(accept);
+    let [_, json, xml] = preferences(accept);
     match (json.quality > 0.0, xml.quality > 0.0) {
         (false, false) => None,
         (true, false) => Some(Format::Json),
@@ -177,8 +179,8 @@ fn accepted(accept: &str) -> Option<Format> {
 }
 
 /// What an `Accept` header says of pages, JSON and XML.
-fn claims(accept: &str) -> [Claim; 3] {
-    let (mut html, mut json, mut xml) = (Claim::default(), Claim::default(), Claim::default());
+fn preferences(accept: &str) -> [Preference; 3] {
+    let (mut html, mut json, mut xml) = (Preference::default(), Preference::default(), Preference::default());
     for (place, range) in accept.split(',').enumerate() {
         let (name, parameters) = parts(range);
         if !is_r4(parameters) {
@@ -186,17 +188,17 @@ fn claims(accept: &str) -> [Claim; 3] {
         }
         let quality = quality(parameters);
         match (Format::named(name), name) {
-            (Some(Format::Json), _) => json.hear(2, quality, place),
-            (Some(Format::Xml), _) => xml.hear(2, quality, place),
+            (Some(Format::Json), _) => json.offer(2, quality, place),
+            (Some(Format::Xml), _) => xml.offer(2, quality, place),
             (None, "application/*" | "text/*") => {
-                json.hear(1, quality, place);
-                xml.hear(1, quality, place);
+                json.offer(1, quality, place);
+                xml.offer(1, quality, place);
             }
             (None, "*/*" | "*") => {
-                json.hear(0, quality, place);
-                xml.hear(0, quality, place);
+                json.offer(0, quality, place);
+                xml.offer(0, quality, place);
             }
-            (None, name) if name.eq_ignore_ascii_case("text/html") => html.hear(2, quality, place),
+            (None, name) if name.eq_ignore_ascii_case("text/html") => html.offer(2, quality, place),
             _ => {}
         }
     }
@@ -205,16 +207,16 @@ fn claims(accept: &str) -> [Claim; 3] {
 
 /// What an `Accept` header says of one format: the most exact range speaks, among equals the highest quality.
 #[derive(Default)]
-struct Claim {
-    heard: bool,
+struct Preference {
+    offered: bool,
     exactness: u8,
     quality: f32,
     place: usize,
 }
 
-impl Claim {
+impl Preference {
     /// Hears what a range says of content of a type.
-    fn hear_of(&mut self, range: &str, stored: &str, quality: f32) {
+    fn offer_range(&mut self, range: &str, stored: &str, quality: f32) {
         let exactness = match range.strip_suffix("/*") {
             _ if range.eq_ignore_ascii_case(stored) => 2,
             Some("*") => 0,
@@ -222,13 +224,13 @@ impl Claim {
             _ if range == "*" => 0,
             _ => return,
         };
-        self.hear(exactness, quality, 0);
+        self.offer(exactness, quality, 0);
     }
 
-    fn hear(&mut self, exactness: u8, quality: f32, place: usize) {
+    fn offer(&mut self, exactness: u8, quality: f32, place: usize) {
         let better = exactness > self.exactness || (exactness == self.exactness && quality > self.quality);
-        if !self.heard || better {
-            *self = Claim { heard: true, exactness, quality, place };
+        if !self.offered || better {
+            *self = Preference { offered: true, exactness, quality, place };
         }
     }
 }
@@ -237,7 +239,7 @@ impl Claim {
 ///
 /// As it is, unless FHIR's own media types are asked for: <https://hl7.org/fhir/R4/binary.html#rest>. Names that mean FHIR
 /// elsewhere (`application/json`) mean it here when nothing else that is asked for fits.
-pub fn of_binary(parameter: Option<&str>, accept: Option<&str>, stored: &str) -> Result<Option<Format>> {
+pub fn binary_format(parameter: Option<&str>, accept: Option<&str>, stored: &str) -> Result<Option<Format>> {
     let (stored, _) = parts(stored);
     if let Some(text) = parameter {
         let (name, parameters) = parts(text);
@@ -248,14 +250,14 @@ pub fn of_binary(parameter: Option<&str>, accept: Option<&str>, stored: &str) ->
         };
     }
     let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else { return Ok(None) };
-    let (mut fhir, mut content) = ((0.0, Format::Json), Claim::default());
+    let (mut fhir, mut content) = ((0.0, Format::Json), Preference::default());
     for range in accept.split(',') {
         let (name, parameters) = parts(range);
         let weight = quality(parameters);
         match Format::named(name).filter(|_| is_fhir(name)) {
             Some(format) if is_r4(parameters) && weight > fhir.0 => fhir = (weight, format),
             Some(_) => {}
-            None => content.hear_of(name, stored, weight),
+            None => content.offer_range(name, stored, weight),
         }
     }
     let (weight, format) = fhir;
@@ -273,7 +275,7 @@ pub fn of_binary(parameter: Option<&str>, accept: Option<&str>, stored: &str) ->
 /// True when a Binary is given as a resource whatever it holds.
 pub fn is_fhir_first(parameter: Option<&str>, accept: Option<&str>) -> bool {
     // Content of no type, which only a wildcard could ask for.
-    let wanted = of_binary(parameter, accept, "");
+    let wanted = binary_format(parameter, accept, "");
     let is_fhir_alone = |accept: &str| accept.split(',').all(|range| is_fhir(parts(range).0));
     match parameter {
         Some(_) => matches!(wanted, Ok(Some(_))),

@@ -9,9 +9,9 @@ use fhir_model::{Error, Kind, Result, json, url, xml};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::answer::of_panic;
+use super::answer::from_panic;
 use super::body::HEAVY_BYTES;
-use super::media::{self, Format, Sent};
+use super::media::{self, ContentFormat, Format};
 use super::{App, MOUNTS};
 use crate::reply::Shape;
 
@@ -19,11 +19,11 @@ use crate::reply::Shape;
 pub(super) const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What was sent, read as its `Content-Type` says.
-pub(super) async fn understood(
+pub(super) async fn parse(
     app: &Arc<App>,
     method: Method,
     interaction: &Interaction,
-    sent: Sent,
+    sent: ContentFormat,
     mut bytes: Vec<u8>,
     shape: &mut Shape,
 ) -> Result<Body> {
@@ -37,28 +37,28 @@ pub(super) async fn understood(
         bytes.drain(..MARK.len());
     }
     match (sent, method) {
-        (Sent::Content, _) => wrong("only a Binary holds content of any type"),
-        (Sent::Form, _) if searches => {
+        (ContentFormat::Content, _) => wrong("only a Binary holds content of any type"),
+        (ContentFormat::Form, _) if searches => {
             let form =
                 String::from_utf8(bytes).map_err(|e| Error::invalid("the form is not UTF-8").because(e))?;
             choose_format(&form, None, shape)?;
             Ok(Body::Form(form))
         }
-        (Sent::Form, _) => wrong("a form is read by searches alone; send a resource"),
+        (ContentFormat::Form, _) => wrong("a form is read by searches alone; send a resource"),
         (_, _) if searches => wrong("a search takes its parameters as application/x-www-form-urlencoded"),
-        (Sent::JsonPatch, Method::Patch) => Ok(Body::JsonPatch(bytes.into())),
-        (Sent::JsonPatch, _) => wrong("a JSON Patch is sent with the method PATCH"),
+        (ContentFormat::JsonPatch, Method::Patch) => Ok(Body::JsonPatch(bytes.into())),
+        (ContentFormat::JsonPatch, _) => wrong("a JSON Patch is sent with the method PATCH"),
         // Many clients send a JSON Patch as plain JSON; a patch is an array, a resource is not.
-        (Sent::Json, Method::Patch) if bytes.trim_ascii_start().starts_with(b"[") => {
+        (ContentFormat::Json, Method::Patch) if bytes.trim_ascii_start().starts_with(b"[") => {
             Ok(Body::JsonPatch(bytes.into()))
         }
-        (Sent::Json | Sent::FhirJson, _) => {
+        (ContentFormat::Json | ContentFormat::FhirJson, _) => {
             let limits = app.cx.limits.json.for_body(bytes.len());
             heavy(bytes.len(), move || json::Doc::parse(bytes, limits).map_err(Error::from))
                 .await
                 .map(Body::Resource)
         }
-        (Sent::Xml, _) => {
+        (ContentFormat::Xml, _) => {
             let (limits, definitions) =
                 (app.cx.limits.json.for_body(bytes.len()), app.cx.definitions.clone());
             heavy(HEAVY_BYTES, move || from_xml(bytes, &*definitions, limits)).await.map(Body::Resource)
@@ -67,7 +67,7 @@ pub(super) async fn understood(
 }
 
 /// A resource that was sent as XML.
-pub(super) fn from_xml(bytes: Vec<u8>, types: &impl Types, limits: json::Limits) -> Result<json::Doc> {
+pub(super) fn from_xml(bytes: Vec<u8>, types: &impl Types, limits: json::JsonLimits) -> Result<json::Doc> {
     let text = xml::to_json(&bytes, types, limits)?;
     // What follows takes its own memory.
     drop(bytes);
@@ -84,7 +84,7 @@ pub(super) async fn heavy<T: Send + 'static>(
         return work();
     }
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|ended| match ended.try_into_panic() {
-        Ok(panic) => Err(of_panic(panic)),
+        Ok(panic) => Err(from_panic(panic)),
         Err(ended) => Err(Error::internal(ended)),
     })
 }

@@ -26,7 +26,7 @@ impl RequestIds {
     }
 
     /// The client's id when it is a sane one (it goes to the log), else a new one.
-    pub fn of(&self, headers: &HeaderMap) -> HeaderValue {
+    pub fn from_headers(&self, headers: &HeaderMap) -> HeaderValue {
         if let Some(sent) = headers.get(HEADER)
             && is_sane(sent.as_bytes())
         {
@@ -77,7 +77,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(HEADER, HeaderValue::from_str(sent).unwrap());
-            let id = ids.of(&headers);
+            let id = ids.from_headers(&headers);
             assert_eq!(id == sent, kept, "{sent}");
             assert!(is_sane(id.as_bytes()));
         }
@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn new_ids_differ() {
         let ids = RequestIds::new();
-        let made: std::collections::HashSet<_> = (0..1000).map(|_| ids.of(&HeaderMap::new())).collect();
+        let made: std::collections::HashSet<_> =
+            (0..1000).map(|_| ids.from_headers(&HeaderMap::new())).collect();
         assert_eq!(made.len(), 1000);
     }
 }

@@ -131,7 +131,7 @@ async fn drain(app: &App, graceful: GracefulShutdown) {
         tracing::warn!("connections were still open after {} s", app.limits.drain_max.as_secs());
     }
     // A write whose client went away is finished too: what was begun is all or nothing, but nothing is a pity.
-    if tokio::time::timeout_at(deadline, app.gate.empty()).await.is_err() {
+    if tokio::time::timeout_at(deadline, app.concurrency.drained()).await.is_err() {
         tracing::warn!("requests were still under way after {} s", app.limits.drain_max.as_secs());
     }
 }

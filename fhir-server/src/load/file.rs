@@ -34,7 +34,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// `x.json`, `x.ndjson`, `x.xml`, each with `.gz` or without.
-    pub(super) fn of_name(path: &Path) -> Option<Kind> {
+    pub(super) fn from_name(path: &Path) -> Option<Kind> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
         let (_, extension) = name.strip_suffix(".gz").unwrap_or(&name).rsplit_once('.')?;
         match extension {
@@ -108,7 +108,7 @@ impl Source {
         let mut text = Vec::new();
         // One byte more than allowed, so that the parser can tell.
         reader.take(reading.limits.bytes_max as u64 + 1).read_to_end(&mut text)?;
-        Ok(take(Piece { bytes: self.bytes, ..piece::of_text(name, &text, format, reading) }))
+        Ok(take(Piece { bytes: self.bytes, ..piece::from_text(name, &text, format, reading) }))
     }
 
     fn read_lines(
@@ -127,7 +127,7 @@ impl Source {
                 Ok(read) => read,
                 // What came before the fault is whole.
                 Err(error) => {
-                    let piece = piece::of_lines(name, lines, limits);
+                    let piece = piece::from_lines(name, lines, limits);
                     return if take(piece) { Err(error) } else { Ok(false) };
                 }
             };
@@ -141,7 +141,7 @@ impl Source {
                 // Packed files are shorter than their lines: the last piece brings the bar to its end.
                 let bytes = if end { left } else { left.min(held as u64) };
                 left -= bytes;
-                let piece = piece::of_lines(name, std::mem::take(&mut lines), limits);
+                let piece = piece::from_lines(name, std::mem::take(&mut lines), limits);
                 if !take(Piece { bytes, ends_file: end, ..piece }) {
                     return Ok(false);
                 }
@@ -158,15 +158,15 @@ impl Source {
 mod tests {
     use std::sync::Arc;
 
-    use fhir_model::json::Limits;
+    use fhir_model::json::JsonLimits;
     use fhir_profiles::Definitions;
 
     use super::*;
 
-    fn pieces(path: &Path, limits: Limits) -> Vec<Piece> {
+    fn pieces(path: &Path, limits: JsonLimits) -> Vec<Piece> {
         let reading = Reading { limits, types: Arc::new(Definitions::load().unwrap()) };
         let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let source = Source::new(path.to_path_buf(), Kind::of_name(path).unwrap(), bytes, 1);
+        let source = Source::new(path.to_path_buf(), Kind::from_name(path).unwrap(), bytes, 1);
         let mut pieces = Vec::new();
         let flow = source.read(&reading, &mut |piece| {
             pieces.push(piece);
@@ -185,7 +185,7 @@ mod tests {
             text.push_str(&format!("{{\"resourceType\":\"Patient\",\"id\":\"p{n}\"}}\n"));
         }
         std::fs::write(&path, &text).unwrap();
-        let pieces = pieces(&path, Limits::default());
+        let pieces = pieces(&path, JsonLimits::default());
         assert_eq!(pieces.iter().map(|p| p.entries.len()).collect::<Vec<_>>(), [LINES_MAX - 1, 2]);
         assert_eq!(pieces[0].errors.len(), 1);
         assert!(pieces[0].errors[0].0.ends_with("patients.ndjson:3"), "{:?}", pieces[0].errors);
@@ -200,7 +200,7 @@ mod tests {
     fn what_is_longer_than_allowed_is_an_error_however_it_is_packed() {
         use std::io::Write;
         let dir = tempfile::tempdir().unwrap();
-        let limits = Limits { bytes_max: 10_000, ..Limits::default() };
+        let limits = JsonLimits { bytes_max: 10_000, ..JsonLimits::default() };
         for name in ["bomb.json.gz", "bomb.ndjson.gz", "bomb.xml.gz"] {
             let path = dir.path().join(name);
             let file = File::create(&path).unwrap();

@@ -9,7 +9,7 @@ use super::file::{Kind, Source};
 
 /// What stands in the paths that were given.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct FoundFiles {
     /// In the order in which they are loaded: paths as they were given, folders by the names of what is in them.
     pub(super) sources: Vec<Source>,
     /// What cannot be looked at, and why.
@@ -20,21 +20,21 @@ pub(super) struct Found {
 
 /// Looks for files: files as named, folders with all that is below them but what is hidden. What cannot be looked at is an
 /// error of its own, and the rest is found.
-pub(super) fn find(paths: &[PathBuf]) -> Found {
-    let mut walk = Walk { found: Found::default(), open: Vec::new() };
+pub(super) fn find(paths: &[PathBuf]) -> FoundFiles {
+    let mut walk = FileFinder { found: FoundFiles::default(), open: Vec::new() };
     for path in paths {
         walk.path(path, true);
     }
     walk.found
 }
 
-struct Walk {
-    found: Found,
+struct FileFinder {
+    found: FoundFiles,
     /// The folders around what is looked at, by device and inode: links may lead back into one of them.
     open: Vec<(u64, u64)>,
 }
 
-impl Walk {
+impl FileFinder {
     fn path(&mut self, path: &Path, named: bool) {
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
@@ -43,7 +43,7 @@ impl Walk {
         if metadata.is_dir() {
             return self.folder(path, &metadata);
         }
-        let kind = Kind::of_name(path);
+        let kind = Kind::from_name(path);
         match (metadata.is_file(), kind, named) {
             (false, ..) => self.fail(path, &format!("{} cannot be loaded; name a file", special(&metadata))),
             (true, Some(kind), _) => self.add(path, kind, metadata.len()),
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    fn names(found: &Found, dir: &Path) -> Vec<(String, bool)> {
+    fn names(found: &FoundFiles, dir: &Path) -> Vec<(String, bool)> {
         let name = |source: &Source| source.path().strip_prefix(dir).unwrap().display().to_string();
         found.sources.iter().map(|source| (name(source), source.goes_first)).collect()
     }

@@ -5,14 +5,14 @@
 //! the file alone. No ledger is kept beside the data, which could only disagree with it.
 
 use fhir_model::Key;
-use fhir_model::json::{Doc, Edits, Limits, Ref};
+use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::reference::Reference;
 use foldhash::HashSet;
 use sha2::{Digest, Sha256};
 
 /// An entry as it is sent.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct PreparedEntry {
     /// The entry's JSON text.
     pub(super) json: String,
     /// What it writes.
@@ -41,7 +41,11 @@ pub(super) enum Writes {
 /// # Errors
 ///
 /// When it is no entry of a transaction, or its resource has an id that FHIR does not allow.
-pub(super) fn of_entry(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limits) -> Result<Made, String> {
+pub(super) fn from_entry(
+    entry: Ref<'_>,
+    taken: &mut HashSet<String>,
+    limits: JsonLimits,
+) -> Result<PreparedEntry, String> {
     let request = entry.get("request").ok_or("the entry has no request")?;
     let method = request.get_str("method").unwrap_or_default();
     let url = request.get_str("url").unwrap_or_default();
@@ -50,7 +54,8 @@ pub(super) fn of_entry(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limi
     let type_name = resource.and_then(|resource| resource.get_str("resourceType")).unwrap_or_default();
     let has = |name: &str| request.get(name).is_some();
     let is_plain = !["ifNoneExist", "ifMatch", "ifNoneMatch", "ifModifiedSince"].into_iter().any(has);
-    let as_it_is = |writes, resource| Made { json: entry.to_json(), writes, resource, is_repeatable: true };
+    let as_it_is =
+        |writes, resource| PreparedEntry { json: entry.to_json(), writes, resource, is_repeatable: true };
     // `POST Patient` with a Patient, rather than a search or an operation.
     let creates = &*method == "POST" && !type_name.is_empty() && url == type_name;
     if let Some(resource) = resource.filter(|_| creates || &*method == "PUT") {
@@ -77,7 +82,7 @@ pub(super) fn of_entry(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limi
             }
         }
         ("PUT" | "DELETE" | "GET" | "HEAD", _) => as_it_is(Writes::Other, None),
-        _ => Made { is_repeatable: false, ..as_it_is(Writes::Other, None) },
+        _ => PreparedEntry { is_repeatable: false, ..as_it_is(Writes::Other, None) },
     })
 }
 
@@ -95,7 +100,11 @@ fn search(type_name: &str, criteria: &str) -> String {
 /// # Errors
 ///
 /// When it has none, or one that is no resource.
-pub(super) fn put(entry: Ref<'_>, taken: &mut HashSet<String>, limits: Limits) -> Result<Made, String> {
+pub(super) fn put(
+    entry: Ref<'_>,
+    taken: &mut HashSet<String>,
+    limits: JsonLimits,
+) -> Result<PreparedEntry, String> {
     let resource = entry.get("resource").ok_or("the entry has no resource")?;
     put_resource(entry.get_str("fullUrl").as_deref(), resource, taken, limits)
 }
@@ -109,8 +118,8 @@ pub(super) fn put_resource(
     full_url: Option<&str>,
     resource: Ref<'_>,
     taken: &mut HashSet<String>,
-    limits: Limits,
-) -> Result<Made, String> {
+    limits: JsonLimits,
+) -> Result<PreparedEntry, String> {
     let type_name =
         resource.get_str("resourceType").ok_or("this is no FHIR resource: it has no resourceType")?;
     let own = own_id(resource)?;
@@ -128,7 +137,7 @@ pub(super) fn put_resource(
     taken.insert(key.to_string());
     let doc = with_id(resource, &key.id, limits)?;
     let json = entry_json(full_url, &doc, &format!(r#""method":"PUT","url":"{key}""#));
-    Ok(Made { json, writes: Writes::Key(key), resource: Some(doc), is_repeatable: true })
+    Ok(PreparedEntry { json, writes: Writes::Key(key), resource: Some(doc), is_repeatable: true })
 }
 
 /// The text of an entry.
@@ -172,7 +181,7 @@ fn id_of_content(resource: Ref<'_>) -> String {
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn with_id(resource: Ref<'_>, id: &str, limits: Limits) -> Result<Doc, String> {
+fn with_id(resource: Ref<'_>, id: &str, limits: JsonLimits) -> Result<Doc, String> {
     let mut edits = Edits::default();
     match resource.get("id") {
         Some(own) => edits.replace(own, format!("\"{id}\"")),
@@ -190,10 +199,10 @@ mod tests {
     use super::*;
 
     fn doc(text: &str) -> Doc {
-        Doc::parse(text, Limits::default()).unwrap()
+        Doc::parse(text, JsonLimits::default()).unwrap()
     }
 
-    fn id(made: Result<Made, String>) -> String {
+    fn id(made: Result<PreparedEntry, String>) -> String {
         match made.unwrap().writes {
             Writes::Key(key) => key.id.into(),
             other => panic!("{other:?}"),
@@ -210,7 +219,8 @@ mod tests {
             (None, r#"{"resourceType":"Patient","id":"own"}"#, "Patient/own"),
         ];
         for (url, text, wanted) in rows {
-            let made = put_resource(url, doc(text).root(), &mut HashSet::new(), Limits::default()).unwrap();
+            let made =
+                put_resource(url, doc(text).root(), &mut HashSet::new(), JsonLimits::default()).unwrap();
             assert!(matches!(&made.writes, Writes::Key(key) if key.to_string() == wanted), "{made:?}");
             let request = format!(r#""request":{{"method":"PUT","url":"{wanted}"}}"#);
             assert!(made.json.contains(&request), "{}", made.json);
@@ -221,12 +231,12 @@ mod tests {
     fn without_any_name_the_content_is_the_name() {
         let mut taken = HashSet::new();
         let text = doc(r#"{"resourceType":"Patient","active":true}"#);
-        let mut ids = |doc: &Doc| id(put_resource(None, doc.root(), &mut taken, Limits::default()));
+        let mut ids = |doc: &Doc| id(put_resource(None, doc.root(), &mut taken, JsonLimits::default()));
         let first = ids(&text);
         assert!(Key::is_id(&first));
         assert_eq!(&*ids(&text), format!("{first}-2"), "the same content again is another resource");
         assert_ne!(ids(&doc(r#"{"resourceType":"Patient","active":false}"#)), first);
-        let again = put_resource(None, text.root(), &mut HashSet::new(), Limits::default());
+        let again = put_resource(None, text.root(), &mut HashSet::new(), JsonLimits::default());
         assert_eq!(id(again), first, "and the same in another run");
     }
 
@@ -245,7 +255,7 @@ mod tests {
                     r#"{{"resource":{resource},"request":{{"method":"PUT","url":"Patient?identifier=1"}}}}"#
                 ),
             ] {
-                let made = of_entry(doc(&entry).root(), &mut HashSet::new(), Limits::default());
+                let made = from_entry(doc(&entry).root(), &mut HashSet::new(), JsonLimits::default());
                 assert!(made.unwrap_err().contains("is not an id"), "{entry}");
             }
         }
@@ -288,7 +298,7 @@ mod tests {
         ];
         for (request, writes, is_repeatable) in rows {
             let entry = format!(r#"{{"resource":{{"resourceType":"Patient"}},"request":{{{request}}}}}"#);
-            let made = of_entry(doc(&entry).root(), &mut HashSet::new(), Limits::default()).unwrap();
+            let made = from_entry(doc(&entry).root(), &mut HashSet::new(), JsonLimits::default()).unwrap();
             assert_eq!((&made.writes, made.is_repeatable), (&writes, is_repeatable), "{request}");
             assert_eq!(made.json, entry, "it is sent as it is");
         }

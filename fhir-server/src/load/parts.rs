@@ -11,7 +11,7 @@ use super::target::{Answer, BundleKind, Lookup, Target};
 /// only that resolves references. What is refused may refer by search to what comes later, and is tried again then.
 pub(super) async fn parts(target: &Target, piece: &Piece, plan: &Plan, sent: &mut Sent) {
     sent.counts.add(Counts { failed: 0, ..plan.counts() });
-    let mentions = Mentions::of(piece);
+    let mentions = Mentions::from_piece(piece);
     let mut open: HashSet<usize> = plan.written().collect();
     // All of them have just been refused.
     let mut parts = halves(plan.written().collect());
@@ -105,7 +105,7 @@ async fn part(
 struct Mentions(Vec<Vec<usize>>);
 
 impl Mentions {
-    fn of(piece: &Piece) -> Mentions {
+    fn from_piece(piece: &Piece) -> Mentions {
         let urls = piece.entries.iter().enumerate();
         let by_url = urls.filter_map(|(at, entry)| Some((entry.full_url.as_deref()?, at))).collect();
         let all = piece.entries.iter().map(|entry| {

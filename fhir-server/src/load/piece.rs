@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use fhir_model::json::{Doc, Limits, Ref};
+use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Key, xml};
 use foldhash::{HashMapExt, HashSet, HashSetExt};
 
-use super::identity::{self, Made, Writes};
+use super::identity::{self, PreparedEntry, Writes};
 use super::same::{UrlTarget, Urls};
 
 /// Entries that are written together.
@@ -37,7 +37,7 @@ pub(super) struct Entry {
     /// Where it came from, for messages.
     pub(super) name: String,
     pub(super) full_url: Option<String>,
-    pub(super) made: Made,
+    pub(super) made: PreparedEntry,
     /// Its place among all entries of all files.
     pub(super) place: u64,
 }
@@ -55,7 +55,7 @@ impl Entry {
 /// How files are read.
 #[derive(Clone)]
 pub(super) struct Reading {
-    pub(super) limits: Limits,
+    pub(super) limits: JsonLimits,
     pub(super) types: Arc<dyn Types>,
 }
 
@@ -111,7 +111,7 @@ impl Piece {
         if self.atomic { next + 1 } else { next }
     }
 
-    fn add(&mut self, name: String, full_url: Option<String>, made: Made) {
+    fn add(&mut self, name: String, full_url: Option<String>, made: PreparedEntry) {
         let target = match &made.writes {
             Writes::Key(key) => Some(UrlTarget::Key(key.clone())),
             Writes::Unless(search) | Writes::Match(search) => Some(UrlTarget::Search(search.clone())),
@@ -130,7 +130,7 @@ impl Piece {
 }
 
 /// The piece that a file's whole text is.
-pub(super) fn of_text(name: &str, text: &[u8], format: Format, reading: &Reading) -> Piece {
+pub(super) fn from_text(name: &str, text: &[u8], format: Format, reading: &Reading) -> Piece {
     let bytes = text.len() as u64;
     let doc = match reading.doc(text, format) {
         Ok(doc) => doc,
@@ -140,16 +140,16 @@ pub(super) fn of_text(name: &str, text: &[u8], format: Format, reading: &Reading
     let kind = root.get_str("type").unwrap_or_default().into_owned();
     let piece = match (root.get_str("resourceType").as_deref(), kind.as_str()) {
         (Some("Bundle"), "transaction" | "batch" | "collection" | "searchset") => {
-            of_bundle(name, root, &kind, reading.limits)
+            from_bundle(name, root, &kind, reading.limits)
         }
         // Documents and messages are Bundles in their own right.
-        _ => of_resources(name, vec![(name.to_owned(), doc)], reading.limits),
+        _ => from_resources(name, vec![(name.to_owned(), doc)], reading.limits),
     };
     Piece { bytes, ends_file: true, ..piece }
 }
 
 /// The piece that some lines of a list are; each comes with its number.
-pub(super) fn of_lines(name: &str, lines: Vec<(usize, Vec<u8>)>, limits: Limits) -> Piece {
+pub(super) fn from_lines(name: &str, lines: Vec<(usize, Vec<u8>)>, limits: JsonLimits) -> Piece {
     let (mut docs, mut errors) = (Vec::new(), Vec::new());
     for (number, line) in lines {
         let place = format!("{name}:{number}");
@@ -162,13 +162,13 @@ pub(super) fn of_lines(name: &str, lines: Vec<(usize, Vec<u8>)>, limits: Limits)
             Err(error) => errors.push((place, error.to_string())),
         }
     }
-    let mut piece = of_resources(name, docs, limits);
+    let mut piece = from_resources(name, docs, limits);
     piece.failed += errors.len() as u64;
     piece.errors.append(&mut errors);
     piece
 }
 
-fn of_bundle(name: &str, bundle: Ref<'_>, kind: &str, limits: Limits) -> Piece {
+fn from_bundle(name: &str, bundle: Ref<'_>, kind: &str, limits: JsonLimits) -> Piece {
     let carries_resources = matches!(kind, "collection" | "searchset");
     let mut piece = Piece { atomic: kind == "transaction", ..Piece::new(name) };
     let mut taken = HashSet::new();
@@ -181,7 +181,7 @@ fn of_bundle(name: &str, bundle: Ref<'_>, kind: &str, limits: Limits) -> Piece {
         let made = if carries_resources {
             identity::put(entry, &mut taken, limits)
         } else {
-            identity::of_entry(entry, &mut taken, limits)
+            identity::from_entry(entry, &mut taken, limits)
         };
         let place = format!("{name}, entry {number}");
         match made {
@@ -196,7 +196,7 @@ fn of_bundle(name: &str, bundle: Ref<'_>, kind: &str, limits: Limits) -> Piece {
     piece
 }
 
-fn of_resources(name: &str, docs: Vec<(String, Doc)>, limits: Limits) -> Piece {
+fn from_resources(name: &str, docs: Vec<(String, Doc)>, limits: JsonLimits) -> Piece {
     let mut piece = Piece::new(name);
     let mut taken = HashSet::new();
     for (place, doc) in docs {
@@ -215,8 +215,9 @@ mod tests {
     use super::*;
 
     fn piece_of(text: &str, format: Format) -> Piece {
-        let reading = Reading { limits: Limits::default(), types: Arc::new(Definitions::load().unwrap()) };
-        of_text("f", text.as_bytes(), format, &reading)
+        let reading =
+            Reading { limits: JsonLimits::default(), types: Arc::new(Definitions::load().unwrap()) };
+        from_text("f", text.as_bytes(), format, &reading)
     }
 
     fn piece(text: &str) -> Piece {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Kind, Result};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
@@ -89,7 +89,7 @@ impl Remote {
             return Err(format!("it redirects ({status}); give the URL that it leads to"));
         }
         let body = body(response).await.map_err(|error| error.text)?;
-        let statement = Doc::parse(body, Limits::NONE).map_err(|_| format!("{status}, and no JSON"))?;
+        let statement = Doc::parse(body, JsonLimits::NONE).map_err(|_| format!("{status}, and no JSON"))?;
         let root = statement.root();
         match root.get_str("fhirVersion") {
             Some(version) if version.starts_with("4.0") => Ok(()),
@@ -154,7 +154,7 @@ async fn once(request: RequestBuilder) -> std::result::Result<Doc, Failure> {
     let retry_after = seconds(response.headers());
     let lost = |error: Error| Failure { error, is_passing: true, is_untouched: false, retry_after: None };
     let body = body(response).await.map_err(lost)?;
-    let doc = Doc::parse(body, Limits::NONE);
+    let doc = Doc::parse(body, JsonLimits::NONE);
     match doc {
         Ok(doc) if status.is_success() => Ok(doc),
         doc => {

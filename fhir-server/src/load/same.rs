@@ -21,14 +21,19 @@ pub(super) type Urls = HashMap<String, UrlTarget>;
 
 /// A search, and the `Type/id` that a stored reference has in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lead {
+pub(super) struct UrlMatch {
     pub(super) search: String,
     pub(super) to: String,
 }
 
 /// What must be so that `stored` is what writing `ours` would make of it; `None` when it is not, whatever searches find.
 /// `full_url` is that of the entry. An id that `ours` does not have is the server's choice.
-pub(super) fn same(ours: Ref<'_>, stored: Ref<'_>, urls: &Urls, full_url: Option<&str>) -> Option<Vec<Lead>> {
+pub(super) fn same(
+    ours: Ref<'_>,
+    stored: Ref<'_>,
+    urls: &Urls,
+    full_url: Option<&str>,
+) -> Option<Vec<UrlMatch>> {
     let mut comparison = Comparison { urls, base: base(full_url), leads: Vec::new() };
     comparison.resources(ours, stored).then_some(comparison.leads)
 }
@@ -71,7 +76,7 @@ fn split_url(text: &str) -> (&str, &str) {
 struct Comparison<'a> {
     urls: &'a Urls,
     base: Option<&'a str>,
-    leads: Vec<Lead>,
+    leads: Vec<UrlMatch>,
 }
 
 impl Comparison<'_> {
@@ -136,7 +141,7 @@ impl Comparison<'_> {
             _ => false,
         };
         if may_be {
-            self.leads.push(Lead { search: search.to_owned(), to: found.to_owned() });
+            self.leads.push(UrlMatch { search: search.to_owned(), to: found.to_owned() });
         }
         may_be
     }
@@ -165,13 +170,13 @@ impl Comparison<'_> {
 
 #[cfg(test)]
 mod tests {
-    use fhir_model::json::{Doc, Limits};
+    use fhir_model::json::{Doc, JsonLimits};
     use foldhash::HashMapExt;
 
     use super::*;
 
     fn doc(text: &str) -> Doc {
-        Doc::parse(text, Limits::default()).unwrap()
+        Doc::parse(text, JsonLimits::default()).unwrap()
     }
 
     #[test]
@@ -234,8 +239,9 @@ mod tests {
         for (ours, stored, full_url, wanted) in rows {
             let [ours, stored] = [ours, stored].map(|text| doc(&format!(r#"{{"s":"{text}"}}"#)));
             let found = same(ours.root(), stored.root(), &urls, full_url);
-            let told =
-                |leads: Vec<Lead>| leads.iter().map(|l| format!("{} {}", l.search, l.to)).collect::<String>();
+            let told = |leads: Vec<UrlMatch>| {
+                leads.iter().map(|l| format!("{} {}", l.search, l.to)).collect::<String>()
+            };
             assert_eq!(found.map(told).as_deref(), wanted, "{} {}", ours.text(), stored.text());
         }
     }

@@ -12,7 +12,7 @@ use super::identity::{Writes, entry_json};
 use super::parts::parts;
 use super::piece::{Entry, Piece};
 use super::repeated::Repeated;
-use super::same::{Lead, absolute, base, same, urls_in};
+use super::same::{UrlMatch, absolute, base, same, urls_in};
 use super::target::{Answer, BundleKind, Lookup, Target, error_text};
 
 /// How often a transaction is decided anew because what it was to keep came or went meanwhile.
@@ -167,10 +167,10 @@ impl Plan {
             let ours = entry.made.resource.as_ref().filter(|_| !is_superseded(entry))?;
             same(ours.root(), current.as_ref()?.root(), &piece.urls, entry.full_url.as_deref())
         };
-        let same: Vec<Option<Vec<Lead>>> = piece.entries.iter().zip(&current).map(compare).collect();
+        let same: Vec<Option<Vec<UrlMatch>>> = piece.entries.iter().zip(&current).map(compare).collect();
         let found = searched(target, same.iter().flatten().flatten()).await?;
-        let leads = |lead: &Lead| found.get(&*lead.search).is_some_and(|name| *name == lead.to);
-        let decide = |(entry, same): (&Entry, &Option<Vec<Lead>>)| match same {
+        let leads = |lead: &UrlMatch| found.get(&*lead.search).is_some_and(|name| *name == lead.to);
+        let decide = |(entry, same): (&Entry, &Option<Vec<UrlMatch>>)| match same {
             _ if is_superseded(entry) => Decision::Superseded,
             Some(all) if all.iter().all(leads) => Decision::Unchanged,
             _ => Decision::Write,
@@ -232,7 +232,7 @@ impl Plan {
 /// What the searches find, as `Type/id`; those that do not find one are not there.
 async fn searched<'a>(
     target: &Target,
-    leads: impl Iterator<Item = &'a Lead>,
+    leads: impl Iterator<Item = &'a UrlMatch>,
 ) -> Result<HashMap<&'a str, String>> {
     let mut searches: Vec<&str> = leads.map(|lead| &*lead.search).collect();
     searches.sort_unstable();
@@ -287,7 +287,7 @@ pub(super) fn mentioned(entry: &Entry, by_url: &HashMap<&str, usize>, found: &mu
         Some(resource) => mentioned_in(resource.root(), base, by_url, found),
         // What is sent as it is has its resource in its text alone.
         None => {
-            let text = Doc::parse(entry.made.json.as_str(), fhir_model::json::Limits::NONE);
+            let text = Doc::parse(entry.made.json.as_str(), fhir_model::json::JsonLimits::NONE);
             text.iter().for_each(|doc| mentioned_in(doc.root(), base, by_url, found));
         }
     }

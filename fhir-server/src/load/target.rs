@@ -6,7 +6,7 @@ use std::time::Duration;
 use fhir_interactions::{
     Body, Conditions, Cx, Interaction, Method, Prefer, Principal, Request, Return, handle,
 };
-use fhir_model::json::{Doc, Limits, Ref};
+use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::ResourceState;
@@ -67,7 +67,7 @@ impl Target {
     }
 
     /// A running server.
-    pub fn server(remote: Remote, limits: Limits, types: Arc<dyn Types>) -> Target {
+    pub fn server(remote: Remote, limits: JsonLimits, types: Arc<dyn Types>) -> Target {
         Target { reading: Reading { limits, types }, to: To::Server(Arc::new(remote)) }
     }
 
@@ -101,7 +101,7 @@ impl Target {
             To::Store(cx) => {
                 let bundle = Doc::parse(text, cx.limits.json)?;
                 let ask = || handle(cx, request(Method::Post, "", "", Some(Body::Resource(bundle.clone()))));
-                Doc::parse(patiently(ask).await?.body.unwrap_or_default(), Limits::NONE)?
+                Doc::parse(with_retries(ask).await?.body.unwrap_or_default(), JsonLimits::NONE)?
             }
             To::Server(remote) => remote.send(text, is_repeatable).await?,
         };
@@ -123,21 +123,23 @@ async fn current(cx: &Arc<Cx>, lookups: &[Lookup]) -> Result<Vec<Option<Doc>>> {
         let scope = cx.guard.scope(&Principal::Anonymous, &Interaction::Bundle)?;
         cx.store.read_many(&scope, &keys).await
     };
-    let mut found = patiently(read).await?.into_iter();
+    let mut found = with_retries(read).await?.into_iter();
     let mut all = Vec::with_capacity(lookups.len());
     for lookup in lookups {
         all.push(match lookup {
             Lookup::Key(_) if known(lookup).is_some() => match found.next() {
                 Some(ResourceState::Current(version)) => {
-                    Some(Doc::parse(version.body.unwrap_or_default(), Limits::NONE)?)
+                    Some(Doc::parse(version.body.unwrap_or_default(), JsonLimits::NONE)?)
                 }
                 _ => None,
             },
             Lookup::Key(_) => None,
             Lookup::Search(url) => {
                 let (path, query) = url.split_once('?').unwrap_or((url, ""));
-                match patiently(|| handle(cx, request(Method::Get, path, query, None))).await {
-                    Ok(reply) => only_match(Doc::parse(reply.body.unwrap_or_default(), Limits::NONE)?.root()),
+                match with_retries(|| handle(cx, request(Method::Get, path, query, None))).await {
+                    Ok(reply) => {
+                        only_match(Doc::parse(reply.body.unwrap_or_default(), JsonLimits::NONE)?.root())
+                    }
                     Err(error) if error.kind.status() < 500 => None,
                     Err(error) => return Err(error),
                 }
@@ -148,7 +150,7 @@ async fn current(cx: &Arc<Cx>, lookups: &[Lookup]) -> Result<Vec<Option<Doc>>> {
 }
 
 /// Tries again while the database is away or busy.
-async fn patiently<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> Result<T> {
+async fn with_retries<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> Result<T> {
     let mut attempt = 1;
     loop {
         match ask().await {
@@ -199,7 +201,7 @@ fn entries(response: &Doc) -> impl Iterator<Item = Ref<'_>> {
 fn answered(entry: Ref<'_>, lookup: &Lookup) -> Option<Doc> {
     let resource = entry.get("resource").filter(|_| answer(entry).is_done())?;
     match lookup {
-        Lookup::Key(_) => Doc::parse(resource.to_json(), Limits::NONE).ok(),
+        Lookup::Key(_) => Doc::parse(resource.to_json(), JsonLimits::NONE).ok(),
         Lookup::Search(_) => only_match(resource),
     }
 }
@@ -212,7 +214,7 @@ fn only_match(searchset: Ref<'_>) -> Option<Doc> {
     };
     let mut matches = searchset.get("entry").into_iter().flat_map(|entries| entries.items()).filter(is_match);
     let first = matches.next()?.get("resource")?;
-    if matches.next().is_some() { None } else { Doc::parse(first.to_json(), Limits::NONE).ok() }
+    if matches.next().is_some() { None } else { Doc::parse(first.to_json(), JsonLimits::NONE).ok() }
 }
 
 fn answer(entry: Ref<'_>) -> Answer {

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::types::Types;
 use fhir_model::{Error, Kind, Result};
 use hyper::header::{
@@ -18,8 +18,8 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
-use super::{Answer, Shape, http_date, of_error, private, value, whole, with_body};
-use crate::http::binary::{Asked, SECURITY_CONTEXT};
+use super::{Answer, Shape, from_error, http_date, private, value, whole, with_body};
+use crate::http::binary::{BinaryRequest, SECURITY_CONTEXT};
 use crate::http::body::HEAVY_BYTES;
 use crate::http::media::{self, Format};
 
@@ -65,16 +65,16 @@ const ENDS: [(&str, &str); 14] = [
 /// 406 when it cannot be given in any way that is asked for.
 pub(super) async fn answer(
     body: Bytes,
-    asked: &Asked,
+    asked: &BinaryRequest,
     last_modified: Option<i64>,
     shape: &Shape,
     types: &impl Types,
 ) -> Result<Answer> {
-    let doc = Doc::parse(body, Limits::NONE).map_err(Error::internal)?;
+    let doc = Doc::parse(body, JsonLimits::NONE).map_err(Error::internal)?;
     let stored = doc.root().get_str("contentType").filter(|text| media::is_media_type(text));
     let content_type = stored.as_deref().unwrap_or(UNKNOWN).to_owned();
     let (format, accept) = (asked.format.as_deref(), asked.accept.as_deref());
-    if let Some(format) = media::of_binary(format, accept, &content_type)? {
+    if let Some(format) = media::binary_format(format, accept, &content_type)? {
         return resource(&doc, format, shape, types).await;
     }
     let mut headers = Headers::new(&doc, content_type)?;
@@ -111,7 +111,7 @@ pub(super) async fn answer(
     if part == Part::Beyond {
         let text = format!("the content has {length} bytes, and nothing in the range that is asked for");
         let error = Error::new(Kind::RangeNotSatisfiable, text).at("http.range");
-        let mut answer = of_error(&error, &[], shape, types).await;
+        let mut answer = from_error(&error, &[], shape, types).await;
         answer.headers_mut().insert(CONTENT_RANGE, value(format!("bytes */{length}"))?);
         return Ok(answer);
     }
@@ -310,7 +310,7 @@ mod tests {
                     format!(",\"data\":{}", serde_json::Value::from(text))
                 };
                 let doc =
-                    Doc::parse(format!("{{\"resourceType\":\"Binary\"{member}}}"), Limits::NONE).unwrap();
+                    Doc::parse(format!("{{\"resourceType\":\"Binary\"{member}}}"), JsonLimits::NONE).unwrap();
                 let content = Content::new(&doc).unwrap();
                 assert_eq!(content.length(), bytes.len());
                 for start in 0..=bytes.len() {
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn what_is_no_base64_is_not_guessed_at() {
         for data in ["\"!\"", "\"YQ=a\"", "\"YQ*=\"", "\"Y\"", "\"ä\"", "1", "{}"] {
-            let doc = Doc::parse(format!("{{\"data\":{data}}}"), Limits::NONE).unwrap();
+            let doc = Doc::parse(format!("{{\"data\":{data}}}"), JsonLimits::NONE).unwrap();
             let decoded = Content::new(&doc).and_then(|content| content.decode(0..content.length()));
             assert_eq!(decoded, None, "{data}");
         }

@@ -6,7 +6,7 @@
 use crate::http::media::Format;
 
 /// The tag of some content in a format.
-pub(super) fn of(content: &str, format: Format) -> String {
+pub(super) fn new(content: &str, format: Format) -> String {
     let media_type = format.content_type().split(';').next().unwrap_or_default();
     let name = media_type.rsplit(['+', '/']).next().unwrap_or_default();
     format!("W/\"{content}-{name}\"")
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn tags_are_compared_weakly() {
-        let tag = of("1f", Format::Json);
+        let tag = new("1f", Format::Json);
         assert_eq!(tag, "W/\"1f-json\"");
         let rows = [
             (Some("W/\"1f-json\""), true),

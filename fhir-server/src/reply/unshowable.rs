@@ -4,14 +4,14 @@
 //! <https://hl7.org/fhir/R4/bundle.html#searchset>, <https://hl7.org/fhir/R4/bundle.html#history>
 
 use fhir_model::error::operation_outcome;
-use fhir_model::json::{Doc, Edits, Limits, Ref};
+use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Result, xml};
 use serde_json::json;
 
 /// A searchset or history without the resources that XML cannot hold. Returns `None` when every resource can be written.
 pub(super) fn replaced(page: &[u8], types: &impl Types) -> Result<Option<String>> {
-    let doc = Doc::parse(page, Limits::NONE).map_err(Error::internal)?;
+    let doc = Doc::parse(page, JsonLimits::NONE).map_err(Error::internal)?;
     let mut edits = Edits::default();
     let is_page = |kind: std::borrow::Cow<'_, str>| matches!(&*kind, "searchset" | "history");
     if !doc.root().get_str("type").is_some_and(is_page) {

@@ -194,7 +194,7 @@ fn outermost(json: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fhir_model::json::Limits;
+    use fhir_model::json::JsonLimits;
 
     #[test]
     fn the_type_comes_first() {
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_too_much_for_jsonb_is_kept_packed() {
-        let of = |text: String| as_jsonb(&Doc::parse(text, Limits::NONE).unwrap());
+        let of = |text: String| as_jsonb(&Doc::parse(text, JsonLimits::NONE).unwrap());
         // As text, and as values: each at the bound and past it.
         let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
         let most = JSONB_BYTES_MAX - JSONB_BYTES_PER_VALUE;
@@ -244,7 +244,7 @@ mod tests {
             ("1e99999999999999999999", Impossible),
             ("\"1e3\"", Exact),
         ] {
-            let doc = Doc::parse(text, Limits::default()).unwrap();
+            let doc = Doc::parse(text, JsonLimits::default()).unwrap();
             assert_eq!(as_jsonb(&doc), wanted, "{text}");
         }
     }

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_profiles::{CodeSystem, ValueSet};
 use fhir_search::condition::Condition;
@@ -196,7 +196,7 @@ impl Store {
 /// True when it is the wanted business version, if one is wanted.
 fn is_version(one: &Version, wanted: Option<&str>) -> Result<bool> {
     let Some(wanted) = wanted else { return Ok(true) };
-    let doc = Doc::parse(one.body.as_deref().unwrap_or_default().to_vec(), Limits::NONE);
+    let doc = Doc::parse(one.body.as_deref().unwrap_or_default().to_vec(), JsonLimits::NONE);
     Ok(doc.map_err(Error::internal)?.root().get_str("version").as_deref() == Some(wanted))
 }
 

@@ -10,7 +10,7 @@ mod rows;
 
 use std::time::Duration;
 
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::index_hash::parse_server_id;
 use fhir_search::registry::Set;
@@ -181,7 +181,7 @@ impl Store {
         let number = self.type_number(&write.key.type_name)?;
         let (old_rows, old_packed) = match &write.before {
             ResourceState::Current(Version { body: Some(body), .. }) => {
-                let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
+                let doc = Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)?;
                 (self.rows(Set::Replaced, &write.key, &doc)?, Some(codec::pack(body)?))
             }
             _ => (Rows::default(), None),

@@ -8,7 +8,7 @@ use axum::routing::get;
 use fhir_adapters::Adapter;
 use fhir_interactions::Cx;
 use fhir_model::Result;
-use fhir_server::http::{Limits, Origins};
+use fhir_server::http::{CorsOrigins, HttpLimits};
 use fhir_server::wiring;
 
 use crate::app::TestApp;
@@ -33,7 +33,8 @@ impl Adapter for Echo {
 
 #[tokio::test]
 async fn an_adapter_answers_beside_fhir() {
-    let app = TestApp::with_adapters(Limits::default(), Origins::default(), &[Box::new(Echo("one"))]).await;
+    let app =
+        TestApp::with_adapters(HttpLimits::default(), CorsOrigins::default(), &[Box::new(Echo("one"))]).await;
     let answer = app.at("GET", "/echo").header("x-request-id", "trace").send().await.unwrap();
     assert_eq!(answer.headers()["x-request-id"], "trace");
     assert_eq!(answer.text().await.unwrap(), "one");

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fhir_access::Open;
 use fhir_adapters::Adapter;
-use fhir_interactions::{Call, Cx, Faults, Guard, Operation, Operations, Reply, Settings, Statements};
+use fhir_interactions::{
+    Call, Cx, Guard, Operation, Operations, Reply, ServerErrorLog, Settings, Statements,
+};
 use fhir_model::{Error, Kind, Result};
-use fhir_server::http::{App, Limits, Names, Origins, Server, Stop};
+use fhir_server::http::{App, CorsOrigins, Hosts, HttpLimits, Server, Stop};
 use fhir_server::metrics::Metrics;
 use fhir_server::wiring;
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -30,15 +32,20 @@ pub(crate) struct TestApp {
 
 /// What a test may choose of a server.
 struct Setup {
-    limits: Limits,
-    origins: Origins,
-    names: Option<Names>,
+    limits: HttpLimits,
+    origins: CorsOrigins,
+    names: Option<Hosts>,
     guard: Arc<dyn Guard>,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { limits: Limits::default(), origins: Origins::default(), names: None, guard: Arc::new(Open) }
+        Setup {
+            limits: HttpLimits::default(),
+            origins: CorsOrigins::default(),
+            names: None,
+            guard: Arc::new(Open),
+        }
     }
 }
 
@@ -50,16 +57,16 @@ pub(crate) struct Hold {
 
 impl TestApp {
     pub(crate) async fn start() -> TestApp {
-        TestApp::with(Limits::default(), Origins::default()).await
+        TestApp::with(HttpLimits::default(), CorsOrigins::default()).await
     }
 
-    pub(crate) async fn with(limits: Limits, origins: Origins) -> TestApp {
+    pub(crate) async fn with(limits: HttpLimits, origins: CorsOrigins) -> TestApp {
         TestApp::with_adapters(limits, origins, &[]).await
     }
 
     pub(crate) async fn with_adapters(
-        limits: Limits,
-        origins: Origins,
+        limits: HttpLimits,
+        origins: CorsOrigins,
         adapters: &[Box<dyn Adapter>],
     ) -> TestApp {
         let setup = Setup { limits, origins, ..Setup::default() };
@@ -67,7 +74,7 @@ impl TestApp {
     }
 
     /// A server that is called by these names.
-    pub(crate) async fn named(names: Names) -> TestApp {
+    pub(crate) async fn named(names: Hosts) -> TestApp {
         TestApp::set_up(Setup { names: Some(names), ..Setup::default() }, &[]).await
     }
 
@@ -80,7 +87,7 @@ impl TestApp {
         let Setup { limits, origins, names, guard } = setup;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let names = names.unwrap_or_else(|| Names::new(address, None, &["ehr.local".to_owned()]));
+        let names = names.unwrap_or_else(|| Hosts::new(address, None, &["ehr.local".to_owned()]));
         let settings = fhir_search::IndexSettings { bases: names.bases().clone(), ..Default::default() };
         let options = fhir_store::Options { connections_max: 4, settings, ..fhir_store::Options::default() };
         let store = fhir_store::testing::fresh_with(options).await.unwrap();
@@ -94,10 +101,10 @@ impl TestApp {
             registry,
             guard,
             operations: Operations::new(operations).unwrap(),
-            limits: fhir_interactions::Limits::default(),
+            limits: fhir_interactions::RequestLimits::default(),
             settings: Settings::default(),
             statements: Statements::default(),
-            faults: Faults::default(),
+            error_log: ServerErrorLog::default(),
         });
         let metrics = Arc::new(Metrics::default());
         let mut app = App::new(cx.clone(), limits, metrics.clone(), names, origins);
@@ -173,7 +180,7 @@ impl Operation for HoldOn {
         let go_on = self.0.go_on.notified();
         self.0.arrived.add_permits(1);
         go_on.await;
-        Ok(Reply::made(r#"{"resourceType":"Parameters"}"#))
+        Ok(Reply::resource(r#"{"resourceType":"Parameters"}"#))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use fhir_server::http::{Limits, Origins};
+use fhir_server::http::{CorsOrigins, HttpLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -23,8 +23,8 @@ fn basic(bytes: usize) -> String {
 
 #[tokio::test]
 async fn a_body_may_be_as_long_as_the_limit() {
-    let limits = Limits { body_bytes_max: 4096, ..Limits::default() };
-    let app = TestApp::with(limits, Origins::default()).await;
+    let limits = HttpLimits { body_bytes_max: 4096, ..HttpLimits::default() };
+    let app = TestApp::with(limits, CorsOrigins::default()).await;
     for (bytes, wanted) in [(4096, 201), (4097, 413)] {
         let body = basic(bytes);
         assert_eq!(body.len(), bytes);
@@ -88,8 +88,8 @@ async fn long_answers_are_packed_for_those_who_take_it() {
 
 #[tokio::test]
 async fn a_url_may_be_as_long_as_the_limit() {
-    let limits = Limits { url_bytes_max: 1000, ..Limits::default() };
-    let app = TestApp::with(limits, Origins::default()).await;
+    let limits = HttpLimits { url_bytes_max: 1000, ..HttpLimits::default() };
+    let app = TestApp::with(limits, CorsOrigins::default()).await;
     let path = |bytes: usize| {
         let start = "/fhir/R4/Patient?unknown=";
         format!("{start}{}", "x".repeat(bytes - start.len()))
@@ -102,8 +102,8 @@ async fn a_url_may_be_as_long_as_the_limit() {
 
 #[tokio::test]
 async fn a_client_that_stops_sending_is_answered_all_the_same() {
-    let limits = Limits { body_pause_max: Duration::from_millis(50), ..Limits::default() };
-    let app = TestApp::with(limits, Origins::default()).await;
+    let limits = HttpLimits { body_pause_max: Duration::from_millis(50), ..HttpLimits::default() };
+    let app = TestApp::with(limits, CorsOrigins::default()).await;
     let mut stream = TcpStream::connect(app.address).await.unwrap();
     let head = "POST /fhir/R4/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\n\
                 Content-Length: 100\r\nConnection: close\r\n\r\n{\"resourceType\"";
@@ -116,9 +116,12 @@ async fn a_client_that_stops_sending_is_answered_all_the_same() {
 
 #[tokio::test]
 async fn a_silent_connection_and_an_endless_head_are_ended() {
-    let limits =
-        Limits { head_wait_max: Duration::from_millis(50), head_bytes_max: 8192, ..Limits::default() };
-    let app = TestApp::with(limits, Origins::default()).await;
+    let limits = HttpLimits {
+        head_wait_max: Duration::from_millis(50),
+        head_bytes_max: 8192,
+        ..HttpLimits::default()
+    };
+    let app = TestApp::with(limits, CorsOrigins::default()).await;
     let mut silent = TcpStream::connect(app.address).await.unwrap();
     silent.write_all(b"GET /fhir/R4/metadata HTTP/1.1\r\n").await.unwrap();
     let mut answer = Vec::new();
@@ -136,12 +139,12 @@ async fn a_silent_connection_and_an_endless_head_are_ended() {
 #[tokio::test]
 async fn bodies_wait_for_room_and_are_told_to_come_back() {
     // Room for one body of 300 KiB beside those up to 256 KiB.
-    let limits = Limits {
+    let limits = HttpLimits {
         bodies_bytes_max: 800 * 1024,
         queue_wait_max: Duration::from_millis(20),
-        ..Limits::default()
+        ..HttpLimits::default()
     };
-    let app = TestApp::with(limits, Origins::default()).await;
+    let app = TestApp::with(limits, CorsOrigins::default()).await;
     let parameters = format!(
         r#"{{"resourceType":"Parameters","parameter":[{{"name":"x","valueString":"{}"}}]}}"#,
         "x".repeat(300 * 1024)
@@ -216,7 +219,7 @@ async fn what_is_quoted_is_cut() {
 
 #[tokio::test]
 async fn a_write_that_xml_cannot_show_is_done_and_said_in_json() {
-    let app = TestApp::with(Limits::default(), Origins::default()).await;
+    let app = TestApp::with(HttpLimits::default(), CorsOrigins::default()).await;
     let body = r#"{"resourceType":"Patient","foo":{"bar":1}}"#;
     let answer =
         app.send("POST", "Patient", body).header("accept", "application/fhir+xml").send().await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fhir_server::http::Names;
+use fhir_server::http::Hosts;
 use reqwest::header::HeaderMap;
 
 use crate::app::{TestApp, json};
@@ -175,7 +175,7 @@ async fn a_binary_is_what_it_holds_unless_its_page_is_asked_for() {
 #[tokio::test]
 async fn behind_a_proxy_links_keep_its_path() {
     let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
-    let names = Names::new(address, Some("https://example.org/ehr"), &[]);
+    let names = Hosts::new(address, Some("https://example.org/ehr"), &[]);
     let app = TestApp::named(names).await;
     app.send("PUT", "Patient/a", r#"{"resourceType":"Patient","id":"a"}"#).send().await.unwrap();
     let (_, _, page) = open(&app, "/fhir/R4/Patient").await;

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use crate::app::{TestApp, issue, json};
-use fhir_server::http::{Limits, Origins};
+use fhir_server::http::{CorsOrigins, HttpLimits};
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {
@@ -112,8 +112,8 @@ async fn a_method_that_means_nothing_says_what_would() {
 
 #[tokio::test]
 async fn pages_of_other_origins_are_let_in_by_name() {
-    let origins = Origins::new(&["https://app.example.org".to_owned()]).unwrap();
-    let app = TestApp::with(Limits::default(), origins).await;
+    let origins = CorsOrigins::new(&["https://app.example.org".to_owned()]).unwrap();
+    let app = TestApp::with(HttpLimits::default(), origins).await;
     for (origin, wanted) in [("https://app.example.org", true), ("https://other.example.org", false)] {
         let read = app.ask("GET", "metadata").header("origin", origin).send().await.unwrap();
         assert_eq!(read.headers().contains_key("access-control-allow-origin"), wanted, "{origin}");
@@ -147,8 +147,8 @@ async fn pages_of_other_origins_are_let_in_by_name() {
 /// What a page of any site can make a browser send without asking whether it may.
 #[tokio::test]
 async fn pages_of_other_origins_change_nothing() {
-    let origins = Origins::new(&["https://app.example.org".to_owned()]).unwrap();
-    let app = TestApp::with(Limits::default(), origins).await;
+    let origins = CorsOrigins::new(&["https://app.example.org".to_owned()]).unwrap();
+    let app = TestApp::with(HttpLimits::default(), origins).await;
     app.send("PUT", "Patient/c", r#"{"resourceType":"Patient","id":"c"}"#).send().await.unwrap();
     let plain =
         |method: &str, path: &str, kind: &str| app.ask(method, path).header("content-type", kind).body("a=b");

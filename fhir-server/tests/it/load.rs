@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fhir_model::json::Limits;
+use fhir_model::json::JsonLimits;
 use fhir_profiles::Definitions;
 use fhir_server::load::{Remote, Target, load};
 use serde_json::{Value, json as value};
@@ -17,7 +17,7 @@ use crate::app::{TestApp, json};
 async fn targets(app: &TestApp) -> [Target; 2] {
     let remote = Remote::open(&format!("http://{}", app.address), &[], None).await.unwrap();
     let definitions = Arc::new(Definitions::load().unwrap());
-    [Target::store(&app.cx), Target::server(remote, Limits::default(), definitions)]
+    [Target::store(&app.cx), Target::server(remote, JsonLimits::default(), definitions)]
 }
 
 /// Every resource of these types by its name: its version, and all of it.

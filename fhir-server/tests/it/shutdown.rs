@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fhir_server::http::{Limits, Origins};
+use fhir_server::http::{CorsOrigins, HttpLimits};
 
 use crate::app::TestApp;
 
@@ -24,8 +24,8 @@ async fn what_was_begun_is_answered() {
 
 #[tokio::test]
 async fn what_never_ends_is_not_waited_for_for_ever() {
-    let limits = Limits { drain_max: Duration::from_millis(50), ..Limits::default() };
-    let app = TestApp::with(limits, Origins::default()).await;
+    let limits = HttpLimits { drain_max: Duration::from_millis(50), ..HttpLimits::default() };
+    let app = TestApp::with(limits, CorsOrigins::default()).await;
     let _begun = tokio::spawn(app.ask("GET", "$hold").send());
     app.hold.arrived.acquire().await.unwrap().forget();
     app.stop.now();

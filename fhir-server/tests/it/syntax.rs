@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fhir_server::http::{Limits, Origins};
+use fhir_server::http::{CorsOrigins, HttpLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -33,8 +33,11 @@ const SECOND: &str = "GET /fhir/R4/$panic HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test]
 async fn what_is_not_clear_is_refused_and_the_connection_closed() {
-    let app =
-        TestApp::with(Limits { head_bytes_max: 16 * 1024, ..Limits::default() }, Origins::default()).await;
+    let app = TestApp::with(
+        HttpLimits { head_bytes_max: 16 * 1024, ..HttpLimits::default() },
+        CorsOrigins::default(),
+    )
+    .await;
     let get = "GET /fhir/R4/metadata HTTP/1.1\r\n";
     let post = "POST /fhir/R4/Basic HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\n";
     let long = "x".repeat(20_000);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fhir_server::http::{Limits, Origins};
+use fhir_server::http::{CorsOrigins, HttpLimits};
 
 use crate::app::{TestApp, issue, json};
 
@@ -26,13 +26,13 @@ async fn a_panic_is_counted_and_answered_without_a_word_of_it() {
 
 #[tokio::test]
 async fn who_finds_no_place_is_told_to_come_back() {
-    let limits = Limits {
+    let limits = HttpLimits {
         requests_max: 1,
         queue_max: 1,
         queue_wait_max: Duration::from_secs(60),
-        ..Limits::default()
+        ..HttpLimits::default()
     };
-    let app = TestApp::with(limits, Origins::default()).await;
+    let app = TestApp::with(limits, CorsOrigins::default()).await;
     let inside = tokio::spawn(app.ask("GET", "$hold").send());
     app.hold.arrived.acquire().await.unwrap().forget();
     let waiting = tokio::spawn(app.ask("GET", "Patient/none").send());
@@ -53,8 +53,8 @@ async fn who_finds_no_place_is_told_to_come_back() {
 async fn a_crowd_that_is_sent_away_does_not_fill_the_log() {
     let (told, _ours) = listen();
     let began = Instant::now();
-    let limits = Limits { requests_max: 1, queue_max: 0, ..Limits::default() };
-    let app = TestApp::with(limits, Origins::default()).await;
+    let limits = HttpLimits { requests_max: 1, queue_max: 0, ..HttpLimits::default() };
+    let app = TestApp::with(limits, CorsOrigins::default()).await;
     let inside = tokio::spawn(app.ask("GET", "$hold").send());
     app.hold.arrived.acquire().await.unwrap().forget();
     for _ in 0..50 {

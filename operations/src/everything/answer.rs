@@ -56,5 +56,5 @@ pub(crate) fn answer(cx: &Cx, call: &Call, asked: &Asked, page: Page) -> Reply {
     }
     let warning = |text: &String| operation_outcome("warning", "not-supported", text, &[]);
     bundle.outcome(asked.warnings.iter().map(warning));
-    Reply::made(bundle.finish())
+    Reply::resource(bundle.finish())
 }

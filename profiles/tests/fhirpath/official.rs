@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fhir_model::date::DateTime;
 use fhir_model::decimal::Decimal;
 use fhir_model::fhirpath::{Context, Item, evaluate, parse, to_bool};
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::xml;
 use fhir_profiles::Definitions;
 use quick_xml::Reader;
@@ -62,7 +62,7 @@ fn official_cases() {
 }
 
 fn run(case: &Case, inputs: &BTreeMap<String, Doc>, definitions: &Definitions) -> Result<(), String> {
-    let nothing = Doc::parse("{}", Limits::default()).unwrap();
+    let nothing = Doc::parse("{}", JsonLimits::default()).unwrap();
     let input = match &case.input {
         Some(name) => inputs.get(name).ok_or_else(|| format!("has no input {name}"))?,
         None => &nothing,
@@ -131,11 +131,12 @@ fn read_inputs(folder: &Path, definitions: &Definitions) -> BTreeMap<String, Doc
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let bytes = std::fs::read(&path).unwrap();
             let json = if name.ends_with(".xml") {
-                xml::to_json(&bytes, definitions, Limits::default()).unwrap_or_else(|e| panic!("{name}: {e}"))
+                xml::to_json(&bytes, definitions, JsonLimits::default())
+                    .unwrap_or_else(|e| panic!("{name}: {e}"))
             } else {
                 String::from_utf8(bytes).unwrap()
             };
-            (name, Doc::parse(json, Limits::default()).unwrap())
+            (name, Doc::parse(json, JsonLimits::default()).unwrap())
         })
         .collect()
 }

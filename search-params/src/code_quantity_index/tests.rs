@@ -1,4 +1,4 @@
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_profiles::Definitions;
 use serde_json::json;
 
@@ -44,7 +44,7 @@ impl Keys<'_> {
 
 fn extract(registry: &Registry, body: &str) -> Rows {
     let text = format!(r#"{{"resourceType":"Observation","id":"1","status":"final"{body}}}"#);
-    let doc = Doc::parse(text, Limits::default()).unwrap();
+    let doc = Doc::parse(text, JsonLimits::default()).unwrap();
     registry.extract(&hasher(), "Observation", doc.root(), &IndexSettings::default()).unwrap()
 }
 

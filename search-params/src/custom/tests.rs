@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use serde_json::{Value, json};
 
 use super::*;
@@ -178,7 +178,7 @@ fn composites_find_their_parts_or_get_them() {
     let text = json!({ "expression": "Patient.name.text" });
     add(&registry, 2, &[(&leaving, Stage::Retiring), (&text, Stage::Building)]);
     let doc = r#"{"resourceType": "Patient", "name": [{"text": "Ann"}]}"#;
-    let doc = Doc::parse(doc, Limits::default()).unwrap();
+    let doc = Doc::parse(doc, JsonLimits::default()).unwrap();
     let hasher = IndexHasher::new([1; 16]);
     let rows = registry
         .extract_by(Set::Replaced, &hasher, "Patient", doc.root(), &IndexSettings::default())
@@ -281,7 +281,7 @@ fn stages_decide_what_is_extracted_and_searched() {
     let base = registry();
     let registry = base.fork();
     let doc = r#"{"resourceType": "Patient", "id": "1", "name": [{"given": ["Ann"]}], "gender": "male"}"#;
-    let doc = Doc::parse(doc, Limits::default()).unwrap();
+    let doc = Doc::parse(doc, JsonLimits::default()).unwrap();
     let hasher = IndexHasher::new([1; 16]);
     let number = registry.number("Patient").unwrap();
     let present = hasher.key(number, "nick@1", Form::Present, &[]);

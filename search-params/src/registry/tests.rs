@@ -1,4 +1,4 @@
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 
 use super::*;
 use crate::bases::Bases;
@@ -97,7 +97,7 @@ fn an_observation_leaves_few_rows() {
         "subject":{"reference":"Patient/p"},"encounter":{"reference":"Encounter/e"},
         "effectiveDateTime":"2015-03-04T10:00:00Z",
         "valueQuantity":{"value":180.5,"unit":"cm","system":"http://unitsofmeasure.org","code":"cm"}}"#;
-    let doc = Doc::parse(text, Limits::default()).unwrap();
+    let doc = Doc::parse(text, JsonLimits::default()).unwrap();
     let settings = IndexSettings { bases: Bases::new(["http://us/fhir"]), ..IndexSettings::default() };
     let rows = registry.extract(&hasher, "Observation", doc.root(), &settings).unwrap();
     assert_eq!(rows.patient, Some(hasher.handle(registry.number("Patient").unwrap(), "p")));
@@ -130,7 +130,8 @@ fn deceased_is_a_truth() {
         (r#","deceasedBoolean":true"#, "true"),
         (r#","deceasedDateTime":"2015""#, "true"),
     ] {
-        let doc = Doc::parse(format!(r#"{{"resourceType":"Patient"{body}}}"#), Limits::default()).unwrap();
+        let doc =
+            Doc::parse(format!(r#"{{"resourceType":"Patient"{body}}}"#), JsonLimits::default()).unwrap();
         let rows = registry.extract(&hasher, "Patient", doc.root(), &IndexSettings::default()).unwrap();
         assert!(rows.keys.contains(&key(truth)), "{body}");
         assert_eq!(rows.keys.len(), 1, "{body}");

@@ -171,7 +171,8 @@ fn whatever_is_asked_stays_text() {
 
 /// The text that a JSON string of the table stands for.
 fn serde_like(text: &str) -> String {
-    let doc = fhir_model::json::Doc::parse(format!("\"{text}\""), fhir_model::json::Limits::NONE).unwrap();
+    let doc =
+        fhir_model::json::Doc::parse(format!("\"{text}\""), fhir_model::json::JsonLimits::NONE).unwrap();
     doc.root().str().unwrap().into_owned()
 }
 

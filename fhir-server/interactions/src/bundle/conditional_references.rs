@@ -14,12 +14,12 @@ use fhir_store::Write;
 
 use super::criteria::other_types;
 use super::lookups::Lookups;
-use crate::ask::Ask;
 use crate::conditional::{Criteria, several};
+use crate::request_context::RequestContext;
 
 /// What criteria mean.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum Resolution {
     Resource(Key),
     Nothing,
     Several,
@@ -29,7 +29,7 @@ pub(super) enum Meaning {
 
 /// What criteria mean whose resources the transaction writes; those that are not there are not decided yet.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Meanings(HashMap<String, Meaning>);
+pub(super) struct Resolutions(HashMap<String, Resolution>);
 
 /// Rounds after which references that decide on each other are given up.
 pub(super) const ROUNDS_MAX: usize = 4;
@@ -47,17 +47,17 @@ pub(super) fn is_open(criteria: &Criteria, written: &HashSet<&str>) -> bool {
 }
 
 /// What is written of one type, by what it will be found by.
-struct Written<'w> {
+struct WrittenIndex<'w> {
     all: Vec<(&'w Key, Rows)>,
     by_key: HashMap<i64, Vec<usize>>,
 }
 
-impl<'w> Written<'w> {
-    fn new(ask: &Ask<'_>, type_name: &str, writes: &'w [Write]) -> Result<Written<'w>> {
-        let mut written = Written { all: Vec::new(), by_key: HashMap::new() };
+impl<'w> WrittenIndex<'w> {
+    fn new(ctx: &RequestContext<'_>, type_name: &str, writes: &'w [Write]) -> Result<WrittenIndex<'w>> {
+        let mut written = WrittenIndex { all: Vec::new(), by_key: HashMap::new() };
         for write in writes.iter().filter(|write| *write.key.type_name == *type_name) {
             let Some(doc) = &write.doc else { continue };
-            let rows = ask.cx.store.index_rows(&write.key, doc)?;
+            let rows = ctx.cx.store.index_rows(&write.key, doc)?;
             for key in &rows.keys {
                 written.by_key.entry(*key).or_default().push(written.all.len());
             }
@@ -94,20 +94,20 @@ fn equality(condition: &Condition) -> Option<&[i64]> {
     }
 }
 
-impl Meanings {
+impl Resolutions {
     /// What the criteria mean when these writes are done.
     ///
     /// # Errors
     /// When a body cannot be indexed, or too much would be looked at.
-    pub(super) fn of<'c>(
-        ask: &Ask<'_>,
+    pub(super) fn resolve<'c>(
+        ctx: &RequestContext<'_>,
         criteria: impl Iterator<Item = &'c Criteria>,
         lookups: &Lookups,
         writes: &[Write],
-    ) -> Result<Meanings> {
+    ) -> Result<Resolutions> {
         let types: HashSet<&str> = writes.iter().map(|write| &*write.key.type_name).collect();
         let keys: HashSet<&Key> = writes.iter().map(|write| &write.key).collect();
-        let mut written: HashMap<&str, Written<'_>> = HashMap::new();
+        let mut written: HashMap<&str, WrittenIndex<'_>> = HashMap::new();
         let mut meanings = HashMap::new();
         let mut asked: usize = 0;
         for criteria in criteria {
@@ -116,10 +116,10 @@ impl Meanings {
             }
             let type_name = &*criteria.query.type_name;
             if !written.contains_key(type_name) {
-                written.insert(type_name, Written::new(ask, type_name, writes)?);
+                written.insert(type_name, WrittenIndex::new(ctx, type_name, writes)?);
             }
             let Some(of_type) = written.get(type_name) else { continue };
-            let condition = ask.cx.store.condition(&criteria.query);
+            let condition = ctx.cx.store.condition(&criteria.query);
             asked += if equality(&condition).is_some() { 1 } else { of_type.all.len() };
             if asked > ASKED_MAX {
                 let text = "the conditional references ask for more than can be looked at among what is written; \
@@ -135,25 +135,25 @@ impl Meanings {
             let is_known = mine.is_some() && !elsewhere && !cut;
             all.extend(mine.unwrap_or_default());
             let meaning = match all.as_slice() {
-                _ if !is_known => Meaning::Unknown,
-                [] => Meaning::Nothing,
-                [one] => Meaning::Resource((*one).clone()),
-                _ => Meaning::Several,
+                _ if !is_known => Resolution::Unknown,
+                [] => Resolution::Nothing,
+                [one] => Resolution::Resource((*one).clone()),
+                _ => Resolution::Several,
             };
             meanings.insert(criteria.text.clone(), meaning);
         }
-        Ok(Meanings(meanings))
+        Ok(Resolutions(meanings))
     }
 
     /// True when each means one resource.
     pub(super) fn are_clear(&self) -> bool {
-        self.0.values().all(|meaning| matches!(meaning, Meaning::Resource(_)))
+        self.0.values().all(|meaning| matches!(meaning, Resolution::Resource(_)))
     }
 
     /// The resource that a reference by these criteria means, as far as is known by now.
-    pub(super) fn so_far(&self, criteria: &Criteria) -> Option<Key> {
+    pub(super) fn current(&self, criteria: &Criteria) -> Option<Key> {
         match self.0.get(&criteria.text) {
-            Some(Meaning::Resource(key)) => Some(key.clone()),
+            Some(Resolution::Resource(key)) => Some(key.clone()),
             _ => None,
         }
     }
@@ -165,10 +165,10 @@ impl Meanings {
     pub(super) fn get(&self, criteria: &Criteria) -> Result<Option<Key>> {
         match self.0.get(&criteria.text) {
             None => Ok(None),
-            Some(Meaning::Resource(key)) => Ok(Some(key.clone())),
-            Some(Meaning::Nothing) => Err(nothing(criteria)),
-            Some(Meaning::Several) => Err(several(&criteria.text)),
-            Some(Meaning::Unknown) => {
+            Some(Resolution::Resource(key)) => Ok(Some(key.clone())),
+            Some(Resolution::Nothing) => Err(nothing(criteria)),
+            Some(Resolution::Several) => Err(several(&criteria.text)),
+            Some(Resolution::Unknown) => {
                 let text = format!(
                     "what {} finds depends on what this transaction itself writes, in a way that is known only after it; \
                      refer to the entry by its `fullUrl`, or send the reference in a transaction of its own",
@@ -197,7 +197,7 @@ fn nothing(criteria: &Criteria) -> Error {
 }
 
 /// References whose meanings change with what they mean.
-pub(super) fn entangled() -> Error {
+pub(super) fn circular_criteria() -> Error {
     Error::not_supported(
         "what some conditional references find depends on what others find; use the `fullUrl` of entries",
     )

@@ -4,24 +4,24 @@ use fhir_model::{Error, Key, Kind, Result, url};
 use fhir_search::parameters::ParameterKind;
 use fhir_search::query::{Expression, Filter, Subject};
 
+use super::checked_entry::CheckedEntry;
+use super::full_url_index::FullUrlIndex;
 use super::in_entry;
-use super::links::Links;
-use super::planned::Planned;
-use crate::ask::Ask;
 use crate::conditional::Criteria;
+use crate::request_context::RequestContext;
 
-/// Most turns in which the criteria of a transaction are asked: each is a round of searches.
-const TURNS_MAX: usize = 8;
+/// Most rounds in which the criteria of a transaction are asked: each is a round of searches.
+const QUERY_ROUNDS_MAX: usize = 8;
 
 /// The criteria with the keys of those entries they name whose keys the Bundle says, and the other entries they name.
 pub(super) fn named(
-    ask: &Ask<'_>,
+    ctx: &RequestContext<'_>,
     criteria: Criteria,
-    links: &Links,
+    links: &FullUrlIndex,
     own: Option<&str>,
 ) -> Result<(Criteria, Vec<usize>)> {
     let (mut is_known, mut others) = (false, Vec::new());
-    let pairs = pairs(ask, &criteria, links, own, &mut |entry| {
+    let pairs = pairs(ctx, &criteria, links, own, &mut |entry| {
         let key = links.key(entry);
         match key {
             Some(_) => is_known = true,
@@ -30,32 +30,32 @@ pub(super) fn named(
         key.map(Key::to_string)
     })?;
     let type_name = &criteria.query.type_name;
-    let criteria = if is_known { Criteria::of_pairs(ask, type_name, &pairs)? } else { criteria };
+    let criteria = if is_known { Criteria::from_pairs(ctx, type_name, &pairs)? } else { criteria };
     Ok((criteria, others))
 }
 
 /// The criteria with the keys of the resources that the named entries have become.
 pub(super) fn resolved(
-    ask: &Ask<'_>,
+    ctx: &RequestContext<'_>,
     criteria: &Criteria,
-    links: &Links,
+    links: &FullUrlIndex,
     own: Option<&str>,
     key: &dyn Fn(usize) -> Option<Key>,
 ) -> Result<Criteria> {
-    let pairs = pairs(ask, criteria, links, own, &mut |entry| key(entry).map(|key| key.to_string()))?;
-    Criteria::of_pairs(ask, &criteria.query.type_name, &pairs)
+    let pairs = pairs(ctx, criteria, links, own, &mut |entry| key(entry).map(|key| key.to_string()))?;
+    Criteria::from_pairs(ctx, &criteria.query.type_name, &pairs)
 }
 
 fn pairs(
-    ask: &Ask<'_>,
+    ctx: &RequestContext<'_>,
     criteria: &Criteria,
-    links: &Links,
+    links: &FullUrlIndex,
     own: Option<&str>,
     replace: &mut dyn FnMut(usize) -> Option<String>,
 ) -> Result<Vec<(String, String)>> {
     let mut pairs = url::pairs(criteria.text.split_once('?').map_or("", |(_, query)| query))?;
     for (name, value) in &mut pairs {
-        let Some(values) = references(ask, &criteria.query.type_name, name) else { continue };
+        let Some(values) = references(ctx, &criteria.query.type_name, name) else { continue };
         let parts = value.split(',').map(|part| {
             let may_be = values == References::Any || part.starts_with("urn:");
             let entry = links.find(part, own).filter(|_| may_be).map(|link| link.entry);
@@ -75,9 +75,9 @@ enum References {
 }
 
 /// The values of a reference parameter that may name an entry.
-fn references(ask: &Ask<'_>, type_name: &str, name: &str) -> Option<References> {
+fn references(ctx: &RequestContext<'_>, type_name: &str, name: &str) -> Option<References> {
     let (code, modifier) = name.split_once(':').unwrap_or((name, ""));
-    let of_type = ask.cx.registry.for_type(type_name).ok()?;
+    let of_type = ctx.cx.registry.for_type(type_name).ok()?;
     let param = of_type.param(code)?;
     if matches!(modifier, "identifier" | "missing") || param.kind != ParameterKind::Reference {
         return None;
@@ -90,19 +90,19 @@ fn references(ask: &Ask<'_>, type_name: &str, name: &str) -> Option<References> 
 ///
 /// # Errors
 /// When criteria name each other, or too many wait for each other.
-pub(super) fn turns(entries: &[Planned<'_>]) -> Result<Vec<usize>> {
-    let mut turns: Vec<Option<usize>> =
+pub(super) fn rounds(entries: &[CheckedEntry<'_>]) -> Result<Vec<usize>> {
+    let mut rounds: Vec<Option<usize>> =
         entries.iter().map(|planned| planned.names.is_empty().then_some(0)).collect();
-    while turns.iter().any(Option::is_none) {
+    while rounds.iter().any(Option::is_none) {
         let mut moved = false;
         for (at, planned) in entries.iter().enumerate() {
-            let before = planned.names.iter().map(|name| turns.get(*name).copied().flatten());
+            let before = planned.names.iter().map(|name| rounds.get(*name).copied().flatten());
             let last =
                 before.collect::<Option<Vec<usize>>>().map(|all| all.into_iter().max().unwrap_or_default());
-            if let (Some(turn @ None), Some(last)) = (turns.get_mut(at), last) {
-                if last == TURNS_MAX {
+            if let (Some(turn @ None), Some(last)) = (rounds.get_mut(at), last) {
+                if last == QUERY_ROUNDS_MAX {
                     let text = format!(
-                        "its criteria wait for those of more than {TURNS_MAX} entries, one after the other"
+                        "its criteria wait for those of more than {QUERY_ROUNDS_MAX} entries, one after the other"
                     );
                     return Err(in_entry(Error::new(Kind::TooCostly, text), at));
                 }
@@ -110,13 +110,13 @@ pub(super) fn turns(entries: &[Planned<'_>]) -> Result<Vec<usize>> {
                 moved = true;
             }
         }
-        if let (false, Some(at)) = (moved, turns.iter().position(Option::is_none)) {
+        if let (false, Some(at)) = (moved, rounds.iter().position(Option::is_none)) {
             let text =
                 "the criteria name an entry whose own criteria name this one, so none can be asked first";
             return Err(in_entry(Error::invalid(text), at));
         }
     }
-    Ok(turns.into_iter().flatten().collect())
+    Ok(rounds.into_iter().flatten().collect())
 }
 
 /// The types besides its own whose resources decide what the criteria find; `None` when that may be any.

@@ -6,18 +6,18 @@ use fhir_model::interaction::Interaction;
 use fhir_model::{Key, Result};
 use fhir_store::{CommitTimestamp, ResourceState, Write};
 
-use super::conditional_references::{Meanings, ROUNDS_MAX, entangled, found, is_open};
-use super::fates::Fate;
+use super::checked_entry::CheckedEntry;
+use super::conditional_references::{ROUNDS_MAX, Resolutions, circular_criteria, found, is_open};
 use super::in_entry;
 use super::lookups::Lookups;
-use super::planned::Planned;
 use super::references::{Identity, edits};
-use super::transaction::{Answers, Plan, Renamed, of_entry};
-use crate::ask::Ask;
-use crate::change::{Change, What};
+use super::resolution::ResolvedEntry;
+use super::transaction::{Answers, Plan, Renamed, entry_criteria};
+use crate::change::{Change, ChangeKind};
 use crate::conditional::Criteria;
 use crate::reply::Reply;
 use crate::request::Return;
+use crate::request_context::RequestContext;
 
 /// What is to be written, and what is answered.
 pub(super) struct Decided {
@@ -36,9 +36,9 @@ pub(super) struct References<'a> {
     renamed: &'a Renamed,
     /// The types that are written.
     written: &'a HashSet<&'a str>,
-    meanings: Meanings,
+    resolutions: Resolutions,
     /// They are what they are: what means nothing is an error now.
-    settled: bool,
+    is_final: bool,
     rounds: usize,
 }
 
@@ -54,8 +54,8 @@ impl<'a> References<'a> {
             lookups,
             renamed,
             written,
-            meanings: Meanings::default(),
-            settled: false,
+            resolutions: Resolutions::default(),
+            is_final: false,
             rounds: 0,
         }
     }
@@ -64,31 +64,36 @@ impl<'a> References<'a> {
     ///
     /// # Errors
     /// When what references mean changes with what they mean.
-    pub(super) fn learn(&mut self, ask: &Ask<'_>, plan: &Plan<'_>, writes: &[Write]) -> Result<bool> {
+    pub(super) fn update(
+        &mut self,
+        ctx: &RequestContext<'_>,
+        plan: &Plan<'_>,
+        writes: &[Write],
+    ) -> Result<bool> {
         let open = plan.open_references(self.renamed, self.written);
         if open.is_empty() {
             return Ok(false);
         }
-        let now = Meanings::of(ask, open.into_iter(), self.lookups, writes)?;
-        if now == self.meanings {
+        let now = Resolutions::resolve(ctx, open.into_iter(), self.lookups, writes)?;
+        if now == self.resolutions {
             // What means nothing yet may still do so when others mean something; now none does.
-            self.settled = true;
-            return Ok(!self.meanings.are_clear());
+            self.is_final = true;
+            return Ok(!self.resolutions.are_clear());
         }
         if self.rounds == ROUNDS_MAX {
-            return Err(entangled());
+            return Err(circular_criteria());
         }
         self.rounds += 1;
-        self.meanings = now;
+        self.resolutions = now;
         Ok(true)
     }
 
     /// The resource that the criteria of an entry find. Returns `None` while that is not decided.
-    fn meant(&self, at: usize, criteria: &Criteria, names: bool) -> Result<Option<Key>> {
-        let criteria = if names { of_entry(at, criteria, self.renamed) } else { criteria };
+    fn resolved(&self, at: usize, criteria: &Criteria, names: bool) -> Result<Option<Key>> {
+        let criteria = if names { entry_criteria(at, criteria, self.renamed) } else { criteria };
         match is_open(criteria, self.written) {
-            true if self.settled => self.meanings.get(criteria),
-            true => Ok(self.meanings.so_far(criteria)),
+            true if self.is_final => self.resolutions.get(criteria),
+            true => Ok(self.resolutions.current(criteria)),
             false => found(criteria, self.lookups).map(Some),
         }
     }
@@ -99,14 +104,14 @@ impl<'a> References<'a> {
 /// # Errors
 /// The first entry that is refused refuses the whole.
 pub(super) fn decide(
-    ask: &Ask<'_>,
+    ctx: &RequestContext<'_>,
     plan: &Plan<'_>,
-    fates: &[Fate],
+    fates: &[ResolvedEntry],
     references: &References<'_>,
     stamp: &CommitTimestamp,
 ) -> Result<Decided> {
-    let cx = ask.cx;
-    let ret = ask.request.prefer.ret.unwrap_or(Return::Minimal);
+    let cx = ctx.cx;
+    let ret = ctx.request.prefer.ret.unwrap_or(Return::Minimal);
     let mut decided = Decided {
         writes: Vec::new(),
         answers: Vec::with_capacity(fates.len()),
@@ -119,22 +124,22 @@ pub(super) fn decide(
             change.decide(cx, conditions, stamp.micros()).map_err(|e| in_entry(e, at))
         };
         let answer = match fate {
-            Fate::Read => None,
-            Fate::Same(first) => {
+            ResolvedEntry::Read => None,
+            ResolvedEntry::Same(first) => {
                 decided.same.push((at, *first));
                 None
             }
-            Fate::Existing(version) => Some(Ok(Reply::existing(version, ret))),
-            Fate::Delete(versions) => {
+            ResolvedEntry::Existing(version) => Some(Ok(Reply::existing(version, ret))),
+            ResolvedEntry::Delete(versions) => {
                 for version in versions {
                     let (key, before) = (version.key.clone(), ResourceState::Current(version.clone()));
-                    let change = Change { key, before, what: What::Delete, claim: None };
+                    let change = Change { key, before, what: ChangeKind::Delete, claim: None };
                     decided.writes.extend(decide(change)?.map(|d| d.write));
                 }
                 Some(Ok(Reply::gone(&format!("{} resources are deleted", versions.len()), ret)))
             }
-            Fate::Write { key, before, claim } => {
-                let what = what(ask, plan, (at, planned), references).map_err(|e| in_entry(e, at))?;
+            ResolvedEntry::Write { key, before, claim } => {
+                let what = what(ctx, plan, (at, planned), references).map_err(|e| in_entry(e, at))?;
                 let before = before.clone().unwrap_or(ResourceState::Absent);
                 match decide(Change { key: key.clone(), before, what, claim: claim.clone() })? {
                     Some(one) => {
@@ -153,21 +158,21 @@ pub(super) fn decide(
 
 /// The change of an entry, with its references resolved.
 fn what<'p>(
-    ask: &Ask<'_>,
+    ctx: &RequestContext<'_>,
     plan: &Plan<'_>,
-    (at, planned): (usize, &Planned<'p>),
+    (at, planned): (usize, &CheckedEntry<'p>),
     references: &References<'_>,
-) -> Result<What<'p>> {
+) -> Result<ChangeKind<'p>> {
     let identity = |at: usize| references.identities.get(at).cloned().flatten();
-    let meant = |criteria: &Criteria, names: bool| references.meant(at, criteria, names);
+    let meant = |criteria: &Criteria, names: bool| references.resolved(at, criteria, names);
     let edits = edits(&planned.entry, &planned.sites, &plan.links, &identity, &meant)?;
     if let Some(patch) = &planned.patch {
-        return Ok(What::Patch(patch.resolved(&edits, ask.cx.limits.json)?));
+        return Ok(ChangeKind::Patch(patch.resolved(&edits, ctx.cx.limits.json)?));
     }
-    let Some(resource) = planned.entry.resource else { return Ok(What::Delete) };
+    let Some(resource) = planned.entry.resource else { return Ok(ChangeKind::Delete) };
     Ok(match planned.entry.interaction {
-        Interaction::Create(_) => What::Create(resource, edits),
-        Interaction::Delete(_) => What::Delete,
-        _ => What::Update(resource, edits),
+        Interaction::Create(_) => ChangeKind::Create(resource, edits),
+        Interaction::Delete(_) => ChangeKind::Delete,
+        _ => ChangeKind::Update(resource, edits),
     })
 }

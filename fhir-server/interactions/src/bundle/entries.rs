@@ -9,11 +9,11 @@ use fhir_model::{Error, Result, error, url};
 use fhir_search::Bases;
 
 use super::patches::{self, data};
-use crate::ask::Ask;
 use crate::conditions::Conditions;
 use crate::operation::parameters::simple;
 use crate::reply::Reply;
 use crate::request::{Body, Request};
+use crate::request_context::RequestContext;
 
 /// Members of `request` that are texts.
 const TEXTS: &[&str] = &["method", "url", "ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist"];
@@ -88,7 +88,7 @@ impl<'d> Entry<'d> {
     }
 
     /// What is said to the entry: to HEAD, all but the resource.
-    pub(super) fn said(&self, reply: Reply) -> Reply {
+    pub(super) fn reply_to(&self, reply: Reply) -> Reply {
         if self.method == Method::Head { Reply { body: None, ..reply } } else { reply }
     }
 
@@ -100,22 +100,22 @@ impl<'d> Entry<'d> {
     }
 
     /// The entry as a request of its own.
-    pub(super) fn request(&self, ask: &Ask<'_>) -> Result<Request> {
+    pub(super) fn request(&self, ctx: &RequestContext<'_>) -> Result<Request> {
         let body = match (self.resource, self.method) {
             (None, _) => None,
             (Some(resource), Method::Post) if self.is_search() => Some(search_body(resource)?),
-            (Some(resource), Method::Patch) => Some(patches::body(resource, ask)?),
-            (Some(resource), _) => Some(Body::Resource(Doc::parse(resource.to_json(), ask.cx.limits.json)?)),
+            (Some(resource), Method::Patch) => Some(patches::body(resource, ctx)?),
+            (Some(resource), _) => Some(Body::Resource(Doc::parse(resource.to_json(), ctx.cx.limits.json)?)),
         };
         Ok(Request {
             method: self.method,
             path: self.path.clone(),
             query: self.query.clone(),
             conditions: self.conditions.clone(),
-            prefer: ask.request.prefer,
+            prefer: ctx.request.prefer,
             body,
-            base: ask.request.base.clone(),
-            principal: ask.request.principal.clone(),
+            base: ctx.request.base.clone(),
+            principal: ctx.request.principal.clone(),
         })
     }
 }
@@ -186,7 +186,7 @@ mod tests {
 
     /// The expression of the error of `Entry::parse`; empty when it succeeds.
     fn fault(types: &Definitions, entry: &serde_json::Value) -> Option<String> {
-        let doc = Doc::parse(entry.to_string(), fhir_model::json::Limits::default()).unwrap();
+        let doc = Doc::parse(entry.to_string(), fhir_model::json::JsonLimits::default()).unwrap();
         let error = Entry::parse(doc.root(), &Bases::new(["http://a.org/fhir"]), types).err()?;
         assert_eq!(error.kind.status(), 400, "{entry}: {error}");
         Some(error.expression.join(" "))

@@ -7,11 +7,11 @@ use fhir_model::{Error, Key, Result};
 use fhir_store::{Claim, Version};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::checked_entry::CheckedEntry;
 use super::in_entry;
-use super::planned::Planned;
-use crate::ask::Ask;
 use crate::conditional::Criteria;
 use crate::delete::find;
+use crate::request_context::RequestContext;
 
 /// What criteria found, without what the transaction deletes; and the claim when they found nothing and somebody may
 /// create.
@@ -28,7 +28,7 @@ pub(super) struct Deletes {
 }
 
 /// What is deleted: asked first, as other criteria do not find it.
-pub(super) async fn deletes(ask: &Ask<'_>, entries: &[Planned<'_>]) -> Result<Deletes> {
+pub(super) async fn deletes(ctx: &RequestContext<'_>, entries: &[CheckedEntry<'_>]) -> Result<Deletes> {
     let mut keys = HashSet::new();
     let mut lookups = Vec::new();
     for (at, planned) in entries.iter().enumerate() {
@@ -37,13 +37,13 @@ pub(super) async fn deletes(ask: &Ask<'_>, entries: &[Planned<'_>]) -> Result<De
                 keys.insert(key.clone());
             }
             (Interaction::ConditionalDelete(_), Some(criteria)) => lookups.push(async move {
-                let found = find(ask, criteria).await.map_err(|e| in_entry(e, at))?;
+                let found = find(ctx, criteria).await.map_err(|e| in_entry(e, at))?;
                 Ok::<_, Error>((at, found))
             }),
             _ => {}
         }
     }
-    let lookups = stream::iter(lookups).buffer_unordered(ask.cx.limits.parallel_max.max(1));
+    let lookups = stream::iter(lookups).buffer_unordered(ctx.cx.limits.parallel_max.max(1));
     let found: HashMap<usize, Vec<Version>> = lookups.try_collect().await?;
     keys.extend(found.values().flatten().map(|v| v.key.clone()));
     let mut counts: HashMap<Box<str>, usize> = HashMap::new();
@@ -54,7 +54,7 @@ pub(super) async fn deletes(ask: &Ask<'_>, entries: &[Planned<'_>]) -> Result<De
 }
 
 /// What criteria are asked for.
-pub(super) struct Asked<'c> {
+pub(super) struct Lookup<'c> {
     pub(super) criteria: &'c Criteria,
     /// Somebody may create under them.
     pub(super) creates: bool,
@@ -64,32 +64,32 @@ pub(super) struct Asked<'c> {
 
 /// What criteria find, each asked once, without what is deleted.
 pub(super) async fn lookups(
-    ask: &Ask<'_>,
-    all: impl Iterator<Item = Asked<'_>>,
+    ctx: &RequestContext<'_>,
+    all: impl Iterator<Item = Lookup<'_>>,
     deleted: &Deletes,
     known: &mut Lookups,
 ) -> Result<()> {
-    let mut distinct: HashMap<&str, Asked<'_>> = HashMap::new();
+    let mut distinct: HashMap<&str, Lookup<'_>> = HashMap::new();
     // What was asked for something else may lack the claim, or be too little.
-    let suffices = |one: &Asked<'_>, (found, claim): &(Vec<Version>, Option<Claim>)| {
+    let suffices = |one: &Lookup<'_>, (found, claim): &(Vec<Version>, Option<Claim>)| {
         one.beyond == 0 && (!one.creates || !found.is_empty() || claim.is_some())
     };
     for one in all.filter(|one| !known.get(&one.criteria.text).is_some_and(|found| suffices(one, found))) {
-        let Asked { creates, beyond, .. } = one;
+        let Lookup { creates, beyond, .. } = one;
         let asked = distinct.entry(&one.criteria.text).or_insert(one);
         asked.creates |= creates;
         asked.beyond = asked.beyond.max(beyond);
     }
-    let lookups: Vec<_> = distinct.into_values().map(|asked| lookup(ask, asked, deleted)).collect();
-    let lookups = stream::iter(lookups).buffer_unordered(ask.cx.limits.parallel_max.max(1));
+    let lookups: Vec<_> = distinct.into_values().map(|asked| find_one(ctx, asked, deleted)).collect();
+    let lookups = stream::iter(lookups).buffer_unordered(ctx.cx.limits.parallel_max.max(1));
     known.extend(lookups.try_collect::<Vec<_>>().await?);
     Ok(())
 }
 
 /// What one criterion finds, without what is deleted.
-async fn lookup(
-    ask: &Ask<'_>,
-    Asked { criteria, creates, beyond }: Asked<'_>,
+async fn find_one(
+    ctx: &RequestContext<'_>,
+    Lookup { criteria, creates, beyond }: Lookup<'_>,
     deleted: &Deletes,
 ) -> Result<(String, (Vec<Version>, Option<Claim>))> {
     // Not every number is to be a statement of its own.
@@ -99,7 +99,7 @@ async fn lookup(
         more => (more + 2).next_power_of_two(),
     };
     let search = || async {
-        let mut found = ask.cx.store.matches(&ask.scope, &criteria.query, limit).await?;
+        let mut found = ctx.cx.store.matches(&ctx.scope, &criteria.query, limit).await?;
         found.retain(|v| !deleted.keys.contains(&v.key));
         Ok::<_, Error>(found)
     };
@@ -108,6 +108,6 @@ async fn lookup(
         return Ok((criteria.text.clone(), (found, None)));
     }
     // As in [`Criteria::find`]: only what is searched after the claim was taken counts.
-    let claim = ask.cx.store.claim(&criteria.text).await?;
+    let claim = ctx.cx.store.claim(&criteria.text).await?;
     Ok((criteria.text.clone(), (search().await?, Some(claim))))
 }

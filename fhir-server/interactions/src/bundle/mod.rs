@@ -5,21 +5,21 @@
 //! ([`references`]), and commits them together.
 
 mod batch;
+mod checked_entry;
 mod conditional_references;
 mod criteria;
 mod decide;
 mod elements;
 mod entries;
-mod fates;
-mod links;
+mod full_url_index;
 mod lookups;
 mod narrative;
 mod order;
 mod patches;
-mod planned;
 mod reads;
 mod references;
 mod replay;
+mod resolution;
 pub(crate) mod text;
 mod transaction;
 
@@ -29,31 +29,33 @@ use std::pin::Pin;
 use fhir_model::json::Ref;
 use fhir_model::{Error, Kind, Result};
 
-use crate::ask::Ask;
 use crate::check::type_of;
 use crate::reply::Reply;
+use crate::request_context::RequestContext;
 
 /// Answers a Bundle that was sent to the base.
 ///
 /// Boxed, because entries of a batch are requests, and the future of a request would hold itself.
-pub(crate) fn process<'a>(ask: &'a Ask<'a>) -> Pin<Box<dyn Future<Output = Result<Reply>> + Send + 'a>> {
+pub(crate) fn process<'a>(
+    ctx: &'a RequestContext<'a>,
+) -> Pin<Box<dyn Future<Output = Result<Reply>> + Send + 'a>> {
     Box::pin(async move {
-        let bundle = ask.body()?.root();
-        if type_of(bundle, &*ask.cx.definitions, || "Bundle".to_owned())? != "Bundle" {
+        let bundle = ctx.body()?.root();
+        if type_of(bundle, &*ctx.cx.definitions, || "Bundle".to_owned())? != "Bundle" {
             return Err(Error::invalid(
                 "only a Bundle can be sent to the base; other resources go to their type",
             ));
         }
         let entries: Vec<Ref<'_>> = bundle.get("entry").into_iter().flat_map(Ref::items).collect();
-        let max = ask.cx.limits.entries_max;
+        let max = ctx.cx.limits.entries_max;
         if entries.len() > max {
             let text = format!("the Bundle has {} entries; {max} are allowed", entries.len());
             return Err(Error::new(Kind::TooCostly, text).at("Bundle.entry"));
         }
         match bundle.get_str("type").as_deref() {
-            Some("batch") => batch::batch(ask, &entries).await,
-            Some("transaction") => transaction::transaction(ask, &entries).await,
-            Some("history") => batch::history(ask, &entries).await,
+            Some("batch") => batch::batch(ctx, &entries).await,
+            Some("transaction") => transaction::transaction(ctx, &entries).await,
+            Some("history") => batch::history(ctx, &entries).await,
             _ => {
                 let text = "a Bundle sent to the base is a batch, a transaction or a history; to store one, send it to Bundle";
                 Err(Error::invalid(text).at("Bundle.type"))
@@ -62,18 +64,18 @@ pub(crate) fn process<'a>(ask: &'a Ask<'a>) -> Pin<Box<dyn Future<Output = Resul
     })
 }
 
-/// Says in which entry of a transaction the fault is.
+/// Adds to an error in which entry of the transaction it is.
 fn in_entry(error: Error, at: usize) -> Error {
     let kind = match error.kind {
         // The method and the format of the transaction itself are right.
         Kind::MethodNotAllowed | Kind::UnsupportedMediaType => Kind::NotSupported,
         kind => kind,
     };
-    Error { kind, text: format!("entry {at}: {}", error.text), ..placed(error, at) }
+    Error { kind, text: format!("entry {at}: {}", error.text), ..located(error, at) }
 }
 
 /// Leads to the fault from the Bundle, not from the entry or its resource.
-fn placed(mut error: Error, at: usize) -> Error {
+fn located(mut error: Error, at: usize) -> Error {
     let entry = format!("Bundle.entry[{at}]");
     match error.expression.is_empty() {
         true => error.expression.push(entry),

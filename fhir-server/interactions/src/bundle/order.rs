@@ -11,8 +11,8 @@ use fhir_model::{Key, Result};
 use fhir_search::query::{Filter, Subject};
 
 use super::entries::Entry;
-use crate::ask::Ask;
 use crate::conditional::Criteria;
+use crate::request_context::RequestContext;
 
 /// The entries of a Bundle: those that cannot be read, those that ask for nothing, and the others.
 pub(super) type Parsed<'d> = Vec<Result<Option<Entry<'d>>>>;
@@ -31,11 +31,11 @@ enum Touches<'e> {
 }
 
 /// The steps, one after the other, each of sequences that may run at the same time.
-pub(super) fn steps(ask: &Ask<'_>, entries: &[Result<Option<Entry<'_>>>]) -> Vec<Vec<Sequence>> {
+pub(super) fn steps(ctx: &RequestContext<'_>, entries: &[Result<Option<Entry<'_>>>]) -> Vec<Vec<Sequence>> {
     let mut steps: [Vec<(usize, Touches<'_>)>; 4] = Default::default();
     for (at, entry) in entries.iter().enumerate() {
         let Ok(Some(entry)) = entry else { continue };
-        let affects_state = |level, code| ask.cx.operations.affects_state(level, code).unwrap_or(false);
+        let affects_state = |level, code| ctx.cx.operations.affects_state(level, code).unwrap_or(false);
         let step = match &entry.interaction {
             Interaction::Delete(_) | Interaction::ConditionalDelete(_) => 0,
             Interaction::Create(_) => 1,
@@ -47,7 +47,7 @@ pub(super) fn steps(ask: &Ask<'_>, entries: &[Result<Option<Entry<'_>>>]) -> Vec
             interaction if interaction.is_write() => 2,
             _ => 3,
         };
-        let touches = if step == 3 { Touches::Nothing } else { touches(ask, entry) };
+        let touches = if step == 3 { Touches::Nothing } else { touches(ctx, entry) };
         if let Some(step) = steps.get_mut(step) {
             step.push((at, touches));
         }
@@ -55,7 +55,7 @@ pub(super) fn steps(ask: &Ask<'_>, entries: &[Result<Option<Entry<'_>>>]) -> Vec
     steps.into_iter().map(sequences).collect()
 }
 
-fn touches<'e>(ask: &Ask<'_>, entry: &'e Entry<'_>) -> Touches<'e> {
+fn touches<'e>(ctx: &RequestContext<'_>, entry: &'e Entry<'_>) -> Touches<'e> {
     let by_criteria = |type_name: &'e str, criteria: Result<Criteria>| match criteria {
         Ok(criteria) if criteria.query.filters.iter().all(is_of_resource) => Touches::Type(type_name),
         Ok(_) => Touches::Everything,
@@ -67,14 +67,14 @@ fn touches<'e>(ask: &Ask<'_>, entry: &'e Entry<'_>) -> Touches<'e> {
             Touches::Resource(key)
         }
         Interaction::Create(type_name) => match &entry.conditions.if_none_exist {
-            Some(text) => by_criteria(type_name, Criteria::of_header(ask, type_name, text)),
+            Some(text) => by_criteria(type_name, Criteria::from_header(ctx, type_name, text)),
             None => Touches::New(type_name),
         },
         Interaction::ConditionalUpdate(type_name)
         | Interaction::ConditionalPatch(type_name)
         | Interaction::ConditionalDelete(type_name) => {
             let pairs = fhir_model::url::pairs(&entry.query);
-            by_criteria(type_name, pairs.and_then(|pairs| Criteria::of_pairs(ask, type_name, &pairs)))
+            by_criteria(type_name, pairs.and_then(|pairs| Criteria::from_pairs(ctx, type_name, &pairs)))
         }
         _ => Touches::Everything,
     }

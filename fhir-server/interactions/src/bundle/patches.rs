@@ -6,39 +6,43 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use fhir_model::interaction::Interaction;
-use fhir_model::json::{Doc, Edits, Limits, Ref};
+use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 
 use super::elements::LinkKind;
 use super::entries::Entry;
-use super::links::Links;
-use super::references::{Site, Walk};
-use crate::ask::Ask;
+use super::full_url_index::FullUrlIndex;
+use super::references::{ReferenceFinder, ReferenceSite};
 use crate::change::Patch;
-use crate::patch::interaction::of_body;
+use crate::patch::interaction::from_body;
 use crate::request::Body;
+use crate::request_context::RequestContext;
 
 /// A patch as it was sent.
-pub(super) struct Sent<'d> {
+pub(super) struct PatchSource<'d> {
     patch: Patch,
     /// Its text as a tree, when it is JSON.
     root: Option<Ref<'d>>,
 }
 
-impl<'d> Sent<'d> {
-    pub(super) fn new(ask: &Ask<'_>, entry: &Entry<'d>, json_patch: Option<&'d Doc>) -> Result<Sent<'d>> {
-        let body = entry.resource.map(|r| body(r, ask)).transpose()?;
-        let patch = of_body(body.as_ref())?;
+impl<'d> PatchSource<'d> {
+    pub(super) fn new(
+        ctx: &RequestContext<'_>,
+        entry: &Entry<'d>,
+        json_patch: Option<&'d Doc>,
+    ) -> Result<PatchSource<'d>> {
+        let body = entry.resource.map(|r| body(r, ctx)).transpose()?;
+        let patch = from_body(body.as_ref())?;
         let root = match patch {
             Patch::Json(_) => json_patch.map(Doc::root),
             Patch::FhirPath(_) => entry.resource,
         };
-        Ok(Sent { patch, root })
+        Ok(PatchSource { patch, root })
     }
 
     /// The patch with its references resolved.
-    pub(super) fn resolved(&self, edits: &Edits, limits: Limits) -> Result<Patch> {
+    pub(super) fn resolved(&self, edits: &Edits, limits: JsonLimits) -> Result<Patch> {
         let Some(root) = self.root.filter(|_| !edits.is_empty()) else { return Ok(self.patch.clone()) };
         let mut text = String::new();
         root.write(edits, &mut text);
@@ -50,13 +54,13 @@ impl<'d> Sent<'d> {
 }
 
 /// The JSON Patch of an entry. What is wrong with it is said where it is applied.
-pub(super) fn decoded(ask: &Ask<'_>, entry: Ref<'_>) -> Option<Doc> {
+pub(super) fn decoded(ctx: &RequestContext<'_>, entry: Ref<'_>) -> Option<Doc> {
     if entry.get("request")?.get_str("method")? != "PATCH" {
         return None;
     }
-    match body(entry.get("resource")?, ask) {
+    match body(entry.get("resource")?, ctx) {
         Ok(Body::JsonPatch(bytes)) => {
-            let limits = ask.cx.limits.json.for_body(bytes.len());
+            let limits = ctx.cx.limits.json.for_body(bytes.len());
             Doc::parse(bytes, limits).ok()
         }
         _ => None,
@@ -64,9 +68,9 @@ pub(super) fn decoded(ask: &Ask<'_>, entry: Ref<'_>) -> Option<Doc> {
 }
 
 /// The patch in an entry: Parameters, or a Binary around a JSON Patch.
-pub(super) fn body(resource: Ref<'_>, ask: &Ask<'_>) -> Result<Body> {
+pub(super) fn body(resource: Ref<'_>, ctx: &RequestContext<'_>) -> Result<Body> {
     if resource.get_str("resourceType").as_deref() != Some("Binary") {
-        return Ok(Body::Resource(Doc::parse(resource.to_json(), ask.cx.limits.json)?));
+        return Ok(Body::Resource(Doc::parse(resource.to_json(), ctx.cx.limits.json)?));
     }
     if resource.get_str("contentType").as_deref() != Some("application/json-patch+json") {
         let text = "a patch in a Binary is a JSON Patch: `contentType` is application/json-patch+json";
@@ -83,17 +87,17 @@ pub(super) fn data(binary: Ref<'_>) -> Result<Vec<u8>> {
 
 /// All values of a patch that are to be replaced.
 pub(super) fn sites<'d>(
-    ask: &Ask<'_>,
+    ctx: &RequestContext<'_>,
     entry: &Entry<'d>,
-    sent: &Sent<'d>,
-    links: &Links,
-) -> Result<Vec<Site<'d>>> {
+    sent: &PatchSource<'d>,
+    links: &FullUrlIndex,
+) -> Result<Vec<ReferenceSite<'d>>> {
     let Some(root) = sent.root else { return Ok(Vec::new()) };
-    let mut walk = Walk::new(ask, links, entry, root);
+    let mut walk = ReferenceFinder::new(ctx, links, entry, root);
     match (&sent.patch, &entry.interaction) {
         (Patch::FhirPath(_), _) => {
             for operation in root.get("parameter").into_iter().flat_map(Ref::items) {
-                parameter(ask, &mut walk, operation, &target(operation))?;
+                parameter(ctx, &mut walk, operation, &target(operation))?;
             }
         }
         (Patch::Json(_), Interaction::Patch(key)) => operations(&mut walk, root, &key.type_name)?,
@@ -106,7 +110,7 @@ pub(super) fn sites<'d>(
 }
 
 /// The values of a JSON Patch, each of the type and under the name that its pointer says.
-fn operations<'d>(walk: &mut Walk<'_, 'd>, patch: Ref<'d>, type_name: &str) -> Result<()> {
+fn operations<'d>(walk: &mut ReferenceFinder<'_, 'd>, patch: Ref<'d>, type_name: &str) -> Result<()> {
     for operation in patch.items() {
         let (Some(pointer), Some(values)) = (operation.get_str("path"), operation.get("value")) else {
             continue;
@@ -133,8 +137,13 @@ fn target(operation: Ref<'_>) -> String {
 }
 
 /// The values of a parameter and its parts. `target`: what a part named `value` is the value of.
-fn parameter<'d>(ask: &Ask<'_>, walk: &mut Walk<'_, 'd>, parameter: Ref<'d>, target: &str) -> Result<()> {
-    let types = &*ask.cx.definitions;
+fn parameter<'d>(
+    ctx: &RequestContext<'_>,
+    walk: &mut ReferenceFinder<'_, 'd>,
+    parameter: Ref<'d>,
+    target: &str,
+) -> Result<()> {
+    let types = &*ctx.cx.definitions;
     let own = parameter.get_str("name").unwrap_or_default();
     // The parts of a value are named after the elements they are.
     let (name, target) = if own == "value" { (target, "value") } else { (&*own, target) };
@@ -143,7 +152,7 @@ fn parameter<'d>(ask: &Ask<'_>, walk: &mut Walk<'_, 'd>, parameter: Ref<'d>, tar
         match &*key {
             "part" => {
                 for part in member.items() {
-                    self::parameter(ask, walk, part, target)?;
+                    self::parameter(ctx, walk, part, target)?;
                 }
             }
             "resource" => {

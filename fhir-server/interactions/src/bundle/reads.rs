@@ -11,47 +11,47 @@ use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{HistoryTarget, Write};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::checked_entry::CheckedEntry;
 use super::entries::Entry;
-use super::planned::Planned;
 use super::transaction::Answers;
-use super::{in_entry, placed};
-use crate::ask::Ask;
+use super::{in_entry, located};
 use crate::handle::handle;
 use crate::history;
 use crate::read::give;
 use crate::reply::Reply;
 use crate::request::Return;
-use crate::search::{Asked, kept, sent};
+use crate::request_context::RequestContext;
+use crate::search::{SearchRequest, long_links, sent};
 
 /// Refuses a question that makes no sense, whatever is there.
-pub(super) fn check(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<()> {
-    let request = entry.request(ask)?;
-    let ask = Ask::new(ask.cx, &request, ask.scope.clone())?;
+pub(super) fn check(ctx: &RequestContext<'_>, entry: &Entry<'_>) -> Result<()> {
+    let request = entry.request(ctx)?;
+    let ctx = RequestContext::new(ctx.cx, &request, ctx.scope.clone())?;
     match &entry.interaction {
-        Interaction::HistoryInstance(key) => history::check(&ask, &HistoryTarget::Instance(key.clone())),
-        Interaction::HistoryType(type_name) => history::check(&ask, &HistoryTarget::Type(type_name.clone())),
-        Interaction::HistorySystem => history::check(&ask, &HistoryTarget::System),
-        search => match asked(&ask, search)? {
-            Some(asked) => asked.check(&ask).map(|_| ()),
+        Interaction::HistoryInstance(key) => history::check(&ctx, &HistoryTarget::Instance(key.clone())),
+        Interaction::HistoryType(type_name) => history::check(&ctx, &HistoryTarget::Type(type_name.clone())),
+        Interaction::HistorySystem => history::check(&ctx, &HistoryTarget::System),
+        search => match search_request(&ctx, search)? {
+            Some(asked) => asked.check(&ctx).map(|_| ()),
             None => Ok(()),
         },
     }
 }
 
 /// What a search asks for; `None` of what is no search.
-fn asked(ask: &Ask<'_>, interaction: &Interaction) -> Result<Option<Asked>> {
+fn search_request(ctx: &RequestContext<'_>, interaction: &Interaction) -> Result<Option<SearchRequest>> {
     let asked = match interaction {
         Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
-            if kept::is_link(ask) =>
+            if long_links::is_link(ctx) =>
         {
             let text =
                 "the link to a page of a long search is followed alone or in a batch, not in a transaction";
             return Err(Error::invalid(text).at("_criteria"));
         }
-        Interaction::SearchType(type_name) => Asked::of_type(ask, type_name, sent(ask)?)?,
-        Interaction::SearchSystem => Asked::of_system(ask, sent(ask)?)?,
+        Interaction::SearchType(type_name) => SearchRequest::from_type(ctx, type_name, sent(ctx)?)?,
+        Interaction::SearchSystem => SearchRequest::from_system(ctx, sent(ctx)?)?,
         Interaction::SearchCompartment(key, type_name) => {
-            Asked::of_compartment(ask, key, type_name, sent(ask)?)?
+            SearchRequest::from_compartment(ctx, key, type_name, sent(ctx)?)?
         }
         _ => return Ok(None),
     };
@@ -60,8 +60,8 @@ fn asked(ask: &Ask<'_>, interaction: &Interaction) -> Result<Option<Asked>> {
 
 /// Answers what can be answered before the commit of `writes`, and fails when one of the answers is an error.
 pub(super) async fn before(
-    ask: &Ask<'_>,
-    entries: &[Planned<'_>],
+    ctx: &RequestContext<'_>,
+    entries: &[CheckedEntry<'_>],
     writes: &[Write],
     updated_at: i64,
     answers: &mut Answers,
@@ -71,11 +71,11 @@ pub(super) async fn before(
     let reads = entries.iter().enumerate().filter(|(_, planned)| !planned.entry.interaction.is_write());
     let reads: Vec<_> = reads
         .map(|(at, planned)| async move {
-            let answer = early(ask, &planned.entry, written, updated_at).await;
+            let answer = answer_before(ctx, &planned.entry, written, updated_at).await;
             answer.map(|answer| (at, answer)).map_err(|e| in_entry(e, at))
         })
         .collect();
-    let mut reads = stream::iter(reads).buffered(ask.cx.limits.parallel_max.max(1));
+    let mut reads = stream::iter(reads).buffered(ctx.cx.limits.parallel_max.max(1));
     while let Some((at, answer)) = reads.try_next().await? {
         if let (Some(slot), Some(answer)) = (answers.get_mut(at), answer) {
             *slot = Some(Ok(answer));
@@ -85,25 +85,25 @@ pub(super) async fn before(
 }
 
 /// Answers the rest, after the commit.
-pub(super) async fn after(ask: &Ask<'_>, entries: &[Planned<'_>], answers: &mut Answers) {
+pub(super) async fn after(ctx: &RequestContext<'_>, entries: &[CheckedEntry<'_>], answers: &mut Answers) {
     let open: Vec<_> = entries
         .iter()
         .zip(answers.iter())
         .enumerate()
         .filter(|(_, (planned, answer))| answer.is_none() && !planned.entry.interaction.is_write())
-        .map(|(at, (planned, _))| async move { (at, ask_alone(ask, &planned.entry).await) })
+        .map(|(at, (planned, _))| async move { (at, answer_alone(ctx, &planned.entry).await) })
         .collect();
-    let late = stream::iter(open).buffer_unordered(ask.cx.limits.parallel_max.max(1));
+    let late = stream::iter(open).buffer_unordered(ctx.cx.limits.parallel_max.max(1));
     for (at, answer) in late.collect::<Vec<_>>().await {
         if let Some(slot) = answers.get_mut(at) {
-            *slot = Some(answer.map_err(|e| placed(e, at)));
+            *slot = Some(answer.map_err(|e| located(e, at)));
         }
     }
 }
 
 /// The answer to an entry before the commit. Returns `None` when it is answered after the commit.
-async fn early(
-    ask: &Ask<'_>,
+async fn answer_before(
+    ctx: &RequestContext<'_>,
     entry: &Entry<'_>,
     written: &HashMap<&Key, &Write>,
     updated_at: i64,
@@ -113,17 +113,19 @@ async fn early(
     let written = |key: &Key| written.get(key).copied();
     match &entry.interaction {
         Interaction::Read(key) if let Some(write) = written(key) => {
-            written_now(ask, entry, write, updated_at).map(Some)
+            written_now(ctx, entry, write, updated_at).map(Some)
         }
         Interaction::Vread(key, version)
             if let Some(write) = written(key).filter(|write| write.version == *version) =>
         {
-            written_now(ask, entry, write, updated_at).map(Some)
+            written_now(ctx, entry, write, updated_at).map(Some)
         }
         Interaction::Read(_) | Interaction::Vread(..) | Interaction::Capabilities => {
-            ask_alone(ask, entry).await.map(Some)
+            answer_alone(ctx, entry).await.map(Some)
         }
-        Interaction::HistoryInstance(key) if written(key).is_none() => ask_alone(ask, entry).await.map(Some),
+        Interaction::HistoryInstance(key) if written(key).is_none() => {
+            answer_alone(ctx, entry).await.map(Some)
+        }
         // What it finds may change with the writes, that it finds something will not, unless they make what it is
         // called on: it is asked twice.
         Interaction::Operation(level, _) => {
@@ -131,7 +133,7 @@ async fn early(
             if let Some(gone) = write.filter(|write| write.doc.is_none()) {
                 return Err(Error::gone(&gone.key));
             }
-            match ask_alone(ask, entry).await {
+            match answer_alone(ctx, entry).await {
                 Err(e) if write.is_some() && matches!(e.kind, Kind::NotFound | Kind::Gone) => Ok(None),
                 answer => answer.map(|_| None),
             }
@@ -139,7 +141,7 @@ async fn early(
         // What it finds is told after the writes. What cannot be asked (in a value set that is not known, for words without
         // an index) is found out before them, unless they may bring it.
         Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..) => {
-            match can_be_asked(ask, entry).await {
+            match check_search(ctx, entry).await {
                 Err(e) if e.kind == Kind::Value && brings_terminology => Ok(None),
                 answer => answer.map(|()| None),
             }
@@ -149,28 +151,28 @@ async fn early(
 }
 
 /// Refuses a search that the store cannot answer, whatever it finds.
-async fn can_be_asked(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<()> {
-    let request = entry.request(ask)?;
-    let ask = Ask::new(ask.cx, &request, ask.scope.clone())?;
-    match asked(&ask, &entry.interaction)? {
-        Some(asked) => asked.check_resolved(&ask).await,
+async fn check_search(ctx: &RequestContext<'_>, entry: &Entry<'_>) -> Result<()> {
+    let request = entry.request(ctx)?;
+    let ctx = RequestContext::new(ctx.cx, &request, ctx.scope.clone())?;
+    match search_request(&ctx, &entry.interaction)? {
+        Some(asked) => asked.check_resolved(&ctx).await,
         None => Ok(()),
     }
 }
 
 /// A read of what this transaction writes.
-fn written_now(ask: &Ask<'_>, entry: &Entry<'_>, write: &Write, updated_at: i64) -> Result<Reply> {
+fn written_now(ctx: &RequestContext<'_>, entry: &Entry<'_>, write: &Write, updated_at: i64) -> Result<Reply> {
     if write.doc.is_none() {
         return Err(Error::gone(&write.key));
     }
-    let request = entry.request(ask)?;
-    let scope = ask.cx.guard.scope(&request.principal, &entry.interaction)?;
+    let request = entry.request(ctx)?;
+    let scope = ctx.cx.guard.scope(&request.principal, &entry.interaction)?;
     let written = Reply::written(write, false, updated_at, Return::Representation);
-    give(&Ask::new(ask.cx, &request, scope)?, Reply { location: None, ..written })
-        .map(|reply| entry.said(reply))
+    give(&RequestContext::new(ctx.cx, &request, scope)?, Reply { location: None, ..written })
+        .map(|reply| entry.reply_to(reply))
 }
 
 /// The entry as a request of its own.
-async fn ask_alone(ask: &Ask<'_>, entry: &Entry<'_>) -> Result<Reply> {
-    Ok(entry.said(handle(ask.cx, entry.request(ask)?).await?))
+async fn answer_alone(ctx: &RequestContext<'_>, entry: &Entry<'_>) -> Result<Reply> {
+    Ok(entry.reply_to(handle(ctx.cx, entry.request(ctx)?).await?))
 }

@@ -10,24 +10,24 @@ use fhir_model::{Error, Key, Result, url};
 use super::criteria::named;
 use super::elements::{LinkKind, link_kind};
 use super::entries::Entry;
-use super::links::{Link, Links};
+use super::full_url_index::{EntryReference, FullUrlIndex};
 use super::narrative::{attributes, relink};
-use crate::ask::Ask;
 use crate::check::location;
 use crate::conditional::Criteria;
+use crate::request_context::RequestContext;
 
 /// A value that is to be replaced.
-pub(super) struct Site<'d> {
+pub(super) struct ReferenceSite<'d> {
     /// What was sent: the resource, or a patch.
     root: Ref<'d>,
     value: Ref<'d>,
-    pub(super) says: Says,
+    pub(super) target: ReferenceTarget,
 }
 
 /// What a value says.
-pub(super) enum Says {
+pub(super) enum ReferenceTarget {
     /// The resource of an entry.
-    Entry(Link<String>),
+    Entry(EntryReference<String>),
     /// The one resource that is found by these criteria; they may name entries that have no id yet.
     Criteria(Box<Criteria>, bool),
     /// Narrative with links to entries.
@@ -38,9 +38,13 @@ pub(super) enum Says {
 pub(super) type Identity = (Key, u32);
 
 /// All values of an entry's resource that are to be replaced.
-pub(super) fn sites<'d>(ask: &Ask<'_>, entry: &Entry<'d>, links: &Links) -> Result<Vec<Site<'d>>> {
+pub(super) fn sites<'d>(
+    ctx: &RequestContext<'_>,
+    entry: &Entry<'d>,
+    links: &FullUrlIndex,
+) -> Result<Vec<ReferenceSite<'d>>> {
     let Some(root) = entry.resource else { return Ok(Vec::new()) };
-    let mut walk = Walk::new(ask, links, entry, root);
+    let mut walk = ReferenceFinder::new(ctx, links, entry, root);
     walk.begin(root.get_str("resourceType").as_deref(), Vec::new());
     walk.object(root)?;
     Ok(walk.sites)
@@ -49,21 +53,21 @@ pub(super) fn sites<'d>(ask: &Ask<'_>, entry: &Entry<'d>, links: &Links) -> Resu
 /// The replacements, once it is known what entries and criteria stand for. What criteria stand for may not be known yet.
 pub(super) fn edits(
     entry: &Entry<'_>,
-    sites: &[Site<'_>],
-    links: &Links,
+    sites: &[ReferenceSite<'_>],
+    links: &FullUrlIndex,
     identity: &dyn Fn(usize) -> Option<Identity>,
     found: &dyn Fn(&Criteria, bool) -> Result<Option<Key>>,
 ) -> Result<Edits> {
     let mut edits = Edits::default();
     let own = entry.full_url.as_deref();
     for site in sites {
-        let text = match &site.says {
-            Says::Entry(link) => identity(link.entry).map(|identity| link.text(&identity)),
-            Says::Criteria(criteria, names) => {
-                let found = found(criteria, *names).map_err(|e| placed(e, site.root, site.value))?;
+        let text = match &site.target {
+            ReferenceTarget::Entry(link) => identity(link.entry).map(|identity| link.text(&identity)),
+            ReferenceTarget::Criteria(criteria, names) => {
+                let found = found(criteria, *names).map_err(|e| located(e, site.root, site.value))?;
                 found.map(|key| key.to_string())
             }
-            Says::Narrative => {
+            ReferenceTarget::Narrative => {
                 let html = site.value.str().unwrap_or_default();
                 Some(relink(&html, &|url| {
                     let link = links.find(url, own)?;
@@ -79,21 +83,21 @@ pub(super) fn edits(
 }
 
 /// The fault lies in this value of what was sent. There are no names for the places in a JSON Patch.
-fn placed(error: Error, root: Ref<'_>, value: Ref<'_>) -> Error {
+fn located(error: Error, root: Ref<'_>, value: Ref<'_>) -> Error {
     let path = root.get_str("resourceType").map(|type_name| location(root, &type_name, value));
     Error { expression: vec![path.unwrap_or_else(|| "resource".to_owned())], ..error }
 }
 
 /// Looks for values that are to be replaced.
-pub(super) struct Walk<'w, 'd> {
-    ask: &'w Ask<'w>,
-    links: &'w Links,
+pub(super) struct ReferenceFinder<'w, 'd> {
+    ctx: &'w RequestContext<'w>,
+    links: &'w FullUrlIndex,
     own: Option<&'w str>,
     root: Ref<'d>,
     begin: Begin,
     /// Members from there to where we are, each with its value or the item of its list.
     path: Vec<(Ref<'d>, Ref<'d>)>,
-    pub(super) sites: Vec<Site<'d>>,
+    pub(super) sites: Vec<ReferenceSite<'d>>,
 }
 
 /// What the values are that are looked at.
@@ -104,16 +108,16 @@ enum Begin {
     Value(LinkKind),
 }
 
-impl<'w, 'd> Walk<'w, 'd> {
+impl<'w, 'd> ReferenceFinder<'w, 'd> {
     pub(super) fn new(
-        ask: &'w Ask<'w>,
-        links: &'w Links,
+        ctx: &'w RequestContext<'w>,
+        links: &'w FullUrlIndex,
         entry: &'w Entry<'_>,
         root: Ref<'d>,
-    ) -> Walk<'w, 'd> {
+    ) -> ReferenceFinder<'w, 'd> {
         let own = entry.full_url.as_deref();
-        Walk {
-            ask,
+        ReferenceFinder {
+            ctx,
             links,
             own,
             root,
@@ -170,7 +174,7 @@ impl<'w, 'd> Walk<'w, 'd> {
             let mut linked = false;
             attributes(&text, &mut |_, link| linked |= self.links.find(link, self.own).is_some());
             if linked && matches!(self.kind(), LinkKind::Narrative | LinkKind::Unknown) {
-                self.add(value, Says::Narrative);
+                self.add(value, ReferenceTarget::Narrative);
             }
             return Ok(());
         }
@@ -184,7 +188,7 @@ impl<'w, 'd> Walk<'w, 'd> {
                 kind => is_reference(kind),
             };
             if fits {
-                self.add(value, Says::Entry(link.owned()));
+                self.add(value, ReferenceTarget::Entry(link.owned()));
             }
         } else if name == "reference"
             && let Reference::Conditional(type_name, criteria) = Reference::parse(&text)
@@ -192,25 +196,25 @@ impl<'w, 'd> Walk<'w, 'd> {
         {
             let here = |e: Error| {
                 let text = format!("`{text}`: {}", e.text);
-                placed(Error { text, ..e }, self.root, value)
+                located(Error { text, ..e }, self.root, value)
             };
             let pairs = url::pairs(criteria).map_err(here)?;
-            let criteria = Criteria::of_pairs(self.ask, type_name, &pairs).map_err(here)?;
-            let (criteria, others) = named(self.ask, criteria, self.links, self.own).map_err(here)?;
-            self.add(value, Says::Criteria(Box::new(criteria), !others.is_empty()));
+            let criteria = Criteria::from_pairs(self.ctx, type_name, &pairs).map_err(here)?;
+            let (criteria, others) = named(self.ctx, criteria, self.links, self.own).map_err(here)?;
+            self.add(value, ReferenceTarget::Criteria(Box::new(criteria), !others.is_empty()));
         }
         Ok(())
     }
 
-    fn add(&mut self, value: Ref<'d>, says: Says) {
-        self.sites.push(Site { root: self.root, value, says });
+    fn add(&mut self, value: Ref<'d>, target: ReferenceTarget) {
+        self.sites.push(ReferenceSite { root: self.root, value, target });
     }
 
     /// What the value we are at may be.
     fn kind(&self) -> LinkKind {
         match &self.begin {
             Begin::Value(kind) => *kind,
-            Begin::Of(Some(of), names) => link_kind(&self.ask.cx.definitions, of, names, &self.path),
+            Begin::Of(Some(of), names) => link_kind(&self.ctx.cx.definitions, of, names, &self.path),
             Begin::Of(None, _) => LinkKind::Unknown,
         }
     }

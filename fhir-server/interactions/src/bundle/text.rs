@@ -28,7 +28,7 @@ pub struct BundleText {
 #[derive(PartialEq)]
 enum List {
     None,
-    Links,
+    FullUrlIndex,
     Entries,
 }
 
@@ -49,7 +49,7 @@ impl BundleText {
 
     /// A link, before the entries.
     pub fn link(&mut self, relation: &str, url: &str) {
-        self.item(List::Links, ",\"link\":[");
+        self.item(List::FullUrlIndex, ",\"link\":[");
         self.push(&format!("{{\"relation\":\"{relation}\",\"url\":"));
         self.string(url);
         self.push("}");

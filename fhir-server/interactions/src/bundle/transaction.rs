@@ -13,48 +13,48 @@ use fhir_model::json::{Doc, Ref};
 use fhir_store::Commit;
 
 use super::batch::write as write_answer;
+use super::checked_entry::CheckedEntry;
 use super::conditional_references::{CHANGED_MAX, is_open};
-use super::criteria::{resolved, turns};
+use super::criteria::{resolved, rounds};
 use super::decide::{Decided, References, decide};
 use super::entries::Entry;
-use super::fates::{Creators, Fate, fate, identity, key, read_before, refuse_overlap};
+use super::full_url_index::FullUrlIndex;
 use super::in_entry;
-use super::links::Links;
-use super::lookups::{Asked, Deletes, Lookups, deletes, lookups};
+use super::lookups::{Deletes, Lookup, Lookups, deletes, lookups};
 use super::patches;
-use super::planned::Planned;
 use super::reads;
-use super::references::{Identity, Says};
+use super::references::{Identity, ReferenceTarget};
+use super::resolution::{Creators, ResolvedEntry, identity, key, read_before, refuse_overlap, resolve};
 use super::text::BundleText;
-use crate::ask::{Ask, Attempts};
 use crate::conditional::Criteria;
 use crate::reply::Reply;
 use crate::request::Return;
+use crate::request_context::{Attempts, RequestContext};
 
-pub(super) async fn transaction(ask: &Ask<'_>, entries: &[Ref<'_>]) -> Result<Reply> {
-    let patches: Vec<Option<Doc>> = entries.iter().map(|entry| patches::decoded(ask, *entry)).collect();
-    let plan = Plan::new(ask, entries, &patches)?;
-    let mut attempts = Attempts::new(ask.cx);
+pub(super) async fn transaction(ctx: &RequestContext<'_>, entries: &[Ref<'_>]) -> Result<Reply> {
+    let patches: Vec<Option<Doc>> = entries.iter().map(|entry| patches::decoded(ctx, *entry)).collect();
+    let plan = Plan::new(ctx, entries, &patches)?;
+    let mut attempts = Attempts::new(ctx.cx);
     let mut answers = loop {
         attempts.next()?;
-        if let Some(answers) = plan.attempt(ask).await? {
+        if let Some(answers) = plan.attempt(ctx).await? {
             break answers;
         }
     };
-    reads::after(ask, &plan.entries, &mut answers).await;
+    reads::after(ctx, &plan.entries, &mut answers).await;
     let mut bundle = BundleText::new("transaction-response", answers.len() * 256);
     for answer in &answers {
-        write_answer(&mut bundle, answer.as_ref().unwrap_or(&Ok(Reply::empty(204))), ask);
+        write_answer(&mut bundle, answer.as_ref().unwrap_or(&Ok(Reply::empty(204))), ctx);
     }
-    Ok(Reply::made(bundle.finish()))
+    Ok(Reply::resource(bundle.finish()))
 }
 
 /// What is known of a transaction from the Bundle alone.
 pub(super) struct Plan<'d> {
-    pub(super) entries: Vec<Planned<'d>>,
-    pub(super) links: Links,
+    pub(super) entries: Vec<CheckedEntry<'d>>,
+    pub(super) links: FullUrlIndex,
     /// For each entry, when its criteria can be asked.
-    turns: Vec<usize>,
+    rounds: Vec<usize>,
     /// How many resources of a type may be changed.
     changes: HashMap<Box<str>, usize>,
 }
@@ -67,19 +67,19 @@ pub(super) type Renamed = HashMap<(usize, String), Criteria>;
 
 impl<'d> Plan<'d> {
     /// Reads and checks all entries: what can be refused is refused before the database is asked.
-    fn new(ask: &Ask<'_>, refs: &[Ref<'d>], patches: &'d [Option<Doc>]) -> Result<Plan<'d>> {
+    fn new(ctx: &RequestContext<'_>, refs: &[Ref<'d>], patches: &'d [Option<Doc>]) -> Result<Plan<'d>> {
         let mut entries = Vec::with_capacity(refs.len());
         for (at, entry) in refs.iter().enumerate() {
             let entry =
-                Entry::parse(*entry, ask.bases(), &*ask.cx.definitions).map_err(|e| in_entry(e, at))?;
+                Entry::parse(*entry, ctx.bases(), &*ctx.cx.definitions).map_err(|e| in_entry(e, at))?;
             entries.push(entry);
         }
-        let links = Links::new(&entries, ask.bases())?;
+        let links = FullUrlIndex::new(&entries, ctx.bases())?;
         let planned = entries.into_iter().zip(patches).enumerate().map(|(at, (entry, patch))| {
-            Planned::new(ask, entry, patch.as_ref(), &links).map_err(|e| in_entry(e, at))
+            CheckedEntry::new(ctx, entry, patch.as_ref(), &links).map_err(|e| in_entry(e, at))
         });
         let entries = planned.collect::<Result<Vec<_>>>()?;
-        let turns = turns(&entries)?;
+        let rounds = rounds(&entries)?;
         let mut changes: HashMap<Box<str>, usize> = HashMap::new();
         for planned in &entries {
             let type_name = match &planned.entry.interaction {
@@ -89,33 +89,33 @@ impl<'d> Plan<'d> {
             };
             *changes.entry(type_name.clone()).or_default() += 1;
         }
-        Ok(Plan { entries, links, turns, changes })
+        Ok(Plan { entries, links, rounds, changes })
     }
 
     /// Decides and commits all writes. Returns `None` when the commit is stale: others changed what was read.
-    async fn attempt(&self, ask: &Ask<'_>) -> Result<Option<Answers>> {
-        let cx = ask.cx;
-        let mut deletes = deletes(ask, &self.entries).await?;
+    async fn attempt(&self, ctx: &RequestContext<'_>) -> Result<Option<Answers>> {
+        let cx = ctx.cx;
+        let mut deletes = deletes(ctx, &self.entries).await?;
         let mut found = Lookups::new();
-        let (mut fates, mut renamed) = self.fates(ask, &mut deletes, &mut found).await?;
+        let (mut fates, mut renamed) = self.resolve_entries(ctx, &mut deletes, &mut found).await?;
         refuse_overlap(&fates)?;
-        read_before(ask, &self.entries, &mut fates).await?;
+        read_before(ctx, &self.entries, &mut fates).await?;
         let identities: Vec<Option<Identity>> = (0..fates.len()).map(|at| identity(&fates, at)).collect();
-        self.references_with_names(ask, &identities, &deletes, &mut renamed, &mut found).await?;
+        self.references_with_names(ctx, &identities, &deletes, &mut renamed, &mut found).await?;
 
         let stamp = cx.store.commit_timestamp()?;
         let written = self.written(&fates);
         let mut references = References::new(&identities, &found, &renamed, &written);
-        let mut decided = decide(ask, self, &fates, &references, &stamp)?;
-        while references.learn(ask, self, &decided.writes)? {
-            decided = decide(ask, self, &fates, &references, &stamp)?;
+        let mut decided = decide(ctx, self, &fates, &references, &stamp)?;
+        while references.update(ctx, self, &decided.writes)? {
+            decided = decide(ctx, self, &fates, &references, &stamp)?;
         }
         let Decided { writes, mut answers, written, same } = decided;
-        reads::before(ask, &self.entries, &writes, stamp.micros(), &mut answers).await?;
-        if let Commit::Stale = cx.store.commit(&ask.scope, &stamp, &writes).await? {
+        reads::before(ctx, &self.entries, &writes, stamp.micros(), &mut answers).await?;
+        if let Commit::Stale = cx.store.commit(&ctx.scope, &stamp, &writes).await? {
             return Ok(None);
         }
-        let ret = ask.request.prefer.ret.unwrap_or(Return::Minimal);
+        let ret = ctx.request.prefer.ret.unwrap_or(Return::Minimal);
         for (at, position, created) in written {
             if let (Some(slot), Some(write)) = (answers.get_mut(at), writes.get(position)) {
                 *slot = Some(Ok(Reply::written(write, created, stamp.micros(), ret)));
@@ -132,70 +132,76 @@ impl<'d> Plan<'d> {
     }
 
     /// Decides on every entry. Nearly always in one turn; criteria that name an entry wait for its id.
-    async fn fates(
+    async fn resolve_entries(
         &self,
-        ask: &Ask<'_>,
+        ctx: &RequestContext<'_>,
         deletes: &mut Deletes,
         found: &mut Lookups,
-    ) -> Result<(Vec<Fate>, Renamed)> {
-        let mut fates: Vec<Option<Fate>> = std::iter::repeat_with(|| None).take(self.entries.len()).collect();
+    ) -> Result<(Vec<ResolvedEntry>, Renamed)> {
+        let mut fates: Vec<Option<ResolvedEntry>> =
+            std::iter::repeat_with(|| None).take(self.entries.len()).collect();
         let (mut creators, mut renamed) = (Creators::new(), Renamed::new());
-        for turn in 0..=self.turns.iter().copied().max().unwrap_or_default() {
+        for turn in 0..=self.rounds.iter().copied().max().unwrap_or_default() {
             let mine =
-                || self.entries.iter().enumerate().filter(|(at, _)| self.turns.get(*at) == Some(&turn));
+                || self.entries.iter().enumerate().filter(|(at, _)| self.rounds.get(*at) == Some(&turn));
             for (at, planned) in mine().filter(|_| turn > 0) {
                 let Some(criteria) = &planned.criteria else { continue };
                 let own = planned.entry.full_url.as_deref();
                 let key = |at: usize| key(&fates, at).cloned();
-                let now = resolved(ask, criteria, &self.links, own, &key).map_err(|e| in_entry(e, at))?;
+                let now = resolved(ctx, criteria, &self.links, own, &key).map_err(|e| in_entry(e, at))?;
                 renamed.insert((at, criteria.text.clone()), now);
             }
-            let criteria = mine().filter_map(|(at, planned)| self.asked(at, planned, &renamed));
+            let criteria = mine().filter_map(|(at, planned)| self.entry_lookup(at, planned, &renamed));
             let references =
-                self.entries.iter().filter(|_| turn == 0).flat_map(|p| self.asked_by_references(p));
-            lookups(ask, criteria.chain(references), deletes, found).await?;
+                self.entries.iter().filter(|_| turn == 0).flat_map(|p| self.reference_lookups(p));
+            lookups(ctx, criteria.chain(references), deletes, found).await?;
             for (at, planned) in mine() {
-                let criteria = planned.criteria.as_ref().map(|c| of_entry(at, c, &renamed));
+                let criteria = planned.criteria.as_ref().map(|c| entry_criteria(at, c, &renamed));
                 let deleted = deletes.found.remove(&at);
-                let fate = fate(ask, at, planned, criteria, (found, deleted), &mut creators)
+                let fate = resolve(ctx, at, planned, criteria, (found, deleted), &mut creators)
                     .map_err(|e| in_entry(e, at))?;
                 if let Some(slot) = fates.get_mut(at) {
                     *slot = Some(fate);
                 }
             }
         }
-        Ok((fates.into_iter().map(|fate| fate.unwrap_or(Fate::Read)).collect(), renamed))
+        Ok((fates.into_iter().map(|fate| fate.unwrap_or(ResolvedEntry::Read)).collect(), renamed))
     }
 
     /// What an entry's own criteria are asked for.
-    fn asked<'a>(&self, at: usize, planned: &'a Planned<'_>, renamed: &'a Renamed) -> Option<Asked<'a>> {
+    fn entry_lookup<'a>(
+        &self,
+        at: usize,
+        planned: &'a CheckedEntry<'_>,
+        renamed: &'a Renamed,
+    ) -> Option<Lookup<'a>> {
         let creates = match planned.entry.interaction {
             Interaction::Create(_) | Interaction::ConditionalUpdate(_) => true,
             Interaction::ConditionalPatch(_) => false,
             _ => return None,
         };
-        let criteria = of_entry(at, planned.criteria.as_ref()?, renamed);
-        Some(Asked { criteria, creates, beyond: 0 })
+        let criteria = entry_criteria(at, planned.criteria.as_ref()?, renamed);
+        Some(Lookup { criteria, creates, beyond: 0 })
     }
 
     /// What the conditional references of an entry are asked for that name no other entry.
-    fn asked_by_references<'a>(&'a self, planned: &'a Planned<'_>) -> impl Iterator<Item = Asked<'a>> {
-        planned.sites.iter().filter_map(|site| match &site.says {
-            Says::Criteria(criteria, false) => Some(self.asked_by_reference(criteria)),
+    fn reference_lookups<'a>(&'a self, planned: &'a CheckedEntry<'_>) -> impl Iterator<Item = Lookup<'a>> {
+        planned.sites.iter().filter_map(|site| match &site.target {
+            ReferenceTarget::Criteria(criteria, false) => Some(self.reference_lookup(criteria)),
             _ => None,
         })
     }
 
     /// What the transaction changes may not be what it was: one more is asked for of each that is.
-    fn asked_by_reference<'a>(&self, criteria: &'a Criteria) -> Asked<'a> {
+    fn reference_lookup<'a>(&self, criteria: &'a Criteria) -> Lookup<'a> {
         let changes = self.changes.get(&criteria.query.type_name).copied().unwrap_or_default();
-        Asked { criteria, creates: false, beyond: changes.min(CHANGED_MAX) }
+        Lookup { criteria, creates: false, beyond: changes.min(CHANGED_MAX) }
     }
 
     /// Asks the conditional references whose criteria name other entries.
     async fn references_with_names(
         &self,
-        ask: &Ask<'_>,
+        ctx: &RequestContext<'_>,
         identities: &[Option<Identity>],
         deletes: &Deletes,
         renamed: &mut Renamed,
@@ -206,20 +212,20 @@ impl<'d> Plan<'d> {
         for (at, planned) in self.entries.iter().enumerate() {
             let own = planned.entry.full_url.as_deref();
             for site in &planned.sites {
-                let Says::Criteria(criteria, true) = &site.says else { continue };
-                let now = resolved(ask, criteria, &self.links, own, &key).map_err(|e| in_entry(e, at))?;
+                let ReferenceTarget::Criteria(criteria, true) = &site.target else { continue };
+                let now = resolved(ctx, criteria, &self.links, own, &key).map_err(|e| in_entry(e, at))?;
                 more.push(now.clone());
                 renamed.insert((at, criteria.text.clone()), now);
             }
         }
-        lookups(ask, more.iter().map(|criteria| self.asked_by_reference(criteria)), deletes, found).await
+        lookups(ctx, more.iter().map(|criteria| self.reference_lookup(criteria)), deletes, found).await
     }
 
     /// The types that are written.
-    fn written(&self, fates: &[Fate]) -> HashSet<&str> {
+    fn written(&self, fates: &[ResolvedEntry]) -> HashSet<&str> {
         let fates = fates.iter().zip(&self.entries);
         let types = fates.filter_map(|(fate, planned)| match (fate, &planned.entry.interaction) {
-            (Fate::Read | Fate::Same(_) | Fate::Existing(_), _) => None,
+            (ResolvedEntry::Read | ResolvedEntry::Same(_) | ResolvedEntry::Existing(_), _) => None,
             (_, Interaction::Update(key) | Interaction::Patch(key) | Interaction::Delete(key)) => {
                 Some(&*key.type_name)
             }
@@ -244,8 +250,8 @@ impl<'d> Plan<'d> {
         let mut open = Vec::new();
         for (at, planned) in self.entries.iter().enumerate() {
             for site in &planned.sites {
-                let Says::Criteria(criteria, names) = &site.says else { continue };
-                let criteria = if *names { of_entry(at, criteria, renamed) } else { criteria };
+                let ReferenceTarget::Criteria(criteria, names) = &site.target else { continue };
+                let criteria = if *names { entry_criteria(at, criteria, renamed) } else { criteria };
                 if is_open(criteria, written) {
                     open.push(criteria);
                 }
@@ -256,7 +262,7 @@ impl<'d> Plan<'d> {
 }
 
 /// The criteria of an entry as they are asked.
-pub(super) fn of_entry<'a>(at: usize, criteria: &'a Criteria, renamed: &'a Renamed) -> &'a Criteria {
+pub(super) fn entry_criteria<'a>(at: usize, criteria: &'a Criteria, renamed: &'a Renamed) -> &'a Criteria {
     if renamed.is_empty() {
         return criteria;
     }

@@ -55,7 +55,7 @@ fn head(cx: &Cx, base: &str, resource_type: &str) -> Value {
 
 pub(super) fn statement(cx: &Cx, base: &str, mode: Mode) -> Value {
     let types = cx.definitions.resource_types().filter(|t| mode != Mode::Normative || NORMATIVE.contains(t));
-    let references = References::of(cx);
+    let references = References::collect(cx);
     let resources: Vec<Value> = types.map(|type_name| resource(cx, type_name, &references, mode)).collect();
     let mut rest = json!({
         "mode": "server",
@@ -118,8 +118,8 @@ fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Va
     put("searchInclude", to_values(references.from.get(type_name)));
     put("searchRevInclude", to_values(references.to.get(type_name)));
     let columns = COLUMNS.into_iter().filter_map(|code| cx.registry.parameters().get("Patient", code));
-    let columns = columns.map(|definition| of_type_column(definition, mode));
-    put("searchParam", columns.chain(own.map(|p| of_param(p, type_name, mode))).collect());
+    let columns = columns.map(|definition| type_column(definition, mode));
+    put("searchParam", columns.chain(own.map(|p| search_param(p, type_name, mode))).collect());
     let for_type =
         cx.operations.definitions().filter(|d| (d.types || d.instance) && d.is_for_type(type_name));
     put("operation", for_type.map(operation).collect());
@@ -130,9 +130,9 @@ fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Va
 const COLUMNS: [&str; 2] = ["_id", "_lastUpdated"];
 
 /// Such a parameter. Its definition stands where those of all resources are.
-fn of_type_column(definition: &Parameter, mode: Mode) -> Value {
+fn type_column(definition: &Parameter, mode: Mode) -> Value {
     match mode {
-        Mode::Full => of_column(definition, mode),
+        Mode::Full => column(definition, mode),
         _ => json!({ "name": definition.code, "type": definition.kind.as_str() }),
     }
 }
@@ -150,8 +150,8 @@ fn everywhere(cx: &Cx, mode: Mode) -> Vec<Value> {
     let columns = columns.filter_map(|code| definitions.get("Patient", code));
     let of_patient = cx.registry.for_type("Patient").ok();
     let params = of_patient.as_ref().map(|t| t.params()).unwrap_or_default();
-    let params = params.iter().filter(|p| is_everywhere(p)).map(|p| of_param(p, "Resource", mode));
-    let columns = columns.map(|definition| of_column(definition, mode));
+    let params = params.iter().filter(|p| is_everywhere(p)).map(|p| search_param(p, "Resource", mode));
+    let columns = columns.map(|definition| column(definition, mode));
     let undefined = UNDEFINED.iter().map(|(name, kind, text)| match mode {
         Mode::Full => json!({ "name": name, "type": kind, "documentation": text }),
         _ => json!({ "name": name, "type": kind }),
@@ -167,7 +167,7 @@ const UNDEFINED: &[(&str, &str, &str)] = &[
 ];
 
 /// A parameter with the modifiers it takes.
-fn of_param(param: &Param, type_name: &str, mode: Mode) -> Value {
+fn search_param(param: &Param, type_name: &str, mode: Mode) -> Value {
     let mut stated = parameter(&param.definition, type_name, mode);
     if let Some(Value::String(text)) = stated.get_mut("documentation") {
         let names = param.modifiers().into_iter().map(|(name, _)| format!("`:{name}`"));
@@ -179,7 +179,7 @@ fn of_param(param: &Param, type_name: &str, mode: Mode) -> Value {
 }
 
 /// A parameter that is no part of the index: every resource has an id and a time, which may be asked for all the same.
-fn of_column(definition: &Parameter, mode: Mode) -> Value {
+fn column(definition: &Parameter, mode: Mode) -> Value {
     let mut stated = parameter(definition, "Resource", mode);
     let modifiers = match &*definition.code {
         "_id" => " Modifiers: `:missing`, `:not`",
@@ -249,7 +249,7 @@ struct References {
 const TARGETS_MAX: usize = 64;
 
 impl References {
-    fn of(cx: &Cx) -> References {
+    fn collect(cx: &Cx) -> References {
         let mut references = References::default();
         for type_name in cx.definitions.resource_types() {
             let of_type = cx.registry.for_type(type_name).ok();

@@ -5,27 +5,27 @@ use fhir_model::types::{Element, Types};
 use fhir_model::{Error, Result};
 use serde_json::{Map, Value};
 
+use super::element_path::{ElementPath, Slot};
 use super::exact;
-use super::place::{Place, Slot};
 use super::primitive::{is_compatible, is_valid};
 
 /// An element of a type by the name a patch gives it: `birthDate`, `deceased`, `deceased[x]`, `deceasedBoolean`.
-pub(super) struct Named<'t> {
+pub(super) struct NamedElement<'t> {
     pub(super) element: &'t Element,
     /// The type, unless the name leaves open which of several.
     pub(super) type_name: Option<&'t str>,
 }
 
-impl<'t> Named<'t> {
-    pub(super) fn of(types: &'t dyn Types, type_name: &str, name: &str) -> Option<Named<'t>> {
+impl<'t> NamedElement<'t> {
+    pub(super) fn find(types: &'t dyn Types, type_name: &str, name: &str) -> Option<NamedElement<'t>> {
         if let Some(element) = types.element(type_name, name.trim_end_matches("[x]")) {
             let type_name = element.types.first().filter(|_| !element.choice).map(|t| &**t);
-            return (element.choice || !name.ends_with(']')).then_some(Named { element, type_name });
+            return (element.choice || !name.ends_with(']')).then_some(NamedElement { element, type_name });
         }
         types.elements(type_name).iter().filter(|e| e.choice).find_map(|element| {
             let suffix = name.strip_prefix(&*element.name)?;
             let type_name = element.types.iter().find(|t| capitalised(t) == suffix)?;
-            Some(Named { element, type_name: Some(type_name) })
+            Some(NamedElement { element, type_name: Some(type_name) })
         })
     }
 
@@ -63,7 +63,7 @@ impl<'t> Named<'t> {
 }
 
 /// What a `value` part says: the JSON key it will have, and what stands there.
-pub(super) fn content(part: Ref<'_>, named: &Named<'_>, types: &dyn Types) -> Result<(String, Slot)> {
+pub(super) fn content(part: Ref<'_>, named: &NamedElement<'_>, types: &dyn Types) -> Result<(String, Slot)> {
     let name = &named.element.name;
     if let Some(resource) = part.get("resource") {
         if named.type_name != Some("Resource") {
@@ -103,10 +103,10 @@ fn object(parts: Ref<'_>, type_name: &str, types: &dyn Types) -> Result<Map<Stri
     let mut object = Value::Object(Map::new());
     for part in parts.items() {
         let name = part.get_str("name").unwrap_or_default();
-        let named = Named::of(types, type_name, &name)
+        let named = NamedElement::find(types, type_name, &name)
             .ok_or_else(|| Error::invalid(format!("`{type_name}` has no element `{name}`")))?;
         let (key, slot) = content(part, &named, types)?;
-        let place = Place { parent: Vec::new(), key };
+        let place = ElementPath { parent: Vec::new(), key };
         let mut slots = place.take(&mut object);
         if !slots.is_empty() && !named.element.many {
             return Err(Error::invalid(format!(

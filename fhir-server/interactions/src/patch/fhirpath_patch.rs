@@ -4,14 +4,14 @@
 //! invalid; an operation that does not fit the resource breaks a rule.
 
 use fhir_model::fhirpath::{self, Context, Item};
-use fhir_model::json::{Doc, Limits, Ref};
+use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Kind, Result};
 use serde_json::Value;
 
-use super::content::{Named, content, is_primitive};
+use super::content::{NamedElement, content, is_primitive};
+use super::element_path::{ElementPath, Slot, Step, steps};
 use super::exact;
-use super::place::{Place, Slot, Step, steps};
 use super::{BYTES_MAX, OPERATIONS_MAX, same_resource, too_costly, too_many_operations};
 
 /// Steps that the evaluation of one `path` may take.
@@ -33,7 +33,7 @@ pub fn fhirpath_patch(current: &Doc, parameters: &Doc, types: &dyn Types) -> Res
     for (index, operation) in operations.into_iter().enumerate() {
         budget = budget.checked_sub(text.len()).ok_or_else(too_costly)?;
         let at = |e: Error| e.at(format!("Parameters.parameter[{index}]"));
-        let doc = Doc::parse(text, Limits::default())?;
+        let doc = Doc::parse(text, JsonLimits::default())?;
         text = Operation { parameter: operation, doc: &doc, types }.apply().map_err(at)?;
     }
     same_resource(current, &text)
@@ -73,7 +73,7 @@ impl<'o> Operation<'o> {
         let type_name = self.type_of(&parent)?;
         let primitive = is_primitive(self.types, &type_name);
         let type_name = if primitive { "Element" } else { &*type_name };
-        let named = Named::of(self.types, type_name, &name).ok_or_else(|| {
+        let named = NamedElement::find(self.types, type_name, &name).ok_or_else(|| {
             Error::invalid(format!("`name` is `{name}`, which is not an element of `{type_name}`"))
         })?;
         let (key, slot) = content(self.part("value")?, &named, self.types)?;
@@ -81,8 +81,8 @@ impl<'o> Operation<'o> {
         if primitive {
             make_twin(root, &mut parent);
         }
-        let place = Place { parent, key };
-        let mut keys = named.keys().map(|key| Place { parent: place.parent.clone(), key });
+        let place = ElementPath { parent, key };
+        let mut keys = named.keys().map(|key| ElementPath { parent: place.parent.clone(), key });
         if !many && keys.any(|place| place.is_filled(root)) {
             return Err(unfit(format!("`{name}` is there already and cannot repeat; it can be replaced")));
         }
@@ -123,7 +123,7 @@ impl<'o> Operation<'o> {
         let target = self.only(self.found()?)?;
         let (place, index) = self.element(target)?;
         let named = self.named(&place)?;
-        let free = Named { type_name: named.type_name.filter(|_| !named.element.choice), ..named };
+        let free = NamedElement { type_name: named.type_name.filter(|_| !named.element.choice), ..named };
         let (key, slot) = content(self.part("value")?, &free, self.types)?;
         let mut slots = place.take(root);
         if let Some(old) = slots.get_mut(index.unwrap_or(0)) {
@@ -132,7 +132,7 @@ impl<'o> Operation<'o> {
         if key != place.key {
             place.put(root, Vec::new(), false);
         }
-        Place { parent: place.parent, key }.put(root, slots, index.is_some());
+        ElementPath { parent: place.parent, key }.put(root, slots, index.is_some());
         Ok(())
     }
 
@@ -178,8 +178,8 @@ impl<'o> Operation<'o> {
     }
 
     /// The path of an element that may be changed.
-    fn element(&self, steps: Vec<Step>) -> Result<(Place, Option<usize>)> {
-        let (place, index) = Place::of(steps)
+    fn element(&self, steps: Vec<Step>) -> Result<(ElementPath, Option<usize>)> {
+        let (place, index) = ElementPath::from_steps(steps)
             .ok_or_else(|| unfit("`path` is the resource itself, which a patch cannot take away"))?;
         if place.parent.is_empty() && matches!(&*place.key, "id" | "resourceType") {
             return Err(unfit(format!("a patch cannot change the `{}` of a resource", place.key)));
@@ -188,7 +188,7 @@ impl<'o> Operation<'o> {
     }
 
     /// The list that `path` is, all items of one repeating element; its items are taken out.
-    fn list(&self, root: &mut Value) -> Result<(Place, Named<'o>, Vec<Slot>)> {
+    fn list(&self, root: &mut Value) -> Result<(ElementPath, NamedElement<'o>, Vec<Slot>)> {
         let found = self.found()?;
         let count = found.len();
         let path = self.string("path")?;
@@ -198,10 +198,9 @@ impl<'o> Operation<'o> {
             .ok_or_else(|| unfit(format!("`path` ({path}) finds nothing in the resource")))?;
         let (place, _) = self.element(first)?;
         let named = self.named(&place)?;
-        let in_order = found
-            .into_iter()
-            .enumerate()
-            .all(|(i, steps)| Place::of(steps).is_some_and(|(p, index)| p == place && index == Some(i)));
+        let in_order = found.into_iter().enumerate().all(|(i, steps)| {
+            ElementPath::from_steps(steps).is_some_and(|(p, index)| p == place && index == Some(i))
+        });
         let slots = place.take(root);
         if !named.element.many || !in_order || slots.len() != count {
             return Err(unfit(format!("`path` ({path}) is not a list: all items of one repeating element")));
@@ -210,10 +209,10 @@ impl<'o> Operation<'o> {
     }
 
     /// The definition of the element at a path.
-    fn named(&self, place: &Place) -> Result<Named<'o>> {
+    fn named(&self, place: &ElementPath) -> Result<NamedElement<'o>> {
         let parent = self.type_of(&place.parent)?;
         let parent = if is_primitive(self.types, &parent) { "Element" } else { &*parent };
-        Named::of(self.types, parent, &place.key)
+        NamedElement::find(self.types, parent, &place.key)
             .ok_or_else(|| unfit(format!("`{}` is not an element of `{parent}`", place.key)))
     }
 
@@ -222,7 +221,7 @@ impl<'o> Operation<'o> {
         let mut at = self.doc.root();
         let mut type_name = at.get_str("resourceType").unwrap_or_default().into_owned();
         for step in steps {
-            let named = Named::of(self.types, &type_name, &step.key);
+            let named = NamedElement::find(self.types, &type_name, &step.key);
             let found = named.as_ref().and_then(|n| n.type_name);
             type_name = found
                 .ok_or_else(|| unfit(format!("`{}` is not an element of `{type_name}`", step.key)))?
@@ -273,7 +272,7 @@ impl<'o> Operation<'o> {
 
 /// Leads the steps to a primitive into its twin, made if it is not there yet.
 fn make_twin(root: &mut Value, steps: &mut [Step]) {
-    let Some((place, index)) = Place::of(steps.to_vec()) else { return };
+    let Some((place, index)) = ElementPath::from_steps(steps.to_vec()) else { return };
     let mut slots = place.take(root);
     if let Some(slot) = slots.get_mut(index.unwrap_or(0)) {
         slot.twin.get_or_insert_with(|| Value::Object(Default::default()));

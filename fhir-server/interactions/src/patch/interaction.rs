@@ -3,40 +3,40 @@
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::ResourceState;
 
-use crate::ask::{Ask, Attempts};
-use crate::change::{Change, Patch, What};
-use crate::conditional::{Criteria, Target, target};
+use crate::change::{Change, ChangeKind, Patch};
+use crate::conditional::{Criteria, UpdateTarget, target};
 use crate::reply::Reply;
 use crate::request::Body;
+use crate::request_context::{Attempts, RequestContext};
 use crate::update::commit;
 
-pub(crate) async fn patch(ask: &Ask<'_>, key: &Key) -> Result<Reply> {
-    let patch = of_body(ask.request.body.as_ref())?;
-    let mut attempts = Attempts::new(ask.cx);
+pub(crate) async fn patch(ctx: &RequestContext<'_>, key: &Key) -> Result<Reply> {
+    let patch = from_body(ctx.request.body.as_ref())?;
+    let mut attempts = Attempts::new(ctx.cx);
     loop {
         attempts.next()?;
-        let before = ask.cx.store.read(&ask.scope, key).await?;
-        let what = What::Patch(patch.clone());
-        if let Some(reply) = commit(ask, Change { key: key.clone(), before, what, claim: None }).await? {
+        let before = ctx.cx.store.read(&ctx.scope, key).await?;
+        let what = ChangeKind::Patch(patch.clone());
+        if let Some(reply) = commit(ctx, Change { key: key.clone(), before, what, claim: None }).await? {
             return Ok(reply);
         }
     }
 }
 
-pub(crate) async fn conditional_patch(ask: &Ask<'_>, type_name: &str) -> Result<Reply> {
-    let patch = of_body(ask.request.body.as_ref())?;
-    let criteria = Criteria::of_pairs(ask, type_name, &ask.pairs)?;
-    let mut attempts = Attempts::new(ask.cx);
+pub(crate) async fn conditional_patch(ctx: &RequestContext<'_>, type_name: &str) -> Result<Reply> {
+    let patch = from_body(ctx.request.body.as_ref())?;
+    let criteria = Criteria::from_pairs(ctx, type_name, &ctx.pairs)?;
+    let mut attempts = Attempts::new(ctx.cx);
     loop {
         attempts.next()?;
-        let found = ask.cx.store.matches(&ask.scope, &criteria.query, 2).await?;
+        let found = ctx.cx.store.matches(&ctx.scope, &criteria.query, 2).await?;
         let version = match target(found, None, &criteria.text)? {
-            Target::Existing(version) => version,
-            Target::New(_) => return Err(nothing(&criteria.text)),
+            UpdateTarget::Existing(version) => version,
+            UpdateTarget::New(_) => return Err(nothing(&criteria.text)),
         };
         let (key, before) = (version.key.clone(), ResourceState::Current(version));
-        let what = What::Patch(patch.clone());
-        if let Some(reply) = commit(ask, Change { key, before, what, claim: None }).await? {
+        let what = ChangeKind::Patch(patch.clone());
+        if let Some(reply) = commit(ctx, Change { key, before, what, claim: None }).await? {
             return Ok(reply);
         }
     }
@@ -48,7 +48,7 @@ pub(crate) fn nothing(criteria: &str) -> Error {
 }
 
 /// The patch in a body.
-pub(crate) fn of_body(body: Option<&Body>) -> Result<Patch> {
+pub(crate) fn from_body(body: Option<&Body>) -> Result<Patch> {
     match body {
         Some(Body::JsonPatch(bytes)) => Ok(Patch::Json(bytes.clone())),
         Some(Body::Resource(doc)) => Ok(Patch::FhirPath(doc.clone())),

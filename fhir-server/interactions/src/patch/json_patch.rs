@@ -2,7 +2,7 @@
 //!
 //! The pointers speak of FHIR's JSON, so a primitive's extensions are at `/_birthDate`.
 
-use fhir_model::json::{Doc, Limits, Ref};
+use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::{Error, Kind, Result};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{
@@ -17,9 +17,9 @@ use super::{BYTES_MAX, OPERATIONS_MAX, same_resource, too_costly, too_many_opera
 /// Applies a JSON Patch to a resource. A malformed patch is invalid; one that does not fit the resource, a failed
 /// `test` included, breaks a rule.
 pub fn json_patch(current: &str, patch: &[u8]) -> Result<String> {
-    let before = Doc::parse(current, Limits::NONE)?;
+    let before = Doc::parse(current, JsonLimits::NONE)?;
     // Our parser first: it knows limits, and refuses a key given twice, where the last would win unseen.
-    let patch = Doc::parse(patch, Limits::default().for_body(patch.len())).map_err(|e| {
+    let patch = Doc::parse(patch, JsonLimits::default().for_body(patch.len())).map_err(|e| {
         let kind = if e.kind == Kind::Structure { Kind::Invalid } else { e.kind };
         Error::new(kind, format!("the JSON Patch is {e}"))
     })?;

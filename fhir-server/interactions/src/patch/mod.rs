@@ -3,19 +3,19 @@
 //! Text in, text out; the interaction that reads, checks versions and writes stands beside this module.
 
 mod content;
+mod element_path;
 mod exact;
 mod fhirpath_patch;
 pub(crate) mod interaction;
 mod json_patch;
 mod narrative;
-mod place;
 mod primitive;
 
 pub use fhirpath_patch::fhirpath_patch;
 pub use json_patch::json_patch;
 pub(crate) use narrative::outdated;
 
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Kind, Result};
 
 /// Most operations in one patch.
@@ -34,7 +34,7 @@ fn too_many_operations() -> Error {
 
 /// The patched text, unless it is another resource than before.
 fn same_resource(before: &Doc, after: &str) -> Result<String> {
-    let after = Doc::parse(after, Limits::default());
+    let after = Doc::parse(after, JsonLimits::default());
     let after = after.map_err(|e| Error::new(Kind::Rule, format!("the patched resource is {e}")))?;
     for key in ["resourceType", "id"] {
         if before.root().get_str(key) != after.root().get_str(key) {

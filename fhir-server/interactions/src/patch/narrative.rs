@@ -21,7 +21,7 @@ fn data(resource: Ref<'_>) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use fhir_model::json::{Doc, Limits};
+    use fhir_model::json::{Doc, JsonLimits};
 
     use super::*;
 
@@ -49,8 +49,9 @@ mod tests {
             ("\"id\":\"1\"", "\"a\":1", generated, "\"a\":1", false),
         ];
         for (text, rest, text_after, rest_after, wanted) in rows {
-            let doc =
-                |text: &str, rest: &str| Doc::parse(format!("{{{text},{rest}}}"), Limits::default()).unwrap();
+            let doc = |text: &str, rest: &str| {
+                Doc::parse(format!("{{{text},{rest}}}"), JsonLimits::default()).unwrap()
+            };
             let (before, after) = (doc(text, rest), doc(text_after, rest_after));
             assert_eq!(
                 outdated(before.root(), after.root()).is_some(),
@@ -61,7 +62,7 @@ mod tests {
         for status in ["extensions", "additional", "empty"] {
             let doc = |active: bool| {
                 let text = format!(r#"{{"text":{{"status":"{status}","div":"a"}},"active":{active}}}"#);
-                Doc::parse(text, Limits::default()).unwrap()
+                Doc::parse(text, JsonLimits::default()).unwrap()
             };
             assert!(outdated(doc(true).root(), doc(false).root()).is_none(), "{status}");
         }

@@ -21,7 +21,7 @@ enum System {
 
 impl System {
     /// `None` for what is no primitive of FHIR.
-    fn of(type_name: &str) -> Option<System> {
+    fn from_type(type_name: &str) -> Option<System> {
         Some(match type_name {
             "boolean" => System::Boolean,
             "integer" | "positiveInt" | "unsignedInt" => System::Integer,
@@ -41,7 +41,7 @@ impl System {
 /// True when a value of the type `sent` may be that of an element of the type `own`: when they are the same type of
 /// FHIRPath, or it converts one into the other by itself.
 pub(super) fn is_compatible(own: &str, sent: &str) -> bool {
-    match (System::of(own), System::of(sent)) {
+    match (System::from_type(own), System::from_type(sent)) {
         (Some(System::Decimal), Some(System::Integer)) | (Some(System::DateTime), Some(System::Date)) => true,
         (Some(own), Some(sent)) => own == sent,
         _ => false,
@@ -100,7 +100,7 @@ fn is_uuid(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use fhir_model::json::{Doc, Limits};
+    use fhir_model::json::{Doc, JsonLimits};
     use fhir_model::types::Types;
     use fhir_profiles::Definitions;
 
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(named, all);
         for (type_name, value, wrong, other) in TABLE {
             let is = |text: &str| {
-                let doc = Doc::parse(format!("[{text}]"), Limits::default()).unwrap();
+                let doc = Doc::parse(format!("[{text}]"), JsonLimits::default()).unwrap();
                 is_valid(type_name, doc.root().items().next().unwrap())
             };
             assert!(is(value), "{type_name} {value}");

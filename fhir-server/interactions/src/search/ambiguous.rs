@@ -11,13 +11,13 @@ use fhir_search::query::{Query, SearchTerm, Subject};
 use fhir_search::reference;
 use fhir_search::registry::Param;
 
-use crate::ask::Ask;
+use crate::request_context::RequestContext;
 
 /// Most ids that are looked up: a longer list is of somebody who knows.
 const IDS_MAX: usize = 50;
 
 /// Refuses an id without a type when there are resources of several types that the parameter may refer to.
-pub(super) async fn check(ask: &Ask<'_>, queries: &[Query]) -> Result<()> {
+pub(super) async fn check(ctx: &RequestContext<'_>, queries: &[Query]) -> Result<()> {
     for filter in queries.iter().flat_map(|query| &query.filters) {
         let Subject::Param(param) = &filter.subject else { continue };
         let ids = filter.terms.iter().filter_map(|term| match term {
@@ -28,20 +28,20 @@ pub(super) async fn check(ask: &Ask<'_>, queries: &[Query]) -> Result<()> {
         });
         let ids: Vec<&str> = ids.collect();
         if !ids.is_empty() && ids.len() <= IDS_MAX {
-            refuse(ask, param, &ids).await?;
+            refuse(ctx, param, &ids).await?;
         }
     }
     Ok(())
 }
 
-async fn refuse(ask: &Ask<'_>, param: &Param, ids: &[&str]) -> Result<()> {
-    let types: Vec<&str> = ask.cx.definitions.resource_types().filter(|name| param.leads_to(name)).collect();
+async fn refuse(ctx: &RequestContext<'_>, param: &Param, ids: &[&str]) -> Result<()> {
+    let types: Vec<&str> = ctx.cx.definitions.resource_types().filter(|name| param.leads_to(name)).collect();
     if types.len() < 2 {
         return Ok(());
     }
     let keys: Vec<Key> = ids.iter().flat_map(|id| types.iter().map(|name| Key::new(*name, *id))).collect();
     let mut there: BTreeMap<Box<str>, Vec<Key>> = BTreeMap::new();
-    for version in ask.cx.store.current(&ask.scope, &keys).await? {
+    for version in ctx.cx.store.current(&ctx.scope, &keys).await? {
         there.entry(version.key.id.clone()).or_default().push(version.key);
     }
     let Some((id, mut keys)) = there.into_iter().find(|(_, keys)| keys.len() > 1) else { return Ok(()) };

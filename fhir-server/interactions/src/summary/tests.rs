@@ -13,7 +13,7 @@ const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"1","status":"fi
 
 fn keys(body: &str, subset: &Subset) -> Vec<String> {
     let found = subset.apply(&Bytes::from(body.to_owned()), definitions()).unwrap();
-    let doc = Doc::parse(found.to_vec(), Limits::default()).unwrap();
+    let doc = Doc::parse(found.to_vec(), JsonLimits::default()).unwrap();
     let tags = doc.root().get("meta").and_then(|m| m.get("tag")).unwrap();
     assert_eq!(tags.children().last().unwrap().get_str("code").unwrap(), "SUBSETTED");
     doc.root().children().map(|c| c.key().into_owned()).filter(|k| !ALWAYS.contains(&k.as_str())).collect()
@@ -50,14 +50,14 @@ fn summaries_reach_into_backbone_elements() {
 #[test]
 fn parameters_of_a_read() {
     let pairs = |text: &str| fhir_model::url::pairs(text).unwrap();
-    assert_eq!(Subset::of_pairs(&pairs("_summary=true&_format=json")).unwrap(), Some(Subset::Summary));
-    assert_eq!(Subset::of_pairs(&pairs("_summary=false")).unwrap(), None);
+    assert_eq!(Subset::from_pairs(&pairs("_summary=true&_format=json")).unwrap(), Some(Subset::Summary));
+    assert_eq!(Subset::from_pairs(&pairs("_summary=false")).unwrap(), None);
     assert_eq!(
-        Subset::of_pairs(&pairs("_elements=a,b")).unwrap(),
+        Subset::from_pairs(&pairs("_elements=a,b")).unwrap(),
         Some(Subset::Elements(vec!["a".into(), "b".into()]))
     );
     for bad in ["_summary=count", "_summary=x", "_summary=text&_elements=a"] {
-        assert_eq!(Subset::of_pairs(&pairs(bad)).unwrap_err().kind.status(), 400, "{bad}");
+        assert_eq!(Subset::from_pairs(&pairs(bad)).unwrap_err().kind.status(), 400, "{bad}");
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fhir_interactions::{
-    Body, Conditions, Cx, Faults, Guard, Interaction, Limits, Method, Operations, Prefer, Principal, Reply,
-    Request, Settings, Statements, handle,
+    Body, Conditions, Cx, Guard, Interaction, Method, Operations, Prefer, Principal, Reply, Request,
+    RequestLimits, ServerErrorLog, Settings, Statements, handle,
 };
 use fhir_model::json::Doc;
 use fhir_model::{Error, Result};
@@ -41,22 +41,32 @@ pub(crate) struct Answer {
 
 impl App {
     pub(crate) async fn new() -> App {
-        App::with(Settings::default(), Limits::default()).await
+        App::with(Settings::default(), RequestLimits::default()).await
     }
 
-    pub(crate) async fn with(settings: Settings, limits: Limits) -> App {
+    pub(crate) async fn with(settings: Settings, limits: RequestLimits) -> App {
         App::on(testing::fresh().await.unwrap(), settings, limits)
     }
 
-    pub(crate) fn on(store: Arc<Store>, settings: Settings, limits: Limits) -> App {
+    pub(crate) fn on(store: Arc<Store>, settings: Settings, limits: RequestLimits) -> App {
         let registry = store.registry().clone();
         let definitions = registry.definitions().clone();
         let operations = Operations::default();
         let statements = Statements::default();
         let guard = Arc::new(Everybody);
-        let faults = Faults::default();
+        let error_log = ServerErrorLog::default();
         App {
-            cx: Cx { store, definitions, registry, guard, operations, limits, settings, statements, faults },
+            cx: Cx {
+                store,
+                definitions,
+                registry,
+                guard,
+                operations,
+                limits,
+                settings,
+                statements,
+                error_log,
+            },
         }
     }
 

@@ -1,6 +1,6 @@
 //! batch: <https://hl7.org/fhir/R4/http.html#transaction>
 
-use fhir_interactions::Limits;
+use fhir_interactions::RequestLimits;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -153,7 +153,8 @@ async fn the_client_chooses_what_it_hears() {
 
 #[tokio::test]
 async fn not_every_bundle_is_processed() {
-    let app = App::with(Default::default(), Limits { entries_max: 2, ..Limits::default() }).await;
+    let app =
+        App::with(Default::default(), RequestLimits { entries_max: 2, ..RequestLimits::default() }).await;
     let of = |kind: &str, n: usize| {
         let entries: Vec<Value> = (0..n).map(|_| entry("GET", "Patient", None)).collect();
         json!({"resourceType": "Bundle", "type": kind, "entry": entries})

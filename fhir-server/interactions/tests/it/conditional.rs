@@ -1,6 +1,6 @@
 //! Conditional interactions: <https://hl7.org/fhir/R4/http.html#ccreate>, `#cond-update`, `#cdelete`
 
-use fhir_interactions::{ConditionalDelete, Limits, Settings};
+use fhir_interactions::{ConditionalDelete, RequestLimits, Settings};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -85,12 +85,12 @@ async fn delete_by_criteria() {
     assert_eq!(app.ask(by).await.status, 412);
     assert_eq!(app.ask("DELETE Patient").await.status, 400);
     let multiple = Settings { conditional_delete: ConditionalDelete::Multiple, ..Settings::default() };
-    let few = Limits { deletes_max: 2, ..Limits::default() };
+    let few = RequestLimits { deletes_max: 2, ..RequestLimits::default() };
     let bounded = App::on(app.cx.store.clone(), multiple.clone(), few);
     assert_eq!(bounded.ask(by).await.status, 413);
     let off = Settings { conditional_delete: ConditionalDelete::Off, ..Settings::default() };
-    assert_eq!(App::on(app.cx.store.clone(), off, Limits::default()).ask(by).await.status, 405);
-    let app = App::on(app.cx.store.clone(), multiple, Limits::default());
+    assert_eq!(App::on(app.cx.store.clone(), off, RequestLimits::default()).ask(by).await.status, 405);
+    let app = App::on(app.cx.store.clone(), multiple, RequestLimits::default());
     let told = app.ask(&format!("{by} | Prefer: return=OperationOutcome")).await;
     assert_eq!(told.status, 200);
     assert!(told.body["issue"][0]["details"]["text"].as_str().unwrap().starts_with("3 "));

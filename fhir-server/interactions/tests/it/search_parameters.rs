@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fhir_interactions::{Limits, Settings};
+use fhir_interactions::{RequestLimits, Settings};
 use fhir_store::{Options, ReindexOptions, Store, testing};
 use serde_json::{Value, json};
 
@@ -140,7 +140,7 @@ async fn slow() -> Arc<Store> {
 
 #[tokio::test]
 async fn what_is_not_ready_is_said() {
-    let app = App::on(slow().await, Settings::default(), Limits::default());
+    let app = App::on(slow().await, Settings::default(), RequestLimits::default());
     let patient = json!({ "resourceType": "Patient", "id": "p", "name": [{ "text": "Ann" }],
         "managingOrganization": { "reference": "Organization/o" } });
     app.send("PUT Patient/p", &patient).await;
@@ -184,7 +184,7 @@ async fn another_process_looks_before_it_passes_a_parameter_over() {
     let open = async || {
         let options = Options { connections_max: 4, ..Options::default() };
         let store = Store::open(&url, options, testing::registry().await.unwrap()).await.unwrap();
-        App::on(store, Settings::default(), Limits::default())
+        App::on(store, Settings::default(), RequestLimits::default())
     };
     let (one, other) = (open().await, open().await);
     one.send("PUT SearchParameter/nick", &definition("nick", "nick", "Patient.name.text")).await;

@@ -1,6 +1,6 @@
 //! create and update: <https://hl7.org/fhir/R4/http.html#create>, <https://hl7.org/fhir/R4/http.html#update>
 
-use fhir_interactions::{Limits, Settings};
+use fhir_interactions::{RequestLimits, Settings};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -69,7 +69,7 @@ async fn updates_follow_versions() {
         assert_eq!(app.send(line, &patient).await.status, status, "{line}");
     }
     let strict = Settings { if_match_required: true, update_creates: false, ..Settings::default() };
-    let app = App::on(app.cx.store.clone(), strict, Limits::default());
+    let app = App::on(app.cx.store.clone(), strict, RequestLimits::default());
     assert_eq!(app.send("PUT Patient/a", &patient).await.status, 412);
     assert_eq!(app.send("PUT Patient/a | If-Match: W/\"3\"", &patient).await.status, 200);
     assert_eq!(app.send("PUT Patient/b", &json!({"resourceType": "Patient", "id": "b"})).await.status, 405);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fhir_model::json::Limits;
+use fhir_model::json::JsonLimits;
 use fhir_model::xml;
 use fhir_profiles::Definitions;
 use serde_json::Value;
@@ -29,7 +29,7 @@ fn public_cases() {
             let inner = between(case, &format!("<{tag}>"), &format!("</{tag}>")).trim();
             // The prefixes are bound on the root of the file.
             let bound = " xmlns:html=\"http://www.w3.org/1999/xhtml\" xmlns:ns0=\"http://hl7.org/fhir\">";
-            let json = xml::to_json(inner.replacen('>', bound, 1).as_bytes(), &types, Limits::default());
+            let json = xml::to_json(inner.replacen('>', bound, 1).as_bytes(), &types, JsonLimits::default());
             serde_json::from_str::<Value>(&json.unwrap_or_else(|e| panic!("{name}, {tag}: {e}"))).unwrap()
         };
         let patched = patch(&part("input"), &part("diff"), &types);

@@ -8,12 +8,12 @@ mod refused;
 
 use fhir_interactions::patch::fhirpath_patch;
 use fhir_model::Result;
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_profiles::Definitions;
 use serde_json::{Value, json};
 
 fn doc(value: &Value) -> Doc {
-    Doc::parse(value.to_string(), Limits::default()).unwrap()
+    Doc::parse(value.to_string(), JsonLimits::default()).unwrap()
 }
 
 fn patch(current: &Value, parameters: &Value, types: &Definitions) -> Result<Value> {

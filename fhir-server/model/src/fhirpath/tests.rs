@@ -7,7 +7,7 @@ mod values;
 use self::types::FewTypes;
 use super::*;
 use crate::date::DateTime;
-use crate::json::{Doc, Limits, Ref};
+use crate::json::{Doc, JsonLimits, Ref};
 
 const PATIENT: &str = r##"{
   "resourceType": "Patient", "id": "p",
@@ -27,7 +27,7 @@ const PATIENT: &str = r##"{
 }"##;
 
 fn with<T>(text: &str, then: impl FnOnce(Context<'_>) -> T) -> T {
-    let doc = Doc::parse(text, Limits::default()).unwrap();
+    let doc = Doc::parse(text, JsonLimits::default()).unwrap();
     let now = DateTime::instant("2026-08-01T12:30:00.000Z").unwrap();
     then(Context::new(&FewTypes, doc.root()).now(now))
 }
@@ -159,8 +159,8 @@ fn references() {
         ("getResourceKey()", "Patient/p"),
     ]);
     let text = r#"{"resourceType":"Practitioner","id":"1","active":false}"#;
-    let shelf = Shelf(Doc::parse(text, Limits::default()).unwrap());
-    let patient = Doc::parse(PATIENT, Limits::default()).unwrap();
+    let shelf = Shelf(Doc::parse(text, JsonLimits::default()).unwrap());
+    let patient = Doc::parse(PATIENT, JsonLimits::default()).unwrap();
     let cx = Context::new(&FewTypes, patient.root()).resolver(&shelf);
     assert_eq!(run("generalPractitioner.resolve().id", &cx), "1");
 }

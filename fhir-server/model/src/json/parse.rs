@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Doc, Kind, Limits, Node, SyntaxError, is_allowed};
+use super::{Doc, JsonLimits, Kind, Node, SyntaxError, is_allowed};
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 
@@ -22,7 +22,7 @@ fn beyond<T>(limit: crate::Kind, at: usize, text: &'static str) -> Result<T> {
     Err(SyntaxError { kind: limit, is_json: true, at, text: text.into() })
 }
 
-pub(super) fn parse(bytes: Vec<u8>, limits: Limits) -> Result<Doc> {
+pub(super) fn parse(bytes: Vec<u8>, limits: JsonLimits) -> Result<Doc> {
     if bytes.len() > limits.bytes_max.min(u32::MAX as usize - 1) {
         return beyond(crate::Kind::TooLarge, 0, "longer than allowed");
     }

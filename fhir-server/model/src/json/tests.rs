@@ -1,7 +1,7 @@
 use super::*;
 
 fn parse(text: &str) -> Result<Doc, SyntaxError> {
-    Doc::parse(text, Limits::default())
+    Doc::parse(text, JsonLimits::default())
 }
 
 #[test]
@@ -65,12 +65,12 @@ fn what_fhir_forbids_is_refused() {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         assert_eq!(!e.to_string().starts_with("not valid JSON"), is_json, "{text}: {e}");
     }
-    assert!(Doc::parse(vec![b'"', 0xff, b'"'], Limits::default()).is_err());
+    assert!(Doc::parse(vec![b'"', 0xff, b'"'], JsonLimits::default()).is_err());
 }
 
 #[test]
 fn limits_hold_at_the_limit_and_past_it() {
-    let limits = Limits { depth_max: 3, bytes_max: 12, values_max: 5 };
+    let limits = JsonLimits { depth_max: 3, bytes_max: 12, values_max: 5 };
     let refused = |text: &str| Doc::parse(text, limits).map(|_| ()).map_err(|e| e.kind).err();
     assert_eq!(refused("[[[]]]"), None);
     assert_eq!(refused("[[[[]]]]"), Some(crate::Kind::Structure));
@@ -85,7 +85,7 @@ fn limits_hold_at_the_limit_and_past_it() {
 #[test]
 fn a_body_holds_as_many_values_as_its_length_pays_for() {
     let parse = |text: String| {
-        let limits = Limits::default().for_body(text.len());
+        let limits = JsonLimits::default().for_body(text.len());
         Doc::parse(text, limits).map_err(crate::Error::from)
     };
     let ones = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
@@ -97,7 +97,7 @@ fn a_body_holds_as_many_values_as_its_length_pays_for() {
     // Space pays as text does: what is kept without it is not bounded again.
     let spaced = format!("{}{}", ones(most * 2), " ".repeat(most * 12));
     let text = parse(spaced).unwrap().root().to_json();
-    assert!(Doc::parse(text, Limits::NONE).is_ok());
+    assert!(Doc::parse(text, JsonLimits::NONE).is_ok());
     // The densest list that means something.
     let codes = format!("{{\"concept\":[{}{{}}]}}", "{\"code\":\"A0123\"},".repeat(200_000));
     assert!(parse(codes).is_ok());
@@ -189,7 +189,7 @@ fn the_public_json_suite() {
     let mut seen = 0;
     for path in files.flatten().map(|f| f.path()) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let parsed = Doc::parse(std::fs::read(&path).unwrap(), Limits::default()).is_ok();
+        let parsed = Doc::parse(std::fs::read(&path).unwrap(), JsonLimits::default()).is_ok();
         // FHIR forbids what RFC 8259 only discourages: a key twice.
         let must = match name.split('_').next() {
             Some("y") => Some(!name.contains("duplicated_key") && !name.contains("escaped_null")),

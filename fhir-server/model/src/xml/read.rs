@@ -7,7 +7,7 @@ use quick_xml::name::{Namespace, ResolveResult};
 use super::object::{Object, Value, quote};
 use super::path::Path;
 use super::{FHIR, Meaning, XHTML, entities, is_attribute, narrative};
-use crate::json::{Doc, Kind, Limits};
+use crate::json::{Doc, JsonLimits, Kind};
 use crate::types::Types;
 use crate::{Error, Result};
 
@@ -230,7 +230,7 @@ fn scalar(type_name: &str, text: &str, path: &Path<'_>) -> Result<String> {
     let whole = type_name != "decimal";
     // XML allows `+1`, JSON does not.
     let digits = if whole { trimmed.strip_prefix('+').unwrap_or(trimmed) } else { trimmed };
-    let parsed = Doc::parse(digits, Limits::default()).ok().filter(|doc| doc.root().kind() == wanted);
+    let parsed = Doc::parse(digits, JsonLimits::default()).ok().filter(|doc| doc.root().kind() == wanted);
     if parsed.is_none() || (wanted == Kind::Number && whole && digits.contains(['.', 'e', 'E'])) {
         return Err(Error::value(format!("{path} is not a valid {type_name}")).at(path.to_string()));
     }

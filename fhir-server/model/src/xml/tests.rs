@@ -66,11 +66,15 @@ fn read(inside: &str) -> Result<String> {
 }
 
 fn whole(xml: &str) -> Result<String> {
-    to_json(xml.as_bytes(), &Tiny::new(), Limits { depth_max: 20, bytes_max: 10_000, ..Limits::default() })
+    to_json(
+        xml.as_bytes(),
+        &Tiny::new(),
+        JsonLimits { depth_max: 20, bytes_max: 10_000, ..JsonLimits::default() },
+    )
 }
 
 fn write(json: &str) -> Result<String> {
-    from_json(Doc::parse(json, Limits::default()).unwrap().root(), &Tiny::new())
+    from_json(Doc::parse(json, JsonLimits::default()).unwrap().root(), &Tiny::new())
 }
 
 #[test]
@@ -136,7 +140,7 @@ fn indentation_keeps_the_narrative() {
   </name>
 </Patient>
 "#;
-    let doc = Doc::parse(json, Limits::default()).unwrap();
+    let doc = Doc::parse(json, JsonLimits::default()).unwrap();
     assert_eq!(indented(doc.root(), &Tiny::new()).unwrap(), xml);
     assert_eq!(whole(xml).unwrap(), json);
 }
@@ -278,7 +282,7 @@ fn hostile_prologues_are_refused() {
     let bad = to_json(
         b"<Patient xmlns='http://hl7.org/fhir'><id value='\xff'/></Patient>",
         &Tiny::new(),
-        Limits::default(),
+        JsonLimits::default(),
     );
     assert!(bad.unwrap_err().text.contains("not UTF-8"));
 }

@@ -2,7 +2,7 @@
 
 use super::path::Path;
 use super::{FHIR, Meaning, is_attribute, narrative};
-use crate::json::{Kind, Limits, Ref};
+use crate::json::{JsonLimits, Kind, Ref};
 use crate::types::Types;
 use crate::{Error, Result};
 
@@ -136,7 +136,7 @@ impl<'w> Writer<'w> {
             value.filter(|_| extra.is_none()).ok_or_else(|| refuse(path, "cannot have a `_` twin"))?;
         if meaning.is_xhtml() {
             let text = value.str().ok_or_else(|| refuse(path, "is not a string"))?;
-            let div = narrative::from_text(&text, Limits::default().depth_max);
+            let div = narrative::from_text(&text, JsonLimits::default().depth_max);
             let div = div.map_err(|why| refuse(path, &format!("is not well-formed XHTML: {why}")))?;
             self.out.push_str(&div);
             return Ok(());

@@ -183,7 +183,7 @@ fn how_a_binary_is_given() {
         (Some("application/fhir+json; fhirVersion=3.0"), None, pdf, None),
     ];
     for (parameter, accept, stored, wanted) in rows {
-        let found = of_binary(parameter, accept, stored);
+        let found = binary_format(parameter, accept, stored);
         match wanted {
             Some(face) => assert_eq!(found.ok(), Some(face), "{parameter:?} {accept:?} {stored}"),
             None => {
@@ -192,7 +192,7 @@ fn how_a_binary_is_given() {
         }
         if is_fhir_first(parameter, accept) {
             assert!(
-                matches!(of_binary(parameter, accept, stored), Ok(Some(_))),
+                matches!(binary_format(parameter, accept, stored), Ok(Some(_))),
                 "{parameter:?} {accept:?} {stored}"
             );
         }
@@ -204,16 +204,16 @@ fn how_a_binary_is_given() {
 #[test]
 fn what_was_sent() {
     let rows = [
-        ("application/fhir+json", Some(Sent::FhirJson)),
-        ("application/fhir+json; charset=UTF-8", Some(Sent::FhirJson)),
-        ("application/fhir+json;charset=\"utf-8\"", Some(Sent::FhirJson)),
-        ("application/json", Some(Sent::Json)),
-        ("Application/JSON", Some(Sent::Json)),
-        ("text/json", Some(Sent::Json)),
-        ("application/fhir+xml; fhirVersion=4.0", Some(Sent::Xml)),
-        ("text/xml", Some(Sent::Xml)),
-        ("application/json-patch+json", Some(Sent::JsonPatch)),
-        ("application/x-www-form-urlencoded", Some(Sent::Form)),
+        ("application/fhir+json", Some(ContentFormat::FhirJson)),
+        ("application/fhir+json; charset=UTF-8", Some(ContentFormat::FhirJson)),
+        ("application/fhir+json;charset=\"utf-8\"", Some(ContentFormat::FhirJson)),
+        ("application/json", Some(ContentFormat::Json)),
+        ("Application/JSON", Some(ContentFormat::Json)),
+        ("text/json", Some(ContentFormat::Json)),
+        ("application/fhir+xml; fhirVersion=4.0", Some(ContentFormat::Xml)),
+        ("text/xml", Some(ContentFormat::Xml)),
+        ("application/json-patch+json", Some(ContentFormat::JsonPatch)),
+        ("application/x-www-form-urlencoded", Some(ContentFormat::Form)),
         ("application/fhir+json; charset=iso-8859-1", None),
         ("application/fhir+json; fhirVersion=5.0", None),
         ("application/xml-patch+xml", None),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Transaction;
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::custom::{Custom, Stage};
 use fhir_search::registry::Set;
@@ -215,7 +215,7 @@ impl Store {
 
     fn index_update(&self, version: &Version) -> Result<index_only::IndexUpdate> {
         let body = version.body.as_deref().unwrap_or_default();
-        let doc = Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)?;
+        let doc = Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)?;
         Ok(index_only::IndexUpdate {
             handle: version.handle,
             version: i32::try_from(version.version).map_err(Error::internal)?,

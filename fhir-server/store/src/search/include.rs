@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::include::{Followed, ReferencedResource, Referring, Targets};
 use fhir_search::query::Include;
@@ -171,7 +171,7 @@ impl Store {
 /// The body as a tree.
 pub(super) fn parse(version: &Version) -> Result<Doc> {
     let body = version.body.as_deref().unwrap_or_default();
-    Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)
+    Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)
 }
 
 /// The includes that count in a round.

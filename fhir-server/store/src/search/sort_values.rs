@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Key, Result};
 use fhir_search::cursor::{Cursor, SortValue};
 use fhir_search::include::Followed;
@@ -139,5 +139,5 @@ impl Store {
 
 fn parse(version: &Version) -> Result<Doc> {
     let body = version.body.as_deref().unwrap_or_default();
-    Doc::parse(body.to_vec(), Limits::NONE).map_err(Error::internal)
+    Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fhir_model::Key;
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_search::Query;
 use fhir_search::index_hash::IndexHasher;
 use fhir_search::sql::{Bind, Sql, everything};
@@ -253,7 +253,7 @@ async fn fill(store: &Arc<Store>) {
             before: ResourceState::Absent,
             version: 1,
             method: Method::Put,
-            doc: Some(Doc::parse(text.as_str(), Limits::default()).unwrap()),
+            doc: Some(Doc::parse(text.as_str(), JsonLimits::default()).unwrap()),
             claim: None,
         };
         let writes: Vec<_> = batch.iter().map(write).collect();

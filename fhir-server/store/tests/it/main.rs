@@ -84,7 +84,7 @@ mod packed {
 use std::sync::Arc;
 
 use fhir_model::Key;
-use fhir_model::json::{Doc, Limits};
+use fhir_model::json::{Doc, JsonLimits};
 use fhir_search::{ParseCx, Query};
 use fhir_store::{Claim, Commit, Method, ResourceState, Scope, Store, Write};
 
@@ -100,7 +100,7 @@ pub fn doc(body: &str, key: &Key, version: u32) -> Doc {
     let (kind, id) = (&key.type_name, &key.id);
     let text =
         format!(r#"{{"resourceType":"{kind}","id":"{id}","meta":{{"versionId":"{version}"}}{comma}{rest}"#);
-    Doc::parse(text, Limits::default()).unwrap()
+    Doc::parse(text, JsonLimits::default()).unwrap()
 }
 
 /// A write that follows what is there.

@@ -27,7 +27,7 @@ pub(crate) async fn numbers_keep_their_text(store: &Arc<Store>) {
         let ResourceState::Current(found) = store.read(&all(), &key).await.unwrap() else {
             panic!("not found")
         };
-        let doc = Doc::parse(found.body.unwrap().to_vec(), Limits::default()).unwrap();
+        let doc = Doc::parse(found.body.unwrap().to_vec(), JsonLimits::default()).unwrap();
         assert_eq!(doc.root().get("valueQuantity").unwrap().get("value").unwrap().number(), Some(*number));
     }
 }

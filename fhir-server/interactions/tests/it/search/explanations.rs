@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fhir_interactions::{Guard, Interaction, Limits, Principal, Settings};
+use fhir_interactions::{Guard, Interaction, Principal, RequestLimits, Settings};
 use fhir_store::{Options, Scope, Store, testing};
 use serde_json::json;
 
@@ -80,7 +80,7 @@ async fn what_takes_too_long_is_named() {
         Options { connections_max: 4, statement_timeout: Duration::from_millis(100), ..Options::default() };
     let url = testing::database().await.unwrap();
     let store = Store::open(&url, options, testing::registry().await.unwrap()).await.unwrap();
-    let app = App::on(store, Settings::default(), Limits::default());
+    let app = App::on(store, Settings::default(), RequestLimits::default());
     let lock = testing::hold_resources(&url).await.unwrap();
     for (search, what, name) in [
         ("Patient?gender=male", "going through the resources of the type", None),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fhir_interactions::{Body, Limits, Settings};
+use fhir_interactions::{Body, RequestLimits, Settings};
 use fhir_store::{Options, Store, testing};
 use serde_json::json;
 
@@ -136,7 +136,7 @@ async fn short_links_work_everywhere_until_they_expire() {
         let long_searches = fhir_store::LongSearches { lifetime, ..Default::default() };
         let options = Options { connections_max: 4, long_searches, ..Options::default() };
         let store = Store::open(&url, options, testing::registry().await.unwrap()).await.unwrap();
-        App::on(store, Settings::default(), Limits::default())
+        App::on(store, Settings::default(), RequestLimits::default())
     };
     let (day, short) = (Duration::from_secs(86_400), Duration::from_millis(50));
     let one = open(day).await;
@@ -164,7 +164,8 @@ async fn short_links_work_everywhere_until_they_expire() {
 async fn what_is_too_long_to_be_kept_is_refused_where_it_has_more_pages() {
     let long_searches = fhir_store::LongSearches { bytes_max: 16 * 50_000, ..Default::default() };
     let options = Options { connections_max: 4, long_searches, ..Options::default() };
-    let app = App::on(testing::fresh_with(options).await.unwrap(), Settings::default(), Limits::default());
+    let app =
+        App::on(testing::fresh_with(options).await.unwrap(), Settings::default(), RequestLimits::default());
     for id in ["a", "b", "c"] {
         app.send(&format!("PUT Patient/{id}"), &json!({"resourceType": "Patient", "id": id})).await;
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fhir_model::Key;
 use fhir_model::fhirpath::{Context, Item, Value, evaluate, parse};
-use fhir_model::json::{Doc, Limits, Ref};
+use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_profiles::Definitions;
 use fhir_search::registry::Param;
@@ -188,7 +188,7 @@ impl Corpus {
     }
 
     fn push_within(&mut self, key: Key, text: String, updated_at: i64, home: Home) {
-        let doc: &'static Doc = Box::leak(Box::new(Doc::parse(text, Limits::default()).unwrap()));
+        let doc: &'static Doc = Box::leak(Box::new(Doc::parse(text, JsonLimits::default()).unwrap()));
         let of_type = self.types.entry(key.type_name.clone()).or_default();
         of_type.push(Resource { key, updated_at, doc, home });
     }
@@ -332,7 +332,7 @@ async fn commit<'a>(store: &Arc<Store>, texts: impl Iterator<Item = (&'a Key, Op
             (_, None) => Method::Delete,
             _ => Method::Put,
         };
-        let doc = text.map(|text| Doc::parse(text, Limits::default()).unwrap());
+        let doc = text.map(|text| Doc::parse(text, JsonLimits::default()).unwrap());
         writes.push(Write { key: key.clone(), before, version, method, doc, claim: None });
     }
     let timestamp = store.commit_timestamp().unwrap();

@@ -1,6 +1,6 @@
 //! Where an element stands in the JSON of a resource, and its repetitions as one list.
 //!
-//! A primitive stands under two keys, `given` and `_given`; every change goes through [`Place`], so that the two
+//! A primitive stands under two keys, `given` and `_given`; every change goes through [`ElementPath`], so that the two
 //! lists stay in step.
 
 use fhir_model::fhirpath::location::ancestors;
@@ -43,16 +43,16 @@ pub(super) struct Slot {
 
 /// All repetitions of one element.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ElementPath {
     pub(super) parent: Vec<Step>,
     pub(super) key: String,
 }
 
-impl Place {
+impl ElementPath {
     /// The path of the element that the last step leads to, and which repetition that is.
-    pub(super) fn of(mut steps: Vec<Step>) -> Option<(Place, Option<usize>)> {
+    pub(super) fn from_steps(mut steps: Vec<Step>) -> Option<(ElementPath, Option<usize>)> {
         let last = steps.pop()?;
-        Some((Place { parent: steps, key: last.key }, last.index))
+        Some((ElementPath { parent: steps, key: last.key }, last.index))
     }
 
     /// True when there is something, be it only an extension of a value that is not there.
@@ -99,7 +99,7 @@ impl Place {
     pub(super) fn prune(&self, root: &mut Value) {
         let mut steps = self.parent.clone();
         while let Some(last) = steps.pop() {
-            let place = Place { parent: steps.clone(), key: last.key.clone() };
+            let place = ElementPath { parent: steps.clone(), key: last.key.clone() };
             let mut slots = place.take(root);
             let index = last.index.unwrap_or(0);
             let is_empty =

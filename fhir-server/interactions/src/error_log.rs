@@ -11,23 +11,23 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Logs server errors.
 #[derive(Debug, Default)]
-pub struct Faults {
-    unavailable: Seldom,
+pub struct ServerErrorLog {
+    unavailable: RateLimitedLog,
 }
 
-impl Faults {
+impl ServerErrorLog {
     /// Logs a server error (status 500 and above) when it becomes the answer to an interaction.
-    pub fn tell(&self, error: &Error, interaction: &str, request_id: Option<&str>) {
+    pub fn record(&self, error: &Error, interaction: &str, request_id: Option<&str>) {
         let status = error.kind.status();
         if status < 500 {
             return;
         }
-        let cause = Chain(error);
+        let cause = ErrorChain(error);
         match error.kind {
             Kind::Internal => tracing::error!(request_id, interaction, "{status}: {cause}"),
             // While the database is away, or all permits are taken, this is every request, and every entry.
             Kind::Unavailable => {
-                if let Some(passed_over) = self.unavailable.turn(Instant::now()) {
+                if let Some(passed_over) = self.unavailable.admit(Instant::now()) {
                     tracing::warn!(request_id, interaction, passed_over, "{status}: {cause}");
                 }
             }
@@ -37,9 +37,9 @@ impl Faults {
 }
 
 /// An error with its causes.
-struct Chain<'e>(&'e Error);
+struct ErrorChain<'e>(&'e Error);
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut at = std::error::Error::source(self.0);
@@ -53,23 +53,23 @@ impl fmt::Display for Chain<'_> {
 
 /// A rate limit of a log line that every request would repeat.
 #[derive(Debug, Default)]
-struct Seldom(Mutex<Passed>);
+struct RateLimitedLog(Mutex<Suppressed>);
 
 #[derive(Debug, Default)]
-struct Passed {
-    told_at: Option<Instant>,
+struct Suppressed {
+    logged_at: Option<Instant>,
     since: u64,
 }
 
-impl Seldom {
+impl RateLimitedLog {
     /// The number of lines suppressed since the last one logged. Returns `None` when this one is suppressed too.
-    fn turn(&self, now: Instant) -> Option<u64> {
+    fn admit(&self, now: Instant) -> Option<u64> {
         let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if passed.told_at.is_some_and(|at| now.duration_since(at) < PAUSE) {
+        if passed.logged_at.is_some_and(|at| now.duration_since(at) < PAUSE) {
             passed.since += 1;
             return None;
         }
-        passed.told_at = Some(now);
+        passed.logged_at = Some(now);
         Some(std::mem::take(&mut passed.since))
     }
 }
@@ -80,12 +80,12 @@ mod tests {
 
     #[test]
     fn what_repeats_is_told_once_in_a_while_with_its_number() {
-        let (seldom, began) = (Seldom::default(), Instant::now());
+        let (log, began) = (RateLimitedLog::default(), Instant::now());
         let at = |millis| began + Duration::from_millis(millis);
-        let turns: Vec<Option<u64>> = [0, 1, 500, 999, 1000, 1500, 2500, 2600]
+        let admitted: Vec<Option<u64>> = [0, 1, 500, 999, 1000, 1500, 2500, 2600]
             .into_iter()
-            .map(|millis| seldom.turn(at(millis)))
+            .map(|millis| log.admit(at(millis)))
             .collect();
-        assert_eq!(turns, [Some(0), None, None, None, Some(3), None, Some(1), None]);
+        assert_eq!(admitted, [Some(0), None, None, None, Some(3), None, Some(1), None]);
     }
 }

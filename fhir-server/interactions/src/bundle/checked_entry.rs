@@ -6,39 +6,39 @@ use fhir_model::{Error, Result};
 
 use super::criteria::named;
 use super::entries::Entry;
-use super::links::Links;
-use super::patches::{self, Sent};
+use super::full_url_index::FullUrlIndex;
+use super::patches::{self, PatchSource};
 use super::reads;
-use super::references::{Site, sites};
-use crate::ask::{Ask, same_id};
+use super::references::{ReferenceSite, sites};
 use crate::check::{check, id_of};
 use crate::conditional::Criteria;
 use crate::handle::check_write;
+use crate::request_context::{RequestContext, same_id};
 
 /// One entry.
-pub(super) struct Planned<'d> {
+pub(super) struct CheckedEntry<'d> {
     pub(super) entry: Entry<'d>,
     /// Of `ifNoneExist`, or of the url of a conditional update, patch or delete.
     pub(super) criteria: Option<Criteria>,
     /// The entries that the criteria name and that have no id yet.
     pub(super) names: Vec<usize>,
     /// What a patch does.
-    pub(super) patch: Option<Sent<'d>>,
+    pub(super) patch: Option<PatchSource<'d>>,
     /// What is to be replaced in the resource, or the patch.
-    pub(super) sites: Vec<Site<'d>>,
+    pub(super) sites: Vec<ReferenceSite<'d>>,
 }
 
-impl<'d> Planned<'d> {
+impl<'d> CheckedEntry<'d> {
     /// `json_patch`: what the entry has in a Binary.
     pub(super) fn new(
-        ask: &Ask<'_>,
+        ctx: &RequestContext<'_>,
         entry: Entry<'d>,
         json_patch: Option<&'d Doc>,
-        links: &Links,
-    ) -> Result<Planned<'d>> {
-        let cx = ask.cx;
+        links: &FullUrlIndex,
+    ) -> Result<CheckedEntry<'d>> {
+        let cx = ctx.cx;
         // The scope of the whole is used for the commit; each entry must be allowed by itself all the same.
-        cx.guard.scope(&ask.request.principal, &entry.interaction)?;
+        cx.guard.scope(&ctx.request.principal, &entry.interaction)?;
         let pairs = || fhir_model::url::pairs(&entry.query);
         let body = |type_name: &str| -> Result<Ref<'d>> {
             let resource =
@@ -46,7 +46,7 @@ impl<'d> Planned<'d> {
             check(resource, type_name, &*cx.definitions)?;
             Ok(resource)
         };
-        if ask.strict() {
+        if ctx.strict() {
             check_write(&entry.interaction, &pairs()?)?;
         }
         let (mut criteria, mut patch) = (None, None);
@@ -54,31 +54,31 @@ impl<'d> Planned<'d> {
             Interaction::Create(type_name) => {
                 body(type_name)?;
                 if let Some(text) = &entry.conditions.if_none_exist {
-                    criteria = Some(Criteria::of_header(ask, type_name, text)?);
+                    criteria = Some(Criteria::from_header(ctx, type_name, text)?);
                 }
             }
             Interaction::Update(key) => same_id(body(&key.type_name)?, &key.type_name, &key.id)?,
             Interaction::ConditionalUpdate(type_name) => {
                 id_of(body(type_name)?, type_name)?;
-                criteria = Some(Criteria::of_pairs(ask, type_name, &pairs()?)?);
+                criteria = Some(Criteria::from_pairs(ctx, type_name, &pairs()?)?);
             }
             Interaction::Patch(_) | Interaction::ConditionalPatch(_) => {
-                patch = Some(Sent::new(ask, &entry, json_patch)?);
+                patch = Some(PatchSource::new(ctx, &entry, json_patch)?);
                 if let Interaction::ConditionalPatch(type_name) = &entry.interaction {
-                    criteria = Some(Criteria::of_pairs(ask, type_name, &pairs()?)?);
+                    criteria = Some(Criteria::from_pairs(ctx, type_name, &pairs()?)?);
                 }
             }
             Interaction::ConditionalDelete(type_name) => {
-                criteria = Some(Criteria::of_pairs(ask, type_name, &pairs()?)?);
+                criteria = Some(Criteria::from_pairs(ctx, type_name, &pairs()?)?);
             }
             Interaction::Operation(level, code) if cx.operations.affects_state(level, code)? => {
                 let text = format!("${code} changes things by itself, so it cannot be part of a transaction");
                 return Err(Error::not_supported(text));
             }
-            _ => reads::check(ask, &entry)?,
+            _ => reads::check(ctx, &entry)?,
         }
         let own = entry.full_url.as_deref();
-        let named = criteria.map(|criteria| named(ask, criteria, links, own)).transpose()?;
+        let named = criteria.map(|criteria| named(ctx, criteria, links, own)).transpose()?;
         let (criteria, names) = named.map_or((None, Vec::new()), |(criteria, names)| (Some(criteria), names));
         if let (Interaction::ConditionalDelete(_), Some(name)) = (&entry.interaction, names.first()) {
             let text = format!("what is deleted is looked for first, when entry {name} has no id yet");
@@ -86,11 +86,11 @@ impl<'d> Planned<'d> {
         }
         let sites = match (&entry.interaction, &patch) {
             (Interaction::Create(_) | Interaction::Update(_) | Interaction::ConditionalUpdate(_), _) => {
-                sites(ask, &entry, links)?
+                sites(ctx, &entry, links)?
             }
-            (_, Some(patch)) => patches::sites(ask, &entry, patch, links)?,
+            (_, Some(patch)) => patches::sites(ctx, &entry, patch, links)?,
             _ => Vec::new(),
         };
-        Ok(Planned { entry, criteria, names, patch, sites })
+        Ok(CheckedEntry { entry, criteria, names, patch, sites })
     }
 }

@@ -36,10 +36,10 @@ async fn own(app: &App, method: &Method, path: &str) -> Answer {
         "/health" => reply::page(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n"),
         "/ready" => ready(app).await,
         _ => {
-            let (requests, waiting) = app.gate.usage();
+            let (requests, waiting) = app.concurrency.usage();
             let (pool_used, pool_max) = app.cx.store.pool();
             let full_text_lag = app.cx.store.full_text_lag().map(|lag| lag.as_secs());
-            let backups = app.backups.as_deref().map(Backups::of);
+            let backups = app.backups.as_deref().map(Backups::from_status);
             let gauges = Gauges { requests, waiting, pool_used, pool_max, full_text_lag, backups };
             let text = app.metrics.text(gauges);
             reply::page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)

@@ -5,7 +5,7 @@
 
 use fhir_model::Result;
 use fhir_model::date::format_instant;
-use fhir_model::json::{Doc, Edits, Limits, Ref};
+use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 
 /// Members of `meta` that a client cannot choose, with the extensions a primitive may have.
 const OWNED: &[&str] = &["versionId", "_versionId", "lastUpdated", "_lastUpdated"];
@@ -17,7 +17,7 @@ pub(crate) fn stamp(
     id: &str,
     version: u32,
     updated_at: i64,
-    limits: Limits,
+    limits: JsonLimits,
 ) -> Result<Doc> {
     let own = format!("\"versionId\":\"{version}\",\"lastUpdated\":\"{}\"", format_instant(updated_at));
     let mut head = format!("\"id\":\"{id}\",\"meta\":");
@@ -60,8 +60,9 @@ mod tests {
             ),
         ];
         for (sent, meta_rest, rest) in rows {
-            let doc = Doc::parse(sent, Limits::default()).unwrap();
-            let found = stamp(doc.root(), Edits::default(), "1", 2, 1_000_000, Limits::default()).unwrap();
+            let doc = Doc::parse(sent, JsonLimits::default()).unwrap();
+            let found =
+                stamp(doc.root(), Edits::default(), "1", 2, 1_000_000, JsonLimits::default()).unwrap();
             let wanted =
                 format!("{{\"resourceType\":\"Patient\",\"id\":\"1\",\"meta\":{{{tail}{meta_rest}{rest}");
             assert_eq!(found.text(), wanted);

@@ -10,21 +10,21 @@ use fhir_search::Bases;
 use hyper::header::{HOST, HeaderMap};
 use hyper::{Uri, Version};
 
-use super::{MOUNTS, origin};
+use super::{MOUNTS, cors};
 
 /// The names of one server.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub struct Hosts {
     base_url: Option<String>,
     /// Host names that are answered, without ports; `None` when every name is.
     answered: Option<Vec<String>>,
     bases: Bases,
 }
 
-impl Names {
+impl Hosts {
     /// Of a server that listens at `address`, is known as `base_url` (`https://example.org/ehr`, when it is not the address
     /// that clients call), and as `hosts` (`ehr:8080`).
-    pub fn new(address: SocketAddr, base_url: Option<&str>, hosts: &[String]) -> Names {
+    pub fn new(address: SocketAddr, base_url: Option<&str>, hosts: &[String]) -> Hosts {
         let base_url = base_url.map(|url| url.trim_end_matches('/').to_owned());
         let mut origins: Vec<String> = base_url.iter().cloned().collect();
         let port = address.port();
@@ -55,7 +55,7 @@ impl Names {
             let named = hosts.iter().map(String::as_str).chain(public);
             named.map(|host| without_port(host).to_owned()).collect()
         });
-        Names { bases: Bases::new(urls), base_url, answered }
+        Hosts { bases: Bases::new(urls), base_url, answered }
     }
 
     /// The base urls of this server, which are settings: no request adds to them.
@@ -97,7 +97,7 @@ impl Names {
     /// True when the page that asks is of this server: its origin is that of the public url, or names the host that is
     /// asked, whose scheme a proxy may have changed.
     pub(super) fn is_own_origin(&self, uri: &Uri, headers: &HeaderMap) -> bool {
-        let Some(origin) = origin::only(headers).and_then(|origin| origin.to_str().ok()) else {
+        let Some(origin) = cors::only(headers).and_then(|origin| origin.to_str().ok()) else {
             return false;
         };
         let public = self.base_url.as_deref().and_then(origin_of);
@@ -168,11 +168,11 @@ mod tests {
 
     use super::*;
 
-    fn names(address: &str, base_url: Option<&str>) -> Names {
-        Names::new(address.parse().unwrap(), base_url, &["ehr.local".to_owned(), "ehr:9000".to_owned()])
+    fn names(address: &str, base_url: Option<&str>) -> Hosts {
+        Hosts::new(address.parse().unwrap(), base_url, &["ehr.local".to_owned(), "ehr:9000".to_owned()])
     }
 
-    fn status(names: &Names, url: &str, hosts: &[&'static str]) -> u16 {
+    fn status(names: &Hosts, url: &str, hosts: &[&'static str]) -> u16 {
         let mut headers = HeaderMap::new();
         for host in hosts {
             headers.append(HOST, HeaderValue::from_static(host));
@@ -278,7 +278,7 @@ mod tests {
         ] {
             assert_eq!(names.bases().contains(url), wanted, "{url}");
         }
-        let names = Names::new("10.0.0.1:80".parse().unwrap(), None, &[]);
+        let names = Hosts::new("10.0.0.1:80".parse().unwrap(), None, &[]);
         for (url, wanted) in [
             ("http://10.0.0.1/fhir", true),
             ("http://10.0.0.1:80/fhir", true),
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn links_begin_with_what_the_client_called() {
-        let base = |names: &Names, host: &'static str| {
+        let base = |names: &Hosts, host: &'static str| {
             names.base(
                 &Uri::from_static("/x"),
                 &HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]),

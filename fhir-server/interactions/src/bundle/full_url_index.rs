@@ -13,18 +13,18 @@ use super::in_entry;
 use super::references::Identity;
 
 /// The full urls of the entries that leave a resource behind.
-pub(super) struct Links {
-    /// Absolute urls and urns, as [`Links::name`] says them.
+pub(super) struct FullUrlIndex {
+    /// Absolute urls and urns, as [`FullUrlIndex::name`] says them.
     by_url: HashMap<String, usize>,
     /// `Type/id` of entries that are below no base; `None` when two entries have the same.
     baseless: HashMap<String, Option<usize>>,
-    known: HashMap<usize, Known>,
+    targets: HashMap<usize, EntryTarget>,
     /// The server's own.
     bases: Bases,
 }
 
 /// What an entry says of its resource.
-struct Known {
+struct EntryTarget {
     /// The key, where the entry's url says it.
     key: Option<Key>,
     /// The server chooses the id, so that ids and versions in the Bundle are those of elsewhere.
@@ -33,10 +33,10 @@ struct Known {
     version: Option<String>,
 }
 
-impl Links {
-    pub(super) fn new(entries: &[Entry<'_>], bases: &Bases) -> Result<Links> {
-        let (by_url, baseless, known) = Default::default();
-        let mut links = Links { by_url, baseless, known, bases: bases.clone() };
+impl FullUrlIndex {
+    pub(super) fn new(entries: &[Entry<'_>], bases: &Bases) -> Result<FullUrlIndex> {
+        let (by_url, baseless, targets) = Default::default();
+        let mut links = FullUrlIndex { by_url, baseless, targets, bases: bases.clone() };
         let mut full_urls = HashSet::new();
         for (at, entry) in entries.iter().enumerate() {
             let renamed = match &entry.interaction {
@@ -50,7 +50,7 @@ impl Links {
                 Interaction::Update(key) | Interaction::Patch(key) => Some(key.clone()),
                 _ => None,
             };
-            links.known.insert(at, Known { key, renamed, version });
+            links.targets.insert(at, EntryTarget { key, renamed, version });
             if let Some(url) = &entry.full_url {
                 let name = links.name(url).into_owned();
                 if !full_urls.insert(name.clone()) {
@@ -79,14 +79,14 @@ impl Links {
 
     /// The key of an entry that does not wait for the database.
     pub(super) fn key(&self, entry: usize) -> Option<&Key> {
-        self.known.get(&entry)?.key.as_ref()
+        self.targets.get(&entry)?.key.as_ref()
     }
 
     /// The entry that `text`, found in an entry with the full url `own`, means.
     ///
     /// A version in the text must be the one the entry's resource says it has. It counts only where the Bundle alone
     /// gives the url a meaning, not where the server has versions of the resource itself.
-    pub(super) fn find<'t>(&self, text: &'t str, own: Option<&str>) -> Option<Link<&'t str>> {
+    pub(super) fn find<'t>(&self, text: &'t str, own: Option<&str>) -> Option<EntryReference<&'t str>> {
         if self.by_url.is_empty() && self.baseless.is_empty() {
             return None;
         }
@@ -96,13 +96,13 @@ impl Links {
             url.split_once("/_history/").map_or((url, None), |(url, version)| (url, Some(version)));
         let entry = self.named(url, own)?;
         if let Some(version) = version {
-            let known = self.known.get(&entry)?;
-            let says = known.version.as_deref().is_none_or(|says| says == version);
-            if !says || !(known.renamed || url.starts_with("urn:")) {
+            let targets = self.targets.get(&entry)?;
+            let says = targets.version.as_deref().is_none_or(|says| says == version);
+            if !says || !(targets.renamed || url.starts_with("urn:")) {
                 return None;
             }
         }
-        Some(Link { entry, versioned: version.is_some(), tail })
+        Some(EntryReference { entry, versioned: version.is_some(), tail })
     }
 
     /// A relative url is below the base of the entry it stands in: an entry below another base is somebody else's, even
@@ -123,7 +123,7 @@ impl Links {
 
 /// What a url means: the resource of an entry.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Link<T> {
+pub(super) struct EntryReference<T> {
     pub(super) entry: usize,
     /// Whether the version that the Bundle makes is meant, and not whatever is current later.
     versioned: bool,
@@ -131,9 +131,9 @@ pub(super) struct Link<T> {
     tail: T,
 }
 
-impl<T: AsRef<str>> Link<T> {
-    pub(super) fn owned(&self) -> Link<String> {
-        Link { entry: self.entry, versioned: self.versioned, tail: self.tail.as_ref().to_owned() }
+impl<T: AsRef<str>> EntryReference<T> {
+    pub(super) fn owned(&self) -> EntryReference<String> {
+        EntryReference { entry: self.entry, versioned: self.versioned, tail: self.tail.as_ref().to_owned() }
     }
 
     /// The url once the resource has its name here.
@@ -167,7 +167,7 @@ fn baseless_name(entry: &Entry<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use fhir_model::interaction::Method;
-    use fhir_model::json::{Doc, Limits};
+    use fhir_model::json::{Doc, JsonLimits};
 
     use super::*;
     use crate::conditions::Conditions;
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn urls_mean_entries() {
-        let doc = |text: &str| Doc::parse(text.to_owned(), Limits::default()).unwrap();
+        let doc = |text: &str| Doc::parse(text.to_owned(), JsonLimits::default()).unwrap();
         let third = doc(r#"{"meta": {"versionId": "3"}}"#);
         let (five, six) = (
             doc(r#"{"resourceType": "Patient", "id": "5"}"#),
@@ -213,7 +213,7 @@ mod tests {
             entry("Patient/7"),
             entry("https://us.org/fhir/Patient/8"),
         ];
-        let links = Links::new(&entries, &bases()).unwrap();
+        let links = FullUrlIndex::new(&entries, &bases()).unwrap();
         let identity = |at: usize| (Key::new("Patient", format!("new{at}")), 7);
         let at_x = Some("http://x.org/fhir/Observation/7");
         let at_z = Some("http://z.org/fhir/Observation/7");
@@ -278,8 +278,8 @@ mod tests {
             ["Patient/1", "Patient/1"],
             ["http://us/fhir/Patient/1", "https://US.org/fhir/Patient/1"],
         ] {
-            assert!(Links::new(&pair.map(entry), &bases()).is_err(), "{pair:?}");
+            assert!(FullUrlIndex::new(&pair.map(entry), &bases()).is_err(), "{pair:?}");
         }
-        assert!(Links::new(&["http://us/fhir/Patient/1", "Patient/1"].map(entry), &bases()).is_ok());
+        assert!(FullUrlIndex::new(&["http://us/fhir/Patient/1", "Patient/1"].map(entry), &bases()).is_ok());
     }
 }

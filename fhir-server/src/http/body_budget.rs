@@ -17,64 +17,64 @@ const UNIT: usize = 1024;
 
 /// The budget for the bodies of all requests.
 #[derive(Debug)]
-pub(crate) struct Room {
-    light: Shelf,
-    heavy: Shelf,
+pub(crate) struct BodyBudget {
+    light: Pool,
+    heavy: Pool,
     wait_max: Duration,
 }
 
 #[derive(Debug)]
-struct Shelf {
+struct Pool {
     free: Arc<Semaphore>,
     units: usize,
 }
 
-impl Shelf {
-    fn new(bytes: usize) -> Shelf {
+impl Pool {
+    fn new(bytes: usize) -> Pool {
         let units = bytes.div_ceil(UNIT).clamp(1, u32::MAX as usize);
-        Shelf { free: Arc::new(Semaphore::new(units)), units }
+        Pool { free: Arc::new(Semaphore::new(units)), units }
     }
 }
 
-impl Room {
+impl BodyBudget {
     /// A budget of `bytes_max` bytes; a request beyond it waits for at most `wait_max`.
-    pub(crate) fn new(bytes_max: usize, wait_max: Duration) -> Room {
+    pub(crate) fn new(bytes_max: usize, wait_max: Duration) -> BodyBudget {
         let light = bytes_max / 4;
-        Room { light: Shelf::new(light), heavy: Shelf::new(bytes_max - light), wait_max }
+        BodyBudget { light: Pool::new(light), heavy: Pool::new(bytes_max - light), wait_max }
     }
 
     /// The permit of one body, of no bytes yet. Each of its bytes counts `weight` times.
-    pub(crate) fn place(self: &Arc<Room>, weight: usize) -> Held {
-        Held { room: self.clone(), weight, is_heavy: false, units: 0, permit: None }
+    pub(crate) fn reserve(self: &Arc<BodyBudget>, weight: usize) -> BodyPermit {
+        BodyPermit { budget: self.clone(), weight, is_heavy: false, units: 0, permit: None }
     }
 }
 
 /// The part of the budget that one body holds, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
-    room: Arc<Room>,
+pub(crate) struct BodyPermit {
+    budget: Arc<BodyBudget>,
     weight: usize,
     is_heavy: bool,
     units: usize,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Held {
+impl BodyPermit {
     /// Grows the permit to `bytes` in all, waiting for others to give theirs back.
-    pub(crate) async fn hold(&mut self, bytes: usize) -> Result<()> {
+    pub(crate) async fn grow_to(&mut self, bytes: usize) -> Result<()> {
         let bytes = bytes.saturating_mul(self.weight);
         let becomes_heavy = bytes > HEAVY_BYTES && !self.is_heavy;
         let is_heavy = becomes_heavy || self.is_heavy;
-        let shelf = if is_heavy { &self.room.heavy } else { &self.room.light };
+        let pool = if is_heavy { &self.budget.heavy } else { &self.budget.light };
         // The largest allowed body fits when it is alone.
-        let units = bytes.div_ceil(UNIT).min(shelf.units);
+        let units = bytes.div_ceil(UNIT).min(pool.units);
         let had = if becomes_heavy { 0 } else { self.units };
         if units <= had {
             return Ok(());
         }
         let wanted = u32::try_from(units - had).map_err(Error::internal)?;
-        let more = shelf.free.clone().acquire_many_owned(wanted);
-        let Ok(Ok(more)) = tokio::time::timeout(self.room.wait_max, more).await else {
+        let more = pool.free.clone().acquire_many_owned(wanted);
+        let Ok(Ok(more)) = tokio::time::timeout(self.budget.wait_max, more).await else {
             let text = "too many large bodies are arriving; try again in a moment";
             return Err(Error::new(Kind::Unavailable, text));
         };
@@ -94,29 +94,29 @@ mod tests {
     /// Three heavy bodies of 512 KiB and two light ones of 256 KiB.
     const BYTES_MAX: usize = 4 * 512 * 1024;
 
-    async fn held(room: &Arc<Room>, bytes: usize) -> Result<Held> {
-        let mut held = room.place(1);
-        held.hold(bytes).await.map(|()| held)
+    async fn held(budget: &Arc<BodyBudget>, bytes: usize) -> Result<BodyPermit> {
+        let mut held = budget.reserve(1);
+        held.grow_to(bytes).await.map(|()| held)
     }
 
     #[tokio::test]
     async fn room_is_shared_and_given_back() {
-        let room = Arc::new(Room::new(BYTES_MAX, Duration::from_millis(1)));
-        let full = [held(&room, 512 * 1024).await.unwrap(), held(&room, 1024 * 1024).await.unwrap()];
-        let refused = held(&room, HEAVY_BYTES + 1).await.unwrap_err();
+        let budget = Arc::new(BodyBudget::new(BYTES_MAX, Duration::from_millis(1)));
+        let full = [held(&budget, 512 * 1024).await.unwrap(), held(&budget, 1024 * 1024).await.unwrap()];
+        let refused = held(&budget, HEAVY_BYTES + 1).await.unwrap_err();
         assert_eq!((refused.kind, refused.kind.status()), (Kind::Unavailable, 503));
-        let light = [held(&room, HEAVY_BYTES).await.unwrap(), held(&room, HEAVY_BYTES).await.unwrap()];
-        assert!(held(&room, 1).await.is_err());
+        let light = [held(&budget, HEAVY_BYTES).await.unwrap(), held(&budget, HEAVY_BYTES).await.unwrap()];
+        assert!(held(&budget, 1).await.is_err());
         drop((full, light));
-        assert!(held(&room, 3 * 512 * 1024).await.is_ok());
-        assert!(held(&room, 1).await.is_ok());
+        assert!(held(&budget, 3 * 512 * 1024).await.is_ok());
+        assert!(held(&budget, 1).await.is_ok());
     }
 
     #[tokio::test]
     async fn who_waits_gets_what_others_give_back() {
-        let room = Arc::new(Room::new(BYTES_MAX, Duration::from_secs(60)));
-        let first = held(&room, 1024 * 1024).await.unwrap();
-        let second = held(&room, 1024 * 1024);
+        let budget = Arc::new(BodyBudget::new(BYTES_MAX, Duration::from_secs(60)));
+        let first = held(&budget, 1024 * 1024).await.unwrap();
+        let second = held(&budget, 1024 * 1024);
         tokio::pin!(second);
         assert!(futures_util::poll!(&mut second).is_pending());
         drop(first);
@@ -125,24 +125,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_grows_changes_its_shelf() {
-        let room = Arc::new(Room::new(BYTES_MAX, Duration::from_millis(1)));
-        let mut growing = held(&room, HEAVY_BYTES).await.unwrap();
-        let _light = held(&room, HEAVY_BYTES).await.unwrap();
-        assert!(held(&room, 1).await.is_err());
-        growing.hold(HEAVY_BYTES + 1).await.unwrap();
-        assert!(held(&room, HEAVY_BYTES).await.is_ok(), "what it had among the light ones is given back");
-        growing.hold(3 * 512 * 1024).await.unwrap();
-        assert!(held(&room, HEAVY_BYTES + 1).await.is_err());
-        growing.hold(10).await.unwrap();
+        let budget = Arc::new(BodyBudget::new(BYTES_MAX, Duration::from_millis(1)));
+        let mut growing = held(&budget, HEAVY_BYTES).await.unwrap();
+        let _light = held(&budget, HEAVY_BYTES).await.unwrap();
+        assert!(held(&budget, 1).await.is_err());
+        growing.grow_to(HEAVY_BYTES + 1).await.unwrap();
+        assert!(held(&budget, HEAVY_BYTES).await.is_ok(), "what it had among the light ones is given back");
+        growing.grow_to(3 * 512 * 1024).await.unwrap();
+        assert!(held(&budget, HEAVY_BYTES + 1).await.is_err());
+        growing.grow_to(10).await.unwrap();
         // Alone, every body fits: how long one may be is another limit.
-        growing.hold(usize::MAX).await.unwrap();
+        growing.grow_to(usize::MAX).await.unwrap();
     }
 
     #[tokio::test]
     async fn some_bytes_weigh_more_than_others() {
-        let room = Arc::new(Room::new(BYTES_MAX, Duration::from_millis(1)));
-        let mut xml = room.place(4);
-        xml.hold(3 * 512 * 1024 / 4).await.unwrap();
-        assert!(held(&room, HEAVY_BYTES + 1).await.is_err());
+        let budget = Arc::new(BodyBudget::new(BYTES_MAX, Duration::from_millis(1)));
+        let mut xml = budget.reserve(4);
+        xml.grow_to(3 * 512 * 1024 / 4).await.unwrap();
+        assert!(held(&budget, HEAVY_BYTES + 1).await.is_err());
     }
 }

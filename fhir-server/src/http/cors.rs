@@ -13,7 +13,7 @@ use hyper::header::{
 };
 use hyper::{Method, StatusCode, Uri};
 
-use super::Names;
+use super::Hosts;
 use crate::reply::{self, Answer};
 
 /// Where a request comes from, as a browser says it and a page cannot: <https://www.w3.org/TR/fetch-metadata/>
@@ -58,7 +58,7 @@ const EXPOSED_HEADERS: &str = "accept-ranges, allow, content-disposition, conten
 
 /// The allowed origins, from the setting `allow_origins`; by default there are none.
 #[derive(Debug, Clone, Default)]
-pub struct Origins {
+pub struct CorsOrigins {
     any: bool,
     named: Vec<HeaderValue>,
 }
@@ -70,14 +70,14 @@ struct Allowed {
     credentials: bool,
 }
 
-impl Origins {
+impl CorsOrigins {
     /// `*` for all, or origins such as `https://app.example.org`, which the settings have checked.
     ///
     /// # Errors
     /// When an origin cannot stand in a header.
-    pub fn new(list: &[String]) -> Result<Origins, InvalidHeaderValue> {
+    pub fn new(list: &[String]) -> Result<CorsOrigins, InvalidHeaderValue> {
         let named = list.iter().filter(|one| *one != "*").map(|one| HeaderValue::from_str(one));
-        Ok(Origins { any: list.iter().any(|one| one == "*"), named: named.collect::<Result<_, _>>()? })
+        Ok(CorsOrigins { any: list.iter().any(|one| one == "*"), named: named.collect::<Result<_, _>>()? })
     }
 
     /// The answer to a browser that asks first.
@@ -118,7 +118,7 @@ impl Origins {
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
-        names: &Names,
+        names: &Hosts,
     ) -> Result<(), Error> {
         let is_from_elsewhere = match headers.get(FETCH_SITE).map(HeaderValue::as_bytes) {
             Some(b"same-origin" | b"none") => false,
@@ -192,10 +192,10 @@ mod tests {
     #[test]
     fn only_named_origins_are_let_in() {
         let app = "https://app.example.org";
-        let named = Origins::new(&[app.to_owned()]).unwrap();
-        let any = Origins::new(&["*".to_owned()]).unwrap();
-        let both = Origins::new(&["*".to_owned(), app.to_owned()]).unwrap();
-        let none = Origins::default();
+        let named = CorsOrigins::new(&[app.to_owned()]).unwrap();
+        let any = CorsOrigins::new(&["*".to_owned()]).unwrap();
+        let both = CorsOrigins::new(&["*".to_owned(), app.to_owned()]).unwrap();
+        let none = CorsOrigins::default();
         // Whether it is let in, and whether with credentials.
         for (origins, origin, wanted, credentials) in [
             (&named, app, true, true),
@@ -224,14 +224,14 @@ mod tests {
     /// What a page of any site can make a browser send unasked.
     #[test]
     fn pages_of_other_origins_change_nothing() {
-        let names = |base_url| Names::new("0.0.0.0:8080".parse().unwrap(), base_url, &[]);
+        let names = |base_url| Hosts::new("0.0.0.0:8080".parse().unwrap(), base_url, &[]);
         let (open, public) = (names(None), names(Some("https://EHR.example.org/a/")));
-        let named = Origins::new(&["https://app.example.org".to_owned()]).unwrap();
-        let any = Origins::new(&["*".to_owned()]).unwrap();
-        let none = Origins::default();
+        let named = CorsOrigins::new(&["https://app.example.org".to_owned()]).unwrap();
+        let any = CorsOrigins::new(&["*".to_owned()]).unwrap();
+        let none = CorsOrigins::default();
         let ehr = "ehr.local:8080";
         // Who may call, the server's names, `Host`, `Origin`, `Sec-Fetch-Site`, and whether a POST is listened to.
-        type Row<'a> = (&'a Origins, &'a Names, &'a str, Option<&'a str>, Option<&'a str>, bool);
+        type Row<'a> = (&'a CorsOrigins, &'a Hosts, &'a str, Option<&'a str>, Option<&'a str>, bool);
         let rows: [Row<'_>; 30] = [
             // No browser.
             (&none, &open, ehr, None, None, true),
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn headers_are_let_in_by_name() {
-        let any = Origins::new(&["*".to_owned()]).unwrap();
+        let any = CorsOrigins::new(&["*".to_owned()]).unwrap();
         let clients = "X-Medplum, cache-control,PRAGMA, x-requested-with, traceparent, tracestate, x-correlation-id, \
                        x-provenance, x-security-context, range, if-match, if-none-match, if-none-exist, \
                        if-modified-since, prefer, authorization, content-type";
@@ -320,8 +320,8 @@ mod tests {
 
     #[test]
     fn what_depends_on_the_origin_says_so() {
-        let named = Origins::new(&["https://app.example.org".to_owned()]).unwrap();
-        let varies = |origins: &Origins, headers: &HeaderMap| {
+        let named = CorsOrigins::new(&["https://app.example.org".to_owned()]).unwrap();
+        let varies = |origins: &CorsOrigins, headers: &HeaderMap| {
             let mut answer = reply::empty(StatusCode::OK);
             origins.mark(headers, &mut answer);
             answer.headers().get(VARY).is_some_and(|vary| vary == "origin")
@@ -329,6 +329,6 @@ mod tests {
         assert!(varies(&named, &asked("https://app.example.org")));
         assert!(varies(&named, &asked("https://other.org")));
         assert!(varies(&named, &HeaderMap::new()));
-        assert!(!varies(&Origins::default(), &asked("https://other.org")));
+        assert!(!varies(&CorsOrigins::default(), &asked("https://other.org")));
     }
 }

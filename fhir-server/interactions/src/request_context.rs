@@ -12,7 +12,7 @@ use crate::cx::Cx;
 use crate::request::{Body, Handling, Request, Return};
 
 /// One request with everything needed to answer it.
-pub(crate) struct Ask<'a> {
+pub(crate) struct RequestContext<'a> {
     pub(crate) cx: &'a Cx,
     pub(crate) request: &'a Request,
     pub(crate) scope: Scope,
@@ -22,9 +22,9 @@ pub(crate) struct Ask<'a> {
     bases: OnceLock<Bases>,
 }
 
-impl<'a> Ask<'a> {
-    pub(crate) fn new(cx: &'a Cx, request: &'a Request, scope: Scope) -> Result<Ask<'a>> {
-        Ok(Ask { cx, request, scope, pairs: url::pairs(&request.query)?, bases: OnceLock::new() })
+impl<'a> RequestContext<'a> {
+    pub(crate) fn new(cx: &'a Cx, request: &'a Request, scope: Scope) -> Result<RequestContext<'a>> {
+        Ok(RequestContext { cx, request, scope, pairs: url::pairs(&request.query)?, bases: OnceLock::new() })
     }
 
     /// The first value of a parameter.

@@ -6,18 +6,18 @@ use fhir_model::interaction::Interaction;
 use fhir_model::{Error, Key, Result};
 use fhir_store::{Claim, ResourceState, Version};
 
+use super::checked_entry::CheckedEntry;
 use super::in_entry;
 use super::lookups::Lookups;
-use super::planned::Planned;
 use super::references::Identity;
-use crate::ask::Ask;
 use crate::check::id_of;
-use crate::conditional::{Criteria, Target, several, target};
+use crate::conditional::{Criteria, UpdateTarget, several, target};
 use crate::patch::interaction::nothing;
+use crate::request_context::RequestContext;
 use crate::update::taken;
 
 /// What becomes of an entry in one attempt.
-pub(super) enum Fate {
+pub(super) enum ResolvedEntry {
     /// Its resource is written.
     Write { key: Key, before: Option<ResourceState>, claim: Option<Claim> },
     /// It is the same conditional create as that of an earlier entry.
@@ -34,76 +34,76 @@ pub(super) enum Fate {
 pub(super) type Creators = HashMap<String, usize>;
 
 /// Decides on an entry by what its criteria found. `deleted`: what a conditional delete found.
-pub(super) fn fate(
-    ask: &Ask<'_>,
+pub(super) fn resolve(
+    ctx: &RequestContext<'_>,
     at: usize,
-    planned: &Planned<'_>,
+    planned: &CheckedEntry<'_>,
     criteria: Option<&Criteria>,
     (lookups, deleted): (&Lookups, Option<Vec<Version>>),
     creators: &mut Creators,
-) -> Result<Fate> {
+) -> Result<ResolvedEntry> {
     let looked_up = criteria.and_then(|c| Some((c, lookups.get(&c.text)?)));
-    let fresh = |type_name: &str| Key::new(type_name, ask.cx.store.new_id());
-    let existing = |version: Version| Fate::Write {
+    let fresh = |type_name: &str| Key::new(type_name, ctx.cx.store.new_id());
+    let existing = |version: Version| ResolvedEntry::Write {
         key: version.key.clone(),
         before: Some(ResourceState::Current(version)),
         claim: None,
     };
     Ok(match (&planned.entry.interaction, looked_up) {
         (Interaction::Create(type_name), None) => {
-            Fate::Write { key: fresh(type_name), before: Some(ResourceState::Absent), claim: None }
+            ResolvedEntry::Write { key: fresh(type_name), before: Some(ResourceState::Absent), claim: None }
         }
         (Interaction::Create(type_name), Some((criteria, (found, claim)))) => match found.as_slice() {
             [] => match creators.get(criteria.text.as_str()) {
-                Some(first) => Fate::Same(*first),
+                Some(first) => ResolvedEntry::Same(*first),
                 None => {
                     creators.insert(criteria.text.clone(), at);
-                    Fate::Write {
+                    ResolvedEntry::Write {
                         key: fresh(type_name),
                         before: Some(ResourceState::Absent),
                         claim: claim.clone(),
                     }
                 }
             },
-            [one] => Fate::Existing(one.clone()),
+            [one] => ResolvedEntry::Existing(one.clone()),
             _ => return Err(several(&criteria.text)),
         },
         (Interaction::ConditionalUpdate(type_name), Some((criteria, (found, claim)))) => {
             let id = planned.entry.resource.map(|r| id_of(r, type_name)).transpose()?.flatten();
             match target(found.clone(), id.as_deref(), &criteria.text)? {
-                Target::Existing(version) => existing(version),
-                Target::New(id) => {
+                UpdateTarget::Existing(version) => existing(version),
+                UpdateTarget::New(id) => {
                     if let Some(first) = creators.insert(criteria.text.clone(), at) {
                         let text = format!("{} creates in entry {first} already", criteria.text);
                         return Err(Error::invalid(text));
                     }
                     let before = if id.is_some() { None } else { Some(ResourceState::Absent) };
                     let key = id.map_or_else(|| fresh(type_name), |id| Key::new(&**type_name, id));
-                    Fate::Write { key, before, claim: claim.clone() }
+                    ResolvedEntry::Write { key, before, claim: claim.clone() }
                 }
             }
         }
         (Interaction::ConditionalPatch(_), Some((criteria, (found, _)))) => {
             match target(found.clone(), None, &criteria.text)? {
-                Target::Existing(version) => existing(version),
-                Target::New(_) => return Err(nothing(&criteria.text)),
+                UpdateTarget::Existing(version) => existing(version),
+                UpdateTarget::New(_) => return Err(nothing(&criteria.text)),
             }
         }
         (Interaction::Update(key) | Interaction::Patch(key) | Interaction::Delete(key), _) => {
-            Fate::Write { key: key.clone(), before: None, claim: None }
+            ResolvedEntry::Write { key: key.clone(), before: None, claim: None }
         }
-        (Interaction::ConditionalDelete(_), _) => Fate::Delete(deleted.unwrap_or_default()),
-        _ => Fate::Read,
+        (Interaction::ConditionalDelete(_), _) => ResolvedEntry::Delete(deleted.unwrap_or_default()),
+        _ => ResolvedEntry::Read,
     })
 }
 
 /// No resource may be changed twice.
-pub(super) fn refuse_overlap(fates: &[Fate]) -> Result<()> {
+pub(super) fn refuse_overlap(fates: &[ResolvedEntry]) -> Result<()> {
     let mut seen: HashMap<&Key, usize> = HashMap::new();
     for (at, fate) in fates.iter().enumerate() {
         let keys: Vec<&Key> = match fate {
-            Fate::Write { key, .. } => vec![key],
-            Fate::Delete(versions) => versions.iter().map(|v| &v.key).collect(),
+            ResolvedEntry::Write { key, .. } => vec![key],
+            ResolvedEntry::Delete(versions) => versions.iter().map(|v| &v.key).collect(),
             _ => continue,
         };
         for key in keys {
@@ -119,18 +119,22 @@ pub(super) fn refuse_overlap(fates: &[Fate]) -> Result<()> {
 }
 
 /// Reads what the writes replace, at once.
-pub(super) async fn read_before(ask: &Ask<'_>, entries: &[Planned<'_>], fates: &mut [Fate]) -> Result<()> {
-    let open = |fate: &Fate| match fate {
-        Fate::Write { key, before: None, .. } => Some(key.clone()),
+pub(super) async fn read_before(
+    ctx: &RequestContext<'_>,
+    entries: &[CheckedEntry<'_>],
+    fates: &mut [ResolvedEntry],
+) -> Result<()> {
+    let open = |fate: &ResolvedEntry| match fate {
+        ResolvedEntry::Write { key, before: None, .. } => Some(key.clone()),
         _ => None,
     };
     let keys: Vec<Key> = fates.iter().filter_map(open).collect();
     if keys.is_empty() {
         return Ok(());
     }
-    let mut found = ask.cx.store.read_many(&ask.scope, &keys).await?.into_iter();
+    let mut found = ctx.cx.store.read_many(&ctx.scope, &keys).await?.into_iter();
     for (at, (fate, planned)) in fates.iter_mut().zip(entries).enumerate() {
-        if let Fate::Write { key, before: before @ None, .. } = fate {
+        if let ResolvedEntry::Write { key, before: before @ None, .. } = fate {
             let now = found.next().unwrap_or(ResourceState::Absent);
             if let (ResourceState::Current(_), Interaction::ConditionalUpdate(_), Some(criteria)) =
                 (&now, &planned.entry.interaction, &planned.criteria)
@@ -144,29 +148,29 @@ pub(super) async fn read_before(ask: &Ask<'_>, entries: &[Planned<'_>], fates: &
 }
 
 /// What an entry's resource is called, of entries that are decided on.
-pub(super) fn key(fates: &[Option<Fate>], at: usize) -> Option<&Key> {
+pub(super) fn key(fates: &[Option<ResolvedEntry>], at: usize) -> Option<&Key> {
     let written = |at: usize| match fates.get(at)? {
-        Some(Fate::Write { key, .. }) => Some(key),
+        Some(ResolvedEntry::Write { key, .. }) => Some(key),
         _ => None,
     };
     match fates.get(at)? {
-        Some(Fate::Existing(version)) => Some(&version.key),
-        Some(Fate::Same(first)) => written(*first),
+        Some(ResolvedEntry::Existing(version)) => Some(&version.key),
+        Some(ResolvedEntry::Same(first)) => written(*first),
         _ => written(at),
     }
 }
 
 /// What an entry's resource is called, and the version it has after the commit.
-pub(super) fn identity(fates: &[Fate], at: usize) -> Option<Identity> {
-    let written = |fate: &Fate| match fate {
-        Fate::Write { key, before, .. } => {
+pub(super) fn identity(fates: &[ResolvedEntry], at: usize) -> Option<Identity> {
+    let written = |fate: &ResolvedEntry| match fate {
+        ResolvedEntry::Write { key, before, .. } => {
             Some((key.clone(), before.as_ref().map_or(0, ResourceState::last_version).saturating_add(1)))
         }
         _ => None,
     };
     match fates.get(at)? {
-        Fate::Existing(version) => Some((version.key.clone(), version.version)),
-        Fate::Same(first) => written(fates.get(*first)?),
+        ResolvedEntry::Existing(version) => Some((version.key.clone(), version.version)),
+        ResolvedEntry::Same(first) => written(fates.get(*first)?),
         fate => written(fate),
     }
 }

@@ -10,21 +10,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The semaphore that every interaction passes.
 #[derive(Debug)]
-pub struct Gate {
-    places: Arc<Semaphore>,
-    places_max: usize,
+pub struct ConcurrencyLimit {
+    permits: Arc<Semaphore>,
+    permits_max: usize,
     waiting: AtomicUsize,
     waiting_max: usize,
     wait_max: Duration,
 }
 
-impl Gate {
+impl ConcurrencyLimit {
     /// Admits `permits_max` requests at once; `waiting_max` more may wait for `wait_max`.
-    pub fn new(places_max: usize, waiting_max: usize, wait_max: Duration) -> Gate {
-        let places_max = places_max.clamp(1, u32::MAX as usize >> 4);
-        Gate {
-            places: Arc::new(Semaphore::new(places_max)),
-            places_max,
+    pub fn new(permits_max: usize, waiting_max: usize, wait_max: Duration) -> ConcurrencyLimit {
+        let permits_max = permits_max.clamp(1, u32::MAX as usize >> 4);
+        ConcurrencyLimit {
+            permits: Arc::new(Semaphore::new(permits_max)),
+            permits_max,
             waiting: AtomicUsize::new(0),
             waiting_max,
             wait_max,
@@ -35,25 +35,25 @@ impl Gate {
     ///
     /// # Errors
     /// 503 when all permits are taken and the queue is full, or when none became free within `wait_max`.
-    pub async fn enter(&self) -> Result<OwnedSemaphorePermit> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Ok(place);
+    pub async fn acquire(&self) -> Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(permit);
         }
         let _waiting = Waiting::new(&self.waiting, self.waiting_max).ok_or_else(busy)?;
-        match tokio::time::timeout(self.wait_max, self.places.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
+        match tokio::time::timeout(self.wait_max, self.permits.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
             _ => Err(busy()),
         }
     }
 
     /// Returns when no request holds a permit; meant for shutdown, when no more are admitted.
-    pub async fn empty(&self) {
-        let _ = self.places.acquire_many(self.places_max as u32).await;
+    pub async fn drained(&self) {
+        let _ = self.permits.acquire_many(self.permits_max as u32).await;
     }
 
     /// (requests running, requests waiting), for metrics.
     pub fn usage(&self) -> (usize, usize) {
-        let inside = self.places_max.saturating_sub(self.places.available_permits());
+        let inside = self.permits_max.saturating_sub(self.permits.available_permits());
         (inside, self.waiting.load(Ordering::Relaxed))
     }
 }
@@ -84,28 +84,28 @@ mod tests {
 
     #[tokio::test]
     async fn one_inside_one_waiting_the_third_is_sent_away() {
-        let gate = Arc::new(Gate::new(1, 1, Duration::from_secs(60)));
-        let inside = gate.enter().await.unwrap();
+        let limit = Arc::new(ConcurrencyLimit::new(1, 1, Duration::from_secs(60)));
+        let inside = limit.acquire().await.unwrap();
         let second = tokio::spawn({
-            let gate = gate.clone();
-            async move { gate.enter().await.map(drop) }
+            let limit = limit.clone();
+            async move { limit.acquire().await.map(drop) }
         });
-        while gate.usage() != (1, 1) {
+        while limit.usage() != (1, 1) {
             tokio::task::yield_now().await;
         }
-        assert_eq!(gate.enter().await.unwrap_err().kind.status(), 503);
-        assert_eq!(gate.usage(), (1, 1), "who is sent away is not counted");
+        assert_eq!(limit.acquire().await.unwrap_err().kind.status(), 503);
+        assert_eq!(limit.usage(), (1, 1), "who is sent away is not counted");
         drop(inside);
         second.await.unwrap().unwrap();
-        assert_eq!(gate.usage(), (0, 0));
-        gate.empty().await;
+        assert_eq!(limit.usage(), (0, 0));
+        limit.drained().await;
     }
 
     #[tokio::test]
     async fn waiting_ends() {
-        let gate = Gate::new(1, 5, Duration::from_millis(1));
-        let _inside = gate.enter().await.unwrap();
-        assert_eq!(gate.enter().await.unwrap_err().kind, Kind::Unavailable);
-        assert_eq!(gate.usage(), (1, 0));
+        let limit = ConcurrencyLimit::new(1, 5, Duration::from_millis(1));
+        let _inside = limit.acquire().await.unwrap();
+        assert_eq!(limit.acquire().await.unwrap_err().kind, Kind::Unavailable);
+        assert_eq!(limit.usage(), (1, 0));
     }
 }

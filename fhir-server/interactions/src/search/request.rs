@@ -4,55 +4,62 @@ use fhir_model::types::Types;
 use fhir_model::{Error, Key, Kind, Result, suggest, url};
 use fhir_search::{ParseCx, Query, query};
 
-use super::links::Links;
-use crate::ask::Ask;
+use super::links::PageLinks;
 use crate::request::Body;
+use crate::request_context::RequestContext;
 use crate::summary::Subset;
 
 /// A search, read: a query for each type, alike but for the type.
-pub(crate) struct Asked {
+pub(crate) struct SearchRequest {
     pub(super) queries: Vec<Query>,
-    pub(super) links: Links,
+    pub(super) links: PageLinks,
     /// Types were not named, so that only those that have resources are searched.
     pub(super) any_type: bool,
 }
 
-impl Asked {
+impl SearchRequest {
     /// `GET Patient?..`, `POST Patient/_search`
-    pub(crate) fn of_type(ask: &Ask<'_>, type_name: &str, pairs: Vec<(String, String)>) -> Result<Asked> {
-        let cx = ask.parse_cx(ask.strict());
-        let queries = Query::parse_types(&ask.cx.registry, &[type_name], &pairs, &cx)?;
+    pub(crate) fn from_type(
+        ctx: &RequestContext<'_>,
+        type_name: &str,
+        pairs: Vec<(String, String)>,
+    ) -> Result<SearchRequest> {
+        let cx = ctx.parse_cx(ctx.strict());
+        let queries = Query::parse_types(&ctx.cx.registry, &[type_name], &pairs, &cx)?;
         let applied = queries.first().map_or(&[][..], |query| &query.applied);
-        let links = Links::of(ask, type_name, applied, query::identity(&queries, cx.bound_to));
-        Ok(Asked { queries, links, any_type: false })
+        let links = PageLinks::new(ctx, type_name, applied, query::identity(&queries, cx.bound_to));
+        Ok(SearchRequest { queries, links, any_type: false })
     }
 
     /// `GET ?_type=Patient,Observation&..`, `POST _search`
-    pub(crate) fn of_system(ask: &Ask<'_>, pairs: Vec<(String, String)>) -> Result<Asked> {
-        let (named, pairs) = types_and_pairs(ask, pairs)?;
+    pub(crate) fn from_system(
+        ctx: &RequestContext<'_>,
+        pairs: Vec<(String, String)>,
+    ) -> Result<SearchRequest> {
+        let (named, pairs) = types_and_pairs(ctx, pairs)?;
         let types: Vec<&str> = match &named {
             Some(types) => types.iter().map(|name| &**name).collect(),
-            None => ask.cx.definitions.resource_types().collect(),
+            None => ctx.cx.definitions.resource_types().collect(),
         };
-        let cx = ask.parse_cx(ask.strict());
-        let queries = Query::parse_types(&ask.cx.registry, &types, &pairs, &cx)?;
+        let cx = ctx.parse_cx(ctx.strict());
+        let queries = Query::parse_types(&ctx.cx.registry, &types, &pairs, &cx)?;
         let identity = query::identity(&queries, cx.bound_to);
-        let links = Links::of(ask, "", &with_types(named.as_deref(), &queries), identity);
-        Ok(Asked { queries, links, any_type: named.is_none() })
+        let links = PageLinks::new(ctx, "", &with_types(named.as_deref(), &queries), identity);
+        Ok(SearchRequest { queries, links, any_type: named.is_none() })
     }
 
     /// `GET Patient/1/Observation?..`, `POST Patient/1/Observation/_search`, both with `*` for all types.
-    pub(crate) fn of_compartment(
-        ask: &Ask<'_>,
+    pub(crate) fn from_compartment(
+        ctx: &RequestContext<'_>,
         compartment: &Key,
         type_name: &str,
         pairs: Vec<(String, String)>,
-    ) -> Result<Asked> {
-        let registry = &ask.cx.registry;
+    ) -> Result<SearchRequest> {
+        let registry = &ctx.cx.registry;
         let unknown = || Error::not_found(format!("a compartment of {}", compartment.type_name));
         let (named, pairs, types) = match type_name {
             "*" => {
-                let (named, pairs) = types_and_pairs(ask, pairs)?;
+                let (named, pairs) = types_and_pairs(ctx, pairs)?;
                 let all = registry.compartments().get(&compartment.type_name).ok_or_else(unknown)?;
                 let wanted =
                     |name: &&str| named.as_ref().is_none_or(|types| types.iter().any(|t| **t == **name));
@@ -67,37 +74,37 @@ impl Asked {
             type_name => (None, pairs, vec![type_name]),
         };
         let any_type = type_name == "*";
-        let cx = ask.parse_cx(ask.strict());
+        let cx = ctx.parse_cx(ctx.strict());
         let bound_to = format!("{compartment} {}", cx.bound_to);
         let queries = Query::parse_types(registry, &types, &pairs, &ParseCx { bound_to: &bound_to, ..cx })?;
         let path = format!("{compartment}/{type_name}");
         let identity = query::identity(&queries, &bound_to);
-        let links = Links::of(ask, &path, &with_types(named.as_deref(), &queries), identity);
+        let links = PageLinks::new(ctx, &path, &with_types(named.as_deref(), &queries), identity);
         let queries = queries.into_iter().map(|query| query.in_compartment(registry, compartment));
-        Ok(Asked { queries: queries.collect::<Result<_>>()?, links, any_type })
+        Ok(SearchRequest { queries: queries.collect::<Result<_>>()?, links, any_type })
     }
 
     /// The part of the resources that is asked for, with a warning when it names what there is not. Refuses what can be
     /// refused whatever is found.
-    pub(crate) fn check(&self, ask: &Ask<'_>) -> Result<(Option<Subset>, Option<String>)> {
+    pub(crate) fn check(&self, ctx: &RequestContext<'_>) -> Result<(Option<Subset>, Option<String>)> {
         let Some(query) = self.queries.first() else { return Ok((None, None)) };
-        if query.explain && !ask.cx.guard.may_explain(&ask.request.principal) {
+        if query.explain && !ctx.cx.guard.may_explain(&ctx.request.principal) {
             let text = "how searches are answered is told to those who run the server";
             return Err(Error::new(Kind::Forbidden, text).at("_explain"));
         }
-        let subset = Subset::of(query.summary, &query.elements);
+        let subset = Subset::from_search(query.summary, &query.elements);
         let types = || self.queries.iter().map(|query| &*query.type_name).collect::<Vec<_>>();
-        let unknown = subset.as_ref().and_then(|part| part.check(&types(), &ask.cx.definitions).err());
+        let unknown = subset.as_ref().and_then(|part| part.check(&types(), &ctx.cx.definitions).err());
         match unknown {
-            Some(error) if ask.strict() => Err(Error::invalid(error.text).at("_elements")),
+            Some(error) if ctx.strict() => Err(Error::invalid(error.text).at("_elements")),
             unknown => Ok((subset, unknown.map(|error| format!("{}; it was ignored", error.text)))),
         }
     }
 
     /// Refuses what only the store knows that it cannot be answered: a value set or a code system that is not there, words
     /// without an index.
-    pub(crate) async fn check_resolved(&self, ask: &Ask<'_>) -> Result<()> {
-        ask.cx.store.check(&ask.scope, &self.queries).await
+    pub(crate) async fn check_resolved(&self, ctx: &RequestContext<'_>) -> Result<()> {
+        ctx.cx.store.check(&ctx.scope, &self.queries).await
     }
 }
 
@@ -108,9 +115,9 @@ fn with_types(named: Option<&[Box<str>]>, queries: &[Query]) -> Vec<(String, Str
 }
 
 /// The types that `_type` names, if it is there, and the other parameters.
-type Named = (Option<Vec<Box<str>>>, Vec<(String, String)>);
+type TypesAndPairs = (Option<Vec<Box<str>>>, Vec<(String, String)>);
 
-fn types_and_pairs(ask: &Ask<'_>, pairs: Vec<(String, String)>) -> Result<Named> {
+fn types_and_pairs(ctx: &RequestContext<'_>, pairs: Vec<(String, String)>) -> Result<TypesAndPairs> {
     let (types, pairs): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(name, _)| name == "_type");
     let Some(((_, list), more)) = types.split_first() else { return Ok((None, pairs)) };
     if !more.is_empty() {
@@ -119,8 +126,8 @@ fn types_and_pairs(ask: &Ask<'_>, pairs: Vec<(String, String)>) -> Result<Named>
     }
     let mut named: Vec<Box<str>> = Vec::new();
     for name in list.split(',').map(str::trim) {
-        if !ask.cx.definitions.is_resource(name) {
-            let hint = suggest::hint(name, ask.cx.definitions.resource_types());
+        if !ctx.cx.definitions.is_resource(name) {
+            let hint = suggest::hint(name, ctx.cx.definitions.resource_types());
             return Err(Error::value(format!("`{name}` is not a resource type{hint}")).at("_type"));
         }
         if !named.iter().any(|before| **before == *name) {
@@ -131,9 +138,9 @@ fn types_and_pairs(ask: &Ask<'_>, pairs: Vec<(String, String)>) -> Result<Named>
 }
 
 /// The pairs of the query, and of the form of a `POST _search` after them.
-pub(crate) fn sent(ask: &Ask<'_>) -> Result<Vec<(String, String)>> {
-    let mut pairs = ask.pairs.clone();
-    if let Some(Body::Form(form)) = &ask.request.body {
+pub(crate) fn sent(ctx: &RequestContext<'_>) -> Result<Vec<(String, String)>> {
+    let mut pairs = ctx.pairs.clone();
+    if let Some(Body::Form(form)) = &ctx.request.body {
         pairs.extend(url::pairs(form)?);
     }
     Ok(pairs)

@@ -3,22 +3,22 @@
 use fhir_model::{Error, Kind, Result, url};
 use fhir_search::long_search::LongSearch;
 
-use super::asked::sent;
-use crate::ask::Ask;
+use super::request::sent;
+use crate::request_context::RequestContext;
 
 /// The parameter of such links, in place of all criteria.
 const CRITERIA: &str = "_criteria";
 
 /// True when the request is such a link.
-pub(crate) fn is_link(ask: &Ask<'_>) -> bool {
-    ask.pairs.iter().any(|(name, _)| name == CRITERIA)
+pub(crate) fn is_link(ctx: &RequestContext<'_>) -> bool {
+    ctx.pairs.iter().any(|(name, _)| name == CRITERIA)
 }
 
 /// The parameters of a search at a path below the base: those that were sent, and those that are kept for its link.
-pub(super) async fn pairs(ask: &Ask<'_>, path: &str) -> Result<Vec<(String, String)>> {
-    let sent = sent(ask)?;
+pub(super) async fn pairs(ctx: &RequestContext<'_>, path: &str) -> Result<Vec<(String, String)>> {
+    let sent = sent(ctx)?;
     let Some(at) = sent.iter().position(|(name, _)| name == CRITERIA) else { return Ok(sent) };
-    let (store, bound_to) = (&ask.cx.store, bound_to(ask, path));
+    let (store, bound_to) = (&ctx.cx.store, bound_to(ctx, path));
     let link = sent.get(at).map_or("", |(_, text)| text);
     let search = LongSearch::open(link, store.secret(), &bound_to)?;
     let kept = store.kept_search(&search).await?;
@@ -37,14 +37,14 @@ pub(super) async fn pairs(ask: &Ask<'_>, path: &str) -> Result<Vec<(String, Stri
 }
 
 /// Keeps the criteria of a search at a path, and gives the query of the short link to them.
-pub(super) async fn keep(ask: &Ask<'_>, path: &str, criteria: &str) -> Result<String> {
-    let (store, bound_to) = (&ask.cx.store, bound_to(ask, path));
+pub(super) async fn keep(ctx: &RequestContext<'_>, path: &str, criteria: &str) -> Result<String> {
+    let (store, bound_to) = (&ctx.cx.store, bound_to(ctx, path));
     let search = LongSearch::new(criteria, store.secret(), &bound_to);
     store.keep_search(&search, criteria).await?;
     Ok(format!("{CRITERIA}={}", search.seal(store.secret(), &bound_to)))
 }
 
-fn bound_to(ask: &Ask<'_>, path: &str) -> String {
-    let who = ask.request.principal.name();
+fn bound_to(ctx: &RequestContext<'_>, path: &str) -> String {
+    let who = ctx.request.principal.name();
     format!("{}:{who} {path}", who.len())
 }
