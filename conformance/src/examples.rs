@@ -16,7 +16,7 @@ const FILES_AT_ONCE: usize = 4;
 
 /// What became of one file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Fate {
+enum ExampleResult {
     NoResource,
     Equal,
     /// Not taken: the status and what the server said.
@@ -36,7 +36,7 @@ pub(crate) fn run(subject: &Subject, folder: &Path, xml: bool) -> Result<bool> {
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
                     let fate = fate(subject, file, xml)
-                        .unwrap_or_else(|error| Fate::Different(format!("{error:#}")));
+                        .unwrap_or_else(|error| ExampleResult::Different(format!("{error:#}")));
                     if let Ok(mut fates) = fates.lock() {
                         fates.push((name, fate));
                     }
@@ -47,8 +47,8 @@ pub(crate) fn run(subject: &Subject, folder: &Path, xml: bool) -> Result<bool> {
     let mut fates = fates.into_inner().unwrap_or_default();
     fates.sort();
     print!("{}", markdown(&fates, xml));
-    let different = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Different(_))).count();
-    let equal = fates.iter().filter(|(_, fate)| *fate == Fate::Equal).count();
+    let different = fates.iter().filter(|(_, fate)| matches!(fate, ExampleResult::Different(_))).count();
+    let equal = fates.iter().filter(|(_, fate)| *fate == ExampleResult::Equal).count();
     println!("\n{equal} passed, {different} failed");
     Ok(different == 0 && equal > 0)
 }
@@ -66,11 +66,11 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn fate(subject: &Subject, file: &Path, xml: bool) -> Result<Fate> {
+fn fate(subject: &Subject, file: &Path, xml: bool) -> Result<ExampleResult> {
     let text = std::fs::read_to_string(file)?;
     let resource: Value = serde_json::from_str(&text)?;
     let Some(type_name) = resource.get("resourceType").and_then(Value::as_str) else {
-        return Ok(Fate::NoResource);
+        return Ok(ExampleResult::NoResource);
     };
     let id = resource.get("id").and_then(Value::as_str);
     let request = match id {
@@ -82,7 +82,7 @@ fn fate(subject: &Subject, file: &Path, xml: bool) -> Result<Fate> {
         Request { body: text.into_bytes(), ..request }.header("Content-Type", "application/fhir+json");
     let answer = subject.send(&request)?;
     if !matches!(answer.status, 200 | 201) {
-        return Ok(Fate::Refused(reason(&answer)));
+        return Ok(ExampleResult::Refused(reason(&answer)));
     }
     let id = match id {
         Some(id) => id.to_owned(),
@@ -91,18 +91,18 @@ fn fate(subject: &Subject, file: &Path, xml: bool) -> Result<Fate> {
     let back = get(subject, &format!("/{type_name}/{id}"))?;
     let back = back.json().context("what is read back is JSON")?;
     if back.get("id").and_then(Value::as_str) != Some(&id) {
-        return Ok(Fate::Different(format!("the id is {:?}, not {id}", back.get("id"))));
+        return Ok(ExampleResult::Different(format!("the id is {:?}, not {id}", back.get("id"))));
     }
     if let Some(difference) =
         difference("body", &without_server_parts(&resource), &without_server_parts(&back))
     {
-        return Ok(Fate::Different(difference));
+        return Ok(ExampleResult::Different(difference));
     }
-    if xml { through_xml(subject, &resource, type_name, &id) } else { Ok(Fate::Equal) }
+    if xml { through_xml(subject, &resource, type_name, &id) } else { Ok(ExampleResult::Equal) }
 }
 
 /// Reads as XML, stores that XML under another id, and reads that as JSON.
-fn through_xml(subject: &Subject, resource: &Value, type_name: &str, id: &str) -> Result<Fate> {
+fn through_xml(subject: &Subject, resource: &Value, type_name: &str, id: &str) -> Result<ExampleResult> {
     const ID_CHARS_MAX: usize = 64;
     let answer = get(subject, &format!("/{type_name}/{id}?_format=xml"))?;
     let room = ID_CHARS_MAX - "xml-".len();
@@ -112,15 +112,15 @@ fn through_xml(subject: &Subject, resource: &Value, type_name: &str, id: &str) -
     let request = Request { body: text.into_bytes(), ..Request::new("PUT", format!("/{type_name}/{other}")) };
     let answer = subject.send(&request.header("Content-Type", "application/fhir+xml"))?;
     if !matches!(answer.status, 200 | 201) {
-        return Ok(Fate::Different(format!("its XML is refused: {}", reason(&answer))));
+        return Ok(ExampleResult::Different(format!("its XML is refused: {}", reason(&answer))));
     }
     let back = get(subject, &format!("/{type_name}/{other}"))?.json().context("what is read back is JSON")?;
     let (mut sent, mut back) = (without_server_parts(resource), without_server_parts(&back));
     squeeze_narrative(&mut sent);
     squeeze_narrative(&mut back);
     Ok(match difference("body", &sent, &back) {
-        None => Fate::Equal,
-        Some(difference) => Fate::Different(format!("by XML: {difference}")),
+        None => ExampleResult::Equal,
+        Some(difference) => ExampleResult::Different(format!("by XML: {difference}")),
     })
 }
 
@@ -162,24 +162,24 @@ fn reason(answer: &Answer) -> String {
     format!("{} {text}{}", answer.status, place.map(|place| format!(" (at {place})")).unwrap_or_default())
 }
 
-fn markdown(fates: &[(String, Fate)], xml: bool) -> String {
-    let count = |test: &dyn Fn(&Fate) -> bool| fates.iter().filter(|(_, fate)| test(fate)).count();
+fn markdown(fates: &[(String, ExampleResult)], xml: bool) -> String {
+    let count = |test: &dyn Fn(&ExampleResult) -> bool| fates.iter().filter(|(_, fate)| test(fate)).count();
     let mut text = format!(
         "| files | no resource | stored and read back equal{} | refused | different |\n|---|---|---|---|---|\n\
          | {} | {} | {} | {} | {} |\n",
         if xml { ", by JSON and by XML" } else { "" },
         fates.len(),
-        count(&|fate| *fate == Fate::NoResource),
-        count(&|fate| *fate == Fate::Equal),
-        count(&|fate| matches!(fate, Fate::Refused(_))),
-        count(&|fate| matches!(fate, Fate::Different(_))),
+        count(&|fate| *fate == ExampleResult::NoResource),
+        count(&|fate| *fate == ExampleResult::Equal),
+        count(&|fate| matches!(fate, ExampleResult::Refused(_))),
+        count(&|fate| matches!(fate, ExampleResult::Different(_))),
     );
     let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for (name, fate) in fates {
         match fate {
-            Fate::Refused(reason) => reasons.entry(("Refused", reason)).or_default().push(name),
-            Fate::Different(reason) => reasons.entry(("Different", reason)).or_default().push(name),
-            Fate::NoResource | Fate::Equal => {}
+            ExampleResult::Refused(reason) => reasons.entry(("Refused", reason)).or_default().push(name),
+            ExampleResult::Different(reason) => reasons.entry(("Different", reason)).or_default().push(name),
+            ExampleResult::NoResource | ExampleResult::Equal => {}
         }
     }
     let mut heading = "";
@@ -198,7 +198,7 @@ fn markdown(fates: &[(String, Fate)], xml: bool) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{Fate, markdown, squeeze_narrative};
+    use super::{ExampleResult, markdown, squeeze_narrative};
 
     #[test]
     fn white_space_of_narrative_alone_is_squeezed() {
@@ -210,9 +210,9 @@ mod tests {
     #[test]
     fn the_section_groups_refusals_by_reason() {
         let fates = [
-            ("a.json".to_owned(), Fate::Equal),
-            ("b.json".to_owned(), Fate::Refused("400 no".into())),
-            ("c.json".to_owned(), Fate::Refused("400 no".into())),
+            ("a.json".to_owned(), ExampleResult::Equal),
+            ("b.json".to_owned(), ExampleResult::Refused("400 no".into())),
+            ("c.json".to_owned(), ExampleResult::Refused("400 no".into())),
         ];
         let text = markdown(&fates, false);
         assert!(text.contains("| 3 | 0 | 1 | 2 | 0 |"), "{text}");

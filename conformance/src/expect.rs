@@ -5,7 +5,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use crate::client::Answer;
-use crate::found::Found;
+use crate::found::ExpectedMatches;
 use crate::path::{Path, Test};
 use crate::template::Variables;
 
@@ -65,7 +65,8 @@ fn statement(text: &str, answer: &Answer, variables: &mut Variables) -> Result<(
             equal(&without_server_parts(&parse_body(answer)?), &without_server_parts(&json_after(rest)?))
         }
         "body" => body(rest, answer),
-        "found" => Found::parse(rest)?.check(&parse_body(answer)?, variables.get("run").unwrap_or_default()),
+        "found" => ExpectedMatches::parse(rest)?
+            .check(&parse_body(answer)?, variables.get("run").unwrap_or_default()),
         _ => path(text, answer),
     }
 }

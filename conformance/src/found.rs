@@ -6,15 +6,15 @@ use serde_json::Value;
 
 /// What a Bundle is to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct ExpectedMatches {
     in_order: bool,
     matches: Vec<String>,
     included: Vec<String>,
 }
 
-impl Found {
+impl ExpectedMatches {
     /// Reads `a b`, `a b + c`, `none`, or `in order b a`.
-    pub(crate) fn parse(text: &str) -> Result<Found> {
+    pub(crate) fn parse(text: &str) -> Result<ExpectedMatches> {
         let text = text.trim();
         let (in_order, text) = match text.strip_prefix("in order") {
             Some(rest) => (true, rest),
@@ -27,10 +27,10 @@ impl Found {
         if text.trim().is_empty() {
             bail!("say which ids are found, or `none`");
         }
-        Ok(Found { in_order, matches: words(matches), included: words(included) })
+        Ok(ExpectedMatches { in_order, matches: words(matches), included: words(included) })
     }
 
-    pub(crate) fn in_order(mut self) -> Found {
+    pub(crate) fn in_order(mut self) -> ExpectedMatches {
         self.in_order = true;
         self
     }
@@ -68,7 +68,7 @@ impl Found {
     }
 }
 
-impl std::fmt::Display for Found {
+impl std::fmt::Display for ExpectedMatches {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.in_order {
             f.write_str("in order ")?;
@@ -86,7 +86,7 @@ impl std::fmt::Display for Found {
 mod tests {
     use serde_json::json;
 
-    use super::Found;
+    use super::ExpectedMatches;
 
     #[test]
     fn bundles() {
@@ -107,9 +107,13 @@ mod tests {
             ("none", false),
         ];
         for (text, expected) in rows {
-            assert_eq!(Found::parse(text).unwrap().check(&bundle, "r1").is_ok(), expected, "{text}");
+            assert_eq!(
+                ExpectedMatches::parse(text).unwrap().check(&bundle, "r1").is_ok(),
+                expected,
+                "{text}"
+            );
         }
-        assert!(Found::parse("none").unwrap().check(&json!({}), "r1").is_ok());
-        assert!(Found::parse("").is_err());
+        assert!(ExpectedMatches::parse("none").unwrap().check(&json!({}), "r1").is_ok());
+        assert!(ExpectedMatches::parse("").is_err());
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Answer, Request, Subject};
 use crate::expect;
-use crate::found::Found;
+use crate::found::ExpectedMatches;
 use crate::laws;
 use crate::page::{Case, Kind, Page, Row, Step};
 use crate::template::Variables;
@@ -180,7 +180,7 @@ fn search_row(subject: &Subject, head: &str, row: &Row, variables: &mut Variable
             .and_then(|()| laws::check(subject, &request, &answer))
             .with_context(|| exchange(&request, &answer));
     }
-    let found = Found::parse(&expected)?;
+    let found = ExpectedMatches::parse(&expected)?;
     let found = if row.in_order { found.in_order() } else { found };
     let bundle = walk(subject, &request, "", variables)?;
     found

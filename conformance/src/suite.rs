@@ -167,7 +167,7 @@ mod tests {
     use super::{Tally, base36, folder, known_failures, read_pages, weigh};
     use crate::client::Answer;
     use crate::expect;
-    use crate::found::Found;
+    use crate::found::ExpectedMatches;
     use crate::page::Kind;
     use crate::run::Outcome;
     use crate::template::Variables;
@@ -224,7 +224,7 @@ mod tests {
                     }
                     Kind::Search { rows, .. } => {
                         for row in rows {
-                            Found::parse(&row.expected).expect(&place);
+                            ExpectedMatches::parse(&row.expected).expect(&place);
                         }
                     }
                     Kind::Http { .. } | Kind::Walk { .. } => {}

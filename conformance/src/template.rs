@@ -11,7 +11,7 @@ pub(crate) struct Variables(BTreeMap<String, String>);
 
 /// How a value is written where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Encoding {
     /// As it is.
     Text,
     /// Within a query: everything but letters, digits and `-._~` is percent-encoded.
@@ -29,7 +29,7 @@ impl Variables {
 
     /// The text with every variable replaced. Bytes, because a body may be wrong on purpose.
     pub(crate) fn bytes(&self, text: &str) -> Result<Vec<u8>> {
-        self.fill(text, |_| Place::Text)
+        self.fill(text, |_| Encoding::Text)
     }
 
     /// As `bytes`, where only text makes sense.
@@ -41,11 +41,11 @@ impl Variables {
     pub(crate) fn target(&self, text: &str) -> Result<String> {
         let question = text.find('?').unwrap_or(text.len());
         let filled =
-            self.fill(text, |at| if at > question && at > 0 { Place::Query } else { Place::Text })?;
+            self.fill(text, |at| if at > question && at > 0 { Encoding::Query } else { Encoding::Text })?;
         Ok(encode_unsafe(&filled))
     }
 
-    fn fill(&self, text: &str, place: impl Fn(usize) -> Place) -> Result<Vec<u8>> {
+    fn fill(&self, text: &str, place: impl Fn(usize) -> Encoding) -> Result<Vec<u8>> {
         let mut out = Vec::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
@@ -54,8 +54,8 @@ impl Variables {
             out.extend_from_slice(before.as_bytes());
             let value = self.value(name)?;
             match place(at) {
-                Place::Text => out.extend_from_slice(&value),
-                Place::Query => out.extend_from_slice(encode(&value).as_bytes()),
+                Encoding::Text => out.extend_from_slice(&value),
+                Encoding::Query => out.extend_from_slice(encode(&value).as_bytes()),
             }
             rest = tail;
         }

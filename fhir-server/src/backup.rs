@@ -47,7 +47,7 @@ async fn now(config: Config) -> Result<ExitCode> {
     logging::start(&config.log);
     let plan =
         plan(&config)?.context("no target is set (`backup.target`); see `fhir-server backup init --help`")?;
-    let made = match Site::of_running(&config.data_dir)? {
+    let made = match Site::from_running(&config.data_dir)? {
         Some(site) => until_stopped(site.back_up(&plan)).await,
         None => {
             if !config.data_dir.join("pg").exists() {
@@ -105,7 +105,7 @@ fn list(config: &Config, from: Option<PathBuf>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(found: &backup::Found) -> String {
+fn line(found: &backup::BaseBackup) -> String {
     let base = &found.base;
     format!(
         "{}/{}  PostgreSQL {}  {} bytes, restored {}  from {} to {}",
@@ -120,7 +120,7 @@ fn line(found: &backup::Found) -> String {
 }
 
 fn instant(seconds: i64) -> String {
-    DateTime::of_millis(seconds * 1000).map(|at| at.to_string()).unwrap_or_default()
+    DateTime::from_millis(seconds * 1000).map(|at| at.to_string()).unwrap_or_default()
 }
 
 async fn verify(args: BackupVerifyArgs) -> Result<ExitCode> {

@@ -95,7 +95,7 @@ async fn export(args: ExportArgs) -> Result<ExitCode> {
     logging::start(&config.log);
     let names = wiring::hosts(&config, config.listen);
     let running = match config.database.url {
-        None => Site::of_running(&config.data_dir)?,
+        None => Site::from_running(&config.data_dir)?,
         Some(_) => None,
     };
     let (database, cx) = match running {
@@ -296,7 +296,7 @@ pub(crate) fn settings(args: &DatabaseArgs) -> Result<Config> {
 }
 
 fn sources(args: &DatabaseArgs) -> Sources {
-    Sources::of_process(args.config.clone()).flag("--data-dir", "data_dir", args.data_dir.clone()).flag(
+    Sources::from_process(args.config.clone()).flag("--data-dir", "data_dir", args.data_dir.clone()).flag(
         "--database-url",
         "database.url",
         args.database_url.clone(),

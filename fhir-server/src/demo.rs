@@ -21,7 +21,7 @@ const DATA: &[(&str, &str)] = &[
 /// Starts a server of its own, loads the examples, says how to go on, and stays.
 pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
     let origins = (!args.allow_origin.is_empty()).then(|| args.allow_origin.join(","));
-    let sources = Sources::of_process(None)
+    let sources = Sources::from_process(None)
         .flag("--listen", "listen", Some(args.listen))
         .flag("--data-dir", "data_dir", Some(args.data_dir))
         .flag("--allow-origin", "allow_origins", origins)

@@ -7,10 +7,10 @@
 //! into the record of another patient: types that can be in a patient's compartment are not followed.
 
 mod answer;
-mod asked;
+mod continuation;
 mod one;
-mod place;
 mod references;
+mod request;
 mod several;
 
 use async_trait::async_trait;
@@ -28,7 +28,7 @@ impl Operation for Everything {
     }
 
     async fn run(&self, cx: &Cx, call: Call) -> Result<Reply> {
-        let asked = asked::Asked::read(cx, &call)?;
+        let asked = request::EverythingRequest::read(cx, &call)?;
         let page = match &call.level {
             Level::Instance(patient) => one::page(cx, &call.scope, patient, &asked).await?,
             Level::Type(_) => several::page(cx, &call.scope, &asked).await?,

@@ -20,12 +20,12 @@ pub(crate) struct Structure {
     pub(crate) invariants: Vec<Invariant>,
     /// The system behind elements with a required binding, by the element's position.
     systems: Vec<(u16, Box<str>)>,
-    names: HashMap<Box<str>, Place>,
+    names: HashMap<Box<str>, NamePosition>,
 }
 
 /// Where a name or JSON key leads: positions of the element, and of the type among its types.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct NamePosition {
     element: u16,
     /// None for the bare name of a choice (`value`), which is no JSON key.
     type_at: Option<u16>,
@@ -70,11 +70,11 @@ impl Structure {
         for (row, at) in record.elements.into_iter().zip(0..) {
             if row.choice {
                 for (type_name, type_at) in row.types.iter().zip(0..) {
-                    let place = Place { element: at, type_at: Some(type_at) };
+                    let place = NamePosition { element: at, type_at: Some(type_at) };
                     names.insert(json_key(&row.name, type_name), place);
                 }
             }
-            names.insert(row.name.clone(), Place { element: at, type_at: (!row.choice).then_some(0) });
+            names.insert(row.name.clone(), NamePosition { element: at, type_at: (!row.choice).then_some(0) });
             systems.extend(row.system.map(|system| (at, system)));
             elements.push(Element {
                 name: row.name,

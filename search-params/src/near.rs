@@ -4,7 +4,7 @@
 //! unit the distance is in kilometres; without a distance it is [`KILOMETERS_DEFAULT`].
 
 use fhir_model::json::Ref;
-use fhir_model::ucum::Canonical;
+use fhir_model::ucum::CanonicalUnit;
 use fhir_model::{Error, Result};
 
 use crate::condition::{Circle, Condition};
@@ -107,7 +107,7 @@ fn meters(unit: &str) -> Result<f64> {
     if let Some((_, meters)) = UNITS.iter().find(|(name, _)| *name == unit) {
         return Ok(*meters);
     }
-    let known = Canonical::of(unit).filter(|c| c.base() == "m");
+    let known = CanonicalUnit::parse(unit).filter(|c| c.base() == "m");
     known
         .map(|c| c.factor.to_f64())
         .ok_or_else(|| Error::value(format!("`{unit}` is not a unit of length: km, m, [mi_i] ...")))

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use fhir_model::decimal::{Decimal, to_sortable};
 use fhir_model::json::Ref;
-use fhir_model::ucum::Canonical;
+use fhir_model::ucum::CanonicalUnit;
 use fhir_model::{Error, Result};
 
 use crate::condition::{Condition, DateTest};
@@ -53,7 +53,7 @@ impl NumberTerm {
     }
 
     /// The same in another unit, which this one converts to.
-    pub(crate) fn converted(&self, this: &Canonical, other: &Canonical) -> Option<NumberTerm> {
+    pub(crate) fn converted(&self, this: &CanonicalUnit, other: &CanonicalUnit) -> Option<NumberTerm> {
         let convert = |number: &Decimal| other.from_base(&this.to_base(number)?);
         let (exact, low, high) = (convert(&self.exact)?, convert(&self.low)?, convert(&self.high)?);
         Some(NumberTerm { prefix: self.prefix, exact, low, high })
@@ -135,7 +135,7 @@ impl SortableNumber {
 
     fn from_decimal(number: &Decimal) -> SortableNumber {
         let float = number.to_f64();
-        let rest = Decimal::of_f64(float).and_then(|near| number.minus(&near));
+        let rest = Decimal::from_f64(float).and_then(|near| number.minus(&near));
         SortableNumber {
             value: to_sortable(float),
             rest: to_sortable(rest.map_or(0.0, |rest| rest.to_f64())),
@@ -165,7 +165,8 @@ impl SortableNumber {
 fn nearest_float(number: &Decimal) -> (i64, Ordering) {
     const SAME: f64 = 1e-24;
     let float = number.to_f64();
-    let rest = Decimal::of_f64(float).and_then(|near| number.minus(&near)).map_or(0.0, |rest| rest.to_f64());
+    let rest =
+        Decimal::from_f64(float).and_then(|near| number.minus(&near)).map_or(0.0, |rest| rest.to_f64());
     let order = match rest.abs() <= float.abs() * SAME {
         true => Ordering::Equal,
         false => rest.total_cmp(&0.0),

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use fhir_model::decimal::{Decimal, to_sortable};
 use fhir_model::json::Ref;
-use fhir_model::ucum::Canonical;
+use fhir_model::ucum::CanonicalUnit;
 use fhir_model::{Error, Result};
 
 use crate::condition::{Condition, Extra};
@@ -95,7 +95,7 @@ impl ConvertedUnits {
 
     /// The condition in each of these units that converts, but for the one that was asked for.
     pub fn condition<U: AsRef<str>>(&self, units: &[U], hasher: &IndexHasher) -> Condition {
-        let Some(asked) = Canonical::of(&self.code) else { return Condition::never() };
+        let Some(asked) = CanonicalUnit::parse(&self.code) else { return Condition::never() };
         let key = |form, parts: &[&str]| {
             let own = hasher.key(self.type_number, &self.index, form, parts);
             match &self.within {
@@ -107,7 +107,7 @@ impl ConvertedUnits {
         };
         let mut any = Vec::new();
         for unit in units.iter().map(AsRef::as_ref).filter(|unit| *unit != self.code) {
-            let found = Canonical::of(unit).filter(|unit| unit.converts_to(&asked));
+            let found = CanonicalUnit::parse(unit).filter(|unit| unit.converts_to(&asked));
             let number = found.and_then(|unit| self.number.converted(&asked, &unit));
             let Some(number) = number else { continue };
             let unit_code = hasher.key(0, "", Form::UnitCode, &[UCUM, unit]);
@@ -251,7 +251,7 @@ pub(crate) fn condition(term: &QuantityTerm, param: &Param, hasher: &IndexHasher
         }
         if let Unit::Coded(system, code) = &term.unit
             && *system == *UCUM
-            && Canonical::of(code).is_some()
+            && CanonicalUnit::parse(code).is_some()
         {
             any.push(Condition::ConvertedUnits(Box::new(ConvertedUnits {
                 number: term.number.clone(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::Origin;
+use crate::error::SettingOrigin;
 use crate::reader::Reader;
 
 /// `backup.*`
@@ -24,7 +24,7 @@ const HOUR: u64 = 3600;
 
 impl Backup {
     pub(crate) fn read(reader: &mut Reader, outside: bool) -> Backup {
-        let target: Option<(String, Origin)> = reader.text("backup.target");
+        let target: Option<(String, SettingOrigin)> = reader.text("backup.target");
         let recipients = reader.list("backup.recipients", recipient);
         if let Some((_, origin)) = &target {
             if recipients.is_empty() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fhir_model::date::Zone;
 
 use crate::backup::Backup;
-use crate::error::{Error, Origin};
+use crate::error::{Error, SettingOrigin};
 use crate::reader::Reader;
 use crate::sources::Sources;
 
@@ -80,7 +80,7 @@ pub enum LogFormat {
 pub struct Database {
     pub url: Option<Secret>,
     /// Where the url was said.
-    pub url_origin: Origin,
+    pub url_origin: SettingOrigin,
     pub connections_max: usize,
 }
 
@@ -210,7 +210,7 @@ impl Config {
         );
         let (url, url_origin) = match reader.secret("database.url", database_url) {
             Some((url, origin)) => (Some(Secret(url)), origin),
-            None => (None, Origin::Default),
+            None => (None, SettingOrigin::Default),
         };
         let database = Database {
             url,
@@ -242,7 +242,7 @@ impl Config {
             level: reader.parsed("log.level", log_level).map(|(level, _)| level).unwrap_or_default(),
         };
         let (listen, origin) = listen?;
-        if auth == Auth::None && !listen.ip().is_loopback() && origin == Origin::Default {
+        if auth == Auth::None && !listen.ip().is_loopback() && origin == SettingOrigin::Default {
             reader.problem(
                 "listen",
                 &origin,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Where a value was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// A line of a file.
     File(PathBuf, usize),
     /// An environment variable.
@@ -16,13 +16,13 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Origin::Environment(name) => write!(f, "environment variable {name}"),
-            Origin::Flag(name) => write!(f, "option {name}"),
-            Origin::Default => write!(f, "default"),
+            SettingOrigin::File(path, line) => write!(f, "{}:{line}", path.display()),
+            SettingOrigin::Environment(name) => write!(f, "environment variable {name}"),
+            SettingOrigin::Flag(name) => write!(f, "option {name}"),
+            SettingOrigin::Default => write!(f, "default"),
         }
     }
 }
@@ -31,7 +31,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where it was said.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
     /// What is wrong, with the name of the setting.
     pub text: String,
 }

@@ -24,6 +24,6 @@ pub use config::{
     Auth, Body, Concurrency, ConditionalDelete, Config, Database, Exposure, Limits, Log, LogFormat, Postgres,
     Secret, Storage,
 };
-pub use error::{Error, Origin, Problem};
+pub use error::{Error, Problem, SettingOrigin};
 pub use settings::{SETTINGS, Setting, example, reference};
 pub use sources::Sources;

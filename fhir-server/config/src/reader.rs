@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use crate::error::{Origin, Problem};
+use crate::error::{Problem, SettingOrigin};
 use crate::sources::{Given, Value, Values};
 
 pub(crate) struct Reader {
@@ -23,7 +23,7 @@ impl Reader {
     }
 
     /// Text; `None` where it is unset.
-    pub(crate) fn text(&mut self, key: &'static str) -> Option<(String, Origin)> {
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<(String, SettingOrigin)> {
         let Given { value, origin } = self.take(key)?;
         match value {
             Value::Text(text) if text.is_empty() => None,
@@ -37,7 +37,7 @@ impl Reader {
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<(T, Origin)> {
+    ) -> Option<(T, SettingOrigin)> {
         let (text, origin) = self.text(key)?;
         match parse(&text) {
             Ok(value) => Some((value, origin)),
@@ -75,7 +75,7 @@ impl Reader {
         &mut self,
         key: &'static str,
         check: impl FnOnce(&str) -> Result<(), &'static str>,
-    ) -> Option<(String, Origin)> {
+    ) -> Option<(String, SettingOrigin)> {
         let (text, origin) = self.text(key)?;
         match check(&text) {
             Ok(()) => Some((text, origin)),
@@ -130,7 +130,7 @@ impl Reader {
         }
     }
 
-    pub(crate) fn problem(&mut self, key: &str, origin: &Origin, why: &str) {
+    pub(crate) fn problem(&mut self, key: &str, origin: &SettingOrigin, why: &str) {
         self.problems.push(Problem { origin: origin.clone(), text: format!("{key}: {why}") });
     }
 
@@ -166,7 +166,7 @@ impl Reader {
         self.values.remove(key)
     }
 
-    fn wrong<T>(&mut self, key: &str, origin: &Origin, value: &Value, wanted: &str) -> Option<T> {
+    fn wrong<T>(&mut self, key: &str, origin: &SettingOrigin, value: &Value, wanted: &str) -> Option<T> {
         let is = match value {
             Value::Text(text) | Value::String(text) => format!("`{text}`"),
             Value::Integer(number) => format!("`{number}`"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::error::{Origin, Problem};
+use crate::error::{Problem, SettingOrigin};
 use crate::settings::{SETTINGS, Setting};
 
 /// What the caller gives: the file's name, the environment, the command line.
@@ -34,7 +34,7 @@ pub(crate) enum Value {
 #[derive(Debug, Clone)]
 pub(crate) struct Given {
     pub(crate) value: Value,
-    pub(crate) origin: Origin,
+    pub(crate) origin: SettingOrigin,
 }
 
 pub(crate) type Values = BTreeMap<&'static str, Given>;
@@ -46,7 +46,7 @@ const NOT_SETTINGS: [&str; 4] =
 impl Sources {
     /// What a server in its working directory reads: `file` or `CARI_CONFIG` or `cari.toml` if it is there, and the
     /// environment.
-    pub fn of_process(file: Option<PathBuf>) -> Sources {
+    pub fn from_process(file: Option<PathBuf>) -> Sources {
         let environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| {
                 Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
@@ -81,7 +81,7 @@ impl Sources {
             .iter()
             .map(|setting| {
                 let value = Value::Text(setting.default.to_owned());
-                (setting.key, Given { value, origin: Origin::Default })
+                (setting.key, Given { value, origin: SettingOrigin::Default })
             })
             .collect();
         match (&self.file, &self.file_if_there) {
@@ -91,7 +91,7 @@ impl Sources {
         }
         self.read_environment(&mut values, problems);
         for (name, key, value) in &self.flags {
-            let origin = Origin::Flag(name.clone());
+            let origin = SettingOrigin::Flag(name.clone());
             match find(key) {
                 Some(setting) => {
                     values.insert(setting.key, Given { value: Value::Text(value.clone()), origin });
@@ -105,7 +105,7 @@ impl Sources {
     fn read_environment(&self, values: &mut Values, problems: &mut Vec<Problem>) {
         let given = |value: &String, name: &String| Given {
             value: Value::Text(value.clone()),
-            origin: Origin::Environment(name.clone()),
+            origin: SettingOrigin::Environment(name.clone()),
         };
         // An empty variable is how shells and containers say "not set".
         let said = || self.environment.iter().filter(|(_, value)| !value.is_empty());
@@ -125,7 +125,7 @@ impl Sources {
                 Some(setting) => {
                     values.insert(setting.key, given(value, name));
                 }
-                None => problems.push(unknown(&key, Origin::Environment(name.clone()))),
+                None => problems.push(unknown(&key, SettingOrigin::Environment(name.clone()))),
             }
         }
     }
@@ -136,12 +136,12 @@ fn read(path: &Path, values: &mut Values, problems: &mut Vec<Problem>) {
         Ok(text) => text,
         Err(error) => {
             let text = format!("the settings cannot be read: {error}");
-            return problems.push(Problem { origin: Origin::File(path.to_path_buf(), 1), text });
+            return problems.push(Problem { origin: SettingOrigin::File(path.to_path_buf(), 1), text });
         }
     };
     let origin = |offset: usize| {
         let before = text.as_bytes().iter().take(offset);
-        Origin::File(path.to_path_buf(), 1 + before.filter(|byte| **byte == b'\n').count())
+        SettingOrigin::File(path.to_path_buf(), 1 + before.filter(|byte| **byte == b'\n').count())
     };
     match DeTable::parse(&text) {
         Ok(table) => flatten("", table.get_ref(), &origin, values, problems),
@@ -155,7 +155,7 @@ fn read(path: &Path, values: &mut Values, problems: &mut Vec<Problem>) {
 fn flatten(
     prefix: &str,
     table: &DeTable<'_>,
-    origin: &impl Fn(usize) -> Origin,
+    origin: &impl Fn(usize) -> SettingOrigin,
     values: &mut Values,
     problems: &mut Vec<Problem>,
 ) {
@@ -197,7 +197,7 @@ fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-fn unknown(key: &str, origin: Origin) -> Problem {
+fn unknown(key: &str, origin: SettingOrigin) -> Problem {
     let keys = || SETTINGS.iter().map(|setting| setting.key);
     // A setting that is named without its section is meant by its whole name.
     let ending = keys().find(|candidate| candidate.ends_with(&format!(".{key}")));

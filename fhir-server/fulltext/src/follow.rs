@@ -44,12 +44,12 @@ async fn catch_up(store: &Arc<Store>, index: &Arc<Index>) -> Result<()> {
         if let Some(last) = last {
             place = last;
             uncommitted += taken;
-            apart(index, move |index| index.apply(&changes)).await?;
+            run_blocking(index, move |index| index.apply(&changes)).await?;
         }
         let done = taken < BATCH;
         if uncommitted > 0 && (done || uncommitted >= UNCOMMITTED_MAX) {
             uncommitted = 0;
-            apart(index, move |index| index.commit(place)).await?;
+            run_blocking(index, move |index| index.commit(place)).await?;
         }
         if done {
             index.is_complete();
@@ -59,7 +59,10 @@ async fn catch_up(store: &Arc<Store>, index: &Arc<Index>) -> Result<()> {
 }
 
 /// On a thread where work may take its time.
-async fn apart(index: &Arc<Index>, work: impl FnOnce(&Index) -> Result<()> + Send + 'static) -> Result<()> {
+async fn run_blocking(
+    index: &Arc<Index>,
+    work: impl FnOnce(&Index) -> Result<()> + Send + 'static,
+) -> Result<()> {
     let index = index.clone();
     tokio::task::spawn_blocking(move || work(&index)).await.map_err(Error::internal)?
 }

@@ -15,7 +15,7 @@ use tantivy::schema::{
 };
 use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
 
-use crate::ask::Ask;
+use crate::expression::TextExpression;
 use crate::texts::Texts;
 use crate::words::{NAME, analyzer, words};
 
@@ -42,7 +42,7 @@ pub struct Index {
     reader: IndexReader,
     writer: Mutex<IndexWriter>,
     /// What the index has, up to here: as searches see it.
-    place: Mutex<FeedPosition>,
+    position: Mutex<FeedPosition>,
     /// When it last had everything.
     complete_at: Mutex<Option<Instant>>,
 }
@@ -80,7 +80,7 @@ impl Index {
         index.tokenizers().register(NAME, analyzer());
         // The lock comes first: what it has reached is only sure when nobody else goes on.
         let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
-        let place = match index.load_metas()?.payload {
+        let position = match index.load_metas()?.payload {
             None => FeedPosition::default(),
             Some(text) => text.parse().map_err(|e: Error| TantivyError::InvalidArgument(e.text))?,
         };
@@ -89,7 +89,7 @@ impl Index {
             fields,
             reader,
             writer: Mutex::new(writer),
-            place: Mutex::new(place),
+            position: Mutex::new(position),
             complete_at: Mutex::new(None),
         })
     }
@@ -106,7 +106,7 @@ impl Index {
         for Change { version, .. } in changes {
             writer.delete_term(Term::from_field_i64(fields.handle, version.handle));
             let Some(body) = &version.body else { continue };
-            let texts = Texts::of(body)?;
+            let texts = Texts::from_body(body)?;
             let mut document = TantivyDocument::default();
             document.add_i64(fields.handle, version.handle);
             document.add_text(fields.type_name, &version.key.type_name);
@@ -117,16 +117,16 @@ impl Index {
         Ok(())
     }
 
-    /// Makes what was applied durable and seen; `place` is where the last change stands.
-    pub fn commit(&self, place: FeedPosition) -> Result<()> {
+    /// Makes what was applied durable and seen; `position` is where the last change stands.
+    pub fn commit(&self, position: FeedPosition) -> Result<()> {
         let mut writer = self.writer.lock().unwrap_or_else(|e| e.into_inner());
         let mut commit = writer.prepare_commit().map_err(Error::internal)?;
-        commit.set_payload(&place.to_string());
+        commit.set_payload(&position.to_string());
         commit.commit().map_err(Error::internal)?;
-        // Between these two a search may see more than the place says, which does no harm: the store asks the
-        // database for all that came after the place.
+        // Between these two a search may see more than the position says, which does no harm: the store asks the
+        // database for all that came after the position.
         self.reader.reload().map_err(Error::internal)?;
-        *self.place.lock().unwrap_or_else(|e| e.into_inner()) = place;
+        *self.position.lock().unwrap_or_else(|e| e.into_inner()) = position;
         Ok(())
     }
 
@@ -140,7 +140,7 @@ impl Index {
 
 impl FullText for Index {
     fn position(&self) -> FeedPosition {
-        *self.place.lock().unwrap_or_else(|e| e.into_inner())
+        *self.position.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     fn lag(&self) -> Option<Duration> {
@@ -148,10 +148,10 @@ impl FullText for Index {
     }
 
     fn find(&self, type_name: &str, ask: &TextQuery) -> Result<TextHits> {
-        let place = self.position();
+        let position = self.position();
         let of_type = Term::from_field_text(self.fields.type_name, type_name);
         let query: Box<dyn Query> = Box::new(BooleanQuery::new(vec![
-            (Occur::Must, Ask::parse(&ask.text)?.query(self.field(ask.source))),
+            (Occur::Must, TextExpression::parse(&ask.text)?.query(self.field(ask.source))),
             (Occur::Must, without_score(TermQuery::new(of_type, IndexRecordOption::Basic))),
         ]));
         let searcher = self.reader.searcher();
@@ -168,16 +168,16 @@ impl FullText for Index {
             let handle = handles.map_err(Error::internal)?.first(address.doc_id);
             hits.push((handle.ok_or_else(|| Error::internal("a document without a handle"))?, score));
         }
-        Ok(TextHits { hits, position: place })
+        Ok(TextHits { hits, position: position })
     }
 
     fn matches(&self, ask: &TextQuery, body: &[u8]) -> Result<bool> {
-        let texts = Texts::of(body)?;
+        let texts = Texts::from_body(body)?;
         let text = match ask.source {
             TextSource::Narrative => &texts.narrative,
             TextSource::Content => &texts.content,
         };
-        Ok(Ask::parse(&ask.text)?.matches(&words(text)))
+        Ok(TextExpression::parse(&ask.text)?.matches(&words(text)))
     }
 }
 

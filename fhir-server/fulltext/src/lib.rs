@@ -6,7 +6,7 @@
 //!
 //! **Invariants:** nothing is in it that is not in the database; nothing is decided by it; it can be deleted at any time.
 
-mod ask;
+mod expression;
 mod follow;
 mod index;
 mod texts;

@@ -19,7 +19,7 @@ const STRUCTURE: &[&str] = &["resourceType", "id", "reference", "system", "url",
 
 impl Texts {
     /// The texts of a stored body.
-    pub(crate) fn of(body: &[u8]) -> Result<Texts> {
+    pub(crate) fn from_body(body: &[u8]) -> Result<Texts> {
         let limits = JsonLimits { depth_max: usize::MAX, bytes_max: usize::MAX, ..JsonLimits::default() };
         let doc = Doc::parse(body.to_vec(), limits).map_err(Error::internal)?;
         let mut texts = Texts::default();
@@ -79,7 +79,7 @@ mod tests {
             "div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>Blood&nbsp;pressure</p><b>high</b></div>"},
             "code":{"coding":[{"system":"http://loinc.org","display":"Systolic"}]},"note":[{"text":"a note"}],
             "valueAttachment":{"data":"QUJD"}}"#;
-        let texts = Texts::of(body).unwrap();
+        let texts = Texts::from_body(body).unwrap();
         let words = |t: &str| t.split_whitespace().filter(|w| *w != "\u{b7}").collect::<Vec<_>>().join(" ");
         assert_eq!(words(&texts.narrative), "Blood pressure high");
         assert_eq!(words(&texts.content), "generated Systolic a note Blood pressure high");

@@ -40,7 +40,7 @@ impl<'a> JsonView<'a> {
     /// A resource.
     pub(crate) fn show(&mut self, resource: Ref<'_>) -> Markup {
         let mut out = String::with_capacity(resource.raw().len().min(SHOWN_BYTES_MAX) * 3);
-        let place = Place { type_name: "", element: None, holder: "", key: "" };
+        let place = NodePosition { type_name: "", element: None, holder: "", key: "" };
         self.value(resource, &place, 0, &mut out);
         html! { pre.json dir="ltr" tabindex="0" { code { (PreEscaped(out)) } } }
     }
@@ -53,7 +53,7 @@ impl<'a> JsonView<'a> {
         fits
     }
 
-    fn value(&mut self, value: Ref<'_>, place: &Place<'_>, depth: usize, out: &mut String) {
+    fn value(&mut self, value: Ref<'_>, place: &NodePosition<'_>, depth: usize, out: &mut String) {
         match value.kind() {
             Kind::Object | Kind::Array if depth >= DEPTH_MAX => self.cut_text(value.raw(), "", out),
             Kind::Object => self.object(value, place, depth, out),
@@ -66,7 +66,7 @@ impl<'a> JsonView<'a> {
         }
     }
 
-    fn object(&mut self, value: Ref<'_>, place: &Place<'_>, depth: usize, out: &mut String) {
+    fn object(&mut self, value: Ref<'_>, place: &NodePosition<'_>, depth: usize, out: &mut String) {
         let definitions = self.view.site.definitions;
         let resource_type = value.get_str("resourceType");
         let type_name = resource_type.as_deref().unwrap_or(place.type_name);
@@ -77,7 +77,7 @@ impl<'a> JsonView<'a> {
         self.list(value, (b'{', b'}'), depth, out, |this, child, out| {
             let key = child.key();
             let found = definitions.json_element(type_name, &key);
-            let below = Place {
+            let below = NodePosition {
                 type_name: found.map_or("", |(_, name)| name),
                 element: found.map(|(element, _)| element),
                 holder: type_name,
@@ -116,7 +116,7 @@ impl<'a> JsonView<'a> {
         out.push(close as char);
     }
 
-    fn string(&mut self, value: Ref<'_>, place: &Place<'_>, out: &mut String) {
+    fn string(&mut self, value: Ref<'_>, place: &NodePosition<'_>, out: &mut String) {
         let target = value.str().and_then(|text| self.target(&text, place));
         let Some(target) = target else { return self.cut_text(value.raw(), "s", out) };
         if !self.spend(value.raw().len()) {
@@ -128,7 +128,7 @@ impl<'a> JsonView<'a> {
         out.push_str(&link.into_string());
     }
 
-    fn target(&self, text: &str, place: &Place<'_>) -> Option<Target> {
+    fn target(&self, text: &str, place: &NodePosition<'_>) -> Option<Target> {
         let links = &self.view.links;
         match (place.type_name, place.holder, place.key) {
             ("string", "Reference", "reference") => links.reference(text),
@@ -166,7 +166,7 @@ pub(crate) fn link(target: &Target, text: &str) -> Markup {
 }
 
 /// Where a value stands, as far as the definitions know.
-struct Place<'a> {
+struct NodePosition<'a> {
     /// The value's own type.
     type_name: &'a str,
     element: Option<&'a Element>,

@@ -22,7 +22,7 @@ impl<'a> View<'a> {
         View {
             site,
             visit,
-            texts: Texts::of(visit.language),
+            texts: Texts::new(visit.language),
             links: Links {
                 root: visit.root,
                 base: visit.base,

@@ -28,7 +28,7 @@ pub enum Argument<'a> {
 
 impl Texts {
     /// Those of `language`.
-    pub fn of(language: Language) -> Texts {
+    pub fn new(language: Language) -> Texts {
         Texts { language }
     }
 

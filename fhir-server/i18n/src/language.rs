@@ -47,7 +47,7 @@ impl Language {
         let mut wanted: Vec<(f32, Option<Language>)> = Vec::new();
         for range in header.split(',').take(RANGES_MAX) {
             let (range, quality) = quality(range);
-            let language = Language::of(range);
+            let language = Language::parse(range);
             if language.is_none() && range != "*" {
                 continue;
             }
@@ -68,7 +68,7 @@ impl Language {
         found.next().unwrap_or_default()
     }
 
-    fn of(range: &str) -> Option<Language> {
+    fn parse(range: &str) -> Option<Language> {
         let primary = range.split('-').next().unwrap_or("");
         Language::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
     }

@@ -86,11 +86,11 @@ impl DateTime {
     }
 
     /// The point in time, in UTC, with millisecond precision.
-    pub fn of_millis(millis: i64) -> Option<DateTime> {
+    pub fn from_millis(millis: i64) -> Option<DateTime> {
         let days = millis.div_euclid(MICROS_PER_DAY / 1000);
         let (year, month, day) = civil_from_days(days);
         let year = u16::try_from(year).ok().filter(|year| (1..=9999).contains(year))?;
-        let time = Time::of_micros(millis.rem_euclid(MICROS_PER_DAY / 1000) * 1000, Precision::Fraction, 3);
+        let time = Time::from_micros(millis.rem_euclid(MICROS_PER_DAY / 1000) * 1000, Precision::Fraction, 3);
         Some(DateTime { year, month, day, time, offset: Some(0), precision: Precision::Fraction })
     }
 
@@ -161,7 +161,7 @@ impl DateTime {
         self.year = u16::try_from(year).ok().filter(|year| (1..=9999).contains(year))?;
         (self.month, self.day) = (month, day);
         let of_day = local.rem_euclid(MICROS_PER_DAY);
-        self.time = Time::of_micros(of_day, self.time.precision, self.time.digits);
+        self.time = Time::from_micros(of_day, self.time.precision, self.time.digits);
         self.time.nanos += below;
         Some(self)
     }
@@ -230,7 +230,7 @@ impl Time {
     pub fn plus_micros(self, micros: i64) -> Time {
         let below = self.nanos % 1000;
         let of_day = (self.micros() + micros % MICROS_PER_DAY).rem_euclid(MICROS_PER_DAY);
-        let mut later = Time::of_micros(of_day, self.precision, self.digits);
+        let mut later = Time::from_micros(of_day, self.precision, self.digits);
         later.nanos += below;
         later
     }
@@ -259,7 +259,7 @@ impl Time {
         }
     }
 
-    fn of_micros(of_day: i64, precision: Precision, digits: u8) -> Time {
+    fn from_micros(of_day: i64, precision: Precision, digits: u8) -> Time {
         let second = of_day / MICROS_PER_SECOND;
         Time {
             hour: (second / 3600) as u8,

@@ -71,7 +71,7 @@ impl Decimal {
     }
 
     /// The nearest shortest decimal of a float; `None` for infinities and not-a-number.
-    pub fn of_f64(value: f64) -> Option<Decimal> {
+    pub fn from_f64(value: f64) -> Option<Decimal> {
         if value.is_finite() { Decimal::parse(&format!("{value:?}")) } else { None }
     }
 

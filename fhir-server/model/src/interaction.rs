@@ -105,7 +105,7 @@ impl Interaction {
     /// Nothing here knows whether the resource exists: an unknown type or a path without meaning is `NotFound`, a
     /// method that the path does not take is `MethodNotAllowed`.
     pub fn parse(method: Method, path: &str, types: &dyn Types) -> Result<Interaction> {
-        let place = Place::parse(path, types)?;
+        let place = Route::parse(path, types)?;
         // HEAD is GET without the body, which is left out at the edge.
         let method = if method == Method::Head { Method::Get } else { method };
         place.interaction(method)
@@ -113,7 +113,7 @@ impl Interaction {
 
     /// The methods that `path` takes: the `Allow` header of a 405.
     pub fn allowed(path: &str, types: &dyn Types) -> &'static [Method] {
-        Place::parse(path, types).map_or(&[], |place| place.methods())
+        Route::parse(path, types).map_or(&[], |place| place.methods())
     }
 
     /// The code of the interaction in `CapabilityStatement.rest`:
@@ -145,7 +145,7 @@ impl Interaction {
 
 /// What a path means before the method is looked at.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum Route {
     Base,
     Metadata,
     SystemHistory,
@@ -161,13 +161,13 @@ enum Place {
     Operation(Level, Box<str>),
 }
 
-impl Place {
-    fn parse(path: &str, types: &dyn Types) -> Result<Place> {
+impl Route {
+    fn parse(path: &str, types: &dyn Types) -> Result<Route> {
         // One slash at either end is forgiven; an empty segment within is not.
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = path.strip_suffix('/').unwrap_or(path);
         if path.is_empty() {
-            return Ok(Place::Base);
+            return Ok(Route::Base);
         }
         let segments = path.split('/').map(segment).collect::<Result<Vec<_>>>()?;
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
@@ -180,31 +180,31 @@ impl Place {
             )),
         };
         Ok(match *segments.as_slice() {
-            ["metadata"] => Place::Metadata,
-            ["_history"] => Place::SystemHistory,
-            ["_search"] => Place::SystemSearch,
+            ["metadata"] => Route::Metadata,
+            ["_history"] => Route::SystemHistory,
+            ["_search"] => Route::SystemSearch,
             [code] if code.starts_with('$') => {
-                Place::Operation(Level::System, operation(code).ok_or_else(unknown)?)
+                Route::Operation(Level::System, operation(code).ok_or_else(unknown)?)
             }
-            [name] => Place::Type(known(name)?),
-            [name, "_history"] => Place::TypeHistory(known(name)?),
-            [name, "_search"] => Place::TypeSearch(known(name)?),
+            [name] => Route::Type(known(name)?),
+            [name, "_history"] => Route::TypeHistory(known(name)?),
+            [name, "_search"] => Route::TypeSearch(known(name)?),
             [name, code] if code.starts_with('$') => {
-                Place::Operation(Level::Type(known(name)?), operation(code).ok_or_else(unknown)?)
+                Route::Operation(Level::Type(known(name)?), operation(code).ok_or_else(unknown)?)
             }
-            [name, id] => Place::Instance(known(name)?, id.into()),
-            [name, id, "_history"] => Place::InstanceHistory(known(name)?, id.into()),
-            [name, id, "_history", version] => Place::Version(known(name)?, id.into(), version.into()),
+            [name, id] => Route::Instance(known(name)?, id.into()),
+            [name, id, "_history"] => Route::InstanceHistory(known(name)?, id.into()),
+            [name, id, "_history", version] => Route::Version(known(name)?, id.into(), version.into()),
             [name, id, code] if code.starts_with('$') => {
                 let key = Key::new(known(name)?, checked(name, id, Kind::NotFound)?);
-                Place::Operation(Level::Instance(key), operation(code).ok_or_else(unknown)?)
+                Route::Operation(Level::Instance(key), operation(code).ok_or_else(unknown)?)
             }
             [name, id, inner, ref rest @ ..] if rest.is_empty() || rest == ["_search"] => {
                 let key = Key::new(known(name)?, checked(name, id, Kind::NotFound)?);
                 let inner = if inner == "*" { "*".into() } else { known(inner)? };
                 match rest.is_empty() {
-                    true => Place::Compartment(key, inner),
-                    false => Place::CompartmentSearch(key, inner),
+                    true => Route::Compartment(key, inner),
+                    false => Route::CompartmentSearch(key, inner),
                 }
             }
             _ => return Err(unknown()),
@@ -214,17 +214,17 @@ impl Place {
     fn methods(&self) -> &'static [Method] {
         use Method::{Delete, Get, Head, Patch, Post, Put};
         match self {
-            Place::Base => &[Get, Head, Post],
-            Place::Metadata
-            | Place::SystemHistory
-            | Place::TypeHistory(_)
-            | Place::InstanceHistory(..)
-            | Place::Version(..)
-            | Place::Compartment(..) => &[Get, Head],
-            Place::SystemSearch | Place::TypeSearch(_) | Place::CompartmentSearch(..) => &[Post],
-            Place::Type(_) => &[Get, Head, Post, Put, Patch, Delete],
-            Place::Instance(..) => &[Get, Head, Put, Patch, Delete],
-            Place::Operation(..) => &[Get, Head, Post],
+            Route::Base => &[Get, Head, Post],
+            Route::Metadata
+            | Route::SystemHistory
+            | Route::TypeHistory(_)
+            | Route::InstanceHistory(..)
+            | Route::Version(..)
+            | Route::Compartment(..) => &[Get, Head],
+            Route::SystemSearch | Route::TypeSearch(_) | Route::CompartmentSearch(..) => &[Post],
+            Route::Type(_) => &[Get, Head, Post, Put, Patch, Delete],
+            Route::Instance(..) => &[Get, Head, Put, Patch, Delete],
+            Route::Operation(..) => &[Get, Head, Post],
         }
     }
 
@@ -238,18 +238,18 @@ impl Place {
         // An id that cannot be is a mistake where it would be made, and elsewhere simply not there.
         let kind = if matches!(method, Method::Put) { Kind::Invalid } else { Kind::NotFound };
         Ok(match (self, method) {
-            (Place::Metadata, _) => Interaction::Capabilities,
-            (Place::Base, Method::Post) => Interaction::Bundle,
-            (Place::Base | Place::SystemSearch, _) => Interaction::SearchSystem,
-            (Place::SystemHistory, _) => Interaction::HistorySystem,
-            (Place::TypeHistory(name), _) => Interaction::HistoryType(name),
-            (Place::TypeSearch(name), _) => Interaction::SearchType(name),
-            (Place::Type(name), Method::Post) => Interaction::Create(name),
-            (Place::Type(name), Method::Put) => Interaction::ConditionalUpdate(name),
-            (Place::Type(name), Method::Patch) => Interaction::ConditionalPatch(name),
-            (Place::Type(name), Method::Delete) => Interaction::ConditionalDelete(name),
-            (Place::Type(name), _) => Interaction::SearchType(name),
-            (Place::Instance(name, id), _) => {
+            (Route::Metadata, _) => Interaction::Capabilities,
+            (Route::Base, Method::Post) => Interaction::Bundle,
+            (Route::Base | Route::SystemSearch, _) => Interaction::SearchSystem,
+            (Route::SystemHistory, _) => Interaction::HistorySystem,
+            (Route::TypeHistory(name), _) => Interaction::HistoryType(name),
+            (Route::TypeSearch(name), _) => Interaction::SearchType(name),
+            (Route::Type(name), Method::Post) => Interaction::Create(name),
+            (Route::Type(name), Method::Put) => Interaction::ConditionalUpdate(name),
+            (Route::Type(name), Method::Patch) => Interaction::ConditionalPatch(name),
+            (Route::Type(name), Method::Delete) => Interaction::ConditionalDelete(name),
+            (Route::Type(name), _) => Interaction::SearchType(name),
+            (Route::Instance(name, id), _) => {
                 let key = Key::new(name.clone(), checked(&name, &id, kind)?);
                 match method {
                     Method::Put => Interaction::Update(key),
@@ -258,10 +258,10 @@ impl Place {
                     _ => Interaction::Read(key),
                 }
             }
-            (Place::InstanceHistory(name, id), _) => {
+            (Route::InstanceHistory(name, id), _) => {
                 Interaction::HistoryInstance(Key::new(name.clone(), checked(&name, &id, kind)?))
             }
-            (Place::Version(name, id, version), _) => {
+            (Route::Version(name, id, version), _) => {
                 let key = Key::new(name.clone(), checked(&name, &id, kind)?);
                 let number =
                     Some(&version).filter(|v| !v.starts_with(['+', '0'])).and_then(|v| v.parse().ok());
@@ -269,10 +269,10 @@ impl Place {
                     .ok_or_else(|| Error::not_found(format!("version `{}` of {key}", shown(&version))))?;
                 Interaction::Vread(key, number)
             }
-            (Place::Compartment(key, inner) | Place::CompartmentSearch(key, inner), _) => {
+            (Route::Compartment(key, inner) | Route::CompartmentSearch(key, inner), _) => {
                 Interaction::SearchCompartment(key, inner)
             }
-            (Place::Operation(level, code), _) => Interaction::Operation(level, code),
+            (Route::Operation(level, code), _) => Interaction::Operation(level, code),
         })
     }
 }

@@ -26,7 +26,7 @@ const UNIT_BYTES_MAX: usize = 100;
 
 /// A unit in base units: how many of them, and which.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Canonical {
+pub struct CanonicalUnit {
     /// One of the unit is so many of the base units.
     pub factor: Decimal,
     /// So many of the base units are none of this unit: on a scale with another zero.
@@ -34,9 +34,9 @@ pub struct Canonical {
     dimension: Dimension,
 }
 
-impl Canonical {
+impl CanonicalUnit {
     /// A unit in terms of base units; `None` when it is not known here.
-    pub fn of(code: &str) -> Option<Canonical> {
+    pub fn parse(code: &str) -> Option<CanonicalUnit> {
         if code.len() > UNIT_BYTES_MAX {
             return None;
         }
@@ -48,7 +48,7 @@ impl Canonical {
         let scale = SCALES.iter().find(|(name, _, _)| Some(found.dimension) == dimension(name));
         let Some((_, degree, zero)) = scale else { return Some(found) };
         let factor = found.factor.times(&Decimal::parse(degree)?)?;
-        Some(Canonical { factor, zero: Decimal::parse(zero), dimension: dimension("K")? })
+        Some(CanonicalUnit { factor, zero: Decimal::parse(zero), dimension: dimension("K")? })
     }
 
     /// The number of base units that so many of this unit are; `None` where it has more digits than can be counted.
@@ -69,7 +69,7 @@ impl Canonical {
     }
 
     /// True when numbers in the one unit can be said in the other.
-    pub fn converts_to(&self, other: &Canonical) -> bool {
+    pub fn converts_to(&self, other: &CanonicalUnit) -> bool {
         self.dimension == other.dimension
     }
 
@@ -86,15 +86,15 @@ impl Canonical {
         if code.is_empty() { "1".to_owned() } else { code }
     }
 
-    fn one() -> Canonical {
-        Canonical::number(Decimal::from(1))
+    fn one() -> CanonicalUnit {
+        CanonicalUnit::number(Decimal::from(1))
     }
 
-    fn number(factor: Decimal) -> Canonical {
-        Canonical { factor, zero: None, dimension: Dimension::default() }
+    fn number(factor: Decimal) -> CanonicalUnit {
+        CanonicalUnit { factor, zero: None, dimension: Dimension::default() }
     }
 
-    fn times(self, other: &Canonical, sign: i8) -> Option<Canonical> {
+    fn times(self, other: &CanonicalUnit, sign: i8) -> Option<CanonicalUnit> {
         let mut dimension = self.dimension;
         for (mine, theirs) in dimension.iter_mut().zip(other.dimension) {
             *mine = mine.checked_add(theirs.checked_mul(sign)?)?;
@@ -104,11 +104,11 @@ impl Canonical {
         } else {
             self.factor.divided_by(&other.factor)?
         };
-        Some(Canonical { factor, zero: None, dimension })
+        Some(CanonicalUnit { factor, zero: None, dimension })
     }
 
-    fn power(&self, exponent: i8) -> Option<Canonical> {
-        let mut power = Canonical::one();
+    fn power(&self, exponent: i8) -> Option<CanonicalUnit> {
+        let mut power = CanonicalUnit::one();
         for _ in 0..exponent.unsigned_abs() {
             power = power.times(self, exponent.signum())?;
         }
@@ -132,8 +132,8 @@ impl<'t> Reader<'t> {
     }
 
     /// `a.b/c`; a leading `/` divides one.
-    fn terms(&mut self) -> Option<Canonical> {
-        let mut all = Canonical::one();
+    fn terms(&mut self) -> Option<CanonicalUnit> {
+        let mut all = CanonicalUnit::one();
         let mut sign = if self.eat('/') { -1 } else { 1 };
         loop {
             all = all.times(&self.term()?, sign)?;
@@ -148,7 +148,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A unit with its exponent and `{annotation}`, or a bracket.
-    fn term(&mut self) -> Option<Canonical> {
+    fn term(&mut self) -> Option<CanonicalUnit> {
         if self.eat('(') {
             // Brackets nest no deeper than the length limit allows, and that is small.
             let inner = self.terms()?;
@@ -165,21 +165,21 @@ impl<'t> Reader<'t> {
         true
     }
 
-    fn atom(&mut self) -> Option<Canonical> {
+    fn atom(&mut self) -> Option<CanonicalUnit> {
         if self.annotation() {
-            return Some(Canonical::one());
+            return Some(CanonicalUnit::one());
         }
         // Powers of ten: `10*3`, `10^3`.
         if let Some(rest) = self.rest.strip_prefix("10*").or(self.rest.strip_prefix("10^")) {
             self.rest = rest;
-            let ten = Canonical::number(Decimal::from(10));
+            let ten = CanonicalUnit::number(Decimal::from(10));
             return ten.power(self.exponent().unwrap_or(1));
         }
         let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
         if digits > 0 {
             let (number, rest) = self.rest.split_at_checked(digits)?;
             self.rest = rest;
-            return Some(Canonical::number(Decimal::parse(number)?));
+            return Some(CanonicalUnit::number(Decimal::parse(number)?));
         }
         let (symbol, rest) = self.rest.split_at_checked(symbol_length(self.rest))?;
         self.rest = rest;
@@ -217,24 +217,24 @@ fn symbol_length(text: &str) -> usize {
     text.len()
 }
 
-fn unit(symbol: &str) -> Option<Canonical> {
+fn unit(symbol: &str) -> Option<CanonicalUnit> {
     if let Some(unit) = plain(symbol) {
         return Some(unit);
     }
     PREFIXES.iter().find_map(|(prefix, power)| {
         let rest = symbol.strip_prefix(prefix)?;
         let unit = METRIC.contains(&rest).then(|| plain(rest))??;
-        let ten = Canonical::number(Decimal::from(10));
+        let ten = CanonicalUnit::number(Decimal::from(10));
         ten.power(*power)?.times(&unit, 1)
     })
 }
 
-fn plain(symbol: &str) -> Option<Canonical> {
+fn plain(symbol: &str) -> Option<CanonicalUnit> {
     if let Some(dimension) = dimension(symbol) {
-        return Some(Canonical { dimension, ..Canonical::one() });
+        return Some(CanonicalUnit { dimension, ..CanonicalUnit::one() });
     }
     let (_, factor, definition) = UNITS.iter().find(|(name, _, _)| *name == symbol)?;
-    let factor = Canonical::number(Decimal::parse(factor)?);
+    let factor = CanonicalUnit::number(Decimal::parse(factor)?);
     factor.times(&Reader { rest: definition }.terms()?, 1)
 }
 
@@ -337,7 +337,7 @@ mod tests {
     use super::*;
 
     fn converted(number: &str, from: &str, to: &str) -> Option<f64> {
-        let (from, to) = (Canonical::of(from)?, Canonical::of(to)?);
+        let (from, to) = (CanonicalUnit::parse(from)?, CanonicalUnit::parse(to)?);
         from.converts_to(&to).then_some(())?;
         Some(to.from_base(&from.to_base(&Decimal::parse(number)?)?)?.to_f64())
     }
@@ -399,7 +399,7 @@ mod tests {
             for other in special.iter().chain(&ordinary) {
                 let may =
                     unit == *other || scales.contains(&unit) && (scales.contains(other) || *other == "K");
-                let (one, other_unit) = (Canonical::of(unit), Canonical::of(other));
+                let (one, other_unit) = (CanonicalUnit::parse(unit), CanonicalUnit::parse(other));
                 let does = one.zip(other_unit).is_some_and(|(a, b)| a.converts_to(&b));
                 assert!(may || !does, "{unit} converts to {other}");
             }
@@ -412,7 +412,8 @@ mod tests {
             ("Cel.m", "K.m"),
             ("Cel-1", "K-1"),
         ] {
-            let (one_unit, other_unit) = (Canonical::of(one).unwrap(), Canonical::of(other).unwrap());
+            let (one_unit, other_unit) =
+                (CanonicalUnit::parse(one).unwrap(), CanonicalUnit::parse(other).unwrap());
             assert!(!one_unit.converts_to(&other_unit), "{one} {other}");
         }
     }

@@ -54,7 +54,7 @@ pub fn indented(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
 }
 
 /// What a JSON key or XML tag means within a type.
-struct Meaning<'t> {
+struct ElementType<'t> {
     /// Place in the order of the definition.
     order: usize,
     element: &'t Element,
@@ -62,8 +62,8 @@ struct Meaning<'t> {
     type_name: &'t str,
 }
 
-impl<'t> Meaning<'t> {
-    fn of(types: &'t dyn Types, type_name: &str, name: &str) -> Option<Meaning<'t>> {
+impl<'t> ElementType<'t> {
+    fn find(types: &'t dyn Types, type_name: &str, name: &str) -> Option<ElementType<'t>> {
         types.elements(type_name).iter().enumerate().find_map(|(order, element)| {
             let rest = name.strip_prefix(&*element.name)?;
             let type_name = if element.choice {
@@ -73,7 +73,7 @@ impl<'t> Meaning<'t> {
             } else {
                 return None;
             };
-            Some(Meaning { order, element, type_name })
+            Some(ElementType { order, element, type_name })
         })
     }
 

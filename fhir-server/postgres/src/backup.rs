@@ -32,7 +32,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use key::{Key, Recipients};
 pub use restore::{Restore, Restored};
 pub use target::{Archive, Base, Target};
-pub use verify::{Found, list, read_everything, verify};
+pub use verify::{BaseBackup, list, read_everything, verify};
 pub use worker::{Status, Worker};
 
 use crate::connection::Connection;
@@ -70,8 +70,8 @@ impl Site {
     /// # Errors
     ///
     /// When the directory cannot be read.
-    pub fn of_running(data_dir: &std::path::Path) -> Result<Option<Site>> {
-        crate::home::Home::of_running(data_dir)
+    pub fn from_running(data_dir: &std::path::Path) -> Result<Option<Site>> {
+        crate::home::Home::from_running(data_dir)
     }
 
     /// How to connect as the owner of the database.

@@ -52,13 +52,13 @@ impl Home {
         let data_dir = fs::canonicalize(data_dir).doing("open the data directory", data_dir)?;
         let dir = settle(&data_dir)?;
         let lock = lock(&dir, &data_dir).await?;
-        let owner = Owner::of_cluster(&dir.join("pg"))?;
+        let owner = Owner::from_cluster(&dir.join("pg"))?;
         let sockets = sockets(&dir, &owner)?;
         Ok(Home { cluster: dir.join("pg"), dir, owner, sockets, lock: Some(lock) })
     }
 
     /// The home of a server that runs, without its lock; `None` when none does.
-    pub(crate) fn of_running(data_dir: &Path) -> Result<Option<Site>> {
+    pub(crate) fn from_running(data_dir: &Path) -> Result<Option<Site>> {
         let Ok(data_dir) = fs::canonicalize(data_dir) else { return Ok(None) };
         let dir = match fs::read_link(data_dir.join("pg")) {
             Ok(target) => data_dir.join(target.parent().unwrap_or(&data_dir)),
@@ -109,7 +109,7 @@ fn settle(data_dir: &Path) -> Result<PathBuf> {
         make(&dir)?;
         return Ok(dir);
     }
-    let owner = Owner::of_cluster(&cluster)?;
+    let owner = Owner::from_cluster(&cluster)?;
     if owner.stepped_down {
         // The data directory itself is ours to open; what lies in it has its own, tighter modes.
         add_mode(data_dir, 0o001)?;

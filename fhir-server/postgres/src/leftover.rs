@@ -24,7 +24,7 @@ const PATIENCE: [(Signal, Duration); 3] = [
 pub(crate) async fn clear(cluster: &Path, sockets: &Path) -> Result<()> {
     let postmaster = postmaster_pid(cluster);
     for (signal, patience) in PATIENCE {
-        let pids = of(cluster);
+        let pids = find(cluster);
         if pids.is_empty() {
             break;
         }
@@ -43,7 +43,7 @@ pub(crate) async fn clear(cluster: &Path, sockets: &Path) -> Result<()> {
         }
         wait_until_gone(cluster, patience).await;
     }
-    let left = of(cluster);
+    let left = find(cluster);
     if !left.is_empty() {
         return Err(Error::Leftover { dir: cluster.to_path_buf(), pids: left });
     }
@@ -53,7 +53,7 @@ pub(crate) async fn clear(cluster: &Path, sockets: &Path) -> Result<()> {
 }
 
 /// The live PostgreSQL processes of `cluster` (canonical).
-pub(crate) fn of(cluster: &Path) -> Vec<i32> {
+pub(crate) fn find(cluster: &Path) -> Vec<i32> {
     match fs::read_dir("/proc/self/task") {
         Ok(_) => by_working_directory(cluster),
         Err(_) => by_command_line(cluster),
@@ -62,7 +62,7 @@ pub(crate) fn of(cluster: &Path) -> Vec<i32> {
 
 async fn wait_until_gone(cluster: &Path, patience: Duration) {
     let started = Instant::now();
-    while started.elapsed() < patience && !of(cluster).is_empty() {
+    while started.elapsed() < patience && !find(cluster).is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

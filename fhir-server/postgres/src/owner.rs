@@ -24,7 +24,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     /// Ourselves; under root the owner of an existing cluster, else `postgres`, else `nobody`.
-    pub(crate) fn of_cluster(cluster: &Path) -> Result<Owner> {
+    pub(crate) fn from_cluster(cluster: &Path) -> Result<Owner> {
         let us = by_id(geteuid())?;
         if !geteuid().is_root() {
             return Ok(Owner::new(us.clone(), us.name, false));

@@ -7,8 +7,8 @@ use fhir_model::error::operation_outcome;
 use fhir_model::url;
 use fhir_store::Version;
 
-use super::asked::Asked;
-use super::place::Place;
+use super::continuation::ContinuationToken;
+use super::request::EverythingRequest;
 
 /// What is on one page.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Page {
     /// What these refer to.
     pub(crate) included: Vec<Version>,
     /// Where the next page begins, when there is one.
-    pub(crate) next: Option<Place>,
+    pub(crate) next: Option<ContinuationToken>,
     /// True when all matches are here: their number is the total.
     pub(crate) whole: bool,
     /// Handles of the members on it, when records of several patients can share them.
@@ -26,14 +26,14 @@ pub(crate) struct Page {
 }
 
 /// The page as a Bundle.
-pub(crate) fn answer(cx: &Cx, call: &Call, asked: &Asked, page: Page) -> Reply {
+pub(crate) fn answer(cx: &Cx, call: &Call, asked: &EverythingRequest, page: Page) -> Reply {
     let versions = || page.matches.iter().chain(&page.included);
     let size = versions().map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 200).sum();
     let mut bundle = BundleText::new("searchset", size);
     if page.whole {
         bundle.total(page.matches.len() as u64);
     }
-    let link = |place: Option<&Place>| {
+    let link = |place: Option<&ContinuationToken>| {
         let mut pairs = asked.applied.clone();
         let sealed = place.map(|p| p.cursor().seal(cx.store.secret(), &asked.identity));
         pairs.extend(sealed.map(|sealed| ("_cursor".to_owned(), sealed)));

@@ -7,15 +7,15 @@ use fhir_model::{Error, Key, Result};
 use fhir_store::{EverythingFilter, ResourceState, Scope, Version};
 
 use super::answer::Page;
-use super::asked::Asked;
-use super::place::Place;
+use super::continuation::ContinuationToken;
 use super::references::References;
+use super::request::EverythingRequest;
 
 /// Members read at once when only their references matter.
 const BATCH: usize = 1000;
 
 /// A page: the patient and the compartment, then what they refer to.
-pub(crate) async fn page(cx: &Cx, scope: &Scope, patient: &Key, asked: &Asked) -> Result<Page> {
+pub(crate) async fn page(cx: &Cx, scope: &Scope, patient: &Key, asked: &EverythingRequest) -> Result<Page> {
     let mut page = Page::default();
     let mut after = None;
     match &asked.after {
@@ -30,12 +30,14 @@ pub(crate) async fn page(cx: &Cx, scope: &Scope, patient: &Key, asked: &Asked) -
                 page.matches.push(found);
             }
         }
-        Some(Place::Member(place)) => after = Some(*place),
-        Some(Place::Reference(key)) => {
+        Some(ContinuationToken::Member(place)) => after = Some(*place),
+        Some(ContinuationToken::Reference(key)) => {
             references(cx, scope, patient, asked, key.as_ref(), &mut page).await?;
             return Ok(page);
         }
-        Some(Place::Patient { .. }) => return Err(Error::invalid("the page link belongs to another call")),
+        Some(ContinuationToken::Patient { .. }) => {
+            return Err(Error::invalid("the page link belongs to another call"));
+        }
     }
     members(cx, scope, patient, asked, after, &mut page).await?;
     if page.next.is_none() {
@@ -50,17 +52,17 @@ async fn members(
     cx: &Cx,
     scope: &Scope,
     patient: &Key,
-    asked: &Asked,
+    asked: &EverythingRequest,
     after: Option<(i32, i64, i64)>,
     page: &mut Page,
 ) -> Result<()> {
     let room = asked.count.saturating_sub(page.matches.len());
-    let mut found = cx.store.compartment(scope, patient, &asked.of_types(), after, room + 1).await?;
+    let mut found = cx.store.compartment(scope, patient, &asked.filter(), after, room + 1).await?;
     if found.len() > room {
         found.truncate(room);
         // With no room at all, the patient filled the page: members begin on the next.
         let last = found.last().map_or((i32::MIN, i64::MIN, i64::MIN), |m| m.position);
-        page.next = Some(Place::Member(last));
+        page.next = Some(ContinuationToken::Member(last));
     }
     page.matches.extend(found.into_iter().map(|m| m.version));
     Ok(())
@@ -71,7 +73,7 @@ async fn references(
     cx: &Cx,
     scope: &Scope,
     patient: &Key,
-    asked: &Asked,
+    asked: &EverythingRequest,
     after: Option<&Key>,
     page: &mut Page,
 ) -> Result<()> {
@@ -89,7 +91,7 @@ async fn references(
     let mut last = after.cloned();
     for (key, version) in wanted {
         if page.included.len() == room {
-            page.next = Some(Place::Reference(last));
+            page.next = Some(ContinuationToken::Reference(last));
             break;
         }
         last = Some(key);
@@ -103,7 +105,7 @@ async fn gather(
     cx: &Cx,
     scope: &Scope,
     patient: &Key,
-    asked: &Asked,
+    asked: &EverythingRequest,
     page: &Page,
 ) -> Result<BTreeMap<Key, Version>> {
     let mut references = References::new(cx, &asked.bases);

@@ -10,9 +10,9 @@ use fhir_search::{ParseCx, Query};
 use fhir_store::{Scope, Version};
 
 use super::answer::Page;
-use super::asked::Asked;
-use super::place::Place;
+use super::continuation::ContinuationToken;
 use super::references::References;
+use super::request::EverythingRequest;
 
 /// Patients read at once.
 const PATIENTS: usize = 20;
@@ -27,12 +27,12 @@ struct Patient {
 }
 
 /// A page: patients in the order of their last update, each with the compartment.
-pub(crate) async fn page(cx: &Cx, scope: &Scope, asked: &Asked) -> Result<Page> {
+pub(crate) async fn page(cx: &Cx, scope: &Scope, asked: &EverythingRequest) -> Result<Page> {
     let mut page = Page::default();
     let mut last = None;
     match &asked.after {
         None => {}
-        Some(Place::Patient { id, updated_at, handle, member }) => {
+        Some(ContinuationToken::Patient { id, updated_at, handle, member }) => {
             let patient =
                 Patient { key: Key::new("Patient", id.as_str()), updated_at: *updated_at, handle: *handle };
             patient.members(cx, scope, asked, *member, &mut page).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn page(cx: &Cx, scope: &Scope, asked: &Asked) -> Result<Page> 
 async fn fill(
     cx: &Cx,
     scope: &Scope,
-    asked: &Asked,
+    asked: &EverythingRequest,
     mut last: Option<Patient>,
     page: &mut Page,
 ) -> Result<()> {
@@ -115,12 +115,12 @@ impl Patient {
         &self,
         cx: &Cx,
         scope: &Scope,
-        asked: &Asked,
+        asked: &EverythingRequest,
         after: Option<(i32, i64, i64)>,
         page: &mut Page,
     ) -> Result<()> {
         let room = asked.count.saturating_sub(page.matches.len());
-        let mut found = cx.store.compartment(scope, &self.key, &asked.of_types(), after, room + 1).await?;
+        let mut found = cx.store.compartment(scope, &self.key, &asked.filter(), after, room + 1).await?;
         if found.len() > room {
             found.truncate(room);
             page.next = Some(self.place(found.last().map(|m| m.position).or(after)));
@@ -133,8 +133,8 @@ impl Patient {
         Ok(())
     }
 
-    fn place(&self, member: Option<(i32, i64, i64)>) -> Place {
-        Place::Patient {
+    fn place(&self, member: Option<(i32, i64, i64)>) -> ContinuationToken {
+        ContinuationToken::Patient {
             id: self.key.id.to_string(),
             updated_at: self.updated_at,
             handle: self.handle,

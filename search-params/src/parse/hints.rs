@@ -2,7 +2,7 @@
 //! nothing to find.
 
 use fhir_model::types::Types;
-use fhir_model::ucum::Canonical;
+use fhir_model::ucum::CanonicalUnit;
 use fhir_model::{Key, suggest};
 use fhir_profiles::code_system::Content;
 
@@ -160,9 +160,13 @@ fn known_system(system: &str) -> Option<&'static str> {
 /// A unit that is not converted.
 fn unit_hint(term: &quantity::QuantityTerm) -> Option<String> {
     match &term.unit {
-        quantity::Unit::Coded(system, code) if *system == *UCUM => Canonical::of(code).is_none().then(|| {
-            format!("`{code}` is not a UCUM unit that is known here: only what has this very code is found")
-        }),
+        quantity::Unit::Coded(system, code) if *system == *UCUM => {
+            CanonicalUnit::parse(code).is_none().then(|| {
+                format!(
+                    "`{code}` is not a UCUM unit that is known here: only what has this very code is found"
+                )
+            })
+        }
         quantity::Unit::Coded(system, _) => known_system(system)
             .map(|known| format!("the system `{system}` is not the one that is known as `{known}`")),
         _ => None,

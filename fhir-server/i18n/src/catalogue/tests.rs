@@ -70,7 +70,7 @@ fn every_language_has_every_text_with_the_same_arguments() {
 fn no_text_holds_markup() {
     for language in Language::ALL {
         for key in messages(language).keys() {
-            let text = Texts::of(language).say_with(key, &every_argument());
+            let text = Texts::new(language).say_with(key, &every_argument());
             assert!(!text.contains(['<', '>', '&']), "{key} in {}.ftl", language.tag());
         }
     }
@@ -82,7 +82,7 @@ fn texts_are_translated() {
     let english = messages(Language::English);
     for language in Language::ALL.into_iter().filter(|language| *language != Language::English) {
         let same = english.keys().filter(|key| {
-            let text = |language| Texts::of(language).say_with(key, &every_argument());
+            let text = |language| Texts::new(language).say_with(key, &every_argument());
             text(language) == text(Language::English) && text(language).split_whitespace().count() > 1
         });
         assert_eq!(same.collect::<Vec<_>>(), [""; 0], "{}.ftl", language.tag());
@@ -128,7 +128,7 @@ fn every_argument() -> Vec<(&'static str, Argument<'static>)> {
 #[test]
 fn numbers_choose_their_forms() {
     let say = |language, count| {
-        let text = Texts::of(language).say_with("bundle-total", &[("count", Argument::Number(count))]);
+        let text = Texts::new(language).say_with("bundle-total", &[("count", Argument::Number(count))]);
         text.replace(['\u{2068}', '\u{2069}'], "")
     };
     for (language, count, wanted) in [
@@ -149,8 +149,8 @@ fn numbers_choose_their_forms() {
 
 #[test]
 fn what_was_sent_is_set_apart() {
-    let text =
-        Texts::of(Language::English).say_with("title-history", &[("text", Argument::Text("\u{5d0}\u{5d1}"))]);
+    let text = Texts::new(Language::English)
+        .say_with("title-history", &[("text", Argument::Text("\u{5d0}\u{5d1}"))]);
     assert!(text.contains("\u{2068}\u{5d0}\u{5d1}\u{2069}"), "{text}");
-    assert_eq!(Texts::of(Language::French).say("no such key"), "no such key");
+    assert_eq!(Texts::new(Language::French).say("no such key"), "no such key");
 }

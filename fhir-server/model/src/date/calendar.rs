@@ -44,6 +44,6 @@ pub fn format_instant(micros: i64) -> String {
     let last = days_from_civil(10_000, 1, 1) * MICROS_PER_DAY - 1;
     let micros = micros.clamp(first, last);
     let (year, month, day) = civil_from_days(micros.div_euclid(MICROS_PER_DAY));
-    let time = Time::of_micros(micros.rem_euclid(MICROS_PER_DAY), Precision::Fraction, 3);
+    let time = Time::from_micros(micros.rem_euclid(MICROS_PER_DAY), Precision::Fraction, 3);
     format!("{year:04}-{month:02}-{day:02}T{time}Z")
 }

@@ -110,7 +110,7 @@ fn instants_are_written_with_milliseconds() {
         assert_eq!(format_instant(micros), text);
     }
     let millis = 1_700_000_000_123;
-    assert_eq!(DateTime::of_millis(millis).unwrap().to_string(), format_instant(millis * 1000));
+    assert_eq!(DateTime::from_millis(millis).unwrap().to_string(), format_instant(millis * 1000));
 }
 
 #[test]

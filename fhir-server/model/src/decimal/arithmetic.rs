@@ -12,7 +12,7 @@ impl Decimal {
     /// The sum.
     pub fn plus(&self, other: &Decimal) -> Option<Decimal> {
         let (left, right, scale) = aligned(self, other)?;
-        of(left.checked_add(right)?, scale)
+        from_scaled(left.checked_add(right)?, scale)
     }
 
     /// The difference.
@@ -26,7 +26,7 @@ impl Decimal {
         let (mut right, mut right_scale) = other.few()?;
         loop {
             if let Some(product) = left.checked_mul(right).filter(|product| product.unsigned_abs() < LIMIT) {
-                return of(product, left_scale.checked_add(right_scale)?);
+                return from_scaled(product, left_scale.checked_add(right_scale)?);
             }
             // Too many digits: the longer factor gives up its last.
             if left.unsigned_abs() >= right.unsigned_abs() {
@@ -60,19 +60,19 @@ impl Decimal {
         while quotient.1 > 0 && quotient.0 % 10 == 0 {
             quotient = (quotient.0 / 10, quotient.1 - 1);
         }
-        of(quotient.0, quotient.1)
+        from_scaled(quotient.0, quotient.1)
     }
 
     /// The whole part of the quotient.
     pub fn div(&self, other: &Decimal) -> Option<Decimal> {
         let (left, right, _) = aligned(self, other)?;
-        of(left.checked_div(right)?, 0)
+        from_scaled(left.checked_div(right)?, 0)
     }
 
     /// What [`Decimal::div`] leaves.
     pub fn modulo(&self, other: &Decimal) -> Option<Decimal> {
         let (left, right, scale) = aligned(self, other)?;
-        of(left.checked_rem(right)?, scale)
+        from_scaled(left.checked_rem(right)?, scale)
     }
 
     /// The number with the other sign.
@@ -92,7 +92,7 @@ impl Decimal {
     /// Without what stands after the point.
     pub fn truncated(&self) -> Option<Decimal> {
         let (digits, scale) = self.few()?;
-        of(shifted(digits, scale)?, 0)
+        from_scaled(shifted(digits, scale)?, 0)
     }
 
     /// The largest whole number not above it.
@@ -114,7 +114,7 @@ impl Decimal {
         if scale <= wanted {
             return Some(self.clone());
         }
-        let mut rounded = of(rounded(value, (scale - wanted) as u32), wanted)?;
+        let mut rounded = from_scaled(rounded(value, (scale - wanted) as u32), wanted)?;
         rounded.negative = self.negative;
         Some(rounded)
     }
@@ -125,11 +125,11 @@ impl Decimal {
         let wanted = i32::try_from(digits).ok()?;
         let factor = 10_i128.checked_pow(scale.abs_diff(wanted));
         let mut cut = match factor {
-            _ if value == 0 => of(0, wanted)?,
-            Some(factor) if scale <= wanted => of(value.checked_mul(factor)?, wanted)?,
-            Some(factor) => of(value / factor, wanted)?,
+            _ if value == 0 => from_scaled(0, wanted)?,
+            Some(factor) if scale <= wanted => from_scaled(value.checked_mul(factor)?, wanted)?,
+            Some(factor) => from_scaled(value / factor, wanted)?,
             None if scale <= wanted => return None,
-            None => of(0, wanted)?,
+            None => from_scaled(0, wanted)?,
         };
         cut.negative = self.negative;
         Some(cut)
@@ -174,7 +174,7 @@ impl Decimal {
     }
 }
 
-fn of(value: i128, scale: i32) -> Option<Decimal> {
+fn from_scaled(value: i128, scale: i32) -> Option<Decimal> {
     let digits = value.unsigned_abs();
     let small = digits < LIMIT;
     small.then_some(Decimal { negative: value < 0, digits: Digits::Few(digits), scale })

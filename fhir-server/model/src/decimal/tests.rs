@@ -124,9 +124,9 @@ fn extremes() {
 fn floats() {
     assert_eq!(d("0.1").to_f64(), 0.1);
     assert_eq!(d("1e400").to_f64(), f64::INFINITY);
-    assert_eq!(Decimal::of_f64(0.1), Some(d("0.1")));
-    assert_eq!(Decimal::of_f64(1e21), Some(d("1e21")));
-    assert_eq!(Decimal::of_f64(f64::NAN), None);
+    assert_eq!(Decimal::from_f64(0.1), Some(d("0.1")));
+    assert_eq!(Decimal::from_f64(1e21), Some(d("1e21")));
+    assert_eq!(Decimal::from_f64(f64::NAN), None);
     assert_eq!(d("5.00").to_i64(), Some(5));
     assert_eq!(d("5.01").to_i64(), None);
     assert_eq!(d("99999999999999999999").to_i64(), None);

@@ -134,7 +134,7 @@ pub enum Calendar {
 
 impl Calendar {
     /// The unit of a word, singular or plural.
-    pub fn of_word(word: &str) -> Option<Calendar> {
+    pub fn parse(word: &str) -> Option<Calendar> {
         Some(match word.strip_suffix('s').unwrap_or(word) {
             "year" => Calendar::Year,
             "month" => Calendar::Month,

@@ -138,13 +138,13 @@ fn parse_quantity(text: &str) -> Option<Quantity> {
     } else if let Some(code) = rest.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
         Unit::Ucum(Some(code).filter(|code| !code.is_empty())?.into())
     } else {
-        Unit::Calendar(Calendar::of_word(rest)?)
+        Unit::Calendar(Calendar::parse(rest)?)
     };
     Some(Quantity { value, unit })
 }
 
 fn in_unit(quantity: &Quantity, unit: &str) -> Option<Quantity> {
-    let unit = Calendar::of_word(unit).map_or_else(|| Unit::Ucum(unit.into()), Unit::Calendar);
+    let unit = Calendar::parse(unit).map_or_else(|| Unit::Ucum(unit.into()), Unit::Calendar);
     let one = Quantity { value: Decimal::from(1), unit };
     let (value, one_value) = ucum::comparable(quantity, &one)?;
     Some(Quantity { value: value.divided_by(&one_value)?, unit: one.unit })

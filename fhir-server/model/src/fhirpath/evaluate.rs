@@ -6,7 +6,7 @@ use std::fmt;
 use super::ast::{Expr, Literal, TypeName, TypeOp};
 use super::context::Context;
 use super::item::{Item, Quantity, Value};
-use super::navigate::Known;
+use super::navigate::ElementLookup;
 
 /// Items in their order.
 pub(super) type Items<'a> = Vec<Item<'a>>;
@@ -118,8 +118,8 @@ impl<'a> Evaluation<'_, 'a> {
                 None => self.call(*function, scope.this.to_vec(), args, scope, *at),
             },
             Expr::Type { on, op, name, at } => match on {
-                Some(on) => self.of_type(*op, self.eval(on, scope)?, name, *at),
-                None => self.of_type(*op, scope.this.to_vec(), name, *at),
+                Some(on) => self.filter_type(*op, self.eval(on, scope)?, name, *at),
+                None => self.filter_type(*op, scope.this.to_vec(), name, *at),
             },
             Expr::Indexer { of, index, at } => {
                 let items = self.eval(of, scope)?;
@@ -162,7 +162,7 @@ impl<'a> Evaluation<'_, 'a> {
                     found.push(item.clone())
                 }
                 Item::Node(node) => {
-                    if node.child(types, name, &mut found) == Known::No && self.cx.strict {
+                    if node.child(types, name, &mut found) == ElementLookup::No && self.cx.strict {
                         return Err(error(at, format!("`{}` has no element `{name}`", node.type_name)));
                     }
                 }
@@ -210,7 +210,7 @@ impl<'a> Evaluation<'_, 'a> {
         Ok(vec![Item::text(text)])
     }
 
-    fn of_type(
+    fn filter_type(
         &self,
         op: TypeOp,
         mut items: Items<'a>,

@@ -12,7 +12,7 @@ macro_rules! functions {
 
         impl Function {
             /// The function of this name.
-            pub fn of_name(name: &str) -> Option<Function> {
+            pub fn parse(name: &str) -> Option<Function> {
                 Some(match name {
                     $($name => Function::$variant,)*
                     _ => return None,

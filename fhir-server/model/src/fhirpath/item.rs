@@ -147,7 +147,7 @@ impl<'a> Node<'a> {
                 Some(value.unwrap_or(Value::String(text)))
             }
             Kind::Object if types.is_a(&self.type_name, "Quantity") => {
-                Quantity::of_fhir(json).map(|quantity| Value::Quantity(Box::new(quantity)))
+                Quantity::from_fhir(json).map(|quantity| Value::Quantity(Box::new(quantity)))
             }
             _ => None,
         }
@@ -190,7 +190,7 @@ impl fmt::Display for Value<'_> {
 impl Quantity {
     /// A FHIR Quantity as a number with unit: <https://hl7.org/fhir/R4/fhirpath.html#quantity>. One with a
     /// comparator (`< 5`) is no single number.
-    pub fn of_fhir(json: Ref<'_>) -> Option<Quantity> {
+    pub fn from_fhir(json: Ref<'_>) -> Option<Quantity> {
         if json.get("comparator").is_some() {
             return None;
         }

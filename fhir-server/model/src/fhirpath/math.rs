@@ -51,7 +51,7 @@ fn calculate<'a>(
         Some(integer) => Value::Integer(integer),
         None => Value::Decimal(number),
     };
-    let real = |value: f64| Decimal::of_f64(value).map(Value::Decimal);
+    let real = |value: f64| Decimal::from_f64(value).map(Value::Decimal);
     let float = number.to_f64();
     match function {
         F::Abs if integer => Some(whole(number.clone().abs())),

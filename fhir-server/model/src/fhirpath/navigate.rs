@@ -8,7 +8,7 @@ use crate::types::{Element, Types};
 
 /// What a type's definition says of a name.
 #[derive(PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum ElementLookup {
     Yes,
     /// The type is known and has no such element.
     No,
@@ -16,31 +16,31 @@ pub(super) enum Known {
 
 impl<'a> Node<'a> {
     /// Appends the children with this name.
-    pub(super) fn child(&self, types: &'a dyn Types, name: &str, out: &mut Vec<Item<'a>>) -> Known {
+    pub(super) fn child(&self, types: &'a dyn Types, name: &str, out: &mut Vec<Item<'a>>) -> ElementLookup {
         let primitive = types.is_primitive(&self.type_name);
         // The element `value` of a primitive is its System value.
         if primitive && name == "value" {
             out.extend(self.to_value(types).map(Item::Value));
-            return Known::Yes;
+            return ElementLookup::Yes;
         }
         let element = types.element(&self.type_name, name);
         let declared = match element {
             Some(element) if element.choice => {
                 self.holder().inspect(|holder| choice(*holder, element, out));
-                return Known::Yes;
+                return ElementLookup::Yes;
             }
             Some(element) => Some(only_type(element)),
             None if primitive && name == "extension" => Some("Extension"),
             None if primitive && name == "id" => Some("string"),
             // Of an unknown type JSON's word is taken.
             None if types.elements(&self.type_name).is_empty() => None,
-            None => return Known::No,
+            None => return ElementLookup::No,
         };
         if let Some(holder) = self.holder() {
             let (value, sibling) = pair(holder, name);
             push(value, sibling, declared.unwrap_or_else(|| guessed_type(value)), out);
         }
-        Known::Yes
+        ElementLookup::Yes
     }
 
     /// Appends all children, in the order of the JSON text.

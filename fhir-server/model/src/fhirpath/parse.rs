@@ -204,7 +204,7 @@ impl<'t> Parser<'t> {
         };
         let unit = match self.peek() {
             Kind::String(unit) => Some(Unit::Ucum(unit.as_str().into())),
-            Kind::Word(word) => Calendar::of_word(word).map(Unit::Calendar),
+            Kind::Word(word) => Calendar::parse(word).map(Unit::Calendar),
             _ => None,
         };
         if let Some(unit) = unit {
@@ -246,7 +246,7 @@ impl<'t> Parser<'t> {
             self.expect(")")?;
             return self.grown(Expr::Type { on, op, name, at: at as u32 }, height);
         }
-        let Some(function) = Function::of_name(&name) else {
+        let Some(function) = Function::parse(&name) else {
             return Err(SyntaxError { at, text: format!("there is no function `{name}`") });
         };
         let (args, args_height) = self.arguments(depth)?;

@@ -3,7 +3,7 @@
 use super::ast::{Calendar, Unit};
 use super::item::Quantity;
 use crate::decimal::Decimal;
-use crate::ucum::Canonical;
+use crate::ucum::CanonicalUnit;
 
 /// Both numbers in the same unit; `None` when the units do not convert. A calendar year or month has no fixed length
 /// and converts to the other only.
@@ -15,9 +15,12 @@ pub(super) fn comparable(left: &Quantity, right: &Quantity) -> Option<(Decimal, 
         (Some(left_months), Some(right_months)) => {
             Some((left.value.times(&left_months.into())?, right.value.times(&right_months.into())?))
         }
-        (None, None) => {
-            in_same(left, right, Canonical::of(&code(&left.unit))?, Canonical::of(&code(&right.unit))?)
-        }
+        (None, None) => in_same(
+            left,
+            right,
+            CanonicalUnit::parse(&code(&left.unit))?,
+            CanonicalUnit::parse(&code(&right.unit))?,
+        ),
         _ => None,
     }
 }
@@ -27,7 +30,8 @@ pub(super) fn equivalent(left: &Quantity, right: &Quantity) -> Option<(Decimal, 
     if left.unit == right.unit {
         return Some((left.value.clone(), right.value.clone()));
     }
-    let (left_unit, right_unit) = (Canonical::of(&code(&left.unit))?, Canonical::of(&code(&right.unit))?);
+    let (left_unit, right_unit) =
+        (CanonicalUnit::parse(&code(&left.unit))?, CanonicalUnit::parse(&code(&right.unit))?);
     let coarser = left_unit.factor.clone().max(right_unit.factor.clone());
     let (left, right) = in_same(left, right, left_unit, right_unit)?;
     Some((left.divided_by(&coarser)?, right.divided_by(&coarser)?))
@@ -71,7 +75,7 @@ pub(super) fn calendar(unit: &Unit) -> Option<Calendar> {
             "min" => Some(Calendar::Minute),
             "s" => Some(Calendar::Second),
             "ms" => Some(Calendar::Millisecond),
-            word => Calendar::of_word(word),
+            word => Calendar::parse(word),
         },
     }
 }
@@ -87,7 +91,7 @@ fn months(unit: &Unit) -> Option<i64> {
 
 fn code(unit: &Unit) -> Box<str> {
     let word = match unit {
-        Unit::Ucum(code) => match Calendar::of_word(code) {
+        Unit::Ucum(code) => match Calendar::parse(code) {
             Some(word) => word,
             None => return code.clone(),
         },
@@ -106,7 +110,12 @@ fn code(unit: &Unit) -> Box<str> {
     .into()
 }
 
-fn in_same(left: &Quantity, right: &Quantity, a: Canonical, b: Canonical) -> Option<(Decimal, Decimal)> {
+fn in_same(
+    left: &Quantity,
+    right: &Quantity,
+    a: CanonicalUnit,
+    b: CanonicalUnit,
+) -> Option<(Decimal, Decimal)> {
     a.converts_to(&b).then_some(())?;
     Some((a.to_base(&left.value)?, b.to_base(&right.value)?))
 }

@@ -6,7 +6,7 @@ use quick_xml::name::{Namespace, ResolveResult};
 
 use super::object::{Object, Value, quote};
 use super::path::Path;
-use super::{FHIR, Meaning, XHTML, entities, is_attribute, narrative};
+use super::{ElementType, FHIR, XHTML, entities, is_attribute, narrative};
 use crate::json::{Doc, JsonLimits, Kind};
 use crate::types::Types;
 use crate::{Error, Result};
@@ -129,7 +129,7 @@ impl<'x> Reader<'x> {
     fn members(&mut self, type_name: &str, object: &mut Object, path: &Path<'_>) -> Result<()> {
         while let Some(tag) = self.next(path)? {
             let (name, xhtml) = self.name(&tag, path)?;
-            let meaning = Meaning::of(self.types, type_name, &name)
+            let meaning = ElementType::find(self.types, type_name, &name)
                 .filter(|m| m.is_xhtml() == xhtml)
                 .filter(|_| !is_attribute(self.types, type_name, &name))
                 .ok_or_else(|| refuse(path, &format!("has an unknown element `{name}`")))?;
@@ -144,7 +144,7 @@ impl<'x> Reader<'x> {
         Ok(())
     }
 
-    fn value(&mut self, tag: &BytesStart<'x>, meaning: &Meaning<'_>, path: &Path<'_>) -> Result<Value> {
+    fn value(&mut self, tag: &BytesStart<'x>, meaning: &ElementType<'_>, path: &Path<'_>) -> Result<Value> {
         if meaning.is_xhtml() {
             let depth_max = self.depth_max - self.depth.min(self.depth_max);
             let div = narrative::from_events(&mut self.events, self.text, tag, self.begin, depth_max);

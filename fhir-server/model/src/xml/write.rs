@@ -1,7 +1,7 @@
 //! JSON tree in, XML out.
 
 use super::path::Path;
-use super::{FHIR, Meaning, is_attribute, narrative};
+use super::{ElementType, FHIR, is_attribute, narrative};
 use crate::json::{JsonLimits, Kind, Ref};
 use crate::types::Types;
 use crate::{Error, Result};
@@ -35,7 +35,7 @@ struct Writer<'w> {
 
 /// An element with what stands under `key` and under `_key`.
 struct Member<'m> {
-    meaning: Meaning<'m>,
+    meaning: ElementType<'m>,
     key: String,
     value: Option<Ref<'m>>,
     extra: Option<Ref<'m>>,
@@ -85,7 +85,7 @@ impl<'w> Writer<'w> {
             let (key, is_extra) = full.strip_prefix('_').map_or((&*full, false), |key| (key, true));
             let known = members.iter().rposition(|m| m.key == key);
             if known.is_none() {
-                let meaning = Meaning::of(self.types, type_name, key).ok_or_else(|| {
+                let meaning = ElementType::find(self.types, type_name, key).ok_or_else(|| {
                     refuse(path, &format!("has an element `{key}` that FHIR does not know"))
                 })?;
                 members.push(Member { meaning, key: key.to_owned(), value: None, extra: None });

@@ -65,7 +65,7 @@ pub(super) fn change<T>(home: &Path, target: &str, change: impl FnOnce(&mut Posi
 }
 
 /// Forgets everything unless it is of this cluster.
-pub(super) fn of_cluster(home: &Path, system: &str, timeline: u32) -> Result<()> {
+pub(super) fn write_cluster(home: &Path, system: &str, timeline: u32) -> Result<()> {
     with(home, |state| {
         if state.system != system || state.timeline != timeline {
             *state = State { system: system.to_owned(), timeline, targets: BTreeMap::new() };

@@ -15,7 +15,7 @@ use crate::error::{IoContext, Result};
 
 /// A base backup on a target.
 #[derive(Debug)]
-pub struct Found {
+pub struct BaseBackup {
     /// The name of its archive.
     pub archive: String,
     /// What it says of itself.
@@ -29,13 +29,13 @@ pub struct Found {
 /// # Errors
 ///
 /// When the target cannot be read.
-pub fn list(target: &Target) -> Result<Vec<Found>> {
+pub fn list(target: &Target) -> Result<Vec<BaseBackup>> {
     let mut found = Vec::new();
     for archive in target.archives()? {
         let pieces = archive.wal()?;
         for base in archive.bases()? {
             let until = reach(&base, &pieces).map_or(base.finished_at, |piece| piece.at);
-            found.push(Found { archive: archive.id.clone(), base, until });
+            found.push(BaseBackup { archive: archive.id.clone(), base, until });
         }
     }
     Ok(found)
@@ -46,7 +46,7 @@ pub fn list(target: &Target) -> Result<Vec<Found>> {
 /// # Errors
 ///
 /// At the first file that is damaged or missing.
-pub fn verify(target: &Target, key: Option<&Key>) -> Result<Vec<Found>> {
+pub fn verify(target: &Target, key: Option<&Key>) -> Result<Vec<BaseBackup>> {
     for archive in target.archives()? {
         for piece in &archive.wal()? {
             let path = archive.path_of_piece(piece);

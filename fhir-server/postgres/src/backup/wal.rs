@@ -37,7 +37,7 @@ impl Archiver {
         let at = now();
         let client = site.connect().await?;
         let facts = Facts::read(&client).await?;
-        state::of_cluster(&site.home, &facts.system, facts.timeline)?;
+        state::write_cluster(&site.home, &facts.system, facts.timeline)?;
         let kept_from = slot(&client).await?;
         let mut position = self.position(site, target, kept_from)?;
         let archive = target.archive(&position.archive);

@@ -84,7 +84,7 @@ pub(crate) async fn base_now(site: &Site, plan: &Plan) -> Result<(String, Base)>
     let client = site.connect().await?;
     let facts = base::Facts::read(&client).await?;
     drop(client);
-    state::of_cluster(&site.home, &facts.system, facts.timeline)?;
+    state::write_cluster(&site.home, &facts.system, facts.timeline)?;
     let id = state::change(&site.home, &target.id, |position| {
         if position.archive.is_empty() {
             position.archive = state::fresh_id();

@@ -130,9 +130,9 @@ async fn a_base_backup_alone_is_enough_and_damage_is_found() {
     let source = home();
     let (place, postgres) = backed_up(source.path()).await;
     // As another process finds it.
-    let site = Site::of_running(source.path()).unwrap().unwrap();
+    let site = Site::from_running(source.path()).unwrap().unwrap();
     postgres.stop().await;
-    assert!(Site::of_running(source.path()).unwrap().is_none());
+    assert!(Site::from_running(source.path()).unwrap().is_none());
     assert!(site.back_up(&place.plan()).await.is_err(), "it has stopped");
 
     let target = Target::open(&place.usb()).unwrap();

@@ -93,7 +93,7 @@ pub(crate) fn types(spec: &[Value], value_sets: &ByUrl) -> Result<Vec<Type>> {
             roots.insert(path(element)?, element);
         }
     }
-    let known = Known { roots, value_sets };
+    let known = SourceDefinitions { roots, value_sets };
     let mut all = BTreeMap::new();
     for structure in own {
         known.flatten(structure, &mut all)?;
@@ -122,13 +122,13 @@ fn is_type(structure: &Value) -> bool {
     structure["derivation"] != "constraint" && structure["kind"] != "logical" && url == Some(name)
 }
 
-struct Known<'a> {
+struct SourceDefinitions<'a> {
     /// Element definitions by path; and, by URL, the first one of each profile.
     roots: BTreeMap<&'a str, &'a Value>,
     value_sets: &'a ByUrl,
 }
 
-impl Known<'_> {
+impl SourceDefinitions<'_> {
     fn flatten(&self, structure: &Value, all: &mut BTreeMap<String, Type>) -> Result<()> {
         let kind = text(structure, "kind")?;
         for definition in snapshot(structure)? {

@@ -2,7 +2,7 @@
 
 use fhir_model::decimal::Decimal;
 use fhir_model::json::Ref;
-use fhir_model::ucum::Canonical;
+use fhir_model::ucum::CanonicalUnit;
 use fhir_search::prefix::Prefix;
 use fhir_search::quantity::Unit;
 use fhir_search::{date, near, number};
@@ -141,7 +141,9 @@ pub(super) fn converted(term: &fhir_search::quantity::QuantityTerm, found: &Quan
     if *code == found.code || system != UCUM || found.system != UCUM {
         return false;
     }
-    let (Some(asked), Some(unit)) = (Canonical::of(code), Canonical::of(&found.code)) else { return false };
+    let (Some(asked), Some(unit)) = (CanonicalUnit::parse(code), CanonicalUnit::parse(&found.code)) else {
+        return false;
+    };
     if asked.base() != unit.base() {
         return false;
     }

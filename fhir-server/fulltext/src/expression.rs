@@ -17,20 +17,20 @@ const DEPTH_MAX: usize = 20;
 
 /// A question, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ask {
+pub(crate) enum TextExpression {
     /// These words, at these distances from each other.
     Words(Vec<(usize, String)>),
     /// All of them.
-    All(Vec<Ask>),
+    All(Vec<TextExpression>),
     /// Any of them.
-    Any(Vec<Ask>),
+    Any(Vec<TextExpression>),
     /// What it does not find.
-    Not(Box<Ask>),
+    Not(Box<TextExpression>),
 }
 
-impl Ask {
+impl TextExpression {
     /// Reads a question.
-    pub(crate) fn parse(text: &str) -> Result<Ask> {
+    pub(crate) fn parse(text: &str) -> Result<TextExpression> {
         if text.len() > BYTES_MAX {
             return Err(Error::value(format!("a full text search takes {BYTES_MAX} bytes")));
         }
@@ -45,7 +45,7 @@ impl Ask {
     /// As a query of the index.
     pub(crate) fn query(&self, field: Field) -> Box<dyn Query> {
         match self {
-            Ask::Words(words) => match words.as_slice() {
+            TextExpression::Words(words) => match words.as_slice() {
                 [(_, word)] => {
                     Box::new(TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs))
                 }
@@ -54,13 +54,13 @@ impl Ask {
                     Box::new(PhraseQuery::new_with_offset(terms.collect()))
                 }
             },
-            Ask::All(each) => {
+            TextExpression::All(each) => {
                 Box::new(BooleanQuery::new(each.iter().map(|a| (Occur::Must, a.query(field))).collect()))
             }
-            Ask::Any(each) => {
+            TextExpression::Any(each) => {
                 Box::new(BooleanQuery::new(each.iter().map(|a| (Occur::Should, a.query(field))).collect()))
             }
-            Ask::Not(inner) => Box::new(BooleanQuery::new(vec![
+            TextExpression::Not(inner) => Box::new(BooleanQuery::new(vec![
                 (Occur::Must, Box::new(AllQuery)),
                 (Occur::MustNot, inner.query(field)),
             ])),
@@ -70,7 +70,7 @@ impl Ask {
     /// Whether a text answers it: what the index would say, were the text in it.
     pub(crate) fn matches(&self, text: &[(usize, String)]) -> bool {
         match self {
-            Ask::Words(asked) => {
+            TextExpression::Words(asked) => {
                 let Some((first_at, first)) = asked.first() else { return false };
                 text.iter().filter(|(_, word)| word == first).any(|(start, _)| {
                     asked.iter().all(|(at, word)| {
@@ -79,9 +79,9 @@ impl Ask {
                     })
                 })
             }
-            Ask::All(each) => each.iter().all(|a| a.matches(text)),
-            Ask::Any(each) => each.iter().any(|a| a.matches(text)),
-            Ask::Not(inner) => !inner.matches(text),
+            TextExpression::All(each) => each.iter().all(|a| a.matches(text)),
+            TextExpression::Any(each) => each.iter().any(|a| a.matches(text)),
+            TextExpression::Not(inner) => !inner.matches(text),
         }
     }
 }
@@ -136,20 +136,20 @@ impl Reader {
         self.tokens.get(self.at)
     }
 
-    fn any(&mut self, depth: usize) -> Result<Ask> {
+    fn any(&mut self, depth: usize) -> Result<TextExpression> {
         let mut each = vec![self.all(depth)?];
         while self.peek() == Some(&Token::Or) {
             self.at += 1;
             each.push(self.all(depth)?);
         }
-        Ok(one_or(each, Ask::Any))
+        Ok(one_or(each, TextExpression::Any))
     }
 
-    fn all(&mut self, depth: usize) -> Result<Ask> {
+    fn all(&mut self, depth: usize) -> Result<TextExpression> {
         let mut each = vec![self.one(depth)?];
         loop {
             match self.peek() {
-                None | Some(Token::Or | Token::Close) => return Ok(one_or(each, Ask::All)),
+                None | Some(Token::Or | Token::Close) => return Ok(one_or(each, TextExpression::All)),
                 Some(Token::And) => self.at += 1,
                 Some(_) => {}
             }
@@ -157,7 +157,7 @@ impl Reader {
         }
     }
 
-    fn one(&mut self, depth: usize) -> Result<Ask> {
+    fn one(&mut self, depth: usize) -> Result<TextExpression> {
         if depth > DEPTH_MAX {
             return Err(Error::value(format!("a full text search is {DEPTH_MAX} levels deep at most")));
         }
@@ -166,9 +166,9 @@ impl Reader {
         match token {
             Some(Token::Text(text)) => match words(&text) {
                 words if words.is_empty() => Err(Error::value(format!("`{text}` has no word in it"))),
-                words => Ok(Ask::Words(words)),
+                words => Ok(TextExpression::Words(words)),
             },
-            Some(Token::Not) => Ok(Ask::Not(Box::new(self.one(depth + 1)?))),
+            Some(Token::Not) => Ok(TextExpression::Not(Box::new(self.one(depth + 1)?))),
             Some(Token::Open) => {
                 let inner = self.any(depth + 1)?;
                 match self.peek() {
@@ -182,7 +182,10 @@ impl Reader {
     }
 }
 
-fn one_or(mut each: Vec<Ask>, list: impl Fn(Vec<Ask>) -> Ask) -> Ask {
+fn one_or(
+    mut each: Vec<TextExpression>,
+    list: impl Fn(Vec<TextExpression>) -> TextExpression,
+) -> TextExpression {
     match (each.len(), each.pop()) {
         (1, Some(one)) => one,
         (_, last) => {
@@ -215,7 +218,7 @@ mod tests {
             ("kidney not diabetes", false),
             ("not (liver or spleen)", true),
         ] {
-            assert_eq!(Ask::parse(ask).unwrap().matches(&text), answered, "{ask}");
+            assert_eq!(TextExpression::parse(ask).unwrap().matches(&text), answered, "{ask}");
         }
     }
 
@@ -224,11 +227,14 @@ mod tests {
         let deep = |n: usize| format!("{}a{}", "(".repeat(n), ")".repeat(n));
         let long = |n: usize| "a".repeat(n);
         for bad in ["", " ", "and", "a and", "or a", "(a", "a)", "()", "\"a", "...", "not"] {
-            assert!(Ask::parse(bad).is_err(), "{bad}");
+            assert!(TextExpression::parse(bad).is_err(), "{bad}");
         }
-        assert!(Ask::parse(&deep(DEPTH_MAX)).is_ok());
-        assert!(Ask::parse(&deep(DEPTH_MAX + 1)).is_err());
-        assert!(Ask::parse(&format!("b {}", long(BYTES_MAX - 2))).is_err_and(|e| e.text.contains("no word")));
-        assert!(Ask::parse(&long(BYTES_MAX + 1)).is_err_and(|e| e.text.contains("bytes")));
+        assert!(TextExpression::parse(&deep(DEPTH_MAX)).is_ok());
+        assert!(TextExpression::parse(&deep(DEPTH_MAX + 1)).is_err());
+        assert!(
+            TextExpression::parse(&format!("b {}", long(BYTES_MAX - 2)))
+                .is_err_and(|e| e.text.contains("no word"))
+        );
+        assert!(TextExpression::parse(&long(BYTES_MAX + 1)).is_err_and(|e| e.text.contains("bytes")));
     }
 }

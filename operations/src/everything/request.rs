@@ -7,10 +7,10 @@ use fhir_search::Bases;
 use fhir_search::cursor::Cursor;
 use fhir_store::EverythingFilter;
 
-use super::place::Place;
+use super::continuation::ContinuationToken;
 
 /// A call, read.
-pub(crate) struct Asked {
+pub(crate) struct EverythingRequest {
     /// What is wanted of the compartment, without the types.
     pub(crate) wanted: EverythingFilter,
     /// Types; empty: all.
@@ -18,7 +18,7 @@ pub(crate) struct Asked {
     /// Resources of the compartment on a page.
     pub(crate) count: usize,
     /// Where the page begins; `None` means the first page.
-    pub(crate) after: Option<Place>,
+    pub(crate) after: Option<ContinuationToken>,
     /// The urls of this server.
     pub(crate) bases: Bases,
     /// The parameters that took effect, for links.
@@ -32,10 +32,10 @@ pub(crate) struct Asked {
 /// Parameters with one value.
 const ONCE: &[&str] = &["start", "end", "_since", "_count"];
 
-impl Asked {
+impl EverythingRequest {
     /// Reads the parameters of a call. Those that are not known are refused under strict handling, else left out.
-    pub(crate) fn read(cx: &Cx, call: &Call) -> Result<Asked> {
-        let mut asked = Asked {
+    pub(crate) fn read(cx: &Cx, call: &Call) -> Result<EverythingRequest> {
+        let mut asked = EverythingRequest {
             wanted: EverythingFilter::default(),
             types: Vec::new(),
             count: cx.limits.count_max,
@@ -76,7 +76,11 @@ impl Asked {
         let who = call.request.principal.name();
         asked.identity = format!("{}:{who}{}?{}", who.len(), call.request.path, url::query(&asked.applied));
         if let Some(text) = cursor {
-            asked.after = Some(Place::of(Cursor::open(&text, cx.store.secret(), &asked.identity)?)?);
+            asked.after = Some(ContinuationToken::from_cursor(Cursor::open(
+                &text,
+                cx.store.secret(),
+                &asked.identity,
+            )?)?);
         }
         Ok(asked)
     }
@@ -110,7 +114,7 @@ impl Asked {
     }
 
     /// What is wanted of the compartment, of the types asked for.
-    pub(crate) fn of_types(&self) -> EverythingFilter {
+    pub(crate) fn filter(&self) -> EverythingFilter {
         let types = (!self.types.is_empty()).then(|| self.types.clone());
         EverythingFilter { types, ..self.wanted.clone() }
     }

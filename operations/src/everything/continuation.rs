@@ -5,7 +5,7 @@ use fhir_search::cursor::{self, Cursor};
 
 /// The end of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ContinuationToken {
     /// After this member of a compartment: type, date, handle.
     Member((i32, i64, i64)),
     /// After this resource that the record refers to; `None` means before the first.
@@ -23,16 +23,18 @@ pub(crate) enum Place {
     },
 }
 
-impl Place {
+impl ContinuationToken {
     /// As a cursor that can be sealed.
     pub(crate) fn cursor(&self) -> Cursor {
         use cursor::SortValue::{Number, Text};
         let (places, handle) = match self {
-            Place::Member((type_id, date, handle)) => {
+            ContinuationToken::Member((type_id, date, handle)) => {
                 (vec![Number((*type_id).into()), Number(*date)], *handle)
             }
-            Place::Reference(key) => (vec![Text(key.as_ref().map(Key::to_string).unwrap_or_default())], 0),
-            Place::Patient { id, updated_at, handle, member } => {
+            ContinuationToken::Reference(key) => {
+                (vec![Text(key.as_ref().map(Key::to_string).unwrap_or_default())], 0)
+            }
+            ContinuationToken::Patient { id, updated_at, handle, member } => {
                 let mut places = vec![Text(id.clone()), Number(*updated_at)];
                 if let Some((type_id, date, handle)) = member {
                     places.extend([Number((*type_id).into()), Number(*date), Number(*handle)]);
@@ -44,19 +46,19 @@ impl Place {
     }
 
     /// From a cursor that was sealed here.
-    pub(crate) fn of(cursor: Cursor) -> Result<Place> {
+    pub(crate) fn from_cursor(cursor: Cursor) -> Result<ContinuationToken> {
         use cursor::SortValue::{Number, Text};
         let handle = cursor.handle;
         let type_id = |n: i64| i32::try_from(n).map_err(Error::internal);
         Ok(match cursor.sort_values.as_slice() {
-            [Number(number), Number(date)] => Place::Member((type_id(*number)?, *date, handle)),
-            [Text(text)] => Place::Reference(text.split_once('/').map(|(t, id)| Key::new(t, id))),
+            [Number(number), Number(date)] => ContinuationToken::Member((type_id(*number)?, *date, handle)),
+            [Text(text)] => ContinuationToken::Reference(text.split_once('/').map(|(t, id)| Key::new(t, id))),
             [Text(id), Number(at)] => {
-                Place::Patient { id: id.clone(), updated_at: *at, handle, member: None }
+                ContinuationToken::Patient { id: id.clone(), updated_at: *at, handle, member: None }
             }
             [Text(id), Number(at), Number(number), Number(date), Number(of)] => {
                 let member = Some((type_id(*number)?, *date, *of));
-                Place::Patient { id: id.clone(), updated_at: *at, handle, member }
+                ContinuationToken::Patient { id: id.clone(), updated_at: *at, handle, member }
             }
             _ => return Err(Error::invalid("the page link is not one of this operation")),
         })
@@ -69,15 +71,16 @@ mod tests {
 
     #[test]
     fn places_survive_their_links() {
-        let patient = |member| Place::Patient { id: "a".into(), updated_at: 7, handle: -3, member };
+        let patient =
+            |member| ContinuationToken::Patient { id: "a".into(), updated_at: 7, handle: -3, member };
         for place in [
-            Place::Member((5, i64::MIN, -9)),
-            Place::Reference(None),
-            Place::Reference(Some(Key::new("Organization", "o"))),
+            ContinuationToken::Member((5, i64::MIN, -9)),
+            ContinuationToken::Reference(None),
+            ContinuationToken::Reference(Some(Key::new("Organization", "o"))),
             patient(None),
             patient(Some((1, 2, 3))),
         ] {
-            assert_eq!(Place::of(place.cursor()).unwrap(), place);
+            assert_eq!(ContinuationToken::from_cursor(place.cursor()).unwrap(), place);
         }
     }
 }
