@@ -1,7 +1,7 @@
 //! `composite` parameters: <https://hl7.org/fhir/R4/search.html#composite>
 //!
 //! `code$value`: both in the same element. Of a whole resource (`code-value-quantity`) that is what its parts say
-//! together, and needs no index; with the one of `by_code.rs` it costs less. Of an element (`component-code-value-quantity`)
+//! together, and needs no index; with the one of `code_quantity_index.rs` it costs less. Of an element (`component-code-value-quantity`)
 //! each combination of the parts' own entries is an entry: its key is made of theirs. What is asked is combined in the
 //! same way, so that everything the parts can do, the composite can.
 
@@ -85,7 +85,7 @@ pub(crate) fn index(element: Ref<'_>, writer: &mut IndexWriter<'_>) -> Result<()
         let (bases, zone, found) = (writer.bases, writer.zone, IndexedValue::default());
         let (resource, container, ordinal) = (writer.resource, writer.container, 0);
         let mut inner = IndexWriter {
-            hasher: hasher,
+            hasher,
             type_number,
             index,
             bases,

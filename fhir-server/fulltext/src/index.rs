@@ -168,7 +168,7 @@ impl FullText for Index {
             let handle = handles.map_err(Error::internal)?.first(address.doc_id);
             hits.push((handle.ok_or_else(|| Error::internal("a document without a handle"))?, score));
         }
-        Ok(TextHits { hits, position: position })
+        Ok(TextHits { hits, position })
     }
 
     fn matches(&self, ask: &TextQuery, body: &[u8]) -> Result<bool> {

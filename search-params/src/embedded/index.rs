@@ -1,7 +1,7 @@
 //! What a resource leaves in the index of those within it that its references lead to.
 //!
 //! For each such reference parameter: that there is one of a type, and each equality key of it, bound to the parameter. A
-//! chain finds by these which bodies to look at (`embedded/holds.rs`); a resource without any leaves nothing.
+//! chain finds by these which bodies to look at (`embedded/evaluate.rs`); a resource without any leaves nothing.
 
 use std::collections::HashSet;
 

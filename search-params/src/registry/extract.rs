@@ -62,7 +62,7 @@ impl Registry {
         let mut visit = |leaf: usize, value: Ref<'d>, value_type: &str| {
             let (Some(index), Some(users)) = (this.indexes.get(leaf), this.users.get(leaf)) else { return };
             let mut writer = IndexWriter {
-                hasher: hasher,
+                hasher,
                 type_number: this.number,
                 index,
                 bases: &settings.bases,

@@ -2,7 +2,7 @@
 //!
 //! The other end is looked for first. When it is rare (few patients are called so), what it leads to is an ordinary
 //! condition. When it is common (most patients have such an observation), the search is walked in its own order and each
-//! batch is asked whether the other end holds; see `late.rs`.
+//! batch is asked whether the other end holds; see `post_filter.rs`.
 //!
 //! The other end may stand within the resource: what is contained, the entries of a Bundle. Where there is any such, the
 //! bodies are asked that have keys which one of those could have left.

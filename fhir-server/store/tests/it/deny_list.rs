@@ -30,7 +30,7 @@ const FORMATTED: &[(&str, &str, &str)] = &[
 
 /// `format!` in these files that makes a value that is bound, or no SQL at all.
 const BOUND: &[(&str, &str)] = &[
-    ("search-params/src/sql/entries.rs", "{text}\u{10FFFF}"),
+    ("search-params/src/sql/index_scan.rs", "{text}\u{10FFFF}"),
     ("search-params/src/sql/residual.rs", "{text}\u{10FFFF}"),
     ("fhir-server/store/src/distinct.rs", "{text}\u{10FFFF}"),
     ("search-params/src/sql/residual.rs", "%{escaped}%"),
