@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use fhir_postgres::backup::Status;
 
@@ -99,7 +99,7 @@ pub struct Backups {
 impl Backups {
     /// At this moment. What never succeeded is as old as the epoch, so that an alert on the age sees it.
     pub fn from_status(status: &Status) -> Backups {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = u64::try_from(fhir_store::Clock::default().now() / 1_000_000).unwrap_or(0);
         let age = |at: i64| now.saturating_sub(at.max(0).cast_unsigned());
         Backups {
             base_age: age(status.base_at.load(Relaxed)),

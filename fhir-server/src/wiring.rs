@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use fhir_access::{DenyAll, Open};
@@ -15,7 +15,7 @@ use fhir_postgres::backup::{Site, Worker};
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
 use fhir_search::{IndexSettings, Registry};
-use fhir_store::{Endpoint, Store};
+use fhir_store::{Clock, Endpoint, Store};
 
 use crate::http::{self, Hosts};
 
@@ -269,7 +269,7 @@ pub fn settings(config: &Config) -> Settings {
             ConditionalDelete::Single => fhir_interactions::ConditionalDelete::Single,
             ConditionalDelete::Multiple => fhir_interactions::ConditionalDelete::Multiple,
         },
-        started_at: micros(),
+        started_at: Clock::default().now(),
         ..Settings::default()
     }
 }
@@ -299,8 +299,4 @@ pub fn hosts(config: &Config, address: SocketAddr) -> Hosts {
 pub fn base_url(config: &Config) -> String {
     let base = config.base_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
     format!("{base}{}", http::MOUNTS[0])
-}
-
-fn micros() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }

@@ -1,7 +1,8 @@
 //! Connections: a pool for searches and writes, a few pipelined ones for reads by key.
 //!
 //! Reads by primary key take microseconds, so many tasks share a connection and pipeline their statements; whatever can
-//! take longer or waits for the disk has a connection of its own, so that nothing short queues behind it.
+//! take longer or waits for the disk has a connection of its own, so that nothing short queues behind it. A commit on a
+//! pipelined connection does not wait for the disk, so that nothing that must last is written there.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -37,6 +38,7 @@ pub struct ConnectionOptions {
 pub struct Connections {
     pool: Pool,
     config: Config,
+    pipelined_config: Config,
     statements: &'static [&'static str],
     pipelined: Vec<Mutex<Option<Arc<PipelinedConnection>>>>,
     next: AtomicUsize,
@@ -92,6 +94,10 @@ impl Connections {
              -c max_parallel_workers_per_gather=0"
         );
         config.options(&settings);
+        let mut pipelined_config = config.clone();
+        // What is written there is how far this process is, many times a second; the database may forget some of it when it
+        // crashes, and no flush of the disk is waited for.
+        pipelined_config.options(format!("{settings} -c synchronous_commit=off"));
         let manager = Manager::from_config(
             config.clone(),
             NoTls,
@@ -104,7 +110,14 @@ impl Connections {
             .build()
             .map_err(Error::internal)?;
         let pipelined = (0..PIPELINED_CONNECTIONS).map(|_| Mutex::new(None)).collect();
-        Ok(Connections { pool, config, statements: options.pipelined, pipelined, next: AtomicUsize::new(0) })
+        Ok(Connections {
+            pool,
+            config,
+            pipelined_config,
+            statements: options.pipelined,
+            pipelined,
+            next: AtomicUsize::new(0),
+        })
     }
 
     /// A connection of the pool.
@@ -134,7 +147,7 @@ impl Connections {
         if let Some(connection) = open.filter(|c| !c.client.is_closed()) {
             return Ok(connection);
         }
-        let client = self.dedicated().await?;
+        let client = connect(&self.pipelined_config).await?;
         let mut statements = Vec::with_capacity(self.statements.len());
         for sql in self.statements {
             statements.push(client.prepare(sql).await.map_err(failure::classify)?);
@@ -152,20 +165,12 @@ impl Connections {
     ///
     /// When the database cannot be reached.
     pub async fn dedicated(&self) -> Result<Client> {
-        let (client, connection) = self.config.connect(NoTls).await.map_err(|e| {
-            Error::new(
-                fhir_model::Kind::Unavailable,
-                "the database is not available at the moment; try again",
-            )
-            .because(e)
-        })?;
-        // The task ends with the connection; what waits on it then gets an error.
-        tokio::spawn(async move {
-            if let Err(e) = connection.await {
-                tracing::warn!("a database connection was lost: {e}");
-            }
-        });
-        Ok(client)
+        connect(&self.config).await
+    }
+
+    /// What the database's own views show of the connections.
+    pub fn application_name(&self) -> &str {
+        self.config.get_application_name().unwrap_or_default()
     }
 
     /// (connections in use, connections there may be): for metrics.
@@ -173,4 +178,19 @@ impl Connections {
         let status = self.pool.status();
         (status.size.saturating_sub(status.available), status.max_size)
     }
+}
+
+/// Connects, and drives the connection until the client is dropped.
+async fn connect(config: &Config) -> Result<Client> {
+    let (client, connection) = config.connect(NoTls).await.map_err(|e| {
+        Error::new(fhir_model::Kind::Unavailable, "the database is not available at the moment; try again")
+            .because(e)
+    })?;
+    // The task ends with the connection; what waits on it then gets an error.
+    tokio::spawn(async move {
+        if let Err(e) = connection.await {
+            tracing::warn!("a database connection was lost: {e}");
+        }
+    });
+    Ok(client)
 }

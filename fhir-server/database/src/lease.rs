@@ -54,7 +54,7 @@ impl Lease {
     /// # Errors
     ///
     /// When the database cannot be reached, or refuses to make it.
-    pub async fn create_table(client: &impl GenericClient) -> Result<()> {
+    pub async fn create_table(client: &(impl GenericClient + Sync)) -> Result<()> {
         // Two processes may both try; the error of the one that is second means that the table is there.
         match client.execute(TABLE, &[]).await {
             Err(e) if failure::is_lost(&e) => Err(failure::classify(e)),
@@ -68,7 +68,7 @@ impl Lease {
     /// # Errors
     ///
     /// When the database cannot be reached.
-    pub async fn take(&self, client: &impl GenericClient) -> Result<bool> {
+    pub async fn take(&self, client: &(impl GenericClient + Sync)) -> Result<bool> {
         self.change(client, TAKE).await
     }
 
@@ -78,7 +78,7 @@ impl Lease {
     /// # Errors
     ///
     /// When the database cannot be reached.
-    pub async fn renew(&self, client: &impl GenericClient) -> Result<bool> {
+    pub async fn renew(&self, client: &(impl GenericClient + Sync)) -> Result<bool> {
         self.change(client, RENEW).await
     }
 
@@ -87,7 +87,7 @@ impl Lease {
     /// # Errors
     ///
     /// When the database cannot be reached.
-    pub async fn free(&self, client: &impl GenericClient) -> Result<bool> {
+    pub async fn free(&self, client: &(impl GenericClient + Sync)) -> Result<bool> {
         let statement = client.prepare(FREE).await.map_err(failure::classify)?;
         let done = client.execute(&statement, &[&self.name, &self.owner]).await;
         Ok(done.map_err(failure::classify)? == 1)
@@ -101,7 +101,7 @@ impl Lease {
     /// not be renewed for as long as it lasts. The work is dropped then, wherever it was.
     pub async fn hold<T>(
         &self,
-        client: &impl GenericClient,
+        client: &(impl GenericClient + Sync),
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let renewing = async {
@@ -128,7 +128,7 @@ impl Lease {
         }
     }
 
-    async fn change(&self, client: &impl GenericClient, sql: &str) -> Result<bool> {
+    async fn change(&self, client: &(impl GenericClient + Sync), sql: &str) -> Result<bool> {
         let changed = client.execute(sql, &[&self.name, &self.owner, &self.micros]).await;
         Ok(changed.map_err(failure::classify)? == 1)
     }

@@ -47,13 +47,17 @@ async fn own(app: &App, method: &Method, path: &str) -> Answer {
     }
 }
 
-/// Whether requests should be sent here: not while stopping, and not without a database.
+/// Whether requests should be sent here: not while stopping, not without a database, and not when its clock differs, as
+/// nothing can be written then.
 async fn ready(app: &App) -> Answer {
     let unready = |text| reply::page(StatusCode::SERVICE_UNAVAILABLE, JSON, text);
     if app.stopping.load(Ordering::Relaxed) {
         return unready("{\"status\":\"stopping\"}\n");
     }
     match tokio::time::timeout(PING_MAX, app.cx.store.ping()).await {
+        Ok(Ok(())) if app.cx.store.clock_failure().is_some() => {
+            unready("{\"status\":\"the clocks of this server and of the database differ\"}\n")
+        }
         Ok(Ok(())) => reply::page(StatusCode::OK, JSON, "{\"status\":\"ready\"}\n"),
         _ => unready("{\"status\":\"no database\"}\n"),
     }

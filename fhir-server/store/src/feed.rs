@@ -1,23 +1,22 @@
 //! The change feed: every version in commit order, without holes.
 //!
-//! Versions are handed out by (lastUpdated, row, version), but only up to the horizon: nothing younger than the
-//! oldest write that may still be open anywhere. Each process announces its own horizon in the table `writer`; one
-//! that has not done so for the length of a lease is taken for dead, and stops writing well before that itself.
+//! Versions are handed out by (lastUpdated, row, version), but only up to the low-watermark: nothing younger than the oldest
+//! write that may still be open anywhere (`writers.rs`). It is read by one task of the process and kept, so that a look at
+//! the feed costs one statement over one index of each table, and none while nothing is new.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::Weak;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
+use fhir_database::failure;
 use fhir_model::{Error, Result};
-
-use crate::scope::Scope;
-use crate::stamp::{LEASE_MICROS, now};
-use crate::version::Version;
-use crate::{Store, failure};
+use tokio::sync::watch;
 use tokio_postgres::types::ToSql;
+
+use crate::Store;
+use crate::read;
+use crate::scope::Scope;
+use crate::version::Version;
 
 /// A position in the feed; the default is the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +33,26 @@ impl Default for FeedPosition {
 }
 
 impl FeedPosition {
+    /// The position before everything that has `lastUpdated` from `micros` (microseconds since 1970) on.
+    pub fn before(micros: i64) -> FeedPosition {
+        FeedPosition { updated_at: micros.saturating_sub(1), handle: i64::MAX, version: u32::MAX }
+    }
+
+    /// The position of a version.
+    pub fn from_version(version: &Version) -> FeedPosition {
+        FeedPosition { updated_at: version.updated_at, handle: version.handle, version: version.version }
+    }
+
+    /// A position from its parts: `lastUpdated`, row, version.
+    pub fn from_columns(updated_at: i64, handle: i64, version: u32) -> FeedPosition {
+        FeedPosition { updated_at, handle, version }
+    }
+
+    /// Its parts: `lastUpdated`, row, version.
+    pub fn columns(&self) -> (i64, i64, u32) {
+        (self.updated_at, self.handle, self.version)
+    }
+
     /// The `lastUpdated` of the version, in microseconds since 1970: every earlier change is before the position.
     pub fn updated_at(&self) -> i64 {
         self.updated_at
@@ -52,7 +71,7 @@ impl FromStr for FeedPosition {
     fn from_str(text: &str) -> Result<FeedPosition> {
         let mut parts = text.split(' ');
         let mut part =
-            || parts.next().ok_or_else(|| Error::internal(format!("`{text}` is no place in the feed")));
+            || parts.next().ok_or_else(|| Error::internal(format!("`{text}` is no position in the feed")));
         Ok(FeedPosition {
             updated_at: part()?.parse().map_err(Error::internal)?,
             handle: part()?.parse().map_err(Error::internal)?,
@@ -70,128 +89,115 @@ pub struct Change {
     pub position: FeedPosition,
 }
 
-/// How often a process announces its horizon.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
-
-const ANNOUNCE: &str = "insert into writer (id, horizon, heartbeat_at, search_version, index_settings) \
-     values ($1::int8, $2::int8, $3::int8, $4::int8, $5::text) on conflict (id) do update set horizon = excluded.horizon, \
-     heartbeat_at = excluded.heartbeat_at, search_version = excluded.search_version";
-
-const LEAVE: &str = "delete from writer w where w.id = $1::int8";
-
-const FORGET: &str = "delete from writer w where w.heartbeat_at < $1::int8";
-
-const LOW_WATERMARK: &str = "select min(w.horizon) from writer w where w.heartbeat_at >= $1::int8";
-
-const CHANGES: &str = "select v.* from unnest($1::int4[]) as t(id) cross join lateral ( \
+const CHANGES: &str = "select v.* from ( \
      (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
-     where r.type_id = t.id and r.updated_at >= $2::int8 and r.updated_at < $5::int8 \
-     and (r.updated_at, r.handle, r.version) > ($2::int8, $3::int8, $4::int4) \
-     order by r.updated_at, r.handle limit $6::int8) \
+     where r.updated_at >= $1::int8 and r.updated_at < $4::int8 \
+     and (r.updated_at, r.handle, r.version) > ($1::int8, $2::int8, $3::int4) \
+     and (cardinality($6::int4[]) = 0 or r.type_id = any($6::int4[])) \
+     order by r.updated_at, r.handle limit $5::int8) \
      union all \
      (select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, h.packed, false from resource_history h \
-     where h.type_id = t.id and h.updated_at >= $2::int8 and h.updated_at < $5::int8 \
-     and (h.updated_at, h.handle, h.version) > ($2::int8, $3::int8, $4::int4) \
-     order by h.updated_at, h.handle, h.version limit $6::int8)) v \
-     order by v.updated_at, v.handle, v.version limit $6::int8";
+     where h.updated_at >= $1::int8 and h.updated_at < $4::int8 \
+     and (h.updated_at, h.handle, h.version) > ($1::int8, $2::int8, $3::int4) \
+     and (cardinality($6::int4[]) = 0 or h.type_id = any($6::int4[])) \
+     order by h.updated_at, h.handle, h.version limit $5::int8)) v \
+     order by v.updated_at, v.handle, v.version limit $5::int8";
+
+const PREVIOUS: &str = "select h.handle, h.version, h.updated_at, h.method, h.id, h.packed \
+     from unnest($1::int8[], $2::int4[]) as p(handle, version) \
+     join resource_history h on h.handle = p.handle and h.version = p.version";
 
 /// Claims older than this are of writes long ended.
 const CLAIM_MICROS: i64 = 3_600_000_000;
 const FORGET_CLAIMS: &str = "delete from claim c where c.turn < $1::int8";
 
-/// Announces this process now, and again and again for as long as the store is there.
-pub(crate) async fn announce(store: &Arc<Store>) -> Result<()> {
-    store.announce().await?;
-    let store: Weak<Store> = Arc::downgrade(store);
-    tokio::spawn(async move {
-        let mut turn: u64 = 0;
-        loop {
-            tokio::time::sleep(ANNOUNCE_EVERY).await;
-            let Some(store) = store.upgrade() else { return };
-            if let Err(e) = store.announce().await {
-                tracing::warn!("this process could not announce itself to the database: {e}");
-            }
-            turn += 1;
-            if turn.is_multiple_of(600)
-                && let Err(e) = store.delete_expired().await
-            {
-                tracing::warn!("old claims and writers could not be removed: {e}");
-            }
-        }
-    });
-    Ok(())
-}
-
 impl Store {
-    /// This process writes no more, and others need not wait until its lease is over. With a write under way, of which it
-    /// is not known how it ends, they do.
-    pub async fn leave(&self) {
-        if !self.clock.leave() {
-            return;
-        }
-        let left = async {
-            let client = self.connections.client().await?;
-            client.execute(LEAVE, &[&self.clock.process]).await.map_err(failure::classify)
-        };
-        if let Err(e) = left.await {
-            tracing::debug!("this process could not take its leave of the database: {e}");
-        }
-    }
-
-    pub(crate) async fn announce(&self) -> Result<()> {
-        if self.clock.has_left() {
-            return Ok(());
-        }
-        self.ensure_current().await?;
-        let (at, low_watermark, version) =
-            (now(), self.clock.low_watermark(), self.catalog.version(&self.clock));
+    pub(crate) async fn delete_expired(&self) -> Result<()> {
+        self.commit_clock.check_skew()?;
         let client = self.connections.client().await?;
-        let statement = client.prepare_cached(ANNOUNCE).await.map_err(failure::classify)?;
-        let indexed_by = self.indexed_by();
-        let parameters: [&(dyn ToSql + Sync); 5] =
-            [&self.clock.process, &low_watermark, &at, &version, &indexed_by];
-        client.execute(&statement, &parameters).await.map_err(failure::classify)?;
-        drop(client);
-        // In this order: who changes search parameters either sees the announcement and waits for this process, or has
-        // changed them before they are looked at here. Only then may (or may again) be written.
-        self.refresh_catalog().await?;
-        self.clock.announced_at.store(at, Ordering::Relaxed);
+        let before = self.now() - CLAIM_MICROS;
+        client.execute(FORGET_CLAIMS, &[&before]).await.map_err(failure::classify)?;
         Ok(())
     }
 
-    async fn delete_expired(&self) -> Result<()> {
-        let client = self.connections.client().await?;
-        client.execute(FORGET, &[&(now() - 2 * LEASE_MICROS)]).await.map_err(failure::classify)?;
-        client.execute(FORGET_CLAIMS, &[&(now() - CLAIM_MICROS)]).await.map_err(failure::classify)?;
-        Ok(())
+    /// The low-watermark of the feed, in microseconds since 1970: every change before it is there. Whoever follows the feed
+    /// waits for it to change.
+    pub fn low_watermark(&self) -> watch::Receiver<i64> {
+        self.low_watermark.subscribe()
     }
 
     /// The next changes after a position, oldest first; fewer than `limit` when the feed has no more for now.
+    ///
+    /// # Errors
+    ///
+    /// When the database is not available.
     pub async fn changes(&self, scope: &Scope, after: FeedPosition, limit: usize) -> Result<Vec<Change>> {
+        self.publish().await?;
+        let before = *self.low_watermark.borrow();
+        self.changes_before(scope, after, before, &[], limit).await
+    }
+
+    /// The next changes after a position and before an instant, which the low-watermark must have reached, of some types or
+    /// (without any) of all; fewer than `limit` when there are no more.
+    ///
+    /// # Errors
+    ///
+    /// When the database is not available, or a type is not known.
+    pub async fn changes_before(
+        &self,
+        scope: &Scope,
+        after: FeedPosition,
+        before: i64,
+        types: &[&str],
+        limit: usize,
+    ) -> Result<Vec<Change>> {
         let _ = scope;
-        self.announce().await?;
+        if after >= FeedPosition::before(before) {
+            return Ok(Vec::new());
+        }
+        let types = types.iter().map(|name| self.type_number(name).map(i32::from));
+        let types = types.collect::<Result<Vec<_>>>()?;
         let client = self.connections.client().await?;
-        let row =
-            client.query_one(LOW_WATERMARK, &[&(now() - LEASE_MICROS)]).await.map_err(failure::classify)?;
-        let low_watermark: Option<i64> = row.try_get(0).map_err(Error::internal)?;
-        let Some(low_watermark) = low_watermark else { return Ok(Vec::new()) };
-        let types = crate::parameters::numbers(self);
         let statement = client.prepare_cached(CHANGES).await.map_err(failure::classify)?;
         let version = i32::try_from(after.version).unwrap_or(i32::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = client
-            .query(&statement, &[&types, &after.updated_at, &after.handle, &version, &low_watermark, &limit])
-            .await
-            .map_err(failure::classify)?;
+        let parameters: [&(dyn ToSql + Sync); 6] =
+            [&after.updated_at, &after.handle, &version, &before, &limit, &types];
+        let rows = client.query(&statement, &parameters).await.map_err(failure::classify)?;
         let change = |row| {
             let version = self.version_from_listing(row)?;
-            let place = FeedPosition {
-                updated_at: version.updated_at,
-                handle: version.handle,
-                version: version.version,
-            };
-            Ok(Change { version, position: place })
+            Ok(Change { position: FeedPosition::from_version(&version), version })
         };
         rows.iter().map(change).collect()
+    }
+
+    /// The versions before those of changes, in their order; `None` where a change is the first version.
+    ///
+    /// # Errors
+    ///
+    /// When the database is not available.
+    pub async fn previous(&self, scope: &Scope, changes: &[Change]) -> Result<Vec<Option<Version>>> {
+        let _ = scope;
+        let (mut handles, mut versions) = (Vec::new(), Vec::new());
+        for Change { version, .. } in changes.iter().filter(|change| change.version.version > 1) {
+            handles.push(version.handle);
+            versions.push(i32::try_from(version.version - 1).unwrap_or(i32::MAX));
+        }
+        let mut found = HashMap::new();
+        if !handles.is_empty() {
+            let client = self.connections.client().await?;
+            let statement = client.prepare_cached(PREVIOUS).await.map_err(failure::classify)?;
+            for row in client.query(&statement, &[&handles, &versions]).await.map_err(failure::classify)? {
+                let handle: i64 = row.try_get(0).map_err(Error::internal)?;
+                let version: i32 = row.try_get(1).map_err(Error::internal)?;
+                found.insert((handle, version), row);
+            }
+        }
+        let previous = |change: &Change| {
+            let before = i32::try_from(change.version.version.saturating_sub(1)).unwrap_or(i32::MAX);
+            let row = found.get(&(change.version.handle, before));
+            row.map(|row| read::from_history(&change.version.key.type_name, row)).transpose()
+        };
+        changes.iter().map(previous).collect()
     }
 }

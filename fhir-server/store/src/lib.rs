@@ -28,7 +28,9 @@ pub mod terminology;
 pub mod testing;
 mod version;
 mod write;
+mod writers;
 
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -38,6 +40,9 @@ use fhir_model::date::Zone;
 use fhir_search::cursor::Secret;
 use fhir_search::index_hash::IndexHasher;
 use fhir_search::{Bases, IndexSettings, Registry};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use everything::{EverythingFilter, Member};
 pub use feed::{Change, FeedPosition};
@@ -55,9 +60,15 @@ pub use version::{Method, ResourceState, Version};
 pub use write::{Claim, Commit, Write};
 
 /// The statements that are pipelined, by their position.
-const PIPELINED: [&str; 2] = [read::SQL, write::CLAIM];
+const PIPELINED: [&str; 5] = {
+    let [announce, publish, look] = writers::STATEMENTS;
+    [read::SQL, write::CLAIM, announce, publish, look]
+};
 const READ: usize = 0;
 const CLAIM: usize = 1;
+const ANNOUNCE: usize = 2;
+const PUBLISH: usize = 3;
+const LOOK: usize = 4;
 
 /// How the store behaves.
 #[derive(Debug, Clone)]
@@ -93,6 +104,8 @@ pub struct Options {
     pub long_searches: LongSearches,
     /// Most matches that are sorted by what only their bodies say.
     pub sorted_max: usize,
+    /// The time.
+    pub clock: Clock,
 }
 
 impl Default for Options {
@@ -113,13 +126,14 @@ impl Default for Options {
             reindex: ReindexOptions::default(),
             long_searches: LongSearches::default(),
             sorted_max: 20_000,
+            clock: Clock::default(),
         }
     }
 }
 
 /// The store of one database.
 pub struct Store {
-    connections: Connections,
+    connections: Arc<Connections>,
     registry: Arc<Registry>,
     catalog: parameters::ParameterCatalog,
     hasher: IndexHasher,
@@ -130,7 +144,15 @@ pub struct Store {
     durable_texts: distinct::DurableTexts,
     unselective: search::UnselectiveConditions,
     terminology: OnceLock<Arc<dyn terminology::Terminology>>,
-    clock: stamp::CommitClock,
+    commit_clock: stamp::CommitClock,
+    /// The horizon that others were told last.
+    published: AtomicI64,
+    /// Other processes write, too.
+    has_others: AtomicBool,
+    low_watermark: watch::Sender<i64>,
+    /// Ends the tasks of the store, which are these.
+    stop: CancellationToken,
+    tasks: TaskTracker,
     handles: stamp::HandleGenerator,
     version_min: u32,
 }
@@ -144,19 +166,20 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Connects to a migrated database. Fails when it cannot be reached or is not migrated.
     pub async fn open(url: &str, options: Options, registry: Arc<Registry>) -> Result<Arc<Store>> {
-        let connections = Connections::open(
+        let connections = Arc::new(Connections::open(
             url,
             ConnectionOptions {
                 connections_max: options.connections_max,
                 statement_timeout: options.statement_timeout,
-                application_name: "cari".to_owned(),
+                // Others tell by it whether this process is connected.
+                application_name: format!("cari {:016x}", fhir_database::random_id()),
                 pipelined: &PIPELINED,
             },
-        )?;
+        )?);
         let secrets = secrets::load(&connections).await?;
         let version_min = restored::version_min(&connections).await?;
         let settings = reindex::Settings::load(&connections, &options).await?;
-        let clock = stamp::CommitClock::new(fhir_database::random_id());
+        let commit_clock = stamp::CommitClock::new(options.clock.clone());
         let store = Arc::new(Store {
             connections,
             // What is added to R4 at runtime is this database's own.
@@ -170,11 +193,18 @@ impl Store {
             durable_texts: distinct::DurableTexts::default(),
             unselective: search::UnselectiveConditions::default(),
             terminology: OnceLock::new(),
-            clock,
+            commit_clock,
+            published: AtomicI64::new(0),
+            has_others: AtomicBool::new(false),
+            low_watermark: watch::Sender::new(i64::MIN),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             handles: stamp::HandleGenerator::default(),
             version_min,
         });
-        feed::announce(&store).await?;
+        store.join().await?;
+        store.announce().await?;
+        writers::keep_announced(&store);
         let reconciled = store.reconcile_index().await;
         if reconciled.is_err() {
             store.leave().await;
@@ -216,6 +246,16 @@ impl Store {
     /// The key that page links are sealed with.
     pub fn secret(&self) -> &Secret {
         &self.secret
+    }
+
+    /// The time, as the store sees it.
+    pub fn clock(&self) -> &Clock {
+        &self.options.clock
+    }
+
+    /// The connections to its database, for what lives beside resources.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
     }
 
     /// (connections in use, connections there may be): for metrics.

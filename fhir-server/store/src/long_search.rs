@@ -9,7 +9,6 @@ use std::time::Duration;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::long_search::LongSearch;
 
-use crate::stamp::now;
 use crate::{Store, failure};
 
 /// Bounds on what is kept.
@@ -63,7 +62,7 @@ impl Store {
     /// their life before them.
     ///
     /// # Errors
-    /// When the criteria are longer than what is kept of one search, or the database is away.
+    /// When the criteria are longer than what is kept of one search, the database is away, or this server's clock is wrong.
     pub async fn keep_search(&self, search: &LongSearch, criteria: &str) -> Result<()> {
         let bounds = &self.options.long_searches;
         if criteria.len() > bounds.search_bytes_max() {
@@ -76,7 +75,8 @@ impl Store {
             return Err(Error::new(Kind::TooCostly, text));
         }
         let lifetime = i64::try_from(bounds.lifetime.as_micros()).unwrap_or(i64::MAX / 4);
-        let (now, key) = (now(), search.key.as_slice());
+        self.commit_clock.check_skew()?;
+        let (now, key) = (self.now(), search.key.as_slice());
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(LIVES_UNTIL).await.map_err(failure::classify)?;
         let row = client.query_opt(&statement, &[&key]).await.map_err(failure::classify)?;
@@ -102,7 +102,7 @@ impl Store {
     pub async fn kept_search(&self, search: &LongSearch) -> Result<Option<String>> {
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(KEPT).await.map_err(failure::classify)?;
-        let row = client.query_opt(&statement, &[&search.key.as_slice(), &now()]).await;
+        let row = client.query_opt(&statement, &[&search.key.as_slice(), &self.now()]).await;
         row.map_err(failure::classify)?.map(|row| row.try_get(0).map_err(Error::internal)).transpose()
     }
 
@@ -112,9 +112,10 @@ impl Store {
     }
 
     async fn clean_long_searches(&self) -> Result<()> {
+        self.commit_clock.check_skew()?;
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(CLEAN).await.map_err(failure::classify)?;
-        client.execute(&statement, &[&now()]).await.map_err(failure::classify)?;
+        client.execute(&statement, &[&self.now()]).await.map_err(failure::classify)?;
         Ok(())
     }
 }
@@ -122,14 +123,18 @@ impl Store {
 /// Deletes what has expired, as long as the store is there.
 pub(crate) fn clean(store: &Arc<Store>) {
     let every = store.options.long_searches.lifetime.min(CLEAN_EVERY);
+    let (stop, tasks) = (store.stop.clone(), store.tasks.clone());
     let store: Weak<Store> = Arc::downgrade(store);
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         while let Some(this) = store.upgrade() {
             if let Err(e) = this.clean_long_searches().await {
                 tracing::warn!("criteria of long searches that have expired could not be deleted: {e}");
             }
             drop(this);
-            tokio::time::sleep(every).await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(every) => {}
+            }
         }
     });
 }

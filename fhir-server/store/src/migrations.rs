@@ -17,6 +17,7 @@ pub const MIGRATIONS: Migrations = Migrations::store(
         (9, "long_search", include_str!("../../../migrations/0009_long_search.sql")),
         (10, "index_settings", include_str!("../../../migrations/0010_index_settings.sql")),
         (11, "address_words", include_str!("../../../migrations/0011_address_words.sql")),
+        (12, "modules", include_str!("../../../migrations/0012_modules.sql")),
     ],
     &["pg_trgm"],
 );

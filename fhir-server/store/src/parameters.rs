@@ -262,7 +262,7 @@ impl Store {
         {
             // Writes under way may have looked at the registry before.
             let mut known = self.catalog.version.lock().unwrap_or_else(PoisonError::into_inner);
-            known.pending = Some((version, self.clock.latest()));
+            known.pending = Some((version, self.commit_clock.latest()));
         }
         self.catalog.work_pending.store(true, Ordering::Relaxed);
         self.catalog.wake.notify_one();

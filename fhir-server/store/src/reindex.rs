@@ -121,8 +121,8 @@ impl ReindexScan {
     }
 }
 
-const REQUEST: &str = "insert into reindex (type_id, wanted, done, until_at, position_at, position_handle, rows_done, \
-     owner, leased_until) select t.id, $2::int8, 0, 0, 0, 0, 0, 0, 0 from unnest($1::int4[]) as t(id) \
+const REQUEST: &str = "insert into reindex (type_id, wanted, done, until_at, position_at, position_handle, rows_done) \
+     select t.id, $2::int8, 0, 0, 0, 0, 0 from unnest($1::int4[]) as t(id) \
      order by t.id on conflict (type_id) do update set wanted = excluded.wanted, failure = null, \
      rows_total = case when reindex.walking is null then null else reindex.rows_total end";
 
@@ -215,9 +215,10 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Does what there is to do for as long as the store is there.
 pub(crate) fn spawn_worker(store: &Arc<Store>) {
     let (wake, pause) = (store.catalog.wake.clone(), store.options.reindex.pause);
+    let (stop, tasks) = (store.stop.clone(), store.tasks.clone());
     let store = Arc::downgrade(store);
-    tokio::spawn(async move {
-        loop {
+    tasks.spawn(async move {
+        while !stop.is_cancelled() {
             let Some(this) = store.upgrade() else { return };
             let next = match this.catalog.work_pending.load(Ordering::Relaxed) {
                 false => StepOutcome::Idle,
@@ -227,12 +228,18 @@ pub(crate) fn spawn_worker(store: &Arc<Store>) {
                 }),
             };
             drop(this);
-            match next {
-                StepOutcome::More => tokio::time::sleep(pause).await,
-                StepOutcome::Wait => tokio::time::sleep(POLL_INTERVAL).await,
-                StepOutcome::Blocked => tokio::time::sleep(RETRY_INTERVAL).await,
-                // Now and then it is looked whether the store is still there.
-                StepOutcome::Idle => drop(tokio::time::timeout(RETRY_INTERVAL, wake.notified()).await),
+            let rest = async {
+                match next {
+                    StepOutcome::More => tokio::time::sleep(pause).await,
+                    StepOutcome::Wait => tokio::time::sleep(POLL_INTERVAL).await,
+                    StepOutcome::Blocked => tokio::time::sleep(RETRY_INTERVAL).await,
+                    // Now and then it is looked whether the store is still there.
+                    StepOutcome::Idle => drop(tokio::time::timeout(RETRY_INTERVAL, wake.notified()).await),
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = rest => {}
             }
         }
     });

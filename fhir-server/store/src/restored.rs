@@ -4,11 +4,11 @@
 //! Ids never come again, as they are made of the time, nor do commit timestamps, for the same reason. Versions are counted,
 //! so the count jumps ahead: the version that follows is higher than any that can have been given.
 
-use fhir_database::Connections;
+use fhir_database::{Clock, Connections};
 use fhir_model::{Error, Kind, Result};
 use tokio_postgres::NoTls;
 
-use crate::{failure, stamp};
+use crate::failure;
 
 /// More versions than one resource gets between a backup and the loss of its database.
 const STEP: i32 = 1_000_000;
@@ -36,7 +36,7 @@ pub async fn mark_restored(url: &str) -> Result<()> {
          select h.version, h.updated_at from resource_history h) v";
     let row = client.query_one(latest, &[]).await.map_err(failure::classify)?;
     let (version, updated_at): (i32, i64) = (row.get(0), row.get(1));
-    if updated_at > stamp::now() {
+    if updated_at > Clock::default().now() {
         let text = "resources were changed in the future, by the clock of this machine: set it first";
         return Err(Error::new(Kind::Conflict, text));
     }

@@ -1,49 +1,69 @@
 //! Time and ids: stamps that never go back, handles that are ordered by time.
+//!
+//! A stamp is later than every stored one, whatever the clock says: what has followed the change feed up to the latest stored
+//! change has missed nothing when the next one comes. A process whose clock is far from the database's gives no stamps.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use fhir_database::Clock;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::index_hash::format_server_id;
 
 use crate::Store;
 
-/// A process that has not announced itself for this long may not write any more: others no longer wait for it.
-pub(crate) const LEASE_MICROS: i64 = 60_000_000;
-/// It stops writing well before that.
-const WRITE_UNTIL_MICROS: i64 = LEASE_MICROS / 2;
-
-/// Microseconds since 1970.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-}
+/// A process that has not announced itself for this long gives no stamps: others may soon no longer wait for it.
+const WRITE_UNTIL: Duration = Duration::from_secs(5);
+/// A process writes nothing when its clock is further than this from the database's.
+const SKEW_MAX_MICROS: i64 = 5_000_000;
 
 /// The stamps of this process.
 #[derive(Debug)]
 pub(crate) struct CommitClock {
-    /// This process in the table of writers.
-    pub(crate) process: i64,
+    clock: Clock,
     open: Arc<Mutex<OpenWrites>>,
-    /// When the last announcement was stored.
-    pub(crate) announced_at: AtomicI64,
 }
 
 #[derive(Debug, Default)]
 struct OpenWrites {
+    /// This process in the table of writers.
+    process: i64,
     last: i64,
-    /// Open stamps; two writes may not share one, so a set would do, but removal is by key either way.
+    /// OpenWrites stamps; two writes may not share one, so a set would do, but removal is by key either way.
     timestamps: BTreeMap<i64, ()>,
     /// No stamps are given any more.
     left: bool,
+    announced: Option<Announced>,
+}
+
+/// An announcement to the database, which answered with its time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Announced {
+    /// When it was sent.
+    pub(crate) at: Instant,
+    /// The database's clock then, in microseconds since 1970,
+    pub(crate) database: i64,
+    /// and by how much that may be wrong.
+    pub(crate) error: i64,
+}
+
+impl Announced {
+    /// Microseconds by which a clock that says `now` is ahead of the database's, or (negative) behind; 0 when it may be
+    /// right.
+    fn skew(&self, now: i64) -> i64 {
+        let elapsed = i64::try_from(self.at.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let skew = now.saturating_sub(self.database.saturating_add(elapsed));
+        skew.signum() * (skew.saturating_abs() - self.error).max(0)
+    }
 }
 
 /// The `lastUpdated` of a write, held while it is open.
 #[derive(Debug)]
 pub struct CommitTimestamp {
     micros: i64,
+    writer: i64,
     open: Arc<Mutex<OpenWrites>>,
 }
 
@@ -51,6 +71,11 @@ impl CommitTimestamp {
     /// Microseconds since 1970.
     pub fn micros(&self) -> i64 {
         self.micros
+    }
+
+    /// The process in the table of writers: without its row, nothing may be written with this stamp.
+    pub(crate) fn writer(&self) -> i64 {
+        self.writer
     }
 }
 
@@ -62,58 +87,117 @@ impl Drop for CommitTimestamp {
 }
 
 impl CommitClock {
-    pub(crate) fn new(process: i64) -> CommitClock {
-        CommitClock { process, open: Arc::default(), announced_at: AtomicI64::new(0) }
+    pub(crate) fn new(clock: Clock) -> CommitClock {
+        CommitClock { clock, open: Arc::default() }
     }
 
-    /// The earliest stamp that this process may still commit.
+    /// This process in the table of writers.
+    pub(crate) fn process(&self) -> i64 {
+        self.open().process
+    }
+
+    /// Notes that this process has a row among the writers, and that all stamps are to be later than `latest`. It may not
+    /// write before it has announced itself.
+    pub(crate) fn join(&self, process: i64, latest: Option<i64>) {
+        let mut open = self.open();
+        open.process = process;
+        open.announced = None;
+        open.last = open.last.max(latest.unwrap_or(0));
+    }
+
+    /// Notes that the row of a process is gone: until it has joined again, nothing may be written.
+    pub(crate) fn lost(&self, process: i64) {
+        let mut open = self.open();
+        if open.process == process {
+            open.announced = None;
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, OpenWrites> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The earliest stamp that this process may still commit. While it writes nothing, it stays as it is: nothing has to be
+    /// told to others then.
     pub(crate) fn low_watermark(&self) -> i64 {
-        let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
-        let earliest = open.timestamps.keys().next().copied();
-        // Nothing open: from here on every stamp is later than now.
-        open.last = open.last.max(now());
-        earliest.unwrap_or(open.last)
+        let open = self.open();
+        open.timestamps.keys().next().copied().unwrap_or(open.last + 1)
     }
 
     /// The latest stamp that was given.
     pub(crate) fn latest(&self) -> i64 {
-        self.open.lock().unwrap_or_else(|e| e.into_inner()).last
+        self.open().last
+    }
+
+    /// From now on all stamps are later than this.
+    pub(crate) fn go_on_from(&self, micros: i64) {
+        let mut open = self.open();
+        open.last = open.last.max(micros);
     }
 
     /// True when no write is open that has this stamp or an earlier one.
     pub(crate) fn is_closed(&self, micros: i64) -> bool {
-        let open = self.open.lock().unwrap_or_else(|e| e.into_inner());
-        open.timestamps.keys().next().is_none_or(|earliest| *earliest > micros)
+        self.open().timestamps.keys().next().is_none_or(|earliest| *earliest > micros)
     }
 
     /// From now on no stamps are given; false when there are open ones.
     pub(crate) fn leave(&self) -> bool {
-        let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
+        let mut open = self.open();
         open.left = true;
         open.timestamps.is_empty()
     }
 
     pub(crate) fn has_left(&self) -> bool {
-        self.open.lock().unwrap_or_else(|e| e.into_inner()).left
+        self.open().left
+    }
+
+    /// Notes that this process has announced itself: it may write for a while.
+    pub(crate) fn announced(&self, announced: Announced) {
+        self.open().announced = Some(announced);
+    }
+
+    /// Microseconds by which this process's clock is ahead of the database's, or (negative) behind, where that is too much
+    /// to write; 0 otherwise.
+    pub(crate) fn skew(&self) -> i64 {
+        let announced = self.open().announced;
+        let skew = announced.map_or(0, |announced| announced.skew(self.clock.now()));
+        if skew.abs() > SKEW_MAX_MICROS { skew } else { 0 }
+    }
+
+    /// Refuses to write for a process whose clock is wrong.
+    pub(crate) fn check_skew(&self) -> Result<()> {
+        match self.skew() {
+            0 => Ok(()),
+            skew => Err(Error::new(Kind::Unavailable, wrong_clock(skew))),
+        }
     }
 
     fn next_timestamp(&self) -> Result<CommitTimestamp> {
-        let now = now();
-        if now - self.announced_at.load(Ordering::Relaxed) > WRITE_UNTIL_MICROS {
+        self.check_skew()?;
+        let now = self.clock.now();
+        let mut open = self.open();
+        if open.left {
+            return Err(Error::new(Kind::Unavailable, "this server is being stopped"));
+        }
+        if open.announced.is_none_or(|announced| announced.at.elapsed() > WRITE_UNTIL) {
             return Err(Error::new(
                 Kind::Unavailable,
                 "the database is not available at the moment; try again",
             ));
         }
-        let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
-        if open.left {
-            return Err(Error::new(Kind::Unavailable, "this server is being stopped"));
-        }
         let micros = now.max(open.last + 1);
         open.last = micros;
         open.timestamps.insert(micros, ());
-        Ok(CommitTimestamp { micros, open: self.open.clone() })
+        Ok(CommitTimestamp { micros, writer: open.process, open: self.open.clone() })
     }
+}
+
+fn wrong_clock(skew: i64) -> String {
+    let side = if skew > 0 { "ahead of" } else { "behind" };
+    let seconds = skew.unsigned_abs() / 1_000_000;
+    format!(
+        "this server's clock is {seconds} s {side} the database's: until it is set, nothing can be written"
+    )
 }
 
 /// Handles: 41 bits of milliseconds since 2020, 22 bits of a counter that begins anywhere.
@@ -135,8 +219,9 @@ impl Default for HandleGenerator {
 }
 
 impl HandleGenerator {
-    fn next(&self) -> i64 {
-        let millis = (now() / 1000 - EPOCH_MILLIS).clamp(0, (1 << 41) - 1);
+    /// The next handle, for a time in microseconds since 1970.
+    fn next(&self, now: i64) -> i64 {
+        let millis = (now / 1000 - EPOCH_MILLIS).clamp(0, (1 << 41) - 1);
         let counter = self.counter.fetch_add(1, Ordering::Relaxed) & ((1 << COUNTER_BITS) - 1);
         millis << COUNTER_BITS | i64::from(counter)
     }
@@ -145,17 +230,31 @@ impl HandleGenerator {
 impl Store {
     /// A fresh id: 16 hexadecimal digits, ordered by time. That it is free is settled when it is written.
     pub fn new_id(&self) -> String {
-        format_server_id(self.handles.next())
+        // As stamps, ids go on from what is stored when the clock is behind.
+        format_server_id(self.handles.next(self.now().max(self.commit_clock.latest())))
     }
 
-    /// The stamp of a write. Fails when this process has lost touch with the database.
+    /// The stamp of a write.
+    ///
+    /// # Errors
+    ///
+    /// When this process has lost touch with the database, is being stopped, or its clock is more than 5 s from the
+    /// database's.
     pub fn commit_timestamp(&self) -> Result<CommitTimestamp> {
-        self.clock.next_timestamp()
+        self.commit_clock.next_timestamp()
     }
 
     /// Microseconds since 1970, as the store sees it.
     pub fn now(&self) -> i64 {
-        now()
+        self.options.clock.now()
+    }
+
+    /// What is wrong with this server's clock, so that it writes nothing; `None` when it agrees with the database's.
+    pub fn clock_failure(&self) -> Option<String> {
+        match self.commit_clock.skew() {
+            0 => None,
+            skew => Some(wrong_clock(skew)),
+        }
     }
 }
 
@@ -163,11 +262,15 @@ impl Store {
 mod tests {
     use super::*;
 
+    fn announced(clock: &CommitClock, database: i64) {
+        clock.announced(Announced { at: Instant::now(), database, error: 0 });
+    }
+
     #[test]
     fn stamps_never_go_back_and_hold_the_horizon() {
-        let clock = CommitClock::new(1);
+        let clock = CommitClock::new(Clock::default());
         assert!(clock.next_timestamp().is_err(), "not announced yet");
-        clock.announced_at.store(now(), Ordering::Relaxed);
+        announced(&clock, Clock::default().now());
         let a = clock.next_timestamp().unwrap();
         let b = clock.next_timestamp().unwrap();
         assert!(b.micros() > a.micros());
@@ -178,14 +281,52 @@ mod tests {
         assert_eq!(clock.low_watermark(), b.micros());
         drop(b);
         let free = clock.low_watermark();
-        assert!(clock.next_timestamp().unwrap().micros() > free - 1);
+        assert!(free > clock.latest());
+        assert!(clock.next_timestamp().unwrap().micros() >= free);
+    }
+
+    /// After a power cut with a dead battery server and database agree that it is 1970.
+    #[test]
+    fn stamps_go_on_from_what_is_stored_whatever_the_clock_says() {
+        let wall = Clock::default();
+        let latest = wall.now();
+        wall.set(0);
+        let clock = CommitClock::new(wall.clone());
+        clock.go_on_from(latest);
+        announced(&clock, 0);
+        assert_eq!(clock.next_timestamp().unwrap().micros(), latest + 1);
+        assert_eq!(clock.next_timestamp().unwrap().micros(), latest + 2);
+        // Once the clock is set, it counts again.
+        wall.set(latest + 60_000_000);
+        announced(&clock, wall.now());
+        assert!(clock.next_timestamp().unwrap().micros() >= latest + 60_000_000);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_gives_no_stamps() {
+        let wall = Clock::default();
+        let clock = CommitClock::new(wall.clone());
+        announced(&clock, wall.now());
+        for (shift, wanted) in [(90, "90 s ahead of"), (-90, "90 s behind")] {
+            wall.shift(shift * 1_000_000);
+            let refused = clock.next_timestamp().unwrap_err();
+            assert!(refused.text.contains(wanted), "{shift}: {refused}");
+            wall.shift(-shift * 1_000_000);
+            assert!(clock.next_timestamp().is_ok());
+        }
+        wall.shift(4_000_000);
+        assert!(clock.next_timestamp().is_ok(), "a little does no harm");
+        // What the database's answer took may be what they differ by.
+        clock.announced(Announced { at: Instant::now(), database: wall.now() - 7_000_000, error: 3_000_000 });
+        assert!(clock.next_timestamp().is_ok());
     }
 
     #[test]
     fn ids_are_ordered_by_time_and_differ() {
-        let ids = HandleGenerator::default();
-        let made: std::collections::HashSet<i64> = (0..2000).map(|_| ids.next()).collect();
+        let (ids, clock) = (HandleGenerator::default(), Clock::default());
+        let made: std::collections::HashSet<i64> = (0..2000).map(|_| ids.next(clock.now())).collect();
         assert_eq!(made.len(), 2000);
         assert!(made.iter().all(|h| *h >= 0));
+        assert!(ids.next(clock.now() + 60_000_000) > ids.next(clock.now()));
     }
 }

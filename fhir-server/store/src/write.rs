@@ -134,7 +134,7 @@ impl Store {
                     }
                     return Ok(Commit::Done);
                 }
-                Err(WriteFailure::Stale) => return Ok(Commit::Stale),
+                Err(WriteFailure::Stale) => return self.stale(timestamp).await,
                 Err(WriteFailure::Other(e)) => return Err(e),
                 Err(WriteFailure::Database(e)) if failure::is_retryable(&e) && tries < RETRIES_MAX => {
                     tries += 1;
@@ -147,6 +147,16 @@ impl Store {
                 Err(WriteFailure::Database(e)) => return Err(failure::classify(e)),
             }
         }
+    }
+
+    /// What the reader of stale state does next: reads again; or, where others took this process for gone, waits.
+    async fn stale(&self, timestamp: &CommitTimestamp) -> Result<Commit> {
+        if self.is_writer(timestamp.writer()).await? {
+            return Ok(Commit::Stale);
+        }
+        self.commit_clock.lost(timestamp.writer());
+        let text = "this server was cut off from the database for too long; try again";
+        Err(Error::new(Kind::Unavailable, text))
     }
 
     /// The connection was lost while the answer to a commit was due: whether it took place is read, not guessed.

@@ -31,3 +31,21 @@ async fn answers_are_counted() {
         assert_eq!(app.metric(metric).await, wanted, "{metric}");
     }
 }
+
+#[tokio::test]
+async fn a_server_whose_clock_is_wrong_is_not_ready_and_writes_nothing() {
+    const SECONDS: i64 = 1_000_000;
+    let app = TestApp::start().await;
+    app.cx.store.clock().shift(-90 * SECONDS);
+    let ready = app.at("GET", "/ready").send().await.unwrap();
+    assert_eq!(ready.status().as_u16(), 503);
+    assert!(ready.text().await.unwrap().contains("clocks"));
+    let patient = r#"{"resourceType":"Patient"}"#;
+    let refused = app.send("POST", "Patient", patient).send().await.unwrap();
+    assert_eq!(refused.status().as_u16(), 503);
+    assert!(refused.text().await.unwrap().contains("90 s behind the database's"));
+    assert_eq!(app.ask("GET", "Patient").send().await.unwrap().status().as_u16(), 200);
+    app.cx.store.clock().shift(90 * SECONDS);
+    assert_eq!(app.at("GET", "/ready").send().await.unwrap().status().as_u16(), 200);
+    assert_eq!(app.send("POST", "Patient", patient).send().await.unwrap().status().as_u16(), 201);
+}

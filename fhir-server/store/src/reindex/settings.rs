@@ -9,16 +9,17 @@ use fhir_search::IndexSettings;
 use fhir_search::index_hash::IndexHasher;
 use tokio::time::Instant;
 
-use crate::stamp::{LEASE_MICROS, now};
 use crate::{Options, Store, failure};
 
 /// How often it is looked whether others are gone.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How long it is waited for a process that says nothing and is not removed.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const KEPT: &str = "select v.index_settings from search_version v where v.id = 1";
 
 const OTHERS: &str = "select w.id, w.heartbeat_at, w.index_settings from writer w \
-     where w.id <> $1::int8 and w.index_settings <> $2::text and w.heartbeat_at >= $3::int8";
+     where w.id <> $1::int8 and w.index_settings <> $2::text";
 
 /// What this process indexes by, and what there may be of others.
 #[derive(Debug)]
@@ -102,8 +103,8 @@ impl Store {
         let mut told = false;
         loop {
             let client = self.connections.client().await?;
-            let (ours, since) = (self.indexed_by(), now() - LEASE_MICROS);
-            let rows = client.query(OTHERS, &[&self.clock.process, &ours, &since]).await;
+            let ours = self.indexed_by();
+            let rows = client.query(OTHERS, &[&self.commit_clock.process(), &ours]).await;
             drop(client);
             let rows = rows.map_err(failure::classify)?;
             if rows.is_empty() {
@@ -113,7 +114,7 @@ impl Store {
                 let (id, at): (i64, i64) =
                     (row.try_get(0).map_err(Error::internal)?, row.try_get(1).map_err(Error::internal)?);
                 let lives = *seen.entry(id).or_insert(at) != at;
-                if lives || began.elapsed() > Duration::from_micros(LEASE_MICROS.unsigned_abs()) * 2 {
+                if lives || began.elapsed() > PATIENCE {
                     let theirs: String = row.try_get(2).map_err(Error::internal)?;
                     return Err(others(&theirs, &ours));
                 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Transaction;
+use fhir_database::Lease;
 use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::custom::{Custom, Stage};
@@ -12,7 +13,6 @@ use tokio_postgres::types::ToSql;
 
 use super::{ReindexScan, StepOutcome, request};
 use crate::parameters::NEXT_VERSION;
-use crate::stamp::{LEASE_MICROS, now};
 use crate::version::Version;
 use crate::write::{WriteFailure, index_only};
 use crate::{Store, failure, read};
@@ -22,14 +22,8 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bodies that are fetched at a time.
 const FETCH: i32 = 10;
 
-/// The oldest version of the search parameters by which any process may still write; each says its own in `writer`.
-const OLDEST_VERSION: &str = "select min(w.search_version) from writer w where w.heartbeat_at >= $1::int8";
-
 const BUILD: &str = "update search_parameter p set stage = 2, since = $2::int8 \
      where p.number = $1::int8 and p.stage = 1 returning p.types";
-
-const LEASE: &str = "update reindex j set owner = $2::int8, leased_until = $3::int8 where j.type_id = $1::int4 \
-     and j.done < j.wanted and (j.owner = $2::int8 or j.leased_until < $4::int8)";
 
 const UNTIL: &str =
     "select r.updated_at from resource r where r.type_id = $1::int4 order by r.updated_at desc limit 1";
@@ -42,7 +36,7 @@ const COUNTED: &str = "update reindex j set rows_total = c.n from unnest($1::int
 
 const BEGIN: &str = "update reindex j set walking = $2::int8, until_at = $3::int8, position_at = $4::int8, \
      position_handle = $4::int8, rows_done = 0, started_at = $5::int8, ended_at = null, \
-     failure = null where j.type_id = $1::int4 and j.owner = $6::int8 and j.walking is null";
+     failure = null where j.type_id = $1::int4 and j.walking is null";
 
 const ROWS: &str = "select r.handle, r.version, r.updated_at, r.method, r.id, \
      case when r.packed is null then r.json end, r.packed from resource r where r.type_id = $1::int4 \
@@ -50,17 +44,15 @@ const ROWS: &str = "select r.handle, r.version, r.updated_at, r.method, r.id, \
      order by r.updated_at, r.handle limit $5::int8";
 
 const PLACE: &str = "update reindex j set position_at = $3::int8, position_handle = $4::int8, \
-     rows_done = j.rows_done + $5::int8, leased_until = $6::int8, failure = null \
-     where j.type_id = $1::int4 and j.owner = $2::int8 and j.walking = $7::int8";
+     rows_done = j.rows_done + $5::int8, failure = null where j.type_id = $1::int4 and j.walking = $2::int8";
 
 /// Holds all changes of search parameters until the end of the transaction.
 const LOCK_VERSION: &str = "select v.version from search_version v where v.id = 1 for update";
 
-const END: &str = "update reindex j set done = j.walking, walking = null, ended_at = $3::int8, leased_until = 0 \
-     where j.type_id = $1::int4 and j.owner = $2::int8 and j.walking = $4::int8";
+const END: &str = "update reindex j set done = j.walking, walking = null, ended_at = $2::int8 \
+     where j.type_id = $1::int4 and j.walking = $3::int8";
 
-const FAILED: &str =
-    "update reindex j set failure = $3::text where j.type_id = $1::int4 and j.owner = $2::int8";
+const FAILED: &str = "update reindex j set failure = $2::text where j.type_id = $1::int4";
 
 const CHANGING: &str =
     "select p.number, p.types, p.stage, p.since from search_parameter p where p.stage in (2, 4)";
@@ -120,15 +112,6 @@ impl Store {
         Ok(next)
     }
 
-    async fn oldest_version(&self) -> Result<i64> {
-        let client = self.connections.client().await?;
-        let statement = client.prepare_cached(OLDEST_VERSION).await.map_err(failure::classify)?;
-        let row =
-            client.query_one(&statement, &[&(now() - LEASE_MICROS)]).await.map_err(failure::classify)?;
-        // This process has just told its own; without any there is nobody to wait for.
-        Ok(row.try_get::<_, Option<i64>>(0).map_err(Error::internal)?.unwrap_or(i64::MAX))
-    }
-
     /// Everybody takes its entries away: now they are written, and old rows get them.
     async fn build(&self, custom: &Custom) -> Result<()> {
         let mut client = self.connections.client().await?;
@@ -146,17 +129,16 @@ impl Store {
         self.refresh_catalog().await
     }
 
-    /// Takes or renews the lease of a scan. Returns false when another process holds it.
-    async fn lease(&self, scan: &ReindexScan) -> Result<bool> {
-        let client = self.connections.client().await?;
-        let statement = client.prepare_cached(LEASE).await.map_err(failure::classify)?;
-        let (now, until) = (now(), self.lease_until());
-        let leased = client.execute(&statement, &[&scan.type_id, &self.clock.process, &until, &now]).await;
-        Ok(leased.map_err(failure::classify)? == 1)
+    /// The lease of a scan. It is renewed in each transaction that takes the scan further.
+    fn lease_of(&self, scan: &ReindexScan) -> Lease {
+        let name = format!("reindex {}", scan.type_id);
+        Lease::new(name, self.commit_clock.process(), self.options.reindex.lease)
     }
 
-    fn lease_until(&self) -> i64 {
-        now().saturating_add(i64::try_from(self.options.reindex.lease.as_micros()).unwrap_or(i64::MAX))
+    /// Returns `true` when the scan is this process's for the time being.
+    async fn lease(&self, scan: &ReindexScan) -> Result<bool> {
+        let client = self.connections.client().await?;
+        self.lease_of(scan).take(&**client).await
     }
 
     /// Begins a scan, advances it by a batch, or ends it.
@@ -180,10 +162,9 @@ impl Store {
         })?;
         let statement = transaction.prepare_cached(PLACE).await.map_err(failure::classify)?;
         let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
-        let (owner, until) = (self.clock.process, self.lease_until());
-        let parameters: [&(dyn ToSql + Sync); 7] =
-            [&scan.type_id, &owner, &place.0, &place.1, &count, &until, &walking];
-        if transaction.execute(&statement, &parameters).await.map_err(failure::classify)? == 0 {
+        let parameters: [&(dyn ToSql + Sync); 5] = [&scan.type_id, &walking, &place.0, &place.1, &count];
+        let is_ours = self.lease_of(scan).renew(&*transaction).await?;
+        if !is_ours || transaction.execute(&statement, &parameters).await.map_err(failure::classify)? == 0 {
             // The lease is another's by now: it goes on from where it was.
             return transaction.rollback().await.map_err(failure::classify);
         }
@@ -247,8 +228,8 @@ impl Store {
             Some(row) => row.try_get(0).map_err(Error::internal)?,
             None => i64::MIN,
         };
-        let parameters: [&(dyn ToSql + Sync); 6] =
-            [&scan.type_id, &scan.wanted, &until, &i64::MIN, &now(), &self.clock.process];
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&scan.type_id, &scan.wanted, &until, &i64::MIN, &self.now()];
         client.execute(BEGIN, &parameters).await.map_err(failure::classify)?;
         Ok(())
     }
@@ -280,8 +261,8 @@ impl Store {
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
         transaction.query_one(LOCK_VERSION, &[]).await.map_err(failure::classify)?;
-        let ended = transaction.execute(END, &[&scan.type_id, &self.clock.process, &now(), &walking]).await;
-        if ended.map_err(failure::classify)? == 0 {
+        let ended = transaction.execute(END, &[&scan.type_id, &self.now(), &walking]).await;
+        if ended.map_err(failure::classify)? == 0 || !self.lease_of(scan).free(&*transaction).await? {
             return transaction.rollback().await.map_err(failure::classify);
         }
         let mut done = Vec::new();
@@ -317,7 +298,7 @@ impl Store {
         let client = self.connections.client().await?;
         let about: String = e.expression.iter().map(|place| format!("{place}: ")).collect();
         client
-            .execute(FAILED, &[&scan.type_id, &self.clock.process, &format!("{about}{}", e.text)])
+            .execute(FAILED, &[&scan.type_id, &format!("{about}{}", e.text)])
             .await
             .map_err(failure::classify)?;
         Ok(())

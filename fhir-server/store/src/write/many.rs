@@ -8,6 +8,7 @@ use super::{PreparedWrite, WriteFailure};
 use crate::body::Jsonb;
 use crate::parameters;
 use crate::version::{Method, ResourceState};
+use crate::writers::MAY_WRITE;
 use crate::{CommitTimestamp, Store};
 
 pub(super) const LOCK: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
@@ -213,6 +214,10 @@ pub(super) async fn run(
     };
     let all =
         |done: u64, wanted: usize| if done == wanted as u64 { Ok(()) } else { Err(WriteFailure::Stale) };
+    let statement = transaction.prepare_cached(MAY_WRITE).await?;
+    if transaction.query_opt(&statement, &[&timestamp.writer()]).await?.is_none() {
+        return Err(WriteFailure::Stale);
+    }
     if !claims.is_empty() {
         all(execute(CLAIM_NEW, &[&claims, &at]).await?, claims.len())?;
     }

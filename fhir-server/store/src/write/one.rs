@@ -1,5 +1,6 @@
 //! One write in one statement: everything hangs on the row that decides. Deletions are not written here (`many.rs`).
 //!
+//! `w` is the row of the process among the writers, without which nothing may be written with the stamp (`writers.rs`);
 //! `gate` is the claim, when there is one; `old` is the version that is replaced; `r` is the row that is written. A part
 //! that finds nothing leaves nothing for those after it to do, and `r` stays empty.
 
@@ -19,6 +20,7 @@ struct Statement<'p> {
 /// What the statement refers to and is not part of the write itself.
 struct Values<'w> {
     updated_at: i64,
+    writer: i64,
     date: i64,
     date_high: Option<i64>,
     method: i16,
@@ -39,6 +41,7 @@ pub(super) async fn run(
     entries.add(ready.handle, &ready.old_rows, &ready.rows, ready.building);
     let values = Values {
         updated_at: timestamp.micros(),
+        writer: timestamp.writer(),
         date: ready.date(),
         date_high: ready.date_high(),
         method: ready.write.method.number(),
@@ -50,7 +53,9 @@ pub(super) async fn run(
         entries,
     };
     let mut sql = Statement { text: String::with_capacity(1024), parameters: Vec::with_capacity(40) };
-    sql.push("with ");
+    sql.push("with w as (select w.id from writer w where w.id = ");
+    sql.bind(&values.writer, "int8");
+    sql.push(" and w.fenced_at is null), ");
     sql.claim(&values);
     let replaces = matches!(ready.write.before, ResourceState::Current(_));
     if replaces {
@@ -93,9 +98,9 @@ impl<'p> Statement<'p> {
     /// The claim decides before the row does: of two writers under the same criteria, one finds it taken.
     fn claim(&mut self, values: &'p Values<'_>) {
         let Some(claim) = values.claim else { return };
-        self.push("gate as (insert into claim (key, turn) values (");
+        self.push("gate as (insert into claim (key, turn) select ");
         self.list(&[(&claim.key, "int8"), (&values.updated_at, "int8")]);
-        self.push(") on conflict (key) do ");
+        self.push(" from w on conflict (key) do ");
         match &claim.seen {
             None => self.push("nothing"),
             Some(seen) => {
@@ -108,7 +113,7 @@ impl<'p> Statement<'p> {
 
     /// The version that is replaced, locked and put into history.
     fn replaced(&mut self, ready: &'p PreparedWrite<'_>, values: &'p Values<'_>) {
-        let gate = if values.claim.is_some() { ", gate" } else { "" };
+        let gate = if values.claim.is_some() { ", gate" } else { ", w" };
         self.push("old as (select r.* from resource r");
         self.push(gate);
         self.push(" where r.handle = ");
@@ -132,7 +137,7 @@ impl<'p> Statement<'p> {
         self.list(&[(&ready.handle, "int8"), (&ready.type_id, "int4"), (&values.id, "text")]);
         self.push(", ");
         self.columns(ready, values);
-        self.push(if values.claim.is_some() { " from gate" } else { "" });
+        self.push(if values.claim.is_some() { " from gate" } else { " from w" });
         self.push(" returning handle)");
     }
 

@@ -17,6 +17,7 @@ const LATER: &[&str] = &[
     include_str!("../../../../migrations/0008_index_format.sql"),
     include_str!("../../../../migrations/0010_index_settings.sql"),
     include_str!("../../../../migrations/0011_address_words.sql"),
+    include_str!("../../../../migrations/0012_modules.sql"),
 ];
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];
@@ -38,6 +39,7 @@ async fn template() -> String {
     let url = fhir_postgres::testing::database().await;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     let running = tokio::spawn(connection);
+    fhir_database::Lease::create_table(&client).await.unwrap();
     client.batch_execute(&partitioned(SCHEMA)).await.unwrap();
     client.batch_execute(&without_storage(POSTGRESQL)).await.unwrap();
     for migration in LATER {

@@ -23,8 +23,8 @@ async fn an_index_of_an_earlier_build_is_made_anew_first() {
     };
     let (ours, version) = format().await;
     // A walk of old over a type that has no resources any more is none of this.
-    let empty = "insert into reindex (type_id, wanted, done, until_at, position_at, position_handle, rows_done, owner, \
-        leased_until) values (63, 0, 0, 0, 0, 0, 0, 0, 0)";
+    let empty = "insert into reindex (type_id, wanted, done, until_at, position_at, position_handle, rows_done) \
+        values (63, 0, 0, 0, 0, 0, 0)";
     client.batch_execute(empty).await.unwrap();
     let lost = "delete from string_entry; update resource set keys = '{}', beginnings = null, present = 0;";
     client
@@ -39,7 +39,7 @@ async fn an_index_of_an_earlier_build_is_made_anew_first() {
     drop(store);
     // Stopped after the first three: they are not looked at again.
     let stopped = "update search_version set format = 0; \
-        update reindex j set done = 0, walking = j.wanted, rows_done = 3, owner = 1, position_at = r.updated_at, \
+        update reindex j set done = 0, walking = j.wanted, rows_done = 3, position_at = r.updated_at, \
         position_handle = r.handle from (select updated_at, handle from resource order by 1, 2 offset 2 limit 1) r";
     client.batch_execute(&format!("{lost} {stopped}")).await.unwrap();
     let store = open(&url, ReindexOptions { batch: 3, ..ReindexOptions::default() }).await;
