@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a door keeps no clinical state. What comes in becomes interactions and takes the way of every request.
 
+mod dlq;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,11 +24,24 @@ pub trait Adapter: Send + Sync {
     async fn serve(&self, cx: Arc<Cx>) -> Result<()>;
 }
 
+/// What adapters are told by the settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// So many dead letters are an alert.
+    pub dead_letters_alert: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { dead_letters_alert: 10 }
+    }
+}
+
 /// Every adapter of the server.
 ///
 /// To add one: its folder, and a line here.
-pub fn all() -> Vec<Box<dyn Adapter>> {
-    vec![]
+pub fn all(settings: Settings) -> Vec<Box<dyn Adapter>> {
+    vec![Box::new(dlq::DeadLetterQueue { alert_at: settings.dead_letters_alert })]
 }
 
 #[cfg(test)]
@@ -35,7 +50,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let all = super::all();
+        let all = super::all(super::Settings::default());
         let names: HashSet<&str> = all.iter().map(|a| a.name()).collect();
         assert_eq!(names.len(), all.len());
     }

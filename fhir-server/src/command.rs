@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use fhir_config::{Auth, Config, Exposure, Sources};
 use fhir_interactions::{Conditions, Cx, Method, Prefer, Principal, Request, handle};
 use fhir_postgres::backup::{Site, Status, Worker};
+use fhir_work::Working;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -164,7 +165,7 @@ pub(crate) struct Serving {
     database: Database,
     stop: Stop,
     answering: tokio::task::JoinHandle<()>,
-    following: Option<tokio::task::JoinHandle<()>>,
+    work: Working,
     backups: Option<Worker>,
 }
 
@@ -194,11 +195,17 @@ impl Serving {
             }
         };
         let base = format!("http://{}{}", server.address()?, MOUNTS[0]);
-        let following = wiring::full_text(config, &cx);
+        let work = match wiring::work(config, &cx) {
+            Ok(work) => work,
+            Err(error) => {
+                database.stop().await;
+                return Err(error);
+            }
+        };
         warn_of_exposure(config);
         tracing::info!("FHIR R4 at {base}");
         let answering = tokio::spawn(server.run());
-        Ok(Serving { cx, base, database, stop, answering, following, backups })
+        Ok(Serving { cx, base, database, stop, answering, work, backups })
     }
 
     /// Answers until SIGTERM or Ctrl-C, then ends in order.
@@ -211,9 +218,7 @@ impl Serving {
             _ = self.answering => {}
             _ = stop_signal() => tracing::warn!("stopping at once"),
         }
-        if let Some(following) = self.following {
-            following.abort();
-        }
+        self.work.stop().await;
         self.cx.store.leave().await;
         drop(self.cx);
         if let Some(backups) = self.backups {
@@ -233,7 +238,7 @@ fn server(
     names: Hosts,
     backups: Option<&Arc<Status>>,
 ) -> Result<(Server, Stop)> {
-    let adapters = fhir_adapters::all();
+    let adapters = wiring::adapters(config);
     let origins = CorsOrigins::new(&config.allow_origins)?;
     let mut app = App::new(cx.clone(), wiring::edge(config), metrics, names, origins);
     app.backups = backups.cloned();

@@ -16,6 +16,7 @@ use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
 use fhir_search::{IndexSettings, Registry};
 use fhir_store::{Clock, Endpoint, Store};
+use fhir_work::{CancellationToken, Consumer, Work, Working};
 
 use crate::http::{self, Hosts};
 
@@ -199,8 +200,19 @@ pub async fn cx(
     }))
 }
 
-/// Lets the full text index follow the store. A server without it answers all but `_text` and `_content`.
-pub fn full_text(config: &Config, cx: &Arc<Cx>) -> Option<tokio::task::JoinHandle<()>> {
+/// Starts what is done in the background, until it is stopped.
+pub fn work(config: &Config, cx: &Arc<Cx>) -> Result<Working> {
+    let options = fhir_work::Options { jobs_max: config.work.jobs_max, ..fhir_work::Options::default() };
+    let work = Work::new(cx.store.clone()).options(options);
+    let work = match full_text(config, cx) {
+        Some(consumer) => work.consumer(consumer),
+        None => work,
+    };
+    work.start(CancellationToken::new()).context("the background work does not fit together")
+}
+
+/// The full text index, which follows the store. A server without it answers all but `_text` and `_content`.
+fn full_text(config: &Config, cx: &Arc<Cx>) -> Option<Arc<dyn Consumer>> {
     if !config.full_text {
         return None;
     }
@@ -208,7 +220,7 @@ pub fn full_text(config: &Config, cx: &Arc<Cx>) -> Option<tokio::task::JoinHandl
         Ok(index) => {
             let index = Arc::new(index);
             cx.store.set_full_text(index.clone());
-            Some(tokio::spawn(fhir_fulltext::follow(cx.store.clone(), index)))
+            Some(fhir_fulltext::consumer(index))
         }
         Err(error) => {
             tracing::error!("there is no full text search: {error}");
@@ -239,6 +251,11 @@ pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum
         all = Some(merged);
     }
     Ok(all)
+}
+
+/// The adapters of the server, as its settings ask for.
+pub fn adapters(config: &Config) -> Vec<Box<dyn Adapter>> {
+    fhir_adapters::all(fhir_adapters::Settings { dead_letters_alert: config.work.dead_letters_alert })
 }
 
 /// Bytes and nesting of a resource.

@@ -30,6 +30,7 @@ pub struct Config {
     pub postgres: Postgres,
     pub backup: Backup,
     pub storage: Storage,
+    pub work: Work,
     pub full_text: bool,
     pub limits: Limits,
     pub concurrency: Concurrency,
@@ -98,6 +99,14 @@ pub struct Postgres {
 #[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
 pub struct Storage {
     pub body: Body,
+}
+
+/// `work.*`
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
+pub struct Work {
+    pub jobs_max: usize,
+    pub dead_letters_alert: u64,
 }
 
 /// `limits.*`
@@ -228,6 +237,10 @@ impl Config {
         let backup = Backup::read(reader, database.url.is_some());
         let bodies = [("jsonb", Body::Jsonb), ("packed", Body::Packed)];
         let storage = Storage { body: reader.word("storage.body", &bodies, Body::Jsonb) };
+        let work = Work {
+            jobs_max: size(reader.number("work.jobs_max", 1..=256)),
+            dead_letters_alert: reader.number("work.dead_letters_alert", 1..=1_000_000),
+        };
         let full_text = reader.boolean("full_text");
         let limits = Limits::read(reader);
         let concurrency = Concurrency {
@@ -263,6 +276,7 @@ impl Config {
             postgres,
             backup,
             storage,
+            work,
             full_text,
             limits,
             concurrency,

@@ -22,7 +22,7 @@ mod sources;
 pub use backup::Backup;
 pub use config::{
     Auth, Body, Concurrency, ConditionalDelete, Config, Database, Exposure, Limits, Log, LogFormat, Postgres,
-    Secret, Storage,
+    Secret, Storage, Work,
 };
 pub use error::{Error, Problem, SettingOrigin};
 pub use settings::{SETTINGS, Setting, example, reference};

@@ -149,6 +149,16 @@ pub const SETTINGS: &[Setting] = &[
         "Whether `_text` and `_content` are answered. The index is kept in `data_dir` and made anew when it is lost.",
     ),
     setting(
+        "work.jobs_max",
+        "4",
+        "Jobs in the background that a server runs at the same time. Several servers on one database share them.",
+    ),
+    setting(
+        "work.dead_letters_alert",
+        "10",
+        "So many jobs and changes that failed too often, and that nobody has dealt with, are an alert at `/admin/dlq/depth`.",
+    ),
+    setting(
         "limits.body_bytes_max",
         "100MiB",
         "Largest request body. The content of a Binary may be three quarters of it.",

@@ -1,10 +1,13 @@
 //! Following the change feed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fhir_model::{Error, Result};
-use fhir_store::{FullText, Scope, Store};
+use fhir_store::{FeedPosition, FullText};
+use fhir_work::{Consumer, FeedChange};
 
 use crate::index::Index;
 
@@ -12,49 +15,57 @@ use crate::index::Index;
 const BATCH: usize = 500;
 /// Between looks when there is nothing new, and between commits at least.
 const PAUSE: Duration = Duration::from_secs(1);
-/// After a failure.
-const LONG_PAUSE: Duration = Duration::from_secs(10);
 /// Changes that are committed together at most: what is lost when the process dies is indexed again.
 const UNCOMMITTED_MAX: usize = 20_000;
 
-/// Keeps the index up with the store for as long as the store is there. Failures are logged and tried again.
-pub async fn follow(store: Arc<Store>, index: Arc<Index>) {
-    let weak = Arc::downgrade(&store);
-    drop(store);
-    while let Some(store) = weak.upgrade() {
-        let pause = match catch_up(&store, &index).await {
-            Ok(()) => PAUSE,
-            Err(error) => {
-                tracing::warn!("the full text index cannot follow for now: {error}");
-                LONG_PAUSE
-            }
-        };
-        drop(store);
-        tokio::time::sleep(pause).await;
-    }
+/// What keeps an index up with the feed. Each process has an index of its own, which knows its place.
+pub fn consumer(index: Arc<Index>) -> Arc<dyn Consumer> {
+    Arc::new(Follower { index, uncommitted: AtomicUsize::new(0) })
 }
 
-/// Takes everything that is new.
-async fn catch_up(store: &Arc<Store>, index: &Arc<Index>) -> Result<()> {
-    let mut place = index.position();
-    let mut uncommitted = 0;
-    loop {
-        let changes = store.changes(&Scope::everything(), place, BATCH).await?;
-        let (taken, last) = (changes.len(), changes.last().map(|change| change.position));
-        if let Some(last) = last {
-            place = last;
-            uncommitted += taken;
-            run_blocking(index, move |index| index.apply(&changes)).await?;
+struct Follower {
+    index: Arc<Index>,
+    uncommitted: AtomicUsize,
+}
+
+#[async_trait]
+impl Consumer for Follower {
+    fn name(&self) -> &str {
+        "full-text"
+    }
+
+    fn wants_previous(&self) -> bool {
+        false
+    }
+
+    fn batch_max(&self) -> usize {
+        BATCH
+    }
+
+    fn own_place(&self) -> Option<FeedPosition> {
+        Some(self.index.position())
+    }
+
+    fn rest(&self) -> Duration {
+        PAUSE
+    }
+
+    async fn perform(&self, changes: &[FeedChange]) -> Result<()> {
+        let versions: Vec<_> = changes.iter().map(|change| change.version.clone()).collect();
+        self.uncommitted.fetch_add(versions.len(), Ordering::Relaxed);
+        run_blocking(&self.index, move |index| index.apply(&versions)).await
+    }
+
+    async fn reached(&self, place: FeedPosition, is_all: bool) -> Result<()> {
+        let uncommitted = self.uncommitted.load(Ordering::Relaxed);
+        if uncommitted > 0 && (is_all || uncommitted >= UNCOMMITTED_MAX) {
+            run_blocking(&self.index, move |index| index.commit(place)).await?;
+            self.uncommitted.store(0, Ordering::Relaxed);
         }
-        let done = taken < BATCH;
-        if uncommitted > 0 && (done || uncommitted >= UNCOMMITTED_MAX) {
-            uncommitted = 0;
-            run_blocking(index, move |index| index.commit(place)).await?;
+        if is_all {
+            self.index.is_complete();
         }
-        if done {
-            index.is_complete();
-            return Ok(());
-        }
+        Ok(())
     }
 }
 

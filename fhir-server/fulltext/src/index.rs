@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fhir_model::{Error, Kind, Result};
 use fhir_search::query::{TextQuery, TextSource};
-use fhir_store::{Change, FeedPosition, FullText, TextHits};
+use fhir_store::{FeedPosition, FullText, TextHits, Version};
 use tantivy::collector::{Count, TopDocs};
 use tantivy::directory::MmapDirectory;
 use tantivy::query::{BooleanQuery, Occur, Query, TermQuery};
@@ -100,10 +100,10 @@ impl Index {
     }
 
     /// Takes changes in the order of the feed. They are seen after [`Index::commit`].
-    pub fn apply(&self, changes: &[Change]) -> Result<()> {
+    pub fn apply(&self, versions: &[Version]) -> Result<()> {
         let writer = self.writer.lock().unwrap_or_else(|e| e.into_inner());
         let fields = self.fields;
-        for Change { version, .. } in changes {
+        for version in versions {
             writer.delete_term(Term::from_field_i64(fields.handle, version.handle));
             let Some(body) = &version.body else { continue };
             let texts = Texts::from_body(body)?;

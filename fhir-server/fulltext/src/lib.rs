@@ -12,5 +12,5 @@ mod index;
 mod texts;
 mod words;
 
-pub use follow::follow;
+pub use follow::consumer;
 pub use index::Index;

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fhir_fulltext::{Index, follow};
+use fhir_fulltext::{Index, consumer};
 use fhir_model::Key;
 use fhir_model::json::{Doc, JsonLimits};
 use fhir_search::query::{TextQuery, TextSource};
 use fhir_store::{Commit, FullText, Method, Scope, Store, Write, testing};
+use fhir_work::{CancellationToken, Work, Working};
 
 /// Long enough for a machine that does other things, too.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,11 +42,8 @@ async fn until(index: &Index, words: &str, wanted: usize) {
     }
 }
 
-/// Waits until nobody else holds an index: a commit that was under way when its follower was aborted goes on in a thread.
-async fn alone(index: &Arc<Index>) {
-    while Arc::strong_count(index) > 1 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+fn follow(store: &Arc<Store>, index: &Arc<Index>) -> Working {
+    Work::new(store.clone()).consumer(consumer(index.clone())).start(CancellationToken::new()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +53,7 @@ async fn what_is_written_is_indexed_and_an_index_goes_on_or_is_made_anew() {
     let open = || Arc::new(Index::open(folder.path(), store.database_number()).unwrap());
     let index = open();
     assert_eq!(index.lag(), None);
-    let following = tokio::spawn(follow(store.clone(), index.clone()));
+    let following = follow(&store, &index);
     put(&store, "a", Some("fever")).await;
     put(&store, "b", Some("fever")).await;
     until(&index, "fever", 2).await;
@@ -66,15 +64,14 @@ async fn what_is_written_is_indexed_and_an_index_goes_on_or_is_made_anew() {
     assert!(index.lag().is_some());
 
     // It goes on where it was.
-    following.abort();
-    assert!(following.await.is_err());
-    alone(&index).await;
+    following.stop().await;
+    assert_eq!(Arc::strong_count(&index), 1, "nobody holds it any more");
     let place = index.position();
     drop(index);
     put(&store, "c", Some("cough")).await;
     let index = open();
     assert_eq!((index.position(), found(&index, "cough")), (place, 1));
-    let following = tokio::spawn(follow(store.clone(), index.clone()));
+    let following = follow(&store, &index);
     until(&index, "cough", 2).await;
 
     // A second process has an index of its own.
@@ -83,16 +80,15 @@ async fn what_is_written_is_indexed_and_an_index_goes_on_or_is_made_anew() {
     drop(second);
 
     // Lost, it is made anew.
-    following.abort();
-    assert!(following.await.is_err());
-    alone(&index).await;
+    following.stop().await;
+    assert_eq!(Arc::strong_count(&index), 1, "nobody holds it any more");
     drop(index);
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         std::fs::write(entry.unwrap().path().join("meta.json"), "nonsense").unwrap();
     }
     let index = open();
     assert_eq!(found(&index, "cough"), 0);
-    let following = tokio::spawn(follow(store.clone(), index.clone()));
+    let following = follow(&store, &index);
     until(&index, "cough", 2).await;
-    following.abort();
+    following.stop().await;
 }

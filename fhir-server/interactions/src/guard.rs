@@ -28,6 +28,12 @@ pub trait Guard: Send + Sync {
     /// What `principal` may see and change by `interaction`; an error when that is nothing.
     fn scope(&self, principal: &Principal, interaction: &Interaction) -> Result<Scope>;
 
+    /// Whether `principal` may look after the server itself: see what failed in the background, have it tried again.
+    fn may_administer(&self, principal: &Principal) -> bool {
+        let _ = principal;
+        false
+    }
+
     /// Whether `principal` may be told how the server answers: statements, plans, costs.
     fn may_explain(&self, principal: &Principal) -> bool {
         let _ = principal;

@@ -83,6 +83,11 @@ impl TestApp {
         TestApp::set_up(Setup { guard, ..Setup::default() }, &[]).await
     }
 
+    /// A server with a policy and adapters.
+    pub(crate) async fn guarded_with(guard: Arc<dyn Guard>, adapters: &[Box<dyn Adapter>]) -> TestApp {
+        TestApp::set_up(Setup { guard, ..Setup::default() }, adapters).await
+    }
+
     async fn set_up(setup: Setup, adapters: &[Box<dyn Adapter>]) -> TestApp {
         let Setup { limits, origins, names, guard } = setup;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -14,6 +14,7 @@ mod binary;
 mod bodies;
 mod browser;
 mod commands;
+mod dead_letters;
 mod export;
 mod formats;
 mod headers;
