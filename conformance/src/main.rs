@@ -11,6 +11,7 @@ mod laws;
 mod page;
 mod path;
 mod run;
+mod slow;
 mod suite;
 mod template;
 
@@ -64,6 +65,11 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// Slow clients: those that send a byte a second or take no answer are cut, a bystander does not notice.
+    SlowClients {
+        #[arg(long, default_value_t = 200)]
+        connections: usize,
+    },
     /// Races of updates and of conditional creates over several servers on one database.
     Races {
         /// Base URLs of the servers.
@@ -90,6 +96,9 @@ fn main() -> ExitCode {
         (None, Ok(base)) => pages(&Subject::new(&base), &arguments),
         (Some(Command::Examples { folder, xml }), Ok(base)) => {
             examples::run(&Subject::new(&base), folder, *xml)
+        }
+        (Some(Command::SlowClients { connections }), Ok(base)) => {
+            slow::run(&Subject::new(&base), *connections)
         }
         (Some(Command::Crash { server_cmd, rounds }), Ok(base)) => {
             durability::crash::run(&base, server_cmd, *rounds)

@@ -47,6 +47,8 @@ pub struct Metrics {
     interactions: [Counts; INTERACTIONS.len()],
     /// Connections open now.
     pub connections: AtomicU64,
+    /// Connections ended because their clients sent or took too slowly.
+    pub slow_connections: AtomicU64,
     /// Panics of any task since the start. Each is a defect.
     pub panics: AtomicU64,
 }
@@ -157,6 +159,8 @@ impl Metrics {
         one("fhir_requests_in_flight", "gauge", "Requests being worked on.", gauges.requests as u64);
         one("fhir_requests_queued", "gauge", "Requests waiting for their turn.", gauges.waiting as u64);
         one("fhir_connections", "gauge", "Open client connections.", self.connections.load(Relaxed));
+        let help = "Connections ended because their clients sent or took too slowly.";
+        one("fhir_slow_connections_total", "counter", help, self.slow_connections.load(Relaxed));
         one("fhir_panics_total", "counter", "Defects that were caught.", self.panics.load(Relaxed));
         one("fhir_database_connections", "gauge", "Database connections in use.", gauges.pool_used as u64);
         one(

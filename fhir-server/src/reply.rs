@@ -28,7 +28,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use crate::http::binary::BinaryRequest;
-use crate::http::body::HEAVY_BYTES;
+use crate::http::limits::HEAVY_BYTES;
 use crate::http::media::Format;
 
 /// An answer: whole, as all of FHIR's are, or what an adapter makes of it.

@@ -303,6 +303,9 @@ pub fn edge(config: &Config) -> http::HttpLimits {
         queue_max: config.concurrency.queue_max,
         queue_wait_max: config.concurrency.queue_wait,
         drain_max: config.concurrency.drain,
+        head_timeout: config.limits.head_timeout,
+        idle_timeout: config.limits.idle_timeout,
+        bytes_per_second_min: config.limits.bytes_per_second_min,
         ..http::HttpLimits::default()
     }
 }

@@ -127,6 +127,9 @@ pub struct Limits {
     pub page_bytes_max: usize,
     pub total_timeout: Duration,
     pub statement_timeout: Duration,
+    pub head_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub bytes_per_second_min: u64,
 }
 
 /// `concurrency.*`
@@ -308,6 +311,9 @@ impl Limits {
             page_bytes_max: size(reader.bytes("limits.page_bytes_max", 1 << 10..=1 << 30)),
             total_timeout: millis(reader, "limits.total_timeout_ms", 1),
             statement_timeout: millis(reader, "limits.statement_timeout_ms", 1),
+            head_timeout: millis(reader, "limits.head_timeout_ms", 100),
+            idle_timeout: millis(reader, "limits.idle_timeout_ms", 100),
+            bytes_per_second_min: reader.number("limits.bytes_per_second_min", 0..=1_000_000),
         }
     }
 }

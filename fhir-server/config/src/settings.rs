@@ -212,6 +212,23 @@ pub const SETTINGS: &[Setting] = &[
         "Longest time matches are counted for an accurate `_total`; then it is an estimate, which the answer says.",
     ),
     setting("limits.statement_timeout_ms", "30000", "Longest time a statement may take in the database."),
+    setting(
+        "limits.head_timeout_ms",
+        "15000",
+        "Longest time from the first byte of a request's head to its last; then the connection is closed.",
+    ),
+    setting(
+        "limits.idle_timeout_ms",
+        "75000",
+        "How long a connection may be open without a request. Longer than the time after which a proxy in front closes the \
+         connections it keeps.",
+    ),
+    setting(
+        "limits.bytes_per_second_min",
+        "500",
+        "Slowest rate at which a body may arrive, averaged over 15 s of waiting for it (then 408), and at which a client may \
+         take its answer, averaged over 30 s; the connection is closed. 0: any.",
+    ),
     setting("concurrency.requests_max", "256", "Requests served at the same time."),
     setting("concurrency.queue_max", "1024", "Further requests that may wait; beyond, 503 at once."),
     setting("concurrency.queue_wait_ms", "5000", "Longest wait of such a request; then 503."),

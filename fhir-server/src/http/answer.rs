@@ -10,7 +10,7 @@ use fhir_interactions::{
 use fhir_model::{Error, Kind, Result};
 use futures_util::FutureExt;
 use hyper::Version;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_UNMODIFIED_SINCE, WARNING,
@@ -21,6 +21,8 @@ use tower::ServiceExt;
 
 use super::body_budget::BodyPermit;
 use super::media::{ContentFormat, Format};
+use super::pace::RequestBody;
+use super::panics::from_panic;
 use super::{App, REQUEST_ID, binary, body, browser, cors, media, probes, request};
 use crate::reply::{self, Answer, Shape};
 
@@ -37,7 +39,7 @@ fn weight(kind: ContentFormat) -> usize {
 }
 
 /// Answers a request, whatever it is.
-pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) -> Answer {
+pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<RequestBody>) -> Answer {
     if let Some(answer) = probes::at(app, request.method(), request.uri().path(), request.headers()).await {
         return answer;
     }
@@ -106,7 +108,7 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<Incoming>) ->
 async fn from_adapter(
     app: &App,
     adapters: axum::Router,
-    mut request: hyper::Request<Incoming>,
+    mut request: hyper::Request<RequestBody>,
     id: HeaderValue,
     began: Instant,
 ) -> Answer {
@@ -158,7 +160,7 @@ async fn process(
     app: &Arc<App>,
     meant: Result<()>,
     parts: &Parts,
-    body: Incoming,
+    body: RequestBody,
     seen: &mut RequestSummary,
 ) -> Result<(Reply, String)> {
     let types = &*app.cx.definitions;
@@ -247,7 +249,7 @@ async fn process(
 async fn received(
     app: &App,
     parts: &Parts,
-    body: Incoming,
+    body: RequestBody,
     as_it_is: bool,
 ) -> Result<(Option<(ContentFormat, Vec<u8>)>, Option<BodyPermit>)> {
     let kind = || {
@@ -289,12 +291,4 @@ async fn to_its_end(
         Ok(panic) => Err(from_panic(panic)),
         Err(ended) => Err(Error::internal(ended)),
     })
-}
-
-/// The sentence of a panic goes to the log with its place, by the panic hook; here it becomes an error's cause, so that
-/// the log also has the request's id.
-pub(super) fn from_panic(panic: Box<dyn std::any::Any + Send>) -> Error {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    Error::internal(format!("panic: {}", text.unwrap_or_default()))
 }

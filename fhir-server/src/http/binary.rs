@@ -143,7 +143,7 @@ impl Content {
             }
             _ => self.around(&bytes, limits),
         };
-        request::heavy(super::body::HEAVY_BYTES + 1, parse).await.map(Body::Resource)
+        request::heavy(super::limits::HEAVY_BYTES + 1, parse).await.map(Body::Resource)
     }
 
     /// A Binary that was sent as a resource.

@@ -1,26 +1,22 @@
 //! Reading a body: bounded in bytes, in time, and in what it may unpack to.
 
 use std::io::{Cursor, Read};
-use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use fhir_model::{Error, Kind, Result};
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::CONTENT_ENCODING;
-use tokio::time::{Instant, timeout};
 
 use super::body_budget::BodyPermit;
-use super::limits::HttpLimits;
-
-/// What is longer than this is unpacked, parsed or packed on a thread that may block.
-pub(crate) const HEAVY_BYTES: usize = 256 * 1024;
+use super::limits::{HEAVY_BYTES, HttpLimits};
+use super::pace::{BodyError, RequestBody};
 
 /// Reads the whole body and unpacks it, within the body budget.
 pub(crate) async fn read(
-    body: Incoming,
+    body: RequestBody,
     headers: &HeaderMap,
     limits: &HttpLimits,
     held: &mut BodyPermit,
@@ -35,7 +31,7 @@ pub(crate) async fn read(
     }
 }
 
-async fn collect(mut body: Incoming, limits: &HttpLimits, held: &mut BodyPermit) -> Result<Vec<u8>> {
+async fn collect(mut body: RequestBody, limits: &HttpLimits, held: &mut BodyPermit) -> Result<Vec<u8>> {
     // What the client announces is refused before a byte of it is read.
     let announced = body.size_hint().lower();
     if announced > limits.body_bytes_max as u64 {
@@ -43,8 +39,9 @@ async fn collect(mut body: Incoming, limits: &HttpLimits, held: &mut BodyPermit)
     }
     held.grow_to(announced as usize).await?;
     let mut bytes: Vec<u8> = Vec::new();
-    let mut began: Option<Instant> = None;
-    while let Some(chunk) = next(&mut body, limits, &mut began).await? {
+    while let Some(frame) = body.frame().await {
+        // Trailers say nothing to us.
+        let Ok(chunk) = frame.map_err(ended_early)?.into_data() else { continue };
         let length = bytes.len() + chunk.remaining();
         if length > limits.body_bytes_max {
             return Err(too_large(limits.body_bytes_max));
@@ -60,39 +57,12 @@ async fn collect(mut body: Incoming, limits: &HttpLimits, held: &mut BodyPermit)
     Ok(bytes)
 }
 
-async fn next(
-    body: &mut Incoming,
-    limits: &HttpLimits,
-    began: &mut Option<Instant>,
-) -> Result<Option<Bytes>> {
-    let slow = |wait: Duration| {
-        let text = format!("the body did not arrive within {} seconds", wait.as_secs());
-        Error::new(Kind::RequestTimeout, text)
+fn ended_early(error: BodyError) -> Error {
+    let kind = match &error {
+        BodyError::Slow(_) => Kind::RequestTimeout,
+        BodyError::Broken(_) => Kind::Invalid,
     };
-    loop {
-        let left = match began {
-            None => limits.body_wait_max,
-            Some(began) => limits.body_wait_max.saturating_sub(began.elapsed()),
-        };
-        let frame = match timeout(limits.body_pause_max.min(left), body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(e))) => {
-                return Err(Error::invalid(
-                    "the body ended before it was complete, or its chunks are broken",
-                )
-                .because(e));
-            }
-            Ok(None) => return Ok(None),
-            Err(_) => {
-                return Err(slow(if left.is_zero() { limits.body_wait_max } else { limits.body_pause_max }));
-            }
-        };
-        began.get_or_insert_with(Instant::now);
-        // Trailers say nothing to us.
-        if let Ok(data) = frame.into_data() {
-            return Ok(Some(data));
-        }
-    }
+    Error::new(kind, error.to_string()).because(error)
 }
 
 /// Unpacks at most `max` bytes, step by step: a small body may unpack to a very large one.
@@ -138,6 +108,7 @@ fn too_large(max: usize) -> Error {
 mod tests {
     use std::io::Write;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::http::body_budget::BodyBudget;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use fhir_model::{Error, Kind, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::body::HEAVY_BYTES;
+use super::limits::HEAVY_BYTES;
 
 /// Bytes are counted by this many: semaphores count to 2^32 at once.
 const UNIT: usize = 1024;

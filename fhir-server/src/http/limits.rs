@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// What is longer than this is unpacked, parsed or packed on a thread that may block.
+pub(crate) const HEAVY_BYTES: usize = 256 * 1024;
+
 /// Bounds at the edge. Those of the interactions themselves are `fhir_interactions::RequestLimits`.
 #[derive(Debug, Clone)]
 pub struct HttpLimits {
@@ -21,12 +24,14 @@ pub struct HttpLimits {
     pub queue_max: usize,
     /// How long they wait.
     pub queue_wait_max: Duration,
-    /// How long a connection may be silent before or within a request's head.
-    pub head_wait_max: Duration,
-    /// How long a body may pause.
-    pub body_pause_max: Duration,
-    /// How long a body may take altogether.
-    pub body_wait_max: Duration,
+    /// Longest time from the first byte of a request's head to its last.
+    pub head_timeout: Duration,
+    /// How long a connection may be open without a request.
+    pub idle_timeout: Duration,
+    /// Bytes a second that a body must come with, and an answer be taken with; 0: any.
+    pub bytes_per_second_min: u64,
+    /// The time over which that is averaged, when the client is waited for; twice as long for answers.
+    pub rate_window: Duration,
     /// How long a stopping server waits for what it has begun.
     pub drain_max: Duration,
 }
@@ -43,9 +48,12 @@ impl Default for HttpLimits {
             requests_max: 64,
             queue_max: 512,
             queue_wait_max: Duration::from_secs(5),
-            head_wait_max: Duration::from_secs(60),
-            body_pause_max: Duration::from_secs(10),
-            body_wait_max: Duration::from_secs(300),
+            head_timeout: Duration::from_secs(15),
+            // Longer than the 60 s after which a proxy usually closes a connection that it keeps, so that no request meets a
+            // closing one.
+            idle_timeout: Duration::from_secs(75),
+            bytes_per_second_min: 500,
+            rate_window: Duration::from_secs(15),
             drain_max: Duration::from_secs(30),
         }
     }

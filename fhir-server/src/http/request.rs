@@ -9,9 +9,9 @@ use fhir_model::{Error, Kind, Result, json, url, xml};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::answer::from_panic;
-use super::body::HEAVY_BYTES;
+use super::limits::HEAVY_BYTES;
 use super::media::{self, ContentFormat, Format};
+use super::panics::from_panic;
 use super::{App, MOUNTS};
 use crate::reply::Shape;
 

@@ -2,18 +2,20 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
+use super::pace::{AnswerBody, Pace, RequestBody, Slow, Transport};
 use super::{App, answer};
 
 /// A bound address, not yet answering.
@@ -57,53 +59,109 @@ impl Server {
         // What cannot be read as a request hyper answers itself, without a body, and closes the connection: 400 for broken
         // heads, lengths and encodings, 431 for long heads, 414 for lines beyond 65,534 bytes. With a length beside chunks it
         // goes by the chunks, and closes. A body that is broken in its chunks is ours to answer (`http/body.rs`).
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.app.limits.head_wait_max)
-            .max_buf_size(self.app.limits.head_bytes_max.max(HEAD_BYTES_MIN));
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(self.app.limits.head_bytes_max as u32)
-            .keep_alive_interval(Some(self.app.limits.head_wait_max));
-        let builder = Arc::new(builder);
-        let graceful = GracefulShutdown::new();
-        let places = Arc::new(Semaphore::new(self.app.limits.connections_max.max(1)));
+        let builder = Arc::new(builder(&self.app));
+        let places_max =
+            self.app.limits.connections_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        let places = Arc::new(Semaphore::new(places_max));
         loop {
-            let accepted = tokio::select! {
+            let (stream, place) = tokio::select! {
                 _ = self.stopping.wait_for(|stop| *stop) => break,
                 accepted = accept(&self.listener, &places) => accepted,
             };
-            let (stream, place) = accepted;
-            let (app, builder) = (self.app.clone(), builder.clone());
-            // Small answers must not wait for the client's acknowledgement of the previous one.
-            let _ = stream.set_nodelay(true);
-            let service = service_fn({
-                let app = app.clone();
-                move |request| {
-                    let app = app.clone();
-                    async move { Ok::<_, Infallible>(answer::answer(&app, request).await) }
-                }
-            });
-            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            let connection = graceful.watch(connection);
-            app.metrics.connections.fetch_add(1, Relaxed);
+            let (app, builder, stopping) = (self.app.clone(), builder.clone(), self.stopping.clone());
             tokio::spawn(async move {
-                // A client that goes away or talks nonsense is its own affair.
-                if let Err(error) = connection.await {
-                    tracing::debug!("a connection ended early: {error}");
-                }
+                app.metrics.connections.fetch_add(1, Relaxed);
+                serve(&app, &builder, stream, stopping).await;
                 app.metrics.connections.fetch_sub(1, Relaxed);
                 drop(place);
             });
         }
         drop(self.listener);
         self.app.stopping.store(true, Relaxed);
-        drain(&self.app, graceful).await;
+        drain(&self.app, &places, places_max as u32).await;
     }
 }
+
+fn builder(app: &App) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // How long a head and a silence may last is the pace's to say: hyper knows one time for both.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(app.limits.head_bytes_max.max(HEAD_BYTES_MIN));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(app.limits.head_bytes_max as u32)
+        .keep_alive_interval(Some(app.limits.idle_timeout));
+    builder
+}
+
+/// Answers on one connection until its client closes it, is too slow, or the server stops.
+async fn serve(
+    app: &Arc<App>,
+    builder: &auto::Builder<TokioExecutor>,
+    stream: TcpStream,
+    mut stopping: watch::Receiver<bool>,
+) {
+    // Small answers must not wait for the client's acknowledgement of the previous one.
+    let _ = stream.set_nodelay(true);
+    let pace = Arc::new(Pace::new(&app.limits, Instant::now()));
+    let transport = Transport::new(stream, pace.clone());
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let (app, pace, begun) = (app.clone(), pace.clone(), pace.begin());
+        async move {
+            let answer = answer::answer(&app, request.map(|body| RequestBody::new(body, pace))).await;
+            Ok::<_, Infallible>(answer.map(|body| AnswerBody::new(body, begun)))
+        }
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(transport), service));
+    let mut stopped = pin!(stopping.wait_for(|stop| *stop));
+    let mut watch = tokio::time::interval(pace.interval());
+    watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // When a connection is cut that was asked to end.
+    let mut ends_at = None;
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            ended = &mut connection => {
+                // An answer that says so ends the connection, too.
+                if ends_at.is_none() && pace.check(Instant::now()) == Some(Slow::Body) {
+                    app.metrics.slow_connections.fetch_add(1, Relaxed);
+                }
+                // A client that goes away or talks nonsense is its own affair.
+                if let Err(error) = ended {
+                    tracing::debug!("a connection ended early: {error}");
+                }
+                return;
+            }
+            _ = &mut stopped, if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            now = watch.tick() => match (ends_at, pace.check(now)) {
+                (Some(at), _) if now >= at => return,
+                (None, Some(slow)) => {
+                    if slow != Slow::Idle {
+                        app.metrics.slow_connections.fetch_add(1, Relaxed);
+                    }
+                    if matches!(slow, Slow::Head | Slow::Answer) {
+                        return;
+                    }
+                    // A client is told that a connection ends, so that it sends nothing more on it; and that its body
+                    // was too slow.
+                    connection.as_mut().graceful_shutdown();
+                    ends_at = Some(now + END_MAX.min(app.limits.head_timeout));
+                }
+                _ => {}
+            },
+        }
+    }
+}
+
+/// How long a connection may take to end that is ended for its slowness.
+const END_MAX: Duration = Duration::from_secs(5);
 
 /// hyper's own minimum.
 const HEAD_BYTES_MIN: usize = 8192;
@@ -125,9 +183,10 @@ async fn accept(
     }
 }
 
-async fn drain(app: &App, graceful: GracefulShutdown) {
+async fn drain(app: &App, places: &Semaphore, places_max: u32) {
     let deadline = Instant::now() + app.limits.drain_max;
-    if tokio::time::timeout_at(deadline, graceful.shutdown()).await.is_err() {
+    // All places are free when no connection is open.
+    if tokio::time::timeout_at(deadline, places.acquire_many(places_max)).await.is_err() {
         tracing::warn!("connections were still open after {} s", app.limits.drain_max.as_secs());
     }
     // A write whose client went away is finished too: what was begun is all or nothing, but nothing is a pity.

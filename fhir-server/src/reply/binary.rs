@@ -20,7 +20,7 @@ use hyper::{Response, StatusCode};
 
 use super::{Answer, Shape, from_error, http_date, private, value, whole, with_body};
 use crate::http::binary::{BinaryRequest, SECURITY_CONTEXT};
-use crate::http::body::HEAVY_BYTES;
+use crate::http::limits::HEAVY_BYTES;
 use crate::http::media::{self, Format};
 
 /// The type of what has none that can be said.

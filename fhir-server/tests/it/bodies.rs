@@ -102,7 +102,7 @@ async fn a_url_may_be_as_long_as_the_limit() {
 
 #[tokio::test]
 async fn a_client_that_stops_sending_is_answered_all_the_same() {
-    let limits = HttpLimits { body_pause_max: Duration::from_millis(50), ..HttpLimits::default() };
+    let limits = HttpLimits { rate_window: Duration::from_millis(50), ..HttpLimits::default() };
     let app = TestApp::with(limits, CorsOrigins::default()).await;
     let mut stream = TcpStream::connect(app.address).await.unwrap();
     let head = "POST /fhir/R4/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\n\
@@ -116,11 +116,8 @@ async fn a_client_that_stops_sending_is_answered_all_the_same() {
 
 #[tokio::test]
 async fn a_silent_connection_and_an_endless_head_are_ended() {
-    let limits = HttpLimits {
-        head_wait_max: Duration::from_millis(50),
-        head_bytes_max: 8192,
-        ..HttpLimits::default()
-    };
+    let limits =
+        HttpLimits { head_timeout: Duration::from_millis(50), head_bytes_max: 8192, ..HttpLimits::default() };
     let app = TestApp::with(limits, CorsOrigins::default()).await;
     let mut silent = TcpStream::connect(app.address).await.unwrap();
     silent.write_all(b"GET /fhir/R4/metadata HTTP/1.1\r\n").await.unwrap();

@@ -24,5 +24,6 @@ mod pages;
 mod process;
 mod schema;
 mod shutdown;
+mod slow_clients;
 mod syntax;
 mod trouble;
