@@ -1,5 +1,6 @@
 //! Tasks of the repository. Nothing here is part of the server.
 
+pub mod cycles;
 pub mod definitions;
 
 use std::path::PathBuf;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use fhir_xtask::{definitions, repository};
+use fhir_xtask::{cycles, definitions, repository};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Tasks of the repository")]
@@ -26,10 +26,24 @@ enum Task {
     },
     /// Fetches the pinned FHIR packages, which the tests over R4's examples read.
     Packages,
+    /// Prints the circles of modules within each crate. Fails when one is new, or when one that is allowed is gone.
+    Cycles {
+        /// Allow exactly those that are there.
+        #[arg(long)]
+        write: bool,
+        /// Print which module needs which within the circles of one crate.
+        #[arg(long, value_name = "CRATE", conflicts_with = "write")]
+        edges: Option<String>,
+    },
 }
 
 fn main() -> Result<()> {
     match Cli::parse().task {
+        Task::Cycles { edges: Some(name), .. } => {
+            cycles::edges(&name)?.iter().for_each(|edge| println!("{edge}"));
+            Ok(())
+        }
+        Task::Cycles { write, edges: None } => print_cycles(write),
         Task::Packages => definitions::fetch(&definitions::package_cache()),
         Task::Definitions { time: true, .. } => definitions::time(),
         Task::Definitions { packages, time: false } => {
@@ -40,5 +54,19 @@ fn main() -> Result<()> {
             }
             Ok(())
         }
+    }
+}
+
+fn print_cycles(write: bool) -> Result<()> {
+    let found = cycles::find()?;
+    found.iter().for_each(|circle| println!("{circle}"));
+    if write {
+        let text: String = found.iter().map(|circle| format!("{circle}\n")).collect();
+        std::fs::write(repository().join(cycles::ALLOWED), text)?;
+        return Ok(());
+    }
+    match cycles::differences(&found)? {
+        differences if differences.is_empty() => Ok(()),
+        differences => bail!("{}", differences.trim_end()),
     }
 }
