@@ -59,6 +59,7 @@ mod names;
 mod paging;
 mod parameters;
 mod partitioned;
+mod previous;
 mod reindex;
 mod search;
 mod values;
