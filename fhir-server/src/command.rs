@@ -18,6 +18,11 @@ use crate::wiring::{self, Database, Index};
 use crate::{backup, check, demo, load, logging, upgrade};
 
 /// Does what the command line asks for.
+///
+/// # Errors
+///
+/// With the reason that the operator is shown: settings that are wrong, a database that cannot be used, or the
+/// failure of the command itself.
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -93,6 +93,11 @@ impl Shape {
 }
 
 /// What was done, as a response. `base` is the public base url that locations stand below.
+///
+/// # Errors
+///
+/// `NotAcceptable` when the body cannot be given in the format asked for, `RangeNotSatisfiable` for a range beyond
+/// the content of a Binary, `Internal` when a stored body cannot be parsed.
 pub async fn from_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Types) -> Result<Answer> {
     let tag = reply.tag.as_deref().map(|tag| entity_tag::new(tag, shape.format));
     if let Some(tag) = tag.as_deref().filter(|tag| entity_tag::is_among(tag, shape.has.as_deref())) {

@@ -30,6 +30,10 @@ pub struct Database {
 
 impl Database {
     /// The database of the settings: the one named, else our own, started here.
+    ///
+    /// # Errors
+    ///
+    /// When the URL of the database cannot be parsed, or the embedded PostgreSQL cannot be started.
     pub async fn start(config: &Config) -> Result<Database> {
         if let Some(url) = &config.database.url {
             let endpoint = Endpoint::parse(url.expose())?;
@@ -42,6 +46,10 @@ impl Database {
     }
 
     /// Our own database, and what backups are made of.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::start`], and when the settings name a database of somebody else's.
     pub async fn start_own(config: &Config) -> Result<(Database, Site)> {
         let database = Database::start(config).await?;
         match database.embedded.as_ref().map(|embedded| embedded.site().clone()) {
@@ -51,6 +59,11 @@ impl Database {
     }
 
     /// Starts making backups, if they are to be made; otherwise nothing is kept for them any more.
+    ///
+    /// # Errors
+    ///
+    /// When the backup settings contradict each other, or the replication slot of an earlier setting cannot be
+    /// dropped.
     pub async fn backups(&self, config: &Config) -> Result<Option<Worker>> {
         let Some(embedded) = &self.embedded else { return Ok(None) };
         let site = embedded.site().clone();
@@ -96,6 +109,10 @@ pub(crate) fn postgres(config: &Config) -> fhir_postgres::Options {
 pub type FhirDefinitions = (Arc<Definitions>, Arc<Registry>);
 
 /// Decodes the definitions on a thread of its own, so that PostgreSQL can start meanwhile.
+///
+/// # Errors
+///
+/// When the data compiled into the program cannot be decoded: a defect of the build.
 pub async fn load_definitions() -> Result<FhirDefinitions> {
     let load = || -> fhir_model::Result<FhirDefinitions> {
         let definitions = Arc::new(Definitions::load()?);
@@ -106,6 +123,10 @@ pub async fn load_definitions() -> Result<FhirDefinitions> {
 }
 
 /// Database and definitions, made ready side by side; the schema is brought up to date.
+///
+/// # Errors
+///
+/// As [`migrated`], [`load_definitions`] and [`cx`]. The database is stopped then.
 pub async fn start(config: &Config, index: Index<'_>) -> Result<(Database, Arc<Cx>)> {
     let began = Instant::now();
     let (database, knowledge) = tokio::join!(migrated(config), load_definitions());
@@ -127,6 +148,10 @@ pub async fn start(config: &Config, index: Index<'_>) -> Result<(Database, Arc<C
 }
 
 /// A started database with the schema of this version.
+///
+/// # Errors
+///
+/// As [`Database::start`] and [`fhir_store::migrate`]. The database is stopped then.
 pub async fn migrated(config: &Config) -> Result<Database> {
     let database = Database::start(config).await?;
     match fhir_store::migrate(&database.url).await {
@@ -157,6 +182,11 @@ fn index_settings(config: &Config, names: &Hosts) -> IndexSettings {
 }
 
 /// The server behind the interactions.
+///
+/// # Errors
+///
+/// When the database cannot be reached or is not migrated, when another process uses it with other index settings, or
+/// when two operations have one code at the same level.
 pub async fn cx(
     config: &Config,
     database_url: &str,
@@ -201,6 +231,10 @@ pub async fn cx(
 }
 
 /// Starts what is done in the background, until it is stopped.
+///
+/// # Errors
+///
+/// When two consumers or two types of jobs have one name.
 pub fn work(config: &Config, cx: &Arc<Cx>) -> Result<Working> {
     let options = fhir_work::Options { jobs_max: config.work.jobs_max, ..fhir_work::Options::default() };
     let work = Work::new(cx.store.clone()).options(options);
@@ -238,6 +272,10 @@ fn guard(auth: Auth) -> Arc<dyn Guard> {
 }
 
 /// The routes of the adapters. Returns `None` when there are no adapters.
+///
+/// # Errors
+///
+/// When two adapters have the same path.
 pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum::Router>> {
     let mut all = None;
     for adapter in adapters {

@@ -31,6 +31,10 @@ impl std::fmt::Debug for Definitions {
 
 impl Definitions {
     /// Decodes the types of R4: some milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When the committed data cannot be decoded: a defect of the build.
     pub fn load() -> Result<Definitions> {
         let numbered: Vec<&'static str> = RESOURCE_TYPES.lines().collect();
         let mut types = structure::decode(TYPES)?;
@@ -114,11 +118,19 @@ impl Definitions {
     }
 
     /// A code system by its canonical URL, without version.
+    ///
+    /// # Errors
+    ///
+    /// When the committed data cannot be decoded: a defect of the build.
     pub fn code_system(&self, url: &str) -> Result<Option<&CodeSystem>> {
         self.code_systems.get(url)
     }
 
     /// A value set by its canonical URL, without version.
+    ///
+    /// # Errors
+    ///
+    /// When the committed data cannot be decoded: a defect of the build.
     pub fn value_set(&self, url: &str) -> Result<Option<&ValueSet>> {
         self.value_sets.get(url)
     }

@@ -29,6 +29,10 @@ pub struct Compartment {
 
 impl Compartments {
     /// Decodes those of R4.
+    ///
+    /// # Errors
+    ///
+    /// When the committed data cannot be decoded: a defect of the build.
     pub fn load() -> Result<Compartments> {
         Ok(Compartments { all: serde_json::from_str(DATA).map_err(Error::internal)? })
     }

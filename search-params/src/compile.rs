@@ -27,6 +27,10 @@ pub struct Branch {
 }
 
 /// Compiles the part of FHIRPath that search parameters use; an error names what is beyond it.
+///
+/// # Errors
+///
+/// When the text is not FHIRPath, or uses what search parameters may not.
 pub fn compile(expression: &str) -> Result<Compiled> {
     let expr = parse(expression)?;
     if let Some(tested) = truth(&expr) {

@@ -86,6 +86,10 @@ impl Cursor {
     }
 
     /// The cursor of a link, if it is one of ours and belongs to this search.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the text was not sealed with this secret for this search, or was altered.
     pub fn open(text: &str, secret: &Secret, bound_to: &str) -> Result<Cursor> {
         let refused =
             || Error::new(Kind::Invalid, "the page link is not one of this server, or not of this search");

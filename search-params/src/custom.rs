@@ -74,6 +74,10 @@ impl Stage {
     }
 
     /// The stage of a number.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` for a number that no stage has.
     pub fn from_number(number: i16) -> Result<Stage> {
         let all = [Stage::Known, Stage::Building, Stage::Ready, Stage::Retiring];
         let found = all.into_iter().find(|stage| stage.number() == number);
@@ -134,6 +138,11 @@ impl Defined {
 }
 
 /// The definition in a SearchParameter resource. Returns `None` when it is not active, or repeats one of R4's.
+///
+/// # Errors
+///
+/// When an active definition lacks an element, has a code that is taken, or an expression that cannot be compiled or
+/// looks at too much.
 pub fn read(resource: &str, registry: &Registry) -> Result<Option<Defined>> {
     let json: serde_json::Value = serde_json::from_str(resource).map_err(Error::internal)?;
     if json.get("status").and_then(|s| s.as_str()) != Some("active") {

@@ -27,6 +27,10 @@ pub struct DateTerm {
 
 impl DateTerm {
     /// Parses `ge2015-03`, in a zone. `now` (µs) is what `ap` measures its tenth from.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when the text is not a prefix and a date.
     pub fn parse(text: &str, now: i64, zone: &Zone) -> Result<DateTerm> {
         let (prefix, date) = Prefix::split(text);
         let (low, high) = range(date, zone).ok_or_else(|| {

@@ -46,6 +46,10 @@ pub struct Followed {
 
 impl Followed {
     /// Refuses more canonical urls than are followed at once.
+    ///
+    /// # Errors
+    ///
+    /// `TooCostly` for more than 20,000.
     pub fn bounded(&self) -> Result<()> {
         if self.canonicals.len() < CANONICALS_MAX {
             return Ok(());
@@ -90,6 +94,10 @@ impl ReferencedResource {
 impl Registry {
     /// Adds the references of a resource that one of the includes follows: those to resources of this server, not to
     /// contained ones, by identifier alone or to other servers. The wildcard follows no canonical urls.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown type, `TooCostly` when too many canonical urls are to be followed.
     pub fn follow(
         &self,
         type_name: &str,

@@ -39,6 +39,10 @@ pub struct NearTerm {
 
 impl NearTerm {
     /// Parses `latitude|longitude[|distance[|unit]]`.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when the text has another shape, a coordinate is out of range, or the unit is not one of length.
     pub fn parse(text: &str) -> Result<NearTerm> {
         let parts = split_bar(text);
         let (latitude, longitude, distance, unit) = match parts.as_slice() {

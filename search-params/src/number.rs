@@ -36,6 +36,10 @@ pub struct NumberTerm {
 
 impl NumberTerm {
     /// Parses `gt0.5`.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when the text is not a prefix and a number.
     pub fn parse(text: &str) -> Result<NumberTerm> {
         let (prefix, digits) = Prefix::split(text);
         let bad = || {

@@ -106,6 +106,10 @@ pub struct Parameters {
 
 impl Parameters {
     /// Decodes those of R4.
+    ///
+    /// # Errors
+    ///
+    /// When the committed data cannot be decoded: a defect of the build.
     pub fn load() -> Result<Parameters> {
         let text = zstd::decode_all(DATA).map_err(Error::internal)?;
         let mut lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());

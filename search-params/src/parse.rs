@@ -87,6 +87,11 @@ const PARAMETERS_MAX: usize = 100;
 
 impl Query {
     /// Parses decoded pairs, in order.
+    ///
+    /// # Errors
+    ///
+    /// With the name of the parameter (`Error::at`), when a value has no meaning or is too long; under strict
+    /// handling also for a parameter that is not known.
     pub fn parse(
         registry: &Registry,
         type_name: &str,
@@ -98,6 +103,10 @@ impl Query {
     }
 
     /// Parses a search of several types, as one query for each. Only parameters that all of them have take effect.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::parse`].
     pub fn parse_types(
         registry: &Registry,
         types: &[&str],

@@ -50,6 +50,10 @@ pub enum Unit {
 
 impl QuantityTerm {
     /// Parses `[prefix]number[|system|code]`.
+    ///
+    /// # Errors
+    ///
+    /// `Value` unless the text is a number with an optional prefix, alone or followed by `|system|code`.
     pub fn parse(text: &str) -> Result<QuantityTerm> {
         let parts = split_bar(text);
         let (number, unit) = match parts.as_slice() {

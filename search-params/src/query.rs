@@ -76,6 +76,10 @@ impl Query {
 
     /// Adds the condition of a compartment: `Patient/1/Observation` is what refers to `Patient/1` by one of the
     /// compartment's parameters. <https://hl7.org/fhir/R4/compartmentdefinition.html>
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when resources of the type are in no compartment of that kind.
     pub fn in_compartment(mut self, registry: &Registry, compartment: &Key) -> Result<Query> {
         let this = registry.for_type(&self.type_name)?;
         let codes = registry.compartments().for_resource(&compartment.type_name, &self.type_name);

@@ -64,6 +64,10 @@ fn is_type(text: &str) -> bool {
 
 impl ReferenceTerm {
     /// Parses a value; `type_name` from a `:[type]` modifier.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when the text is a fragment (`#x`) or empty, or a reference to another type than `type_name`.
     pub fn parse(text: &str, type_name: Option<&str>, bases: &Bases) -> Result<ReferenceTerm> {
         let term = match ParsedReference::parse(text, bases) {
             None => {

@@ -200,6 +200,10 @@ impl std::fmt::Debug for Registry {
 
 impl Registry {
     /// Compiles the parameters of R4.
+    ///
+    /// # Errors
+    ///
+    /// When the committed data cannot be decoded, or a definition of R4 does not compile: a defect of the build.
     pub fn load(definitions: Arc<Definitions>) -> Result<Registry> {
         let parameters = Parameters::load()?;
         let compartments = Compartments::load()?;
@@ -228,6 +232,10 @@ impl Registry {
     }
 
     /// The parameters of a type, as searches know them.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown type.
     pub fn for_type(&self, type_name: &str) -> Result<Arc<TypeSearch>> {
         self.for_set(type_name, Set::Searched)
     }

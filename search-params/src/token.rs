@@ -43,6 +43,10 @@ pub enum System {
 
 impl TokenTerm {
     /// Parses `code`, `system|code`, `|code` or `system|`.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when the text has more than one bar, or neither system nor code.
     pub fn parse(text: &str) -> Result<TokenTerm> {
         let parts = split_bar(text);
         let empty = || {
@@ -82,6 +86,10 @@ pub struct OfType {
 
 impl OfType {
     /// Parses `system|code|value`, none of which may be missing.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when one of the three is missing.
     pub fn parse(text: &str) -> Result<OfType> {
         match <[String; 3]>::try_from(split_bar(text)) {
             Ok([system, code, value]) if ![&system, &code, &value].iter().any(|t| t.is_empty()) => {

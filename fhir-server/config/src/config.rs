@@ -180,6 +180,11 @@ pub enum Exposure {
 
 impl Config {
     /// Reads and checks everything.
+    ///
+    /// # Errors
+    ///
+    /// With all problems at once, each with its file and line, variable or option: unknown settings, values out of
+    /// range, settings that contradict each other.
     pub fn load(sources: Sources) -> Result<Config, Error> {
         let mut problems = Vec::new();
         let values = sources.values(&mut problems);

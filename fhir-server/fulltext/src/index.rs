@@ -56,6 +56,10 @@ impl std::fmt::Debug for Index {
 impl Index {
     /// Opens an index of a database below a folder. One that another process has open is left to it, one that cannot be
     /// opened is made anew.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be written, or as many processes as are allowed have their index in it.
     pub fn open(folder: &Path, database: u64) -> Result<Index> {
         remove_old_formats(folder);
         for n in 0..PROCESSES_MAX {
@@ -100,6 +104,10 @@ impl Index {
     }
 
     /// Takes changes in the order of the feed. They are seen after [`Index::commit`].
+    ///
+    /// # Errors
+    ///
+    /// When a body is not JSON, or the index cannot be written.
     pub fn apply(&self, versions: &[Version]) -> Result<()> {
         let writer = self.writer.lock().unwrap_or_else(|e| e.into_inner());
         let fields = self.fields;
@@ -118,6 +126,10 @@ impl Index {
     }
 
     /// Makes what was applied durable and seen; `position` is where the last change stands.
+    ///
+    /// # Errors
+    ///
+    /// When the index cannot be written; nothing that was applied since the last commit counts then.
     pub fn commit(&self, position: FeedPosition) -> Result<()> {
         let mut writer = self.writer.lock().unwrap_or_else(|e| e.into_inner());
         let mut commit = writer.prepare_commit().map_err(Error::internal)?;

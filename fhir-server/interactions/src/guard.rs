@@ -25,7 +25,11 @@ impl Principal {
 /// Decides on access. Requests get their scope from here; what serves the store itself (its own reads, background jobs,
 /// programs beside the server) uses `Scope::everything`.
 pub trait Guard: Send + Sync {
-    /// What `principal` may see and change by `interaction`; an error when that is nothing.
+    /// What `principal` may see and change by `interaction`.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthorized` or `Forbidden` when `principal` may not do it at all.
     fn scope(&self, principal: &Principal, interaction: &Interaction) -> Result<Scope>;
 
     /// Whether `principal` may look after the server itself: see what failed in the background, have it tried again.

@@ -11,6 +11,10 @@ use crate::request_context::{RequestContext, only};
 use crate::{bundle, capabilities, create, delete, history, read, search, update, vread};
 
 /// Answers one request.
+///
+/// # Errors
+///
+/// As [`Interaction::parse`]; when the guard refuses; then those of the interaction. The kind says the HTTP status.
 pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
     let interaction = Interaction::parse(request.method, &request.path, &*cx.definitions)?;
     let scope = cx.guard.scope(&request.principal, &interaction)?;

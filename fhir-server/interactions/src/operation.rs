@@ -67,6 +67,10 @@ pub(crate) struct Definition {
 
 impl Operations {
     /// Reads the definitions. Two operations for the same call are an error, at start-up rather than later.
+    ///
+    /// # Errors
+    ///
+    /// When a definition cannot be read, or two operations have one code at the same level.
     pub fn new(list: Vec<Box<dyn Operation>>) -> Result<Operations> {
         let mut all = Operations::default();
         for operation in list {

@@ -104,6 +104,11 @@ impl Interaction {
     ///
     /// Nothing here knows whether the resource exists: an unknown type or a path without meaning is `NotFound`, a
     /// method that the path does not take is `MethodNotAllowed`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown type and for a path without meaning, `MethodNotAllowed` for a method that the path
+    /// does not take.
     pub fn parse(method: Method, path: &str, types: &dyn Types) -> Result<Interaction> {
         let place = Route::parse(path, types)?;
         // HEAD is GET without the body, which is left out at the edge.

@@ -135,6 +135,10 @@ impl fmt::Debug for Doc {
 
 impl Doc {
     /// Parses a whole text: exactly one value, white space around it allowed.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not one JSON value in UTF-8, holds U+0000, or exceeds the limits on bytes, nesting or values.
     pub fn parse(bytes: impl Into<Vec<u8>>, limits: JsonLimits) -> Result<Doc, SyntaxError> {
         parse::parse(bytes.into(), limits)
     }

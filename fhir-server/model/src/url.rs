@@ -11,6 +11,11 @@ use std::borrow::Cow;
 use crate::{Error, Result};
 
 /// The decoded pairs of a query string or an urlencoded form, in order. Empty pieces (`a=1&&b=2`) are passed over.
+///
+/// # Errors
+///
+/// `Invalid` for a `%` that is not followed by two hexadecimal digits, for what is not UTF-8 once decoded, and for
+/// U+0000.
 pub fn pairs(query: &str) -> Result<Vec<(String, String)>> {
     let pieces = query.split('&').filter(|piece| !piece.is_empty());
     pieces
@@ -22,6 +27,10 @@ pub fn pairs(query: &str) -> Result<Vec<(String, String)>> {
 }
 
 /// The decoded text of a path segment.
+///
+/// # Errors
+///
+/// As [`pairs`].
 pub fn segment(text: &str) -> Result<Cow<'_, str>> {
     decode(text, false)
 }

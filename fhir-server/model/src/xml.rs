@@ -23,6 +23,11 @@ const XHTML: &str = "http://www.w3.org/1999/xhtml";
 /// Turns a resource in XML into its compact JSON text, `resourceType` first. Narrative keeps its text to the byte.
 ///
 /// `limits.depth_max` bounds the nesting of XML elements.
+///
+/// # Errors
+///
+/// `Structure` when the text is longer than `limits.bytes_max`, is not well-formed XML in UTF-8, nests too deep, or
+/// has an element or attribute that FHIR does not know where it stands.
 pub fn to_json(xml: &[u8], types: &dyn Types, limits: JsonLimits) -> Result<String> {
     if xml.len() > limits.bytes_max {
         return Err(Error::structure("not valid XML: longer than allowed"));
@@ -44,11 +49,20 @@ pub fn to_json(xml: &[u8], types: &dyn Types, limits: JsonLimits) -> Result<Stri
 ///
 /// Fails, as [`crate::Kind::NotAcceptable`], on what XML cannot carry: an element FHIR does not know (its place in the
 /// order is unknown too), a control character, a narrative that is not well-formed.
+///
+/// # Errors
+///
+/// `NotAcceptable` for what XML cannot carry: an element that FHIR does not know (its position is unknown too), a
+/// control character, a narrative that is not well-formed.
 pub fn from_json(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
     write::document(resource, types, write::Layout::Compact)
 }
 
 /// The same with each element on a line of its own. Narrative stays as it is: white space has a meaning there.
+///
+/// # Errors
+///
+/// As [`from_json`].
 pub fn indented(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
     write::document(resource, types, write::Layout::Indented)
 }

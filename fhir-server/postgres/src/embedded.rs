@@ -71,6 +71,11 @@ pub struct Embedded {
 impl Embedded {
     /// Locks the data directory, finds the programs, makes the cluster on the first start, starts it and waits until it
     /// answers. What an earlier, killed server left running there is stopped first.
+    ///
+    /// # Errors
+    ///
+    /// When another server holds the data directory, no usable PostgreSQL is found or downloaded, the cluster cannot
+    /// be made or is of another version, or PostgreSQL does not answer in time.
     pub async fn start(options: Options) -> Result<Embedded> {
         let home = Home::open(&options.data_dir).await?;
         upgrade::complete(&home)?;

@@ -62,6 +62,10 @@ impl Format {
     }
 
     /// The format to answer in: `_format` wins over `Accept`, JSON over silence.
+    ///
+    /// # Errors
+    ///
+    /// `NotAcceptable` when `_format` or `Accept` allows neither JSON nor XML of FHIR R4.
     pub fn wanted(parameter: Option<&str>, accept: Option<&str>) -> Result<Format> {
         if let Some(text) = parameter {
             let (name, parameters) = parts(text);
@@ -96,6 +100,10 @@ pub fn is_media_type(text: &str) -> bool {
 }
 
 /// What a body is, by its `Content-Type`.
+///
+/// # Errors
+///
+/// `UnsupportedMediaType` without a `Content-Type`, and for a media type, charset or FHIR version that is not read.
 pub fn sent(content_type: Option<&str>) -> Result<ContentFormat> {
     let refused = |text: String| Error::new(Kind::UnsupportedMediaType, text).at("http.content-type");
     let Some(text) = content_type else {
@@ -239,6 +247,10 @@ impl Preference {
 ///
 /// As it is, unless FHIR's own media types are asked for: <https://hl7.org/fhir/R4/binary.html#rest>. Names that mean FHIR
 /// elsewhere (`application/json`) mean it here when nothing else that is asked for fits.
+///
+/// # Errors
+///
+/// `NotAcceptable` when neither a format of FHIR nor the stored type is allowed.
 pub fn binary_format(parameter: Option<&str>, accept: Option<&str>, stored: &str) -> Result<Option<Format>> {
     let (stored, _) = parts(stored);
     if let Some(text) = parameter {

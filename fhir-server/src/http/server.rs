@@ -45,6 +45,10 @@ impl Server {
     }
 
     /// The address, with the port that was given for port 0.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system cannot say it.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }

@@ -34,6 +34,10 @@ pub struct Member {
 
 impl Store {
     /// The next members of a patient's compartment after a position, without the patient: one statement.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database is away, `Timeout` when the statement takes too long.
     pub async fn compartment(
         &self,
         scope: &Scope,
@@ -61,6 +65,10 @@ impl Store {
     }
 
     /// The current resources among these keys, in no particular order: one statement, whatever their types.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database is away, `Timeout` when the statement takes too long.
     pub async fn current(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<Version>> {
         Ok(self.current_within(scope, keys, usize::MAX).await?.0)
     }

@@ -31,10 +31,18 @@ pub struct TextHits {
 
 /// A full text index. Its work is done on threads that may block.
 pub trait FullText: Send + Sync {
-    /// What has these words, of a type. A question that cannot be read is an error of the kind `Value`.
+    /// What has these words, of a type.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when the words cannot be parsed as an expression, `Internal` when the index cannot be read.
     fn find(&self, type_name: &str, ask: &TextQuery) -> Result<TextHits>;
 
     /// Whether a body has these words: what [`FullText::find`] would say of it.
+    ///
+    /// # Errors
+    ///
+    /// `Value` when the words cannot be parsed as an expression, `Internal` when the body is not JSON.
     fn matches(&self, ask: &TextQuery, body: &[u8]) -> Result<bool>;
 
     /// The position in the change feed up to which it is complete.

@@ -150,6 +150,11 @@ const SCAN_ROWS_MAX: usize = 20_000;
 
 impl Store {
     /// A page of history, newest first.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for the history of a resource that never was, `TooCostly` for that of a List with too many entries,
+    /// `Unavailable` when the database is away.
     pub async fn history(&self, scope: &Scope, of: &HistoryTarget, page: &HistoryPage) -> Result<History> {
         let _ = scope;
         if let Some(list) = &page.list {

@@ -165,6 +165,11 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     /// Connects to a migrated database. Fails when it cannot be reached or is not migrated.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached or is not migrated, when another process uses it with other index settings
+    /// or another index format, or when it holds settings that this build does not know.
     pub async fn open(url: &str, options: Options, registry: Arc<Registry>) -> Result<Arc<Store>> {
         let connections = Arc::new(Connections::open(
             url,
@@ -216,6 +221,10 @@ impl Store {
     }
 
     /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database does not answer.
     pub async fn ping(&self) -> Result<()> {
         let client = self.connections.client().await?;
         client.query_one("select 1", &[]).await.map_err(failure::classify)?;

@@ -199,11 +199,21 @@ pub(crate) fn names(store: &Store, numbers: &[i32]) -> Result<Vec<Box<str>>> {
 
 impl Store {
     /// Refuses what could not take effect as a SearchParameter. The commit checks it again, as whatever is written is.
+    ///
+    /// # Errors
+    ///
+    /// When an active SearchParameter has an expression that cannot be compiled or looks at too much, or a code that
+    /// is taken.
     pub fn check_definition(&self, resource: &str) -> Result<()> {
         custom::read(resource, &self.registry).map(drop)
     }
 
     /// Learns of search parameters that other processes have changed.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database is away or wants another index format or other settings, `Internal` when a
+    /// stored definition cannot be read: this process may not write until it can.
     pub async fn refresh_catalog(&self) -> Result<()> {
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(VERSION).await.map_err(failure::classify)?;

@@ -94,6 +94,10 @@ impl Store {
     }
 
     /// The current state of a resource.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown type, `Unavailable` when the database is away.
     pub async fn read(&self, scope: &Scope, key: &Key) -> Result<ResourceState> {
         let _ = scope;
         let handles = self.handles(key)?;
@@ -118,6 +122,10 @@ impl Store {
     }
 
     /// The current states of many resources, in the order asked: two statements at most per type.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown type, `Unavailable` when the database is away.
     pub async fn read_many(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<ResourceState>> {
         let _ = scope;
         let mut found = vec![ResourceState::Absent; keys.len()];
@@ -162,7 +170,11 @@ impl Store {
         Ok(found)
     }
 
-    /// One version of a resource; [`Found::Never`] when there is no such version.
+    /// One version of a resource; [`ResourceState::Absent`] when there is no such version.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown type, `Unavailable` when the database is away.
     pub async fn vread(&self, scope: &Scope, key: &Key, version: u32) -> Result<ResourceState> {
         if let ResourceState::Current(current) = self.read(scope, key).await?
             && current.version == version

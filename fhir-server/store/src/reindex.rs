@@ -142,6 +142,10 @@ pub(crate) async fn request(
 
 impl Store {
     /// Indexes all resources of these types anew: entries that are missing come, those that are not due go.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown type, `Unavailable` when the database is away.
     pub async fn reindex(&self, scope: &Scope, types: &[&str]) -> Result<()> {
         let _ = scope;
         let numbers = types.iter().map(|name| self.type_number(name).map(i32::from));
@@ -158,6 +162,10 @@ impl Store {
     }
 
     /// What was and is done, by type.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database is away.
     pub async fn reindex_jobs(&self, scope: &Scope) -> Result<Vec<ReindexJob>> {
         let _ = scope;
         Ok(self.reindex_scans().await?.into_iter().map(ReindexScan::job).collect())

@@ -74,11 +74,22 @@ struct PartRows {
 
 impl Store {
     /// A page of matches with their includes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::search_types`].
     pub async fn search(&self, scope: &Scope, query: &Query) -> Result<Page> {
         self.search_types(scope, std::slice::from_ref(query)).await
     }
 
     /// A page of a search of several types: one query for each, alike but for the type.
+    ///
+    /// # Errors
+    ///
+    /// `TooCostly` when chains, value sets or words lead to more values than are looked up, or when more matches than
+    /// `sorted_max` would have to be sorted in memory; `Value` for codes that terminology does not know;
+    /// `NotSupported` for words without a full text index; `Timeout`, naming the parameter, when a statement takes
+    /// too long; `Unavailable` when the database is away.
     pub async fn search_types(&self, scope: &Scope, queries: &[Query]) -> Result<Page> {
         let mut page = Page::default();
         let mut parts = Vec::with_capacity(queries.len());
@@ -110,6 +121,10 @@ impl Store {
     }
 
     /// At most `limit` matches, in no particular order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::search_types`].
     pub async fn matches(&self, scope: &Scope, query: &Query, limit: usize) -> Result<Vec<Version>> {
         let mut resolved = self.resolve(scope, query).await?;
         self.resolve_post_filters(query, &mut resolved).await?;

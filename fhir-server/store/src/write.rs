@@ -100,6 +100,10 @@ impl From<tokio_postgres::Error> for WriteFailure {
 
 impl Store {
     /// The claim of a conditional write under these criteria, such as `Patient?identifier=http://s|1`.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database is away.
     pub async fn claim(&self, criteria: &str) -> Result<Claim> {
         let key = self.hasher.key(0, criteria, fhir_search::index_hash::Form::Present, &[]);
         let connection = self.connections.pipelined().await?;
@@ -109,6 +113,12 @@ impl Store {
     }
 
     /// Writes all or nothing; durable and indexed when it says so. One key at most once.
+    ///
+    /// # Errors
+    ///
+    /// `Rule` or `Duplicate` when a SearchParameter among the writes cannot take effect; `Unavailable` when the
+    /// database is away, also when it is not known whether the commit took place. Whatever the error: all is written,
+    /// or nothing is.
     pub async fn commit(
         &self,
         scope: &Scope,
@@ -238,7 +248,7 @@ impl Store {
 }
 
 impl PreparedWrite<'_> {
-    /// True for a deletion, and for a creation under an id that was a client's choice: see `many::TURN`. An id that
+    /// True for a deletion, and for a creation under an id that was a client's choice: see `many::SEQUENCE`. An id that
     /// the server made just now is nobody else's.
     fn needs_sequence(&self) -> bool {
         match &self.write.before {

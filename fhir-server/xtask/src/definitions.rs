@@ -32,11 +32,19 @@ pub fn package_cache() -> PathBuf {
 }
 
 /// Makes sure that all packages are in the folder, fetching those that are missing.
+///
+/// # Errors
+///
+/// When a package cannot be downloaded, has another checksum, or cannot be written.
 pub fn fetch(packages: &Path) -> Result<()> {
     package::ALL.iter().try_for_each(|package| package.fetch(packages))
 }
 
 /// Makes all data files from the packages in a folder.
+///
+/// # Errors
+///
+/// As [`fetch`], and when a package lacks a file or holds a definition that cannot be read.
 pub fn generate(packages: &Path) -> Result<Files> {
     fetch(packages)?;
     let spec = package::EXAMPLES.read(packages)?;
@@ -67,6 +75,10 @@ pub fn generate(packages: &Path) -> Result<Files> {
 }
 
 /// Prints how long decoding takes, best of several: start-up's part, then all terminology.
+///
+/// # Errors
+///
+/// When the committed data cannot be decoded.
 pub fn time() -> Result<()> {
     let best = |name: &str, load: &dyn Fn() -> Result<()>| -> Result<()> {
         let mut best = f64::INFINITY;

@@ -15,6 +15,10 @@ use crate::{composite, date, near, number, quantity, reference, string, token, u
 
 impl Registry {
     /// All index entries of a version that is written now, in one traversal.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown type, `TooCostly` when the values of a composite have too many combinations.
     pub fn extract(
         &self,
         hasher: &IndexHasher,
@@ -26,6 +30,10 @@ impl Registry {
     }
 
     /// The same by a set of the type's parameters.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::extract`].
     pub fn extract_by(
         &self,
         set: Set,

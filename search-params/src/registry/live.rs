@@ -60,6 +60,10 @@ impl Registry {
     }
 
     /// Replaces all parameters that were added before. On an error everything stays as it was.
+    ///
+    /// # Errors
+    ///
+    /// When a definition does not compile.
     pub fn set_customs(&self, version: i64, customs: Vec<Arc<Custom>>) -> Result<()> {
         let names: BTreeSet<&Box<str>> = customs.iter().flat_map(|c| &c.types).collect();
         let before = self.live();

@@ -9,6 +9,10 @@ use crate::request::Body;
 impl Call {
     /// Names and values of all simple parameters, those of the URL first, then those of the body: a form, or a
     /// Parameters resource.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the body is neither a form nor a Parameters resource, or when a parameter has no simple value.
     pub fn parameters(&self) -> Result<Vec<(String, String)>> {
         let mut pairs = self.pairs.clone();
         match &self.request.body {

@@ -18,6 +18,11 @@ use super::{BYTES_MAX, OPERATIONS_MAX, same_resource, too_costly, too_many_opera
 const PATH_STEPS_MAX: u64 = 100_000;
 
 /// Applies the operations of a `Parameters` to a resource; gives its new JSON text.
+///
+/// # Errors
+///
+/// `Invalid` or `Structure` for a malformed patch, `Rule` for an operation that does not fit the resource,
+/// `TooCostly` beyond [`OPERATIONS_MAX`](super::OPERATIONS_MAX) and [`BYTES_MAX`](super::BYTES_MAX).
 pub fn fhirpath_patch(current: &Doc, parameters: &Doc, types: &dyn Types) -> Result<String> {
     let root = parameters.root();
     if root.get_str("resourceType").as_deref() != Some("Parameters") {

@@ -16,6 +16,11 @@ use super::{BYTES_MAX, OPERATIONS_MAX, same_resource, too_costly, too_many_opera
 
 /// Applies a JSON Patch to a resource. A malformed patch is invalid; one that does not fit the resource, a failed
 /// `test` included, breaks a rule.
+///
+/// # Errors
+///
+/// `Invalid` or `Structure` for a malformed patch, `Rule` for an operation that does not fit the resource or a `test`
+/// that fails, `TooCostly` beyond [`OPERATIONS_MAX`](super::OPERATIONS_MAX) and [`BYTES_MAX`](super::BYTES_MAX).
 pub fn json_patch(current: &str, patch: &[u8]) -> Result<String> {
     let before = Doc::parse(current, JsonLimits::NONE)?;
     // Our parser first: it knows limits, and refuses a key given twice, where the last would win unseen.

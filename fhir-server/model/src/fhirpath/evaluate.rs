@@ -38,6 +38,10 @@ impl From<EvalError> for crate::Error {
 }
 
 /// The value of an expression on an input.
+///
+/// # Errors
+///
+/// When an operator or function gets operands that it does not take, or when the evaluation exceeds `cx.steps_max`.
 pub fn evaluate<'a>(expr: &Expr, input: Item<'a>, cx: &Context<'a>) -> Result<Vec<Item<'a>>, EvalError> {
     let evaluation = Evaluation { cx, steps: Cell::new(cx.steps_max), defined: RefCell::new(Vec::new()) };
     let input = [input];
@@ -45,6 +49,10 @@ pub fn evaluate<'a>(expr: &Expr, input: Item<'a>, cx: &Context<'a>) -> Result<Ve
 }
 
 /// What a collection means as a condition: nothing for an empty one, true for a single item that is no Boolean.
+///
+/// # Errors
+///
+/// When there are several items.
 pub fn to_bool(items: &[Item<'_>], cx: &Context<'_>) -> Result<Option<bool>, EvalError> {
     match items {
         [] => Ok(None),

@@ -11,6 +11,10 @@ use crate::date::{DateTime, Time};
 use crate::decimal::Decimal;
 
 /// Parses a whole expression.
+///
+/// # Errors
+///
+/// With the offset in bytes, when the text is not an expression of FHIRPath, is too long, or nests too deep.
 pub fn parse(text: &str) -> Result<Expr, SyntaxError> {
     if text.len() > LENGTH_MAX {
         return Err(SyntaxError { at: LENGTH_MAX, text: format!("longer than {LENGTH_MAX} bytes") });

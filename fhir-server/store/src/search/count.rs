@@ -30,6 +30,10 @@ const ESTIMATE_COUNTS_MAX: usize = 10_000;
 
 impl Store {
     /// The exact number of matches.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::search_types`]; counting has no other bound than the statement timeout.
     pub async fn count(&self, scope: &Scope, query: &Query) -> Result<Count> {
         let mut resolved = self.resolve(scope, query).await?;
         self.resolve_post_filters(query, &mut resolved).await?;

@@ -50,6 +50,10 @@ pub(super) fn record(sql: &Sql) {
 
 impl Store {
     /// A page of a search, and how it came about.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::search_types`].
     pub async fn explain(&self, scope: &Scope, queries: &[Query]) -> Result<(Page, Vec<Explained>)> {
         let answer = async {
             let page = self.search_types(scope, queries).await?;

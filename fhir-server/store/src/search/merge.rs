@@ -42,6 +42,10 @@ struct MergeInput {
 
 impl Store {
     /// Of these types, those that have resources.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database is away.
     pub async fn types_with_resources(&self, _: &Scope, types: &[&str]) -> Result<Vec<Box<str>>> {
         let numbers = types.iter().filter_map(|t| self.registry.number(t)).map(i32::from).collect();
         let rows = self.run(&sql::types_with_resources(numbers)).await?;

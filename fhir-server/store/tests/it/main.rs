@@ -134,6 +134,10 @@ pub fn query(store: &Arc<Store>, text: &str) -> Query {
 }
 
 /// The same, which may be refused.
+///
+/// # Errors
+///
+/// As `Query::parse`.
 pub fn parse(store: &Arc<Store>, text: &str) -> fhir_model::Result<Query> {
     let (type_name, rest) = text.split_once('?').unwrap_or((text, ""));
     let pairs: Vec<(String, String)> = rest
