@@ -12,7 +12,7 @@ use crate::cx::Cx;
 use crate::meta::stamp;
 use crate::patch::{fhirpath_patch, json_patch, outdated};
 
-/// What is to become of a resource.
+/// The kinds of change of a resource.
 pub(crate) enum ChangeKind<'a> {
     /// It is new (`POST`).
     Create(Ref<'a>, Edits),
@@ -38,7 +38,7 @@ pub(crate) struct Change<'a> {
     pub(crate) key: Key,
     pub(crate) before: ResourceState,
     pub(crate) what: ChangeKind<'a>,
-    /// What a conditional interaction that creates holds on to.
+    /// The claim on the criteria of a conditional interaction that creates.
     pub(crate) claim: Option<Claim>,
 }
 

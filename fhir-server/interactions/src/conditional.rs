@@ -77,7 +77,7 @@ fn criteria_query<'t>(type_name: &str, text: &'t str) -> Result<&'t str> {
     )))
 }
 
-/// What a conditional update is about.
+/// The resource that a conditional update writes to.
 #[derive(Debug)]
 pub(crate) enum UpdateTarget<T> {
     /// A resource that is there.

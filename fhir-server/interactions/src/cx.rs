@@ -1,4 +1,4 @@
-//! What every interaction works with.
+//! `Cx`: the server as every interaction sees it.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Cx {
     pub registry: Arc<Registry>,
     /// Who may do what.
     pub guard: Arc<dyn Guard>,
-    /// What can be called with `$`.
+    /// The operations, called with `$`.
     pub operations: Operations,
     /// Bounds.
     pub limits: RequestLimits,

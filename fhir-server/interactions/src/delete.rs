@@ -58,7 +58,7 @@ pub(crate) async fn conditional_delete(ctx: &RequestContext<'_>, type_name: &str
     }
 }
 
-/// What is to be deleted: one, or by setting several.
+/// The resources that a conditional delete deletes: one, or several where the setting allows it.
 pub(crate) async fn find(ctx: &RequestContext<'_>, criteria: &Criteria) -> Result<Vec<Version>> {
     let cx = ctx.cx;
     let max = cx.limits.deletes_max;

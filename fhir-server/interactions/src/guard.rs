@@ -38,7 +38,7 @@ pub trait Guard: Send + Sync {
         false
     }
 
-    /// Whether `principal` may be told how the server answers: statements, plans, costs.
+    /// Whether `principal` may see how the server answers: statements, plans, costs.
     fn may_explain(&self, principal: &Principal) -> bool {
         let _ = principal;
         false

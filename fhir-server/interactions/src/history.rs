@@ -110,7 +110,7 @@ fn entry(
     Ok(())
 }
 
-/// What was passed over. Every entry of a history says what was asked and answered (bdl-3, bdl-4), so this one speaks of
+/// Adds the warnings. Every entry of a history says what was asked and answered (bdl-3, bdl-4), so this one speaks of
 /// the history itself.
 fn warn(bundle: &mut BundleText, own: &str, warnings: &[String]) {
     let warnings = warnings.iter().map(|text| operation_outcome("warning", "not-supported", text, &[]));
@@ -121,12 +121,12 @@ fn warn(bundle: &mut BundleText, own: &str, warnings: &[String]) {
     bundle.end_entry();
 }
 
-/// What was asked for.
+/// The parsed parameters of a history.
 struct HistoryRequest {
     page: HistoryPage,
     /// The parameters that count, for links.
     applied: Vec<(String, String)>,
-    /// What was passed over, a sentence each.
+    /// Ignored parameters, a sentence each.
     warnings: Vec<String>,
 }
 

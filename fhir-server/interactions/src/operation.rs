@@ -33,7 +33,7 @@ pub trait Operation: Send + Sync {
 pub struct Call {
     /// Where it was called.
     pub level: Level,
-    /// What it may see and change.
+    /// The scope of the caller.
     pub scope: Scope,
     /// The decoded query.
     pub pairs: Vec<(String, String)>,
@@ -52,7 +52,7 @@ struct RegisteredOperation {
     definition: Definition,
 }
 
-/// What is needed of an OperationDefinition.
+/// The parts of an OperationDefinition that the server uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Definition {
     pub(crate) code: Box<str>,

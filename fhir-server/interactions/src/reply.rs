@@ -1,4 +1,4 @@
-//! What is answered, free of HTTP.
+//! Replies, free of HTTP.
 
 use bytes::Bytes;
 use fhir_model::Key;
@@ -62,7 +62,7 @@ impl Reply {
         }
     }
 
-    /// What conditional create says of the resource that is there already.
+    /// The reply of a conditional create that found a resource.
     pub(crate) fn existing(version: &Version, ret: Return) -> Reply {
         let text = format!("{} is there already; nothing was created", version.key);
         let body = match ret {
@@ -78,7 +78,7 @@ impl Reply {
         }
     }
 
-    /// What a committed write is told: 201 for a first version or one after a deletion, 200 for others, 204 for deletions.
+    /// The reply to a committed write: 201 for a first version or one after a deletion, 200 for others, 204 for deletions.
     pub(crate) fn written(write: &Write, created: bool, updated_at: i64, ret: Return) -> Reply {
         let Some(doc) = &write.doc else { return Reply::deleted(&write.key, write.version, updated_at, ret) };
         let (status, word) = if created { (201, "created") } else { (200, "updated") };

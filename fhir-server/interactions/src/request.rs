@@ -1,4 +1,4 @@
-//! What is asked, free of HTTP: <https://hl7.org/fhir/R4/http.html>
+//! Requests, free of HTTP: <https://hl7.org/fhir/R4/http.html>
 
 use bytes::Bytes;
 use fhir_model::interaction::Method;
@@ -60,10 +60,10 @@ pub enum Return {
 /// `Prefer: handling=`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Handling {
-    /// What is not understood is left out, with a warning.
+    /// Unknown parameters are ignored, with a warning.
     #[default]
     Lenient,
-    /// What is not understood is refused.
+    /// Unknown parameters are refused.
     Strict,
 }
 

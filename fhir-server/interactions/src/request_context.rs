@@ -53,7 +53,7 @@ impl<'a> RequestContext<'a> {
         }
     }
 
-    /// What the client wants to hear of a write; it gets the resource when it does not say.
+    /// `Prefer: return`; a client that does not say gets the resource.
     pub(crate) fn ret(&self) -> Return {
         self.request.prefer.ret.unwrap_or(Return::Representation)
     }
@@ -88,7 +88,7 @@ impl<'a> RequestContext<'a> {
 
 /// An error for a parameter that is none of `known`. `what`: which have no such parameter.
 pub(crate) fn only(pairs: &[(String, String)], known: &[&str], what: &str) -> Result<()> {
-    // How the answer is written is settled at the edge.
+    // The HTTP edge decides the format of the answer.
     const OUTSIDE: [&str; 2] = ["_format", "_pretty"];
     let is_known = |name: &str| OUTSIDE.contains(&name) || known.contains(&name);
     match pairs.iter().find(|(name, _)| !is_known(name)) {

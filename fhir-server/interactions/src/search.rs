@@ -38,7 +38,7 @@ pub(crate) async fn search_compartment(
     answer(ctx, SearchRequest::from_compartment(ctx, compartment, type_name, pairs)?).await
 }
 
-/// A parameter that is not known may be one that another server process has learned of this very moment.
+/// Refreshes the catalog when a parameter is not known: another server process may have added it just now.
 async fn refresh_if_unknown(
     ctx: &RequestContext<'_>,
     type_name: &str,
@@ -132,7 +132,7 @@ fn entry(
     Ok(())
 }
 
-/// A statement in a sentence. What was asked for is not in it: values are placeholders.
+/// A statement in a sentence, without the values of the search: they are placeholders.
 fn describe_step(step: &Explained) -> String {
     let Explained { shape, statement, rows, buffers, milliseconds, .. } = step;
     format!("{shape}: {rows} rows, {buffers} buffers, {milliseconds} ms: {statement}")

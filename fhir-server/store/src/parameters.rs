@@ -72,7 +72,7 @@ pub(crate) struct ParameterCatalog {
 struct CatalogVersions {
     /// All open writes go by it.
     current: i64,
-    /// The next one, and the last stamp of the writes that may not go by it.
+    /// The next one, and the last commit timestamp of the writes that may not go by it.
     pending: Option<(i64, i64)>,
 }
 

@@ -1,7 +1,7 @@
-//! Time and ids: stamps that never go back, handles that are ordered by time.
+//! Time and ids: commit timestamps that never go back, handles that are ordered by time.
 //!
-//! A stamp is later than every stored one, whatever the clock says: what has followed the change feed up to the latest stored
-//! change has missed nothing when the next one comes. A process whose clock is far from the database's gives no stamps.
+//! A commit timestamp is later than every stored one, whatever the clock says: what has followed the change feed up to the latest stored
+//! change has missed nothing when the next one comes. A process whose clock is far from the database's gives no commit timestamps.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,12 +14,12 @@ use fhir_search::index_hash::format_server_id;
 
 use crate::Store;
 
-/// A process that has not announced itself for this long gives no stamps: others may soon no longer wait for it.
+/// A process that has not announced itself for this long gives no commit timestamps: others may soon no longer wait for it.
 const WRITE_UNTIL: Duration = Duration::from_secs(5);
 /// A process writes nothing when its clock is further than this from the database's.
 const SKEW_MAX_MICROS: i64 = 5_000_000;
 
-/// The stamps of this process.
+/// The commit timestamps of this process.
 #[derive(Debug)]
 pub(crate) struct CommitClock {
     clock: Clock,
@@ -31,9 +31,9 @@ struct OpenWrites {
     /// This process in the table of writers.
     process: i64,
     last: i64,
-    /// OpenWrites stamps; two writes may not share one, so a set would do, but removal is by key either way.
+    /// Open commit timestamps; two writes may not share one, so a set would do, but removal is by key either way.
     timestamps: BTreeMap<i64, ()>,
-    /// No stamps are given any more.
+    /// No commit timestamps are given any more.
     left: bool,
     announced: Option<Announced>,
 }
@@ -73,7 +73,7 @@ impl CommitTimestamp {
         self.micros
     }
 
-    /// The process in the table of writers: without its row, nothing may be written with this stamp.
+    /// The process in the table of writers: without its row, nothing may be written with this commit timestamp.
     pub(crate) fn writer(&self) -> i64 {
         self.writer
     }
@@ -96,7 +96,7 @@ impl CommitClock {
         self.open().process
     }
 
-    /// Notes that this process has a row among the writers, and that all stamps are to be later than `latest`. It may not
+    /// Notes that this process has a row among the writers, and that all commit timestamps are to be later than `latest`. It may not
     /// write before it has announced itself.
     pub(crate) fn join(&self, process: i64, latest: Option<i64>) {
         let mut open = self.open();
@@ -117,30 +117,30 @@ impl CommitClock {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The earliest stamp that this process may still commit. While it writes nothing, it stays as it is: nothing has to be
+    /// The earliest commit timestamp that this process may still commit. While it writes nothing, it stays as it is: nothing has to be
     /// told to others then.
     pub(crate) fn low_watermark(&self) -> i64 {
         let open = self.open();
         open.timestamps.keys().next().copied().unwrap_or(open.last + 1)
     }
 
-    /// The latest stamp that was given.
+    /// The latest commit timestamp that was given.
     pub(crate) fn latest(&self) -> i64 {
         self.open().last
     }
 
-    /// From now on all stamps are later than this.
+    /// From now on all commit timestamps are later than this.
     pub(crate) fn go_on_from(&self, micros: i64) {
         let mut open = self.open();
         open.last = open.last.max(micros);
     }
 
-    /// True when no write is open that has this stamp or an earlier one.
+    /// True when no write is open that has this commit timestamp or an earlier one.
     pub(crate) fn is_closed(&self, micros: i64) -> bool {
         self.open().timestamps.keys().next().is_none_or(|earliest| *earliest > micros)
     }
 
-    /// From now on no stamps are given; false when there are open ones.
+    /// From now on no commit timestamps are given; false when there are open ones.
     pub(crate) fn leave(&self) -> bool {
         let mut open = self.open();
         open.left = true;
@@ -230,11 +230,11 @@ impl HandleGenerator {
 impl Store {
     /// A fresh id: 16 hexadecimal digits, ordered by time. That it is free is settled when it is written.
     pub fn new_id(&self) -> String {
-        // As stamps, ids go on from what is stored when the clock is behind.
+        // As commit timestamps, ids go on from what is stored when the clock is behind.
         format_server_id(self.handles.next(self.now().max(self.commit_clock.latest())))
     }
 
-    /// The stamp of a write.
+    /// The commit timestamp of a write.
     ///
     /// # Errors
     ///

@@ -184,7 +184,7 @@ impl Store {
                 Err(e) if e.kind == Kind::Unavailable => continue,
                 found => found?,
             };
-            // The stamp is of this write alone, so the version is ours if it carries it.
+            // The commit timestamp is of this write alone, so the version is ours if it carries it.
             return match found {
                 ResourceState::Current(v) | ResourceState::Deleted(v)
                     if v.updated_at == timestamp.micros() =>

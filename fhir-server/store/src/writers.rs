@@ -2,8 +2,8 @@
 //!
 //! A process joins, announces itself every second, and says more often how far it is (its low-watermark, `horizon`) while
 //! others wait for it. One that is gone is fenced: its row says so, whatever it began before is waited for or ended, and
-//! then the row is deleted. Every write asks for the row of its stamp in its own statement, so that a process that was fenced
-//! and lives on writes nothing with the stamps it has; it joins again under another number.
+//! then the row is deleted. Every write asks for the row of its commit timestamp in its own statement, so that a process that was fenced
+//! and lives on writes nothing with the commit timestamps it has; it joins again under another number.
 //!
 //! **Invariants:** whether a process is gone is judged by the database's clock; a row is deleted only when no connection is
 //! left that can have begun a statement before the fence.
@@ -43,7 +43,7 @@ const PUBLISH: &str = "update writer w set horizon = greatest(w.horizon, $2::int
 const LOOK: &str = "select w.id, w.horizon, \
      (extract(epoch from clock_timestamp()) * 1000000)::int8 - w.heartbeat_at, w.application_name from writer w";
 
-/// The latest stamp that is stored.
+/// The latest commit timestamp that is stored.
 const LATEST: &str = "select greatest( \
      (select r.updated_at from resource r order by r.updated_at desc, r.handle desc limit 1), \
      (select h.updated_at from resource_history h order by h.updated_at desc, h.handle desc, h.version desc limit 1), \
@@ -82,7 +82,7 @@ struct Writer {
 }
 
 impl Store {
-    /// Makes this process one of those that write: under a number of its own, with stamps later than all there are.
+    /// Makes this process one of those that write: under a number of its own, with commit timestamps later than all there are.
     pub(crate) async fn join(&self) -> Result<()> {
         let id = fhir_database::random_id();
         let shared = self.connections.pipelined().await?;
@@ -233,7 +233,7 @@ impl Store {
         Ok(row.try_get::<_, Option<i64>>(0).map_err(Error::internal)?.unwrap_or(i64::MAX))
     }
 
-    /// Returns `true` when this process may write with stamps of `writer`.
+    /// Returns `true` when this process may write with commit timestamps of `writer`.
     pub(crate) async fn is_writer(&self, writer: i64) -> Result<bool> {
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(IS_WRITER).await.map_err(failure::classify)?;
@@ -241,7 +241,7 @@ impl Store {
     }
 }
 
-/// The row of the stamp's process, asked for in each transaction that writes resources.
+/// The row of the commit timestamp's process, asked for in each transaction that writes resources.
 pub(crate) const MAY_WRITE: &str = IS_WRITER;
 
 /// The statements that are pipelined.

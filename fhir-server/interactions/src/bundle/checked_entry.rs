@@ -22,9 +22,9 @@ pub(super) struct CheckedEntry<'d> {
     pub(super) criteria: Option<Criteria>,
     /// The entries that the criteria name and that have no id yet.
     pub(super) names: Vec<usize>,
-    /// What a patch does.
+    /// The patch, when the entry is one.
     pub(super) patch: Option<PatchSource<'d>>,
-    /// What is to be replaced in the resource, or the patch.
+    /// The references to replace in the resource, or in the patch.
     pub(super) sites: Vec<ReferenceSite<'d>>,
 }
 

@@ -17,7 +17,7 @@ use super::lookups::Lookups;
 use crate::conditional::{Criteria, several};
 use crate::request_context::RequestContext;
 
-/// What criteria mean.
+/// The resource that criteria resolve to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Resolution {
     Resource(Key),
@@ -27,7 +27,7 @@ pub(super) enum Resolution {
     Unknown,
 }
 
-/// What criteria mean whose resources the transaction writes; those that are not there are not decided yet.
+/// Criteria on types that the transaction writes, and what they resolve to; criteria that are missing are not decided yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Resolutions(HashMap<String, Resolution>);
 
@@ -46,7 +46,7 @@ pub(super) fn is_open(criteria: &Criteria, written: &HashSet<&str>) -> bool {
         || other_types(criteria).is_none_or(|types| types.iter().any(|one| written.contains(one)))
 }
 
-/// What is written of one type, by what it will be found by.
+/// The resources of one type that the transaction writes, by their index entries.
 struct WrittenIndex<'w> {
     all: Vec<(&'w Key, Rows)>,
     by_key: HashMap<i64, Vec<usize>>,
@@ -95,7 +95,7 @@ fn equality(condition: &Condition) -> Option<&[i64]> {
 }
 
 impl Resolutions {
-    /// What the criteria mean when these writes are done.
+    /// Resolves the criteria as if these writes were done.
     ///
     /// # Errors
     /// When a body cannot be indexed, or too much would be looked at.

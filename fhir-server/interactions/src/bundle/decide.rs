@@ -19,7 +19,7 @@ use crate::reply::Reply;
 use crate::request::Return;
 use crate::request_context::RequestContext;
 
-/// What is to be written, and what is answered.
+/// The writes of a transaction, and the answers of its entries.
 pub(super) struct Decided {
     pub(super) writes: Vec<Write>,
     pub(super) answers: Answers,
@@ -29,7 +29,7 @@ pub(super) struct Decided {
     pub(super) same: Vec<(usize, usize)>,
 }
 
-/// What references mean, as far as it is known.
+/// The targets of references, as far as they are resolved.
 pub(super) struct References<'a> {
     identities: &'a [Option<Identity>],
     lookups: &'a Lookups,
@@ -76,7 +76,7 @@ impl<'a> References<'a> {
         }
         let now = Resolutions::resolve(ctx, open.into_iter(), self.lookups, writes)?;
         if now == self.resolutions {
-            // What means nothing yet may still do so when others mean something; now none does.
+            // An unresolved reference may resolve once others have; now none is left that could.
             self.is_final = true;
             return Ok(!self.resolutions.are_clear());
         }

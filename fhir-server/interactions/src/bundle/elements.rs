@@ -10,7 +10,7 @@ use fhir_model::json::Ref;
 use fhir_model::types::Element;
 use fhir_profiles::Definitions;
 
-/// What a text may be.
+/// The kinds of link that a text may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkKind {
     /// `Reference.reference`: every link, and search criteria.
@@ -27,7 +27,7 @@ pub(super) enum LinkKind {
     Unknown,
 }
 
-/// What a value is that is found by these steps from something of a type. `names` come first, then members with their
+/// The kind of link of the value at these steps below a type. `names` come first, then members with their
 /// values.
 pub(super) fn link_kind(
     types: &Definitions,

@@ -1,4 +1,4 @@
-//! What an entry asks for: the same as a request over HTTP. <https://hl7.org/fhir/R4/bundle.html#Bundle.entry.request>
+//! Entries of a Bundle as requests, the same as over HTTP. <https://hl7.org/fhir/R4/bundle.html#Bundle.entry.request>
 
 use fhir_model::date::DateTime;
 use fhir_model::interaction::{Interaction, Method};
@@ -35,7 +35,7 @@ impl<'d> Entry<'d> {
         let Some(request) = entry.get("request").filter(|r| r.is_object()) else {
             return Err(Error::invalid("an entry of a batch or transaction has a `request`").at("request"));
         };
-        // What is no text is not the same as what is not there: a precondition must not be passed over.
+        // A member that is not a string is an error, not absent: a precondition must not be ignored.
         if let Some(wrong) =
             request.children().find(|m| m.kind() != Kind::String && TEXTS.contains(&&*m.key()))
         {
@@ -87,7 +87,7 @@ impl<'d> Entry<'d> {
         })
     }
 
-    /// What is said to the entry: to HEAD, all but the resource.
+    /// The reply to the entry: without the resource for HEAD.
     pub(super) fn reply_to(&self, reply: Reply) -> Reply {
         if self.method == Method::Head { Reply { body: None, ..reply } } else { reply }
     }

@@ -23,7 +23,7 @@ pub(super) struct FullUrlIndex {
     bases: Bases,
 }
 
-/// What an entry says of its resource.
+/// What a full url resolves to: the resource of an entry.
 struct EntryTarget {
     /// The key, where the entry's url says it.
     key: Option<Key>,
@@ -68,7 +68,7 @@ impl FullUrlIndex {
         Ok(links)
     }
 
-    /// What a url is called here: the same below each of the server's own bases.
+    /// The url in normalized form: the same below each of the server's own bases.
     fn name<'t>(&self, url: &'t str) -> Cow<'t, str> {
         match self.bases.below(url) {
             // No url of a client's has this character: JSON with it is refused.
@@ -121,13 +121,13 @@ impl FullUrlIndex {
     }
 }
 
-/// What a url means: the resource of an entry.
+/// A reference to the resource of an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EntryReference<T> {
     pub(super) entry: usize,
     /// Whether the version that the Bundle makes is meant, and not whatever is current later.
     versioned: bool,
-    /// What follows the url: `#fragment`, `|version`.
+    /// The rest after the url: `#fragment`, `|version`.
     tail: T,
 }
 
@@ -233,7 +233,7 @@ mod tests {
             ("Patient/1/_history/2", at_x, "Patient/new1/_history/7"),
             ("Patient/1#part", at_x, "Patient/new1#part"),
             ("Patient/1", Some("http://y.org/fhir/Observation/7"), "Patient/new2"),
-            // What is below another base is not meant.
+            // A url below another base is not a reference to the entry.
             ("Patient/2", at_x, ""),
             ("Patient/2/_history/2", at_x, ""),
             ("Patient/2", at_us, ""),

@@ -1,4 +1,4 @@
-//! What the criteria of a transaction find: each is asked once, several at the same time.
+//! Runs the criteria of a transaction: each is searched once, several at the same time.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,13 +13,13 @@ use crate::conditional::Criteria;
 use crate::delete::find;
 use crate::request_context::RequestContext;
 
-/// What criteria found, without what the transaction deletes; and the claim when they found nothing and somebody may
+/// The matches of criteria, without what the transaction deletes; and the claim when there are none and an entry may
 /// create.
 pub(super) type Lookups = HashMap<String, (Vec<Version>, Option<Claim>)>;
 
 /// What is deleted.
 pub(super) struct Deletes {
-    /// What conditional deletes find, by entry.
+    /// The matches of conditional deletes, by entry.
     pub(super) found: HashMap<usize, Vec<Version>>,
     /// All keys that are deleted.
     pub(super) keys: HashSet<Key>,
@@ -27,7 +27,7 @@ pub(super) struct Deletes {
     counts: HashMap<Box<str>, usize>,
 }
 
-/// What is deleted: asked first, as other criteria do not find it.
+/// Finds what is deleted: first, as other criteria must not match it.
 pub(super) async fn deletes(ctx: &RequestContext<'_>, entries: &[CheckedEntry<'_>]) -> Result<Deletes> {
     let mut keys = HashSet::new();
     let mut lookups = Vec::new();
@@ -53,7 +53,7 @@ pub(super) async fn deletes(ctx: &RequestContext<'_>, entries: &[CheckedEntry<'_
     Ok(Deletes { found, keys, counts })
 }
 
-/// What criteria are asked for.
+/// A lookup of criteria.
 pub(super) struct Lookup<'c> {
     pub(super) criteria: &'c Criteria,
     /// Somebody may create under them.
@@ -62,7 +62,7 @@ pub(super) struct Lookup<'c> {
     pub(super) beyond: usize,
 }
 
-/// What criteria find, each asked once, without what is deleted.
+/// Looks up criteria, each once, without what is deleted.
 pub(super) async fn lookups(
     ctx: &RequestContext<'_>,
     all: impl Iterator<Item = Lookup<'_>>,
@@ -70,7 +70,7 @@ pub(super) async fn lookups(
     known: &mut Lookups,
 ) -> Result<()> {
     let mut distinct: HashMap<&str, Lookup<'_>> = HashMap::new();
-    // What was asked for something else may lack the claim, or be too little.
+    // An earlier lookup of the same criteria may lack the claim, or have fetched too few.
     let suffices = |one: &Lookup<'_>, (found, claim): &(Vec<Version>, Option<Claim>)| {
         one.beyond == 0 && (!one.creates || !found.is_empty() || claim.is_some())
     };
@@ -86,7 +86,7 @@ pub(super) async fn lookups(
     Ok(())
 }
 
-/// What one criterion finds, without what is deleted.
+/// The matches of one set of criteria, without what is deleted.
 async fn find_one(
     ctx: &RequestContext<'_>,
     Lookup { criteria, creates, beyond }: Lookup<'_>,

@@ -20,7 +20,7 @@ pub(super) type Parsed<'d> = Vec<Result<Option<Entry<'d>>>>;
 /// Entries that run one after the other.
 pub(super) type Sequence = Vec<usize>;
 
-/// What an entry reads or writes that others of its step may, too.
+/// What an entry reads or writes, for conflicts with others of its step.
 enum Touches<'e> {
     Nothing,
     Resource(&'e Key),

@@ -53,7 +53,7 @@ impl<'d> PatchSource<'d> {
     }
 }
 
-/// The JSON Patch of an entry. What is wrong with it is said where it is applied.
+/// The JSON Patch of an entry. Its errors are reported where it is applied.
 pub(super) fn decoded(ctx: &RequestContext<'_>, entry: Ref<'_>) -> Option<Doc> {
     if entry.get("request")?.get_str("method")? != "PATCH" {
         return None;
@@ -79,7 +79,7 @@ pub(super) fn body(resource: Ref<'_>, ctx: &RequestContext<'_>) -> Result<Body> 
     data(resource).map(|bytes| Body::JsonPatch(Bytes::from(bytes)))
 }
 
-/// What a Binary holds.
+/// The content of a Binary.
 pub(super) fn data(binary: Ref<'_>) -> Result<Vec<u8>> {
     let data = binary.get_str("data").unwrap_or_default();
     STANDARD.decode(&*data).map_err(|_| Error::value("`data` is not base64").at("resource.data"))
@@ -174,7 +174,7 @@ fn parameter<'d>(
     Ok(())
 }
 
-/// What a primitive may be that an element gets by a patch. The path leaves open whose element it is; the name and the
+/// The kind of link that a primitive of a patch may be. The path leaves open whose element it is; the name and the
 /// type say enough.
 fn primitive(name: &str, of: &str) -> LinkKind {
     match (name, of) {

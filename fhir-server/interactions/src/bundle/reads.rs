@@ -1,6 +1,6 @@
 //! The reads of a transaction: one that fails makes the whole fail, so that is found out before the commit.
 //!
-//! What the transaction does not touch is read before the commit. What it writes is answered from what is written. What
+//! What the transaction does not touch is read before the commit; reads of what it writes are answered from the writes. What
 //! looks at many resources (searches, histories of types) runs after the commit, to see the writes; all that could be
 //! wrong with the question was refused before.
 
@@ -38,7 +38,7 @@ pub(super) fn check(ctx: &RequestContext<'_>, entry: &Entry<'_>) -> Result<()> {
     }
 }
 
-/// What a search asks for; `None` of what is no search.
+/// The search of an entry. Returns `None` when the entry is no search.
 fn search_request(ctx: &RequestContext<'_>, interaction: &Interaction) -> Result<Option<SearchRequest>> {
     let asked = match interaction {
         Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
@@ -138,7 +138,7 @@ async fn answer_before(
                 answer => answer.map(|_| None),
             }
         }
-        // What it finds is told after the writes. What cannot be asked (in a value set that is not known, for words without
+        // Its matches are searched after the writes. What cannot be asked (in a value set that is not known, for words without
         // an index) is found out before them, unless they may bring it.
         Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..) => {
             match check_search(ctx, entry).await {

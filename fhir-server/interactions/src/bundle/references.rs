@@ -18,13 +18,13 @@ use crate::request_context::RequestContext;
 
 /// A value that is to be replaced.
 pub(super) struct ReferenceSite<'d> {
-    /// What was sent: the resource, or a patch.
+    /// The root of the body: the resource, or a patch.
     root: Ref<'d>,
     value: Ref<'d>,
     pub(super) target: ReferenceTarget,
 }
 
-/// What a value says.
+/// The target of a reference or link.
 pub(super) enum ReferenceTarget {
     /// The resource of an entry.
     Entry(EntryReference<String>),
@@ -34,7 +34,7 @@ pub(super) enum ReferenceTarget {
     Narrative,
 }
 
-/// What the resource of an entry is called once it is written: its key and version.
+/// The identity of an entry's resource once it is written: its key and version.
 pub(super) type Identity = (Key, u32);
 
 /// All values of an entry's resource that are to be replaced.
@@ -50,7 +50,7 @@ pub(super) fn sites<'d>(
     Ok(walk.sites)
 }
 
-/// The replacements, once it is known what entries and criteria stand for. What criteria stand for may not be known yet.
+/// The edits that replace references, once entries and criteria are resolved. Criteria may not be resolved yet.
 pub(super) fn edits(
     entry: &Entry<'_>,
     sites: &[ReferenceSite<'_>],
@@ -100,9 +100,9 @@ pub(super) struct ReferenceFinder<'w, 'd> {
     pub(super) sites: Vec<ReferenceSite<'d>>,
 }
 
-/// What the values are that are looked at.
+/// Where the search for references begins.
 enum Begin {
-    /// What these names lead to from something of this type, where it is known.
+    /// At the elements with these names below a type, where it is known.
     Of(Option<String>, Vec<String>),
     /// A primitive that is this.
     Value(LinkKind),
@@ -164,7 +164,7 @@ impl<'w, 'd> ReferenceFinder<'w, 'd> {
         Ok(())
     }
 
-    /// What a text may be is asked last, as few texts look like a link.
+    /// The kind of the element is looked up last, as few texts look like a link.
     fn string(&mut self, name: &str, value: Ref<'d>) -> Result<()> {
         let Some(text) = value.str() else { return Ok(()) };
         if !matches!(name, "reference" | "div" | "url") && !text.starts_with("urn:") {
@@ -210,7 +210,7 @@ impl<'w, 'd> ReferenceFinder<'w, 'd> {
         self.sites.push(ReferenceSite { root: self.root, value, target });
     }
 
-    /// What the value we are at may be.
+    /// The kind of link that the current value may be.
     fn kind(&self) -> LinkKind {
         match &self.begin {
             Begin::Value(kind) => *kind,

@@ -48,7 +48,7 @@ pub(super) fn entries<'d>(refs: &[Ref<'d>]) -> Result<(Parsed<'d>, Vec<Sequence>
     Ok((entries, sequences))
 }
 
-/// What writes one version; nothing for a word of the server about its history.
+/// The entry that writes one version. Returns `None` for an OperationOutcome about the history itself.
 fn version(entry: Ref<'_>) -> Result<Option<Entry<'_>>> {
     let Some(request) = entry.get("request").filter(|request| request.is_object()) else {
         return Err(Error::invalid("an entry of a history has a `request`").at("request"));

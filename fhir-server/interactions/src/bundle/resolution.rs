@@ -1,4 +1,4 @@
-//! What becomes of the entries of a transaction.
+//! Resolves the entries of a transaction: what each writes, deletes or reads.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::patch::interaction::nothing;
 use crate::request_context::RequestContext;
 use crate::update::taken;
 
-/// What becomes of an entry in one attempt.
+/// How an entry is resolved in one attempt.
 pub(super) enum ResolvedEntry {
     /// Its resource is written.
     Write { key: Key, before: Option<ResourceState>, claim: Option<Claim> },
@@ -147,7 +147,7 @@ pub(super) async fn read_before(
     Ok(())
 }
 
-/// What an entry's resource is called, of entries that are decided on.
+/// The key of an entry's resource, when the entry is resolved.
 pub(super) fn key(fates: &[Option<ResolvedEntry>], at: usize) -> Option<&Key> {
     let written = |at: usize| match fates.get(at)? {
         Some(ResolvedEntry::Write { key, .. }) => Some(key),
@@ -160,7 +160,7 @@ pub(super) fn key(fates: &[Option<ResolvedEntry>], at: usize) -> Option<&Key> {
     }
 }
 
-/// What an entry's resource is called, and the version it has after the commit.
+/// The key of an entry's resource, and its version after the commit.
 pub(super) fn identity(fates: &[ResolvedEntry], at: usize) -> Option<Identity> {
     let written = |fate: &ResolvedEntry| match fate {
         ResolvedEntry::Write { key, before, .. } => {

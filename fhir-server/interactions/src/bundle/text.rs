@@ -19,7 +19,7 @@ pub(crate) fn one_outcome(outcomes: impl Iterator<Item = serde_json::Value>) -> 
 /// A Bundle that grows.
 pub struct BundleText {
     out: Vec<u8>,
-    /// What the list that is being written holds so far.
+    /// The list that is being written.
     list: List,
     /// The entry has no member yet.
     fresh: bool,
@@ -108,7 +108,7 @@ impl BundleText {
         self.push("}");
     }
 
-    /// What was answered.
+    /// The response of the entry.
     pub fn response(
         &mut self,
         status: u16,

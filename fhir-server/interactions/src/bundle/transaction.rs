@@ -49,7 +49,7 @@ pub(super) async fn transaction(ctx: &RequestContext<'_>, entries: &[Ref<'_>]) -
     Ok(Reply::resource(bundle.finish()))
 }
 
-/// What is known of a transaction from the Bundle alone.
+/// A transaction as far as the Bundle alone says.
 pub(super) struct Plan<'d> {
     pub(super) entries: Vec<CheckedEntry<'d>>,
     pub(super) links: FullUrlIndex,
@@ -59,7 +59,7 @@ pub(super) struct Plan<'d> {
     changes: HashMap<Box<str>, usize>,
 }
 
-/// What is answered to each entry, as far as it is known.
+/// The answers of the entries, as far as they are known.
 pub(super) type Answers = Vec<Option<Result<Reply>>>;
 
 /// Criteria with the ids of the entries they name: by the entry they stand in and their text.
@@ -168,7 +168,7 @@ impl<'d> Plan<'d> {
         Ok((fates.into_iter().map(|fate| fate.unwrap_or(ResolvedEntry::Read)).collect(), renamed))
     }
 
-    /// What an entry's own criteria are asked for.
+    /// The lookup of an entry's own criteria.
     fn entry_lookup<'a>(
         &self,
         at: usize,
@@ -184,7 +184,7 @@ impl<'d> Plan<'d> {
         Some(Lookup { criteria, creates, beyond: 0 })
     }
 
-    /// What the conditional references of an entry are asked for that name no other entry.
+    /// The lookups of an entry's conditional references, those that name no other entry.
     fn reference_lookups<'a>(&'a self, planned: &'a CheckedEntry<'_>) -> impl Iterator<Item = Lookup<'a>> {
         planned.sites.iter().filter_map(|site| match &site.target {
             ReferenceTarget::Criteria(criteria, false) => Some(self.reference_lookup(criteria)),
@@ -192,7 +192,7 @@ impl<'d> Plan<'d> {
         })
     }
 
-    /// What the transaction changes may not be what it was: one more is asked for of each that is.
+    /// Resources that the transaction changes may no longer match: one more match is fetched for each of them.
     fn reference_lookup<'a>(&self, criteria: &'a Criteria) -> Lookup<'a> {
         let changes = self.changes.get(&criteria.query.type_name).copied().unwrap_or_default();
         Lookup { criteria, creates: false, beyond: changes.min(CHANGED_MAX) }

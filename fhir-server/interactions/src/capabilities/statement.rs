@@ -206,7 +206,7 @@ fn parameter(definition: &Parameter, type_name: &str, mode: Mode) -> Value {
     parameter
 }
 
-/// What every search parameter of a kind takes.
+/// The modifiers of each kind of search parameter.
 const MODIFIERS: &str = " Modifiers: every parameter takes `:missing`; strings `:exact`, `:contains`; tokens `:not`, with a display or \
     text `:text`, with codes `:in`, `:not-in`, `:above`, `:below`, identifiers `:of-type`; references `:[type]`, `:identifier`, \
     canonicals `:above`, `:below`; uris `:above`, `:below`. Every reference can be chained, with and without a type \
@@ -216,7 +216,7 @@ const MODIFIERS: &str = " Modifiers: every parameter takes `:missing`; strings `
     composite and special, `_id`, `_lastUpdated`, and one step along a reference (`subject:Patient.family`). \
     `near` takes latitude|longitude|distance|units. `_list`, `_filter`, `_text` and `_content` take no modifier. `_query` is not answered, `_contained` is `false`.";
 
-/// What holds for all types, said once.
+/// The documentation that holds for all types.
 fn documentation(references: &References, mode: Mode) -> String {
     let mut text = format!(
         "Besides what `searchRevInclude` lists, every type can be asked for with these, which may refer to any type: {}.",
@@ -236,7 +236,7 @@ fn operation(definition: &crate::operation::Definition) -> Value {
     json!({ "name": definition.code, "definition": definition.url })
 }
 
-/// What can be included, from and to each type.
+/// The reference parameters that can be included, from and to each type.
 #[derive(Default)]
 struct References {
     from: HashMap<String, Vec<String>>,

@@ -1,4 +1,4 @@
-//! What an operation is called with: <https://hl7.org/fhir/R4/operations.html#request>
+//! The parameters of a call of an operation: <https://hl7.org/fhir/R4/operations.html#request>
 
 use fhir_model::json::Ref;
 use fhir_model::{Error, Result, url};

@@ -62,7 +62,7 @@ impl<'t> NamedElement<'t> {
     }
 }
 
-/// What a `value` part says: the JSON key it will have, and what stands there.
+/// The content of a `value` part: its JSON key, and the value.
 pub(super) fn content(part: Ref<'_>, named: &NamedElement<'_>, types: &dyn Types) -> Result<(String, Slot)> {
     let name = &named.element.name;
     if let Some(resource) = part.get("resource") {

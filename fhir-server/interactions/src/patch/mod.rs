@@ -1,4 +1,4 @@
-//! What a patch makes of a resource: <https://hl7.org/fhir/R4/http.html#patch>
+//! Applies patches to resources: <https://hl7.org/fhir/R4/http.html#patch>
 //!
 //! Text in, text out; the interaction that reads, checks versions and writes stands beside this module.
 

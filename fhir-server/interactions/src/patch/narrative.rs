@@ -13,7 +13,7 @@ pub(crate) fn outdated<'d>(before: Ref<'_>, after: Ref<'d>) -> Option<Ref<'d>> {
     (is_kept && data(before) != data(after)).then_some(text)
 }
 
-/// What a narrative speaks of: a tag or a security label is no part of it.
+/// The data that a narrative may describe, without tags and security labels.
 fn data(resource: Ref<'_>) -> Vec<(String, String)> {
     let members = resource.children().filter(|member| !member.key_is("meta"));
     members.map(|member| (member.key().into_owned(), member.to_json())).collect()

@@ -1,4 +1,4 @@
-//! What a search asks for, at whatever path: a type, the whole server, a compartment.
+//! Search requests, at whatever path: a type, the whole server, a compartment.
 
 use fhir_model::types::Types;
 use fhir_model::{Error, Key, Kind, Result, suggest, url};

@@ -31,12 +31,12 @@ use crate::{Store, read};
 /// Most resources at the other end that are looked at one by one.
 const BODIES_MAX: usize = 20_000;
 
-/// How far a chain is followed.
+/// How many resources at the end of a chain are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChainReach {
     /// At most so many resources; more, and the caller post-filters.
     Few(usize),
-    /// To all; more than the bound is refused.
+    /// All of them, at most so many; more is refused.
     All(usize),
 }
 

@@ -34,7 +34,7 @@ tokio::task_local! {
     static NOTED: Mutex<Vec<Sql>>;
 }
 
-/// Statements that are noted, and told: a search of many types has very many.
+/// At most so many statements are recorded and explained: a search of many types has very many.
 const STATEMENTS_MAX: usize = 100;
 
 /// Notes a statement that is run, when the search is to be explained.

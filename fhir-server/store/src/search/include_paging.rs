@@ -2,7 +2,7 @@
 //!
 //! Rows are in an order that nothing changes, so that a page link says all there is to know, and what is included all the
 //! time comes exactly once. Without `:iterate` a page is read from the indexes. With it, what belongs to the match is
-//! known only when all of it is, so that it is gathered for each page: places alone, and no more than a bound.
+//! known only when all of it is, so that handles and keys alone are collected, at most `PAGES_MAX` pages of them.
 
 use std::collections::BTreeSet;
 

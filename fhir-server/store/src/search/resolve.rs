@@ -1,4 +1,4 @@
-//! What no statement on one row can say is resolved first, and becomes a condition that one can.
+//! Resolves what no statement on one row can express (chains, words, value sets) into conditions that one can.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,11 +22,11 @@ const TEXTS_FEW: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
     pub(super) condition: Condition,
-    /// What is common, and no part of the row: it holds too, but each match is asked.
+    /// Conditions that are not selective and that no column decides: they are evaluated on each match.
     pub(super) post_filters: Vec<Condition>,
     /// By handle, how well words match: from 0 to 1.
     pub(super) scores: HashMap<i64, f32>,
-    /// Values that were looked up for it, at all ends.
+    /// The number of values that were looked up for it.
     pub(super) looked_up: usize,
     /// What the client should know.
     pub(super) warnings: Vec<String>,
@@ -165,7 +165,7 @@ impl Store {
         ChainReach::All(self.options.chain_max)
     }
 
-    /// The condition with what was late in it, too: every other end is looked for.
+    /// Turns the post-filters into conditions on rows: the ends of all chains are looked up.
     pub(super) async fn resolve_post_filters(&self, query: &Query, resolved: &mut Resolved) -> Result<()> {
         let post_filters = std::mem::take(&mut resolved.post_filters);
         if post_filters.is_empty() {

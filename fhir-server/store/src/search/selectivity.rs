@@ -1,4 +1,4 @@
-//! Whether few rows meet a condition. That many do is not asked again for a while: what is common stays so, and a search
+//! Whether a condition is selective. That it is not is remembered for a while: what is common stays so, and a search
 //! that takes it for common wrongly is slower, not wrong.
 
 use std::collections::HashMap;
@@ -13,12 +13,12 @@ use tokio_postgres::Row;
 
 use crate::Store;
 
-/// How long what was common is taken to be so.
+/// For how long a condition is remembered as not selective.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// Conditions that are remembered; then all are forgotten.
 const REMEMBERED_MAX: usize = 4096;
 
-/// What was found to be common, and when.
+/// Conditions that were found not to be selective, and when.
 #[derive(Debug, Default)]
 pub(crate) struct UnselectiveConditions(Mutex<HashMap<u64, Instant>>);
 

@@ -1,4 +1,4 @@
-//! Where rows stand in an order: from the columns of the row where statements have them, else from the body.
+//! The sort values of rows: from the columns of the row where statements have them, else from the body.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ const COLUMNS: usize = 7;
 /// Resources that are read at once to know what others are sorted by.
 const TARGETS_AT_ONCE: usize = 500;
 
-/// A row that was found, and where it stands.
+/// A row with its sort values.
 #[derive(Debug)]
 pub(super) struct SortedRow {
     pub(super) row: Row,
@@ -46,7 +46,7 @@ impl SortedRow {
     }
 }
 
-/// Where a row stands by what its body says, and what its references lead to.
+/// The sort values of a row by its body, and the targets of its references.
 pub(super) struct SortKey {
     pub(super) sort_values: Vec<SortValue>,
     pub(super) handle: i64,
@@ -63,7 +63,7 @@ impl SortKey {
 }
 
 impl Store {
-    /// Where a row stands. What is at the other end of references is not looked at yet.
+    /// The sort values of a row. Those that follow references are not looked up yet.
     pub(super) fn sort_key(&self, type_name: &str, row: &Row, order: &Order) -> Result<SortKey> {
         let version = read::version(type_name, row)?;
         let doc = parse(&version)?;
@@ -79,7 +79,7 @@ impl Store {
         Ok(SortKey { sort_values, handle: version.handle, bytes: row.raw_size_bytes(), ends })
     }
 
-    /// Adds what the rows have by other resources.
+    /// Adds the sort values that come from the targets of references.
     pub(super) async fn add_target_values(&self, order: &Order, rows: &mut [SortKey]) -> Result<()> {
         let followed = || rows.iter().flat_map(|row| &row.ends).map(|(_, followed)| followed);
         let canonicals = followed().flat_map(|followed| &followed.canonicals).cloned().collect();
@@ -101,7 +101,7 @@ impl Store {
         Ok(())
     }
 
-    /// What is sorted by at the ends of references.
+    /// The sort values of the targets of references.
     async fn target_values(
         &self,
         order: &Order,

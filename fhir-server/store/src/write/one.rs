@@ -1,6 +1,6 @@
 //! One write in one statement: everything hangs on the row that decides. Deletions are not written here (`many.rs`).
 //!
-//! `w` is the row of the process among the writers, without which nothing may be written with the stamp (`writers.rs`);
+//! `w` is the row of the process among the writers, without which nothing may be written with the commit timestamp (`writers.rs`);
 //! `gate` is the claim, when there is one; `old` is the version that is replaced; `r` is the row that is written. A part
 //! that finds nothing leaves nothing for those after it to do, and `r` stays empty.
 
