@@ -43,7 +43,7 @@ pub struct Custom {
 }
 
 impl Custom {
-    /// How far it is, while not all old resources are indexed.
+    /// The progress, while not all old resources are indexed.
     pub(crate) fn building(&self) -> Option<Arc<Progress>> {
         matches!(self.stage, Stage::Known | Stage::Building).then(|| self.progress.clone())
     }
@@ -273,7 +273,7 @@ fn check_expression(parameter: &Parameter, type_name: &str, definitions: &Defini
     Ok(())
 }
 
-/// What becomes part of an SQL/JSON path when a search is sorted by the parameter.
+/// Checks what becomes part of an SQL/JSON path when a search is sorted by the parameter.
 fn check_tests(steps: &[Step], definitions: &Definitions) -> Result<()> {
     let name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric());
     let text = |text: &str| !text.chars().any(char::is_control);

@@ -22,7 +22,7 @@ use crate::embedded::Container;
 use crate::parameters::{Parameter, ParameterKind, Parameters};
 use crate::path::{Step, Trie};
 
-/// What a column of the resource row holds of an index.
+/// Which column of the resource's row an index has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Nothing: keys and entries only.

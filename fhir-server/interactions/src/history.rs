@@ -130,7 +130,7 @@ struct HistoryRequest {
     warnings: Vec<String>,
 }
 
-/// Most sentences about what was passed over.
+/// At most so many warnings.
 const WARNINGS_MAX: usize = 20;
 
 /// First and last microsecond of an instant, or of a date or time as far as it is written. A space where a `+` was lost to

@@ -145,7 +145,7 @@ pub struct Store {
     unselective: search::UnselectiveConditions,
     terminology: OnceLock<Arc<dyn terminology::Terminology>>,
     commit_clock: stamp::CommitClock,
-    /// The horizon that others were told last.
+    /// The low-watermark that was published last.
     published: AtomicI64,
     /// Other processes write, too.
     has_others: AtomicBool,

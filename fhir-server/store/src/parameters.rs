@@ -51,28 +51,28 @@ const HOW_MANY: &str = "select count(*) from search_parameter p where p.stage <>
 const ADD: &str = "insert into search_parameter (number, handle, code, types, stage, since, definition) \
      values ($1::int8, $2::int8, $3::text, $4::int4[], 1, $1::int8, $5::text)";
 
-/// What this process knows of search parameters.
+/// The search parameters as this process knows them, and their version.
 #[derive(Debug, Default)]
 pub(crate) struct ParameterCatalog {
-    /// One at a time reads them.
+    /// Held while the catalog is reloaded.
     reload: tokio::sync::Mutex<()>,
     version: Mutex<CatalogVersions>,
-    /// The index was made by what this process goes by.
+    /// True once the index was made by this process's format and settings.
     pub(crate) index_reconciled: AtomicBool,
-    /// There may be work to do.
+    /// True when the worker may have something to do.
     pub(crate) work_pending: AtomicBool,
-    /// What was changed was not understood: until it is, this process may not write.
+    /// True when the last refresh failed: this process may not write until one succeeds.
     refresh_failed: AtomicBool,
-    /// Wakes who does it.
+    /// Wakes the worker.
     pub(crate) wake: Arc<tokio::sync::Notify>,
 }
 
-/// Versions, as far as writes go by them.
+/// The versions of the catalog that writes are indexed by.
 #[derive(Debug, Default)]
 struct CatalogVersions {
-    /// All open writes go by it.
+    /// All open writes are indexed by it.
     current: i64,
-    /// The next one, and the last commit timestamp of the writes that may not go by it.
+    /// The next version, and the last commit timestamp of writes that may still be indexed by the current one.
     pending: Option<(i64, i64)>,
 }
 

@@ -228,7 +228,7 @@ impl HandleGenerator {
 }
 
 impl Store {
-    /// A fresh id: 16 hexadecimal digits, ordered by time. That it is free is settled when it is written.
+    /// A fresh id: 16 hexadecimal digits, ordered by time. The write fails as stale when it is taken.
     pub fn new_id(&self) -> String {
         // As commit timestamps, ids go on from what is stored when the clock is behind.
         format_server_id(self.handles.next(self.now().max(self.commit_clock.latest())))
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn stamps_never_go_back_and_hold_the_horizon() {
+    fn timestamps_never_go_back_and_hold_the_low_watermark() {
         let clock = CommitClock::new(Clock::default());
         assert!(clock.next_timestamp().is_err(), "not announced yet");
         announced(&clock, Clock::default().now());

@@ -53,7 +53,7 @@ pub struct Version {
     pub version: u32,
     /// `lastUpdated` in microseconds since 1970.
     pub updated_at: i64,
-    /// How it came.
+    /// The HTTP method that made it.
     pub method: Method,
     /// The body as JSON text, `resourceType` first; `None` for a deletion.
     pub body: Option<Bytes>,
@@ -61,14 +61,14 @@ pub struct Version {
     pub handle: i64,
 }
 
-/// What is known of a resource.
+/// The state of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceState {
-    /// It is there.
+    /// It exists.
     Current(Version),
     /// It was deleted; the version is the deletion.
     Deleted(Version),
-    /// It was never there.
+    /// There never was such a resource.
     Absent,
 }
 

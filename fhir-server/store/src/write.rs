@@ -34,11 +34,11 @@ const RETRIES_MAX: u32 = 5;
 pub struct Write {
     /// The resource.
     pub key: Key,
-    /// What was read: the write holds only while this is still true.
+    /// The state that was read: the commit is stale when it is no longer true.
     pub before: ResourceState,
     /// Number of the new version: that of `before` and 1.
     pub version: u32,
-    /// How the version comes.
+    /// The HTTP method that makes the version.
     pub method: Method,
     /// The final body, with id and meta; `None` deletes the resource.
     pub doc: Option<Doc>,

@@ -69,13 +69,13 @@ const REMOVE: &str = "delete from writer w where w.id = $1::int8 and w.fenced_at
      and a.application_name = w.application_name \
      and (extract(epoch from a.backend_start) * 1000000)::int8 <= w.fenced_at)";
 
-/// The least version that a process which may write goes by; all of them tell it.
+/// The oldest version of the search parameters by which any process may write; each says its own in `writer`.
 const LEAST: &str = "select min(w.search_version) from writer w";
 
 /// Another process, as its row says.
 struct Writer {
     id: i64,
-    horizon: i64,
+    low_watermark: i64,
     /// Microseconds since it announced itself.
     silent: i64,
     application_name: String,
@@ -108,8 +108,12 @@ impl Store {
             match self.commit_clock.leave() {
                 true => shared.client.execute(LEAVE, &[&process]).await.map_err(failure::classify),
                 false => {
-                    let horizon = self.commit_clock.low_watermark();
-                    shared.client.execute(PUBLISH, &[&process, &horizon]).await.map_err(failure::classify)
+                    let low_watermark = self.commit_clock.low_watermark();
+                    shared
+                        .client
+                        .execute(PUBLISH, &[&process, &low_watermark])
+                        .await
+                        .map_err(failure::classify)
                 }
             }
         };
@@ -125,11 +129,11 @@ impl Store {
         }
         self.ensure_current().await?;
         let shared = self.connections.pipelined().await?;
-        let (process, horizon) = (self.commit_clock.process(), self.commit_clock.low_watermark());
+        let (process, low_watermark) = (self.commit_clock.process(), self.commit_clock.low_watermark());
         let version = self.catalog.version(&self.commit_clock);
         let at = Instant::now();
         let announce = shared.statement(crate::ANNOUNCE)?;
-        let row = shared.client.query_opt(announce, &[&process, &horizon, &version]).await;
+        let row = shared.client.query_opt(announce, &[&process, &low_watermark, &version]).await;
         let Some(row) = row.map_err(failure::classify)? else {
             // Others took it for gone, or the database has lost its row: what it has begun is refused.
             tracing::warn!("this process was taken for gone by others; it joins them again");
@@ -137,7 +141,7 @@ impl Store {
         };
         let database: i64 = row.try_get(0).map_err(Error::internal)?;
         let took = i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.published.store(horizon, Ordering::Relaxed);
+        self.published.store(low_watermark, Ordering::Relaxed);
         // In this order: who changes search parameters either sees the announcement and waits for this process, or has
         // changed them before they are looked at here. Only then may (or may again) be written.
         self.refresh_catalog().await?;
@@ -149,20 +153,20 @@ impl Store {
     pub(crate) async fn publish(&self) -> Result<()> {
         let shared = self.connections.pipelined().await?;
         let process = self.commit_clock.process();
-        let horizon = self.commit_clock.low_watermark();
-        if self.published.load(Ordering::Relaxed) != horizon && !self.commit_clock.has_left() {
+        let low_watermark = self.commit_clock.low_watermark();
+        if self.published.load(Ordering::Relaxed) != low_watermark && !self.commit_clock.has_left() {
             let publish = shared.statement(crate::PUBLISH)?;
-            let parameters: [&(dyn ToSql + Sync); 2] = [&process, &horizon];
+            let parameters: [&(dyn ToSql + Sync); 2] = [&process, &low_watermark];
             shared.client.execute(publish, &parameters).await.map_err(failure::classify)?;
-            self.published.store(horizon, Ordering::Relaxed);
+            self.published.store(low_watermark, Ordering::Relaxed);
         }
         let writers = self.writers().await?;
-        let latest = writers.iter().map(|writer| writer.horizon).max().unwrap_or(0);
-        let least = writers.iter().map(|writer| writer.horizon).min();
+        let latest = writers.iter().map(|writer| writer.low_watermark).max().unwrap_or(0);
+        let least = writers.iter().map(|writer| writer.low_watermark).min();
         self.commit_clock.go_on_from(latest.saturating_sub(1));
         self.has_others.store(writers.iter().any(|writer| writer.id != process), Ordering::Relaxed);
         // Without any row nobody writes: what there is, is there.
-        let least = least.unwrap_or(horizon);
+        let least = least.unwrap_or(low_watermark);
         self.low_watermark.send_if_modified(|known| {
             let is_later = least > *known;
             *known = least.max(*known);
@@ -178,7 +182,7 @@ impl Store {
         let writer = |row: &tokio_postgres::Row| {
             Ok(Writer {
                 id: row.try_get(0)?,
-                horizon: row.try_get(1)?,
+                low_watermark: row.try_get(1)?,
                 silent: row.try_get(2)?,
                 application_name: row.try_get(3)?,
             })
@@ -229,7 +233,7 @@ impl Store {
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(LEAST).await.map_err(failure::classify)?;
         let row = client.query_one(&statement, &[]).await.map_err(failure::classify)?;
-        // This process has just told its own; without any there is nobody to wait for.
+        // This process has just published its own; without any there is nobody to wait for.
         Ok(row.try_get::<_, Option<i64>>(0).map_err(Error::internal)?.unwrap_or(i64::MAX))
     }
 

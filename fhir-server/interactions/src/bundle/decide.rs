@@ -37,7 +37,7 @@ pub(super) struct References<'a> {
     /// The types that are written.
     written: &'a HashSet<&'a str>,
     resolutions: Resolutions,
-    /// They are what they are: what means nothing is an error now.
+    /// No more rounds: criteria that are unresolved now are an error.
     is_final: bool,
     rounds: usize,
 }

@@ -17,7 +17,7 @@ const FORMAT: i32 = 3;
 
 /// Failures in a row after which it is served all the same.
 const TRIES: usize = 5;
-/// How often it is told how far it is.
+/// How often the progress is logged.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 const HELD: &str = "select v.format, v.format_wanted, v.format_since, v.index_settings from search_version v \
@@ -33,7 +33,7 @@ const DONE: &str = "update search_version v set format = $1::int4, format_wanted
      where v.id = 1 and v.format_since = $2::int8";
 
 impl Store {
-    /// Returns when all resources have the entries of this build. What cannot be done after some tries is told and left to the
+    /// Returns when all resources have the entries of this build. What fails again and again is logged and left to the
     /// scans, as one resource must not keep the server from starting.
     pub(crate) async fn reconcile_index(&self) -> Result<()> {
         self.wait_for_other_settings().await?;
@@ -89,7 +89,7 @@ impl Store {
         Ok(())
     }
 
-    /// What this process indexes by, as others are told.
+    /// The format and settings of this process's index, as its row of `writer` says them.
     pub(crate) fn indexed_by(&self) -> String {
         format!("{FORMAT} {}", self.settings.text)
     }

@@ -1,4 +1,4 @@
-//! The settings of the index: which ones entries in the database were made by, and who else goes by others.
+//! The settings of the index: which ones the entries in the database were made by, and which ones other processes use.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Settings {
         Ok(Settings { ours, text, former })
     }
 
-    /// The earlier settings, each with a hasher that goes by it.
+    /// The earlier settings, each with the hasher of these settings.
     pub(crate) fn former(&self, hasher: IndexHasher) -> impl Iterator<Item = (&IndexSettings, IndexHasher)> {
         self.former.iter().map(move |(_, settings)| (settings, hasher.with_fold_codes(settings.fold_codes)))
     }
@@ -96,7 +96,7 @@ pub(super) fn text(list: &[String]) -> String {
 }
 
 impl Store {
-    /// Returns when no other process goes by other settings, or another format: what was killed is waited for, as it may
+    /// Returns when no other process uses other settings, or another format: one that was killed is waited for, as it may
     /// still write; what lives is not.
     pub(super) async fn wait_for_other_settings(&self) -> Result<()> {
         let (mut seen, began): (HashMap<i64, i64>, _) = (HashMap::new(), Instant::now());

@@ -293,7 +293,7 @@ impl Store {
         self.refresh_catalog().await
     }
 
-    /// The reason stands in the row for an operator to see; it holds nothing of a resource but its id.
+    /// Records the reason in the row, for operators; it holds nothing of a resource but its id.
     async fn note_failure(&self, scan: &ReindexScan, e: &Error) -> Result<()> {
         let client = self.connections.client().await?;
         let about: String = e.expression.iter().map(|place| format!("{place}: ")).collect();

@@ -1,11 +1,11 @@
 //! Chains and `_has`: <https://hl7.org/fhir/R4/search.html#chaining>
 //!
-//! The other end is looked for first. When it is rare (few patients are called so), what it leads to is an ordinary
-//! condition. When it is common (most patients have such an observation), the search is walked in its own order and each
-//! batch is asked whether the other end holds; see `post_filter.rs`.
+//! The resources at the end of a chain are looked up first. When they are few (few patients have the name), the chain becomes an ordinary
+//! condition. When they are many (most patients have such an observation), the chain becomes a post-filter: matches of the other
+//! conditions are read in the order of the answer, and each batch is tested (`post_filter.rs`).
 //!
-//! The other end may stand within the resource: what is contained, the entries of a Bundle. Where there is any such, the
-//! bodies are asked that have keys which one of those could have left.
+//! The end of a chain may be embedded in the resource: a contained resource, an entry of a Bundle. Where there is any such, the
+//! bodies are tested of the rows whose index hashes an embedded match could have left.
 
 use std::collections::HashSet;
 
@@ -28,7 +28,7 @@ use crate::scope::Scope;
 use crate::version::Version;
 use crate::{Store, read};
 
-/// Most resources at the other end that are looked at one by one.
+/// At most so many bodies are read to resolve one chain or `_has`.
 const BODIES_MAX: usize = 20_000;
 
 /// How many resources at the end of a chain are looked up.

@@ -1,5 +1,5 @@
 //! Whether a condition is selective. That it is not is remembered for a while: what is common stays so, and a search
-//! that takes it for common wrongly is slower, not wrong.
+//! that relies on an outdated answer is slower, not wrong.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
