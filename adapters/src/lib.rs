@@ -1,6 +1,6 @@
 //! Doors to worlds that do not speak FHIR: one folder each, the trait and the list.
 //!
-//! **Invariant:** a door keeps no clinical state. What comes in becomes interactions and takes the way of every request.
+//! **Invariant:** an adapter keeps no clinical state. What comes in becomes requests for `fhir_interactions::handle`.
 
 mod dlq;
 

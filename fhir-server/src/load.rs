@@ -1,4 +1,4 @@
-//! `load`: files into the database, through the same door as every request; or into a running server.
+//! `load`: files into the database, through `handle` as every request; or into a running server.
 //!
 //! **Invariant:** nothing is written but by [`fhir_interactions::handle`], so what is loaded is checked and indexed like
 //! everything else. Loading the same files again changes nothing: each resource has a name that follows from the file

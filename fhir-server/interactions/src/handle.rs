@@ -1,4 +1,4 @@
-//! The one door: every request becomes an interaction here, whoever sends it.
+//! The one entry point: every request becomes an interaction here, whoever sends it.
 
 use fhir_model::Result;
 use fhir_model::interaction::Interaction;

@@ -1,6 +1,6 @@
 //! batch and transaction: <https://hl7.org/fhir/R4/http.html#transaction>
 //!
-//! Entries are read once ([`entries`]). A batch sends each through the door every request takes ([`order`] says when), and
+//! Entries are read once ([`entries`]). A batch sends each through `handle`, as every request ([`order`] says when), and
 //! so does a history ([`replay`]); a transaction decides all of its writes, with their references resolved
 //! ([`references`]), and commits them together.
 
