@@ -193,7 +193,7 @@ impl Default for Condition {
 }
 
 impl Condition {
-    /// A condition nothing meets.
+    /// A condition that no resource meets.
     pub fn never() -> Condition {
         Condition::Any(Vec::new())
     }

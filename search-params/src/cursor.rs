@@ -20,12 +20,12 @@ pub enum SortValue {
     Text(String),
 }
 
-/// Where a page begins: after this row, in the order of the search.
+/// A keyset cursor: the page begins after this row, in the order of the search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// The sort values of the row, one per sort key.
     pub sort_values: Vec<SortValue>,
-    /// Its handle, which settles ties.
+    /// Its handle, which breaks ties.
     pub handle: i64,
     /// True for a `previous` link: the page ends before the row.
     pub backwards: bool,

@@ -31,7 +31,7 @@ pub fn sorted_part(text: &str) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// The keys of an order. Ties are settled by the handle, in the direction of the first key.
+/// The keys of an order. The handle breaks ties, in the direction of the first key.
 #[derive(Debug, Clone)]
 pub struct Order {
     keys: Vec<Key>,
@@ -167,7 +167,7 @@ impl Order {
         )
     }
 
-    /// True when the handle, which settles ties, descends.
+    /// True when the handle, which breaks ties, descends.
     pub fn handle_descends(&self) -> bool {
         self.keys.first().is_some_and(|key| key.descending)
     }

@@ -96,7 +96,7 @@ impl Trie {
         Trie { nodes: vec![Node { type_name: type_name.into(), ..Node::default() }], places_max }
     }
 
-    /// Adds a path that feeds `leaf`; false when the path leads nowhere in this type.
+    /// Adds a path that feeds `leaf`. Returns false when the path leads nowhere in this type.
     pub fn add(&mut self, types: &dyn Types, steps: &[Step], leaf: usize) -> bool {
         self.grow(types, 0, steps, leaf)
     }

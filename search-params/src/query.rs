@@ -27,13 +27,13 @@ pub struct Query {
     pub summary: Summary,
     /// `_elements`.
     pub elements: Vec<Box<str>>,
-    /// `_explain`: how it is answered is to be told, too.
+    /// `_explain`: the answer also says how it was found.
     pub explain: bool,
     /// Where the page begins, from a page link.
     pub cursor: Option<Cursor>,
     /// What was ignored, a sentence each (lenient handling).
     pub warnings: Vec<String>,
-    /// Why it may have found nothing; said when it has.
+    /// Hints why the search may match nothing; given when it does.
     pub guesses: Vec<String>,
     /// The parameters that took effect, as sent and in order: the self link.
     pub applied: Vec<(String, String)>,

@@ -41,7 +41,7 @@ pub enum ParsedReference {
 }
 
 impl ParsedReference {
-    /// Reads `Type/id`, `Type/id/_history/v`, an absolute url or a urn; nothing for `#contained`.
+    /// Reads `Type/id`, `Type/id/_history/v`, an absolute url or a urn. Returns `None` for `#contained`.
     pub fn parse(text: &str, bases: &Bases) -> Option<ParsedReference> {
         if text.is_empty() || text.starts_with('#') {
             return None;

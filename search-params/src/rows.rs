@@ -1,8 +1,8 @@
-//! What one resource leaves in the indexes.
+//! The index entries of one resource.
 
 use crate::prefix_hash;
 
-/// What stands for the primary date of a resource that has none.
+/// The primary date of a resource that has none.
 pub const DATE_MIN: i64 = i64::MIN;
 /// The least value there is: that of a range without a beginning. A missing one is told apart from it.
 pub const VALUE_MIN: i64 = i64::MIN + 1;

@@ -220,7 +220,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Asks the database for a sign of life.
+    /// Checks that the database answers.
     ///
     /// # Errors
     ///

@@ -44,15 +44,15 @@ use crate::{Store, read};
 pub struct Page {
     /// Matches, in order.
     pub matches: Vec<Version>,
-    /// What the includes add, each once, none of the matches.
+    /// Included resources, each once, none of them a match.
     pub included: Vec<Version>,
     /// Number of all matches, when it was asked for or costs nothing.
     pub total: Option<Count>,
-    /// Where the next page begins, when there is one.
+    /// The cursor of the next page, when there is one.
     pub next: Option<Cursor>,
-    /// Where the previous page ends, when there may be one.
+    /// The cursor of the previous page, when there may be one.
     pub previous: Option<Cursor>,
-    /// What the client should know, a sentence each.
+    /// Warnings for the client, a sentence each.
     pub warnings: Vec<String>,
     /// By handle, how well matches match: from 0 to 1, when words were searched.
     pub scores: HashMap<i64, f32>,
@@ -68,7 +68,7 @@ struct Part<'q> {
 struct PartRows {
     order: Order,
     rows: Vec<SortedRow>,
-    /// There is more, though it was not looked for: the bytes are enough.
+    /// There are more rows that were not read, because the page's bytes are used up.
     more: bool,
 }
 
@@ -133,12 +133,12 @@ impl Store {
         rows.iter().map(|row| read::version(&query.type_name, row)).collect()
     }
 
-    /// What a query asks of each resource, with nothing looked up.
+    /// The condition of a query, with nothing resolved yet.
     pub fn condition(&self, query: &Query) -> Condition {
         filter::condition(query, &self.registry, &self.hasher)
     }
 
-    /// What a resource will leave in the indexes.
+    /// The index entries that a resource will have.
     ///
     /// # Errors
     /// When its type is not known.
@@ -146,7 +146,7 @@ impl Store {
         self.rows(Set::Searched, key, doc)
     }
 
-    /// At most `limit` rows of a part, from where the query's cursor stands; fewer when they have enough bytes.
+    /// At most `limit` rows of a part, after the query's cursor; fewer when they have more than `bytes`.
     async fn part_page(
         &self,
         query: &Query,

@@ -140,7 +140,7 @@ impl CommitClock {
         self.open().timestamps.keys().next().is_none_or(|earliest| *earliest > micros)
     }
 
-    /// From now on no commit timestamps are given; false when there are open ones.
+    /// Gives no commit timestamps from now on. Returns false when writes are still open.
     pub(crate) fn leave(&self) -> bool {
         let mut open = self.open();
         open.left = true;

@@ -17,7 +17,7 @@ pub(crate) struct Page {
     pub(crate) matches: Vec<Version>,
     /// What these refer to.
     pub(crate) included: Vec<Version>,
-    /// Where the next page begins, when there is one.
+    /// The cursor of the next page, when there is one.
     pub(crate) next: Option<ContinuationToken>,
     /// True when all matches are here: their number is the total.
     pub(crate) whole: bool,

@@ -69,7 +69,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// `reference.rest` or `reference:Type.rest`; false when there is no such reference parameter.
+    /// Parses `reference.rest` or `reference:Type.rest`. Returns false when there is no such reference parameter.
     pub(super) fn chain(&mut self, name: &str, value: &str) -> Result<bool> {
         let Some((head, rest)) = name.split_once('.') else { return Ok(false) };
         let (code, only) = match head.split_once(':') {

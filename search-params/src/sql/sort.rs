@@ -87,7 +87,7 @@ impl<'q> Sorted<'q> {
         key.descending != self.backwards
     }
 
-    /// Ties are settled by the handle, in the direction of the first key.
+    /// The handle breaks ties, in the direction of the first key.
     fn handle_descending(&self) -> bool {
         self.order.handle_descends() != self.backwards
     }

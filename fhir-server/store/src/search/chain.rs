@@ -213,7 +213,7 @@ impl Store {
         Ok(Some(self.resolve_targets(found).await?.into_keys().collect()))
     }
 
-    /// Looks at all resources of a type that meet a condition; false when they are many.
+    /// Visits all resources of a type that meet a condition. Returns false when there are more than the reach.
     async fn each_body(
         &self,
         type_name: &str,

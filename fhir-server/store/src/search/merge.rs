@@ -21,7 +21,7 @@ const ROWS_MIN: usize = 10;
 /// The rows of a page, of several types.
 pub(super) struct Hits {
     pub(super) rows: Vec<Hit>,
-    /// There is more, though it was not looked for.
+    /// There are more rows that were not read.
     pub(super) more: bool,
 }
 

@@ -28,12 +28,12 @@ pub(super) struct Resolved {
     pub(super) scores: HashMap<i64, f32>,
     /// The number of values that were looked up for it.
     pub(super) looked_up: usize,
-    /// What the client should know.
+    /// Warnings for the client.
     pub(super) warnings: Vec<String>,
 }
 
 impl Store {
-    /// Looks up what queries speak of besides rows (codes of value sets, words, ends of chains), without searching.
+    /// Resolves what queries need besides rows (codes of value sets, words, ends of chains), without searching.
     ///
     /// # Errors
     /// Those that a search would answer whatever there is to find.

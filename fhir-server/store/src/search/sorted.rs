@@ -37,11 +37,11 @@ pub(super) struct PageRequest<'q> {
     pub(super) bytes: usize,
 }
 
-/// Rows in order; true when there are more, though they were not looked for: the bytes are enough.
+/// Rows in order; true when there are more rows that were not read, because the page's bytes are used up.
 pub(super) type PageRows = (Vec<SortedRow>, bool);
 
 impl Store {
-    /// Matches in their order, from where the query's cursor stands.
+    /// Matches in their order, after the query's cursor.
     pub(super) async fn sorted_page(&self, request: PageRequest<'_>) -> Result<PageRows> {
         if request.order.is_columns() {
             let plan = sql::page(
