@@ -14,8 +14,9 @@ alter table reindex drop column leased_until;
 
 -- 2. The change feed: one index over all types ----------------------------------------------------------------------------
 
-create index resource_feed on resource (updated_at, handle);
-create index resource_history_feed on resource_history (updated_at, handle, version);
+-- As an expression, which the feed alone asks for: for the history of a rare type the planner would walk past all others.
+create index resource_feed on resource ((updated_at + 0), handle);
+create index resource_history_feed on resource_history ((updated_at + 0), handle, version);
 
 -- 3. Jobs, consumers of the feed, schedules, dead letters (fhir-server/work) ----------------------------------------------
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use fhir_config::{Auth, Config, Exposure, Sources};
 use fhir_interactions::{Conditions, Cx, Method, Prefer, Principal, Request, handle};
 use fhir_postgres::backup::{Site, Status, Worker};
+use fhir_search::TenantId;
 use fhir_work::Working;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -153,6 +154,7 @@ async fn capabilities(args: DatabaseArgs) -> Result<ExitCode> {
         prefer: Prefer::default(),
         body: None,
         base: wiring::base_url(&config),
+        tenant: TenantId::DEFAULT,
         principal: Principal::Anonymous,
     };
     let reply = handle(&cx, request).await;

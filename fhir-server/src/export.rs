@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use fhir_interactions::{Cx, Interaction, Principal};
+use fhir_interactions::{AccessRequest, Cx, Interaction};
 use fhir_model::{Error, Kind};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -43,7 +43,7 @@ pub(crate) async fn export(cx: &Cx, target: &Path, gzip: bool) -> Result<u64> {
 }
 
 async fn write(cx: &Cx, dir: &Path, gzip: bool) -> Result<u64> {
-    let scope = cx.guard.scope(&Principal::Anonymous, &Interaction::SearchSystem)?;
+    let scope = cx.guard.scope(AccessRequest::own(&Interaction::SearchSystem)).await?;
     let (mut files, mut written): (BTreeMap<String, Lines>, u64) = (BTreeMap::new(), 0);
     let each = |version: fhir_store::Version| {
         let type_name = &*version.key.type_name;

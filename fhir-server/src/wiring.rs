@@ -7,9 +7,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use fhir_access::{DenyAll, Open};
 use fhir_adapters::Adapter;
-use fhir_config::{Auth, Body, ConditionalDelete, Config};
+use fhir_config::{Auth, Body, ConditionalDelete, Config, Integrity};
 use fhir_fulltext::Index as Words;
-use fhir_interactions::{Cx, Guard, Operations, RequestLimits, ServerErrorLog, Settings, Statements};
+use fhir_interactions::{Cx, Guard, Operations, RequestLimits, Rules, ServerErrorLog, Settings, Statements};
 use fhir_model::json;
 use fhir_postgres::backup::{Site, Worker};
 use fhir_postgres::{Download, Embedded, Search};
@@ -178,6 +178,7 @@ fn index_settings(config: &Config, names: &Hosts) -> IndexSettings {
         bases: names.bases().clone(),
         zone: config.time_zone.clone(),
         fold_codes: config.fold_codes,
+        references: config.referential_integrity == Integrity::Enforce,
     }
 }
 
@@ -203,6 +204,7 @@ pub async fn cx(
         packed: config.storage.body == Body::Packed,
         settings: index_settings(config, names),
         keep_settings,
+        organizations: config.organizations.clone(),
         include_max: config.limits.include_max,
         page_bytes_max: config.limits.page_bytes_max,
         total_timeout: config.limits.total_timeout,
@@ -217,14 +219,17 @@ pub async fn cx(
         Store::open(database_url, options, registry).await.context("the database could not be used")?;
     let operations = Operations::new(fhir_operations::all()).context("the operations do not fit together")?;
     let registry = store.registry().clone();
+    // By what the database has, where its server decides: without the index there would be no integrity.
+    let integrity = store.indexes_references();
     Ok(Arc::new(Cx {
         store,
         definitions,
         registry,
         guard: guard(config.auth),
         operations,
+        rules: Rules::standard(integrity),
         limits: limits(config),
-        settings: settings(config),
+        settings: Settings { referential_integrity: integrity, ..settings(config) },
         statements: Statements::default(),
         error_log: ServerErrorLog::default(),
     }))

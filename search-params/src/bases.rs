@@ -43,6 +43,17 @@ impl Bases {
         bases
     }
 
+    /// These and the same for an organisation: `https://example.org/o/clinic/fhir/R4`.
+    #[must_use]
+    pub fn with_organization(&self, slug: &str) -> Bases {
+        let own = self.0.iter().filter_map(|base| {
+            let before = base.path.strip_suffix("/fhir/R4").map(|before| (before, "/fhir/R4"));
+            let (before, mount) = before.or_else(|| Some((base.path.strip_suffix("/fhir")?, "/fhir")))?;
+            Some(Base { path: format!("{before}/o/{slug}{mount}").into(), ..base.clone() })
+        });
+        Bases(self.0.iter().cloned().chain(own).collect())
+    }
+
     /// What follows the base in a url below one: `Patient/1`.
     pub fn below<'t>(&self, url: &'t str) -> Option<&'t str> {
         self.0.iter().find_map(|base| base.after(url)?.strip_prefix('/'))

@@ -3,6 +3,7 @@
 use crate::number::SortableNumber;
 use crate::quantity::ConvertedUnits;
 use crate::query::TextQuery;
+use crate::tenant::TenantId;
 use crate::token::CodedToken;
 
 const EARTH_DIAMETER_MILLIMETERS: f64 = 12_742_017_543.0;
@@ -28,6 +29,13 @@ pub enum Condition {
     Ids(Vec<i64>, Vec<String>),
     /// The row is one of these.
     Handles(Vec<i64>),
+    /// The row's `type_id` is one of these: what a scope says of rows of any type.
+    TypeIds(Vec<i32>),
+    /// The row is one of this tenant's, of whatever type.
+    Tenant(TenantId),
+    /// What a caller may see of the server's own resources at the other end of a reference. What stands within a resource is
+    /// seen with it.
+    Visible(Box<Condition>),
     /// The resource has these words. To be resolved: the index of words is none of the database's.
     FullText(TextQuery),
     /// An entry of the List with this id. To be resolved: it is another row.
@@ -239,6 +247,7 @@ impl Condition {
             Condition::All(parts) => Condition::All(each(parts)),
             Condition::Any(parts) => Condition::Any(each(parts)),
             Condition::Not(inner) => Condition::Not(Box::new(change(*inner))),
+            Condition::Visible(inner) => Condition::Visible(Box::new(change(*inner))),
             one => one,
         }
     }
@@ -249,6 +258,7 @@ impl Condition {
         fn replace(part: Condition) -> Condition {
             match part {
                 Condition::Embedded(embedded) => replace(embedded.others),
+                Condition::Visible(scope) => replace(*scope),
                 other => other.with_parts(&replace),
             }
         }

@@ -19,6 +19,8 @@ impl Condition {
             Condition::Handles(_) | Condition::FullText(_) | Condition::List(_) | Condition::Updated(_) => {
                 None
             }
+            Condition::TypeIds(_) | Condition::Tenant(_) => None,
+            Condition::Visible(scope) => scope.meets(id, rows),
             Condition::Chain(_) | Condition::Embedded(_) | Condition::Has(_) => None,
             Condition::ConvertedUnits(_) | Condition::CodedToken(_) => None,
             Condition::Near(..) | Condition::MayStartWith(..) => None,

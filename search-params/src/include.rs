@@ -248,7 +248,7 @@ impl Referring {
                 targets.iter_mut().for_each(|target| target.url = None);
             }
             if !targets.is_empty() {
-                self.add(of.number.into(), refers_to(param, &targets, registry, hasher));
+                self.add(hasher.type_id(of.number), refers_to(param, &targets, registry, hasher));
             }
         }
     }

@@ -8,11 +8,14 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-/// Makes keys and handles; one per database.
+use crate::tenant::TenantId;
+
+/// Makes keys and handles; one per database and tenant.
 #[derive(Clone, Copy)]
 pub struct IndexHasher {
     secret: (u64, u64),
     fold_codes: bool,
+    tenant: TenantId,
 }
 
 impl std::fmt::Debug for IndexHasher {
@@ -82,13 +85,29 @@ impl IndexHasher {
     pub fn new(secret: [u8; 16]) -> IndexHasher {
         let word = |bytes: &[u8]| bytes.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
         let (a, b) = secret.split_at(8);
-        IndexHasher { secret: (word(a), word(b)), fold_codes: false }
+        IndexHasher { secret: (word(a), word(b)), fold_codes: false, tenant: TenantId::DEFAULT }
     }
 
     /// The same where the case of codes and identifiers does not matter.
     #[must_use]
     pub fn with_fold_codes(self, fold_codes: bool) -> IndexHasher {
         IndexHasher { fold_codes, ..self }
+    }
+
+    /// The same for the rows of a tenant: no key or handle of it is one of another.
+    #[must_use]
+    pub fn with_tenant(self, tenant: TenantId) -> IndexHasher {
+        IndexHasher { tenant, ..self }
+    }
+
+    /// The tenant whose rows it makes keys for.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The `type_id` of rows of a resource type.
+    pub fn type_id(&self, type_number: u16) -> i32 {
+        self.tenant.type_id(type_number)
     }
 
     /// True when the case of codes and identifiers does not matter.
@@ -99,6 +118,7 @@ impl IndexHasher {
     /// The key of a value of one index of a type.
     pub fn key(&self, type_number: u16, index: &str, form: Form, parts: &[&str]) -> i64 {
         let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
+        self.write_tenant(&mut hasher);
         hasher.write(&type_number.to_le_bytes());
         hasher.write(index.as_bytes());
         hasher.write(&[0, form as u8]);
@@ -116,6 +136,15 @@ impl IndexHasher {
         hasher.finish() as i64
     }
 
+    /// The default organisation adds nothing, so that what was hashed before there were others stays. For any other the
+    /// four bytes begin with two that are no type's number.
+    fn write_tenant(&self, hasher: &mut SipHasher13) {
+        if self.tenant != TenantId::DEFAULT {
+            hasher.write(&[0xff, 0xff]);
+            hasher.write(&self.tenant.number().to_le_bytes());
+        }
+    }
+
     /// The handle an id stands for when nothing else says otherwise: the number within a server-given id, a
     /// negative hash of type and id for any other. It is a pure function of the id's text, so that references can
     /// be indexed without looking at what they point to.
@@ -126,6 +155,7 @@ impl IndexHasher {
     /// The handle of a resource whose id a client chose: always negative.
     pub fn foreign_handle(&self, type_number: u16, id: &str) -> i64 {
         let mut hasher = SipHasher13::new_with_keys(self.secret.1, self.secret.0);
+        self.write_tenant(&mut hasher);
         hasher.write(&type_number.to_le_bytes());
         hasher.write(id.as_bytes());
         -((hasher.finish() >> 1) as i64) - 1

@@ -15,6 +15,8 @@ pub struct IndexSettings {
     pub zone: Zone,
     /// Whether the case of codes and identifiers does not matter; that of tokens that are texts never does.
     pub fold_codes: bool,
+    /// Whether each resource is found by all that it refers to, so that nothing is deleted that is referred to.
+    pub references: bool,
 }
 
 /// The settings as they are kept.
@@ -26,6 +28,9 @@ struct Kept {
     /// Of the zone's offsets: they are corrected now and then.
     time_zone_version: String,
     fold_codes: bool,
+    /// An index without them was made before there were any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    references: bool,
 }
 
 impl IndexSettings {
@@ -38,6 +43,7 @@ impl IndexSettings {
             time_zone: self.zone.name().to_owned(),
             time_zone_version: self.zone.version().to_owned(),
             fold_codes: self.fold_codes,
+            references: self.references,
         };
         serde_json::to_string(&kept).unwrap_or_default()
     }
@@ -49,6 +55,7 @@ impl IndexSettings {
             bases: Bases::new(kept.bases),
             zone: Zone::parse(&kept.time_zone)?,
             fold_codes: kept.fold_codes,
+            references: kept.references,
         })
     }
 }
@@ -63,10 +70,17 @@ mod tests {
             bases: Bases::new(["https://b.org/fhir/R4", "http://A.org:8080/fhir"]),
             zone: Zone::parse("Africa/Nairobi").unwrap(),
             fold_codes: true,
+            references: true,
         };
         for settings in [IndexSettings::default(), all] {
             let again = IndexSettings::from_text(&settings.to_text()).unwrap();
             assert_eq!(again.to_text(), settings.to_text());
+            assert_eq!(again.references, settings.references);
+            assert_eq!(
+                settings.to_text().contains("references"),
+                settings.references,
+                "an index made before them"
+            );
             assert_eq!((again.zone, again.fold_codes), (settings.zone, settings.fold_codes));
         }
         assert_eq!(IndexSettings::from_text("{}"), None);

@@ -15,6 +15,7 @@ pub use count::count;
 pub use include::{referring, referring_rows, rows_by_handle, rows_with_keys, types_with_resources};
 pub use plan::{Plan, Step, Then, first_rows, matching, page, row_keys, texts_beyond, unordered};
 pub use rank::{is_selective, is_token};
+pub use residual::predicate;
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, PartialEq, Hash)]
@@ -40,10 +41,17 @@ pub enum Bind {
 pub struct Sql {
     text: String,
     binds: Vec<Bind>,
+    /// Placeholders of the statement that this is a part of, which come before its own.
+    binds_before: usize,
     shape: &'static str,
 }
 
 impl Sql {
+    /// A part of a statement that has so many placeholders before.
+    fn after(placeholders: usize) -> Sql {
+        Sql { binds_before: placeholders, ..Sql::default() }
+    }
+
     /// Appends fixed text.
     pub fn push(&mut self, text: &str) -> &mut Sql {
         self.text.push_str(text);
@@ -61,7 +69,7 @@ impl Sql {
             Bind::Texts(_) => "text[]",
         };
         self.binds.push(value);
-        self.text.push_str(&format!("${}::{kind}", self.binds.len()));
+        self.text.push_str(&format!("${}::{kind}", self.binds_before + self.binds.len()));
         self
     }
 

@@ -1,6 +1,7 @@
 //! The default: without a policy nobody sees or changes a resource.
 
-use fhir_interactions::{Guard, Interaction, Principal};
+use async_trait::async_trait;
+use fhir_interactions::{AccessRequest, Guard, Interaction};
 use fhir_model::{Error, Kind, Result};
 use fhir_store::Scope;
 
@@ -8,11 +9,12 @@ use fhir_store::Scope;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DenyAll;
 
+#[async_trait]
 impl Guard for DenyAll {
-    fn scope(&self, _: &Principal, interaction: &Interaction) -> Result<Scope> {
-        match interaction {
+    async fn scope(&self, access: AccessRequest<'_>) -> Result<Scope> {
+        match access.interaction {
             // The statement reads no resource, and clients need it to learn how to get in.
-            Interaction::Capabilities => Ok(Scope::everything()),
+            Interaction::Capabilities => Ok(Scope::nothing()),
             _ => Err(Error::new(
                 Kind::Unauthorized,
                 "this server asks for credentials, and there were none it knows",
@@ -27,11 +29,12 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn only_the_statement_is_open() {
+    #[tokio::test]
+    async fn only_the_statement_is_open() {
         let key = || Key::new("Patient", "1");
-        let may = |i: Interaction| DenyAll.scope(&Principal::Anonymous, &i).map_err(|e| e.kind.status());
-        assert!(may(Interaction::Capabilities).is_ok());
+        let may =
+            async |i: Interaction| DenyAll.scope(AccessRequest::own(&i)).await.map_err(|e| e.kind.status());
+        assert!(may(Interaction::Capabilities).await.is_ok());
         for interaction in [
             Interaction::Bundle,
             Interaction::Read(key()),
@@ -41,7 +44,7 @@ mod tests {
             Interaction::HistorySystem,
             Interaction::Create("Patient".into()),
         ] {
-            assert_eq!(may(interaction).unwrap_err(), 401);
+            assert_eq!(may(interaction).await.unwrap_err(), 401);
         }
     }
 }

@@ -1,16 +1,18 @@
 //! `--auth none`: everybody may do everything. For a machine of one's own, never for a network.
 
-use fhir_interactions::{Guard, Interaction, Principal};
+use async_trait::async_trait;
+use fhir_interactions::{AccessRequest, Guard, Principal};
 use fhir_model::Result;
-use fhir_store::Scope;
+use fhir_store::{Rules, Scope};
 
 /// Everybody may do everything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Open;
 
+#[async_trait]
 impl Guard for Open {
-    fn scope(&self, _: &Principal, _: &Interaction) -> Result<Scope> {
-        Ok(Scope::everything())
+    async fn scope(&self, access: AccessRequest<'_>) -> Result<Scope> {
+        Scope::new(access.tenant, vec![(access.tenant, Rules::All)])
     }
 
     fn may_administer(&self, _: &Principal) -> bool {
@@ -26,8 +28,8 @@ impl Guard for Open {
 mod tests {
     use super::*;
 
-    #[test]
-    fn everybody_is_let_in() {
-        assert!(Open.scope(&Principal::Anonymous, &Interaction::HistorySystem).is_ok());
+    #[tokio::test]
+    async fn everybody_is_let_in() {
+        assert!(Open.scope(AccessRequest::own(&fhir_interactions::Interaction::HistorySystem)).await.is_ok());
     }
 }

@@ -20,12 +20,15 @@ pub struct Config {
     /// Without a slash at its end.
     pub base_url: Option<String>,
     pub hosts: Vec<String>,
+    /// Organisations beside the default one, by their names in urls.
+    pub organizations: Vec<String>,
     pub allow_origins: Vec<String>,
     pub time_zone: Zone,
     pub fold_codes: bool,
     pub data_dir: PathBuf,
     pub auth: Auth,
     pub conditional_delete: ConditionalDelete,
+    pub referential_integrity: Integrity,
     pub database: Database,
     pub postgres: Postgres,
     pub backup: Backup,
@@ -55,6 +58,15 @@ pub enum ConditionalDelete {
     Multiple,
     /// Nothing.
     Off,
+}
+
+/// What becomes of references that lead nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integrity {
+    /// They are stored.
+    Off,
+    /// They are refused.
+    Enforce,
 }
 
 /// How bodies are stored.
@@ -211,6 +223,7 @@ impl Config {
         let listen = reader.parsed("listen", address);
         let base_url = reader.parsed("base_url", base_url).map(|(url, _)| url);
         let hosts = reader.list("hosts", host);
+        let organizations = reader.list("organizations", slug);
         let allow_origins = reader.list("allow_origins", web_origin);
         let time_zone = reader.parsed("time_zone", time_zone).map(|(zone, _)| zone).unwrap_or_default();
         let fold_codes = reader.boolean("fold_codes");
@@ -225,6 +238,8 @@ impl Config {
             ],
             ConditionalDelete::Off,
         );
+        let integrity = [("off", Integrity::Off), ("enforce", Integrity::Enforce)];
+        let referential_integrity = reader.word("referential_integrity", &integrity, Integrity::Off);
         let (url, url_origin) = match reader.secret("database.url", database_url) {
             Some((url, origin)) => (Some(Secret(url)), origin),
             None => (None, SettingOrigin::Default),
@@ -274,12 +289,14 @@ impl Config {
             listen,
             base_url,
             hosts,
+            organizations,
             allow_origins,
             time_zone,
             fold_codes,
             data_dir: PathBuf::from(data_dir?.0),
             auth,
             conditional_delete,
+            referential_integrity,
             database,
             postgres,
             backup,
@@ -361,6 +378,17 @@ fn host(text: &str) -> Result<String, &'static str> {
     match text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)) {
         true => Ok(text.to_ascii_lowercase()),
         false => Err("is not a name, with a port or without, like `ehr.example.org` or `ehr:8080`"),
+    }
+}
+
+/// What stands in a url, in a log and in a page without being encoded.
+fn slug(text: &str) -> Result<String, &'static str> {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    match (1..=64).contains(&text.len()) && text.bytes().all(is_plain) && !text.starts_with('-') {
+        true => Ok(text.to_owned()),
+        false => {
+            Err("is not a name of at most 64 lower case letters, digits and hyphens, like `north-clinic`")
+        }
     }
 }
 

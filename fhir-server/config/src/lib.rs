@@ -21,8 +21,8 @@ mod sources;
 
 pub use backup::Backup;
 pub use config::{
-    Auth, Body, Concurrency, ConditionalDelete, Config, Database, Exposure, Limits, Log, LogFormat, Postgres,
-    Secret, Storage, Work,
+    Auth, Body, Concurrency, ConditionalDelete, Config, Database, Exposure, Integrity, Limits, Log,
+    LogFormat, Postgres, Secret, Storage, Work,
 };
 pub use error::{Error, Problem, SettingOrigin};
 pub use settings::{SETTINGS, Setting, example, reference};

@@ -48,6 +48,13 @@ pub const SETTINGS: &[Setting] = &[
          it says 421, as a web page may reach it under a name of its own.",
     ),
     setting(
+        "organizations",
+        "",
+        "Organisations that share the server without sharing a record, by the names in their base urls: `north-clinic, lab` are \
+         served at `/o/north-clinic/fhir/R4` and `/o/lab/fhir/R4`. Nothing that one of them stores is found, counted or led to \
+         from another or from `/fhir/R4`. One that is taken from the list keeps its data and stays served.",
+    ),
+    setting(
         "allow_origins",
         "",
         "Web origins whose pages may call: `https://app.example.org, https://other.example.org`, or `*` for all. Pages of \
@@ -80,6 +87,14 @@ pub const SETTINGS: &[Setting] = &[
         "conditional_delete",
         "single",
         "What a conditional delete may delete: `single` match, `multiple` matches, or `off`.",
+    ),
+    setting(
+        "referential_integrity",
+        "off",
+        "`enforce`: a resource whose references to resources of this server lead nowhere is refused (422), and a resource that \
+         others refer to is not deleted (409), at any place in a resource, in transactions as a whole. References to versions, \
+         within a resource, to other servers and by identifier are not looked at. `off`: references are stored as they are. When \
+         it changes the index is made anew before the server serves; what is stored already stays.",
     ),
     also(
         "DATABASE_URL",

@@ -24,7 +24,7 @@ async fn put(store: &Store, id: &str, words: Option<&str>) {
         before,
         method: if words.is_some() { Method::Put } else { Method::Delete },
         doc: text.map(|t| Doc::parse(t, JsonLimits::default()).unwrap()),
-        claim: None,
+        preconditions: Vec::new(),
     };
     let stamp = store.commit_timestamp().unwrap();
     assert_eq!(store.commit(&Scope::everything(), &stamp, &[write]).await.unwrap(), Commit::Done);

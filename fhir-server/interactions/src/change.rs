@@ -4,13 +4,14 @@
 
 use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Claim, Method, ResourceState, Version, Write};
+use fhir_store::{Claim, Method, Precondition, ResourceState, Version, Write};
 
 use crate::check::check;
 use crate::conditions::Conditions;
 use crate::cx::Cx;
 use crate::meta::stamp;
 use crate::patch::{fhirpath_patch, json_patch, outdated};
+use crate::request_context::RequestContext;
 
 /// The kinds of change of a resource.
 pub(crate) enum ChangeKind<'a> {
@@ -47,6 +48,21 @@ pub(crate) struct PreparedChange {
     pub(crate) write: Write,
     /// There was no resource before.
     pub(crate) created: bool,
+}
+
+/// Refuses to create by PUT for a caller who does not see all resources of the type: the answer would tell whether the id is
+/// taken.
+///
+/// # Errors
+///
+/// `NotFound`, as for an id that is free, hidden or deleted.
+pub(crate) fn check_creatable(ctx: &RequestContext<'_>, key: &Key, before: &ResourceState) -> Result<()> {
+    match before {
+        ResourceState::Absent if ctx.cx.store.hides_some(&ctx.scope, &key.type_name) => {
+            Err(Error::not_found(key))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Change<'_> {
@@ -99,11 +115,9 @@ impl Change<'_> {
             }
             ChangeKind::Delete => (Method::Delete, None),
         };
-        if let (Some(doc), "SearchParameter") = (&doc, &*key.type_name) {
-            cx.store.check_definition(doc.text())?;
-        }
+        let preconditions = claim.map(Precondition::Claim).into_iter().collect();
         Ok(Some(PreparedChange {
-            write: Write { key, before, version, method, doc, claim },
+            write: Write { key, before, version, method, doc, preconditions },
             created: !there,
         }))
     }

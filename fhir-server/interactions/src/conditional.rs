@@ -55,7 +55,7 @@ impl Criteria {
             return Ok((found, None));
         }
         // Only what is searched after the claim was taken counts for a create.
-        let claim = ctx.cx.store.claim(&self.text).await?;
+        let claim = ctx.cx.store.claim(&ctx.scope, &self.text).await?;
         Ok((search().await?, Some(claim)))
     }
 }

@@ -5,12 +5,13 @@ use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Commit, ResourceState};
 
 use crate::change::{Change, ChangeKind};
+use crate::commit::commit;
 use crate::conditional::{Criteria, several};
 use crate::reply::Reply;
 use crate::request_context::{Attempts, RequestContext};
 
 pub(crate) async fn create(ctx: &RequestContext<'_>, type_name: &str) -> Result<Reply> {
-    let RequestContext { cx, request, scope, .. } = ctx;
+    let RequestContext { cx, request, .. } = ctx;
     let resource = ctx.resource(type_name)?.root();
     let criteria = match &request.conditions.if_none_exist {
         Some(text) => Some(Criteria::from_header(ctx, type_name, text)?),
@@ -38,8 +39,8 @@ pub(crate) async fn create(ctx: &RequestContext<'_>, type_name: &str) -> Result<
         };
         let decided = change.decide(cx, &request.conditions, stamp.micros())?;
         let Some(decided) = decided else { return Err(Error::new(Kind::Internal, "a create writes")) };
-        let writes = [decided.write];
-        if let Commit::Done = cx.store.commit(scope, &stamp, &writes).await? {
+        let mut writes = [decided.write];
+        if let Commit::Done = commit(ctx, &stamp, &mut writes).await? {
             let [write] = writes;
             return Ok(Reply::written(&write, true, stamp.micros(), ctx.ret()));
         }

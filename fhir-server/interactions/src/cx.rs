@@ -11,6 +11,7 @@ use crate::capabilities::Statements;
 use crate::error_log::ServerErrorLog;
 use crate::guard::Guard;
 use crate::operation::Operations;
+use crate::rules::Rules;
 
 /// The server as the interactions see it: made once, shared by all requests.
 pub struct Cx {
@@ -24,6 +25,8 @@ pub struct Cx {
     pub guard: Arc<dyn Guard>,
     /// The operations, called with `$`.
     pub operations: Operations,
+    /// What is demanded of writes.
+    pub rules: Rules,
     /// Bounds.
     pub limits: RequestLimits,
     /// Choices that FHIR leaves to a server.
@@ -102,6 +105,8 @@ pub struct Settings {
     pub if_match_required: bool,
     /// What a conditional delete may delete.
     pub conditional_delete: ConditionalDelete,
+    /// References lead somewhere: the store has the index for it, and [`Cx::rules`] the rule.
+    pub referential_integrity: bool,
     /// `PUT` to an id that is not there creates it.
     pub update_creates: bool,
     /// What the CapabilityStatement calls the server.
@@ -117,6 +122,7 @@ impl Default for Settings {
         Settings {
             if_match_required: false,
             conditional_delete: ConditionalDelete::Single,
+            referential_integrity: false,
             update_creates: true,
             software: "Cari FHIR Server",
             software_version: env!("CARGO_PKG_VERSION"),

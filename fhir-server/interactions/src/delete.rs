@@ -6,6 +6,7 @@ use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Commit, ResourceState, Version};
 
 use crate::change::{Change, ChangeKind};
+use crate::commit::commit as commit_all;
 use crate::conditional::{Criteria, several};
 use crate::cx::ConditionalDelete;
 use crate::reply::Reply;
@@ -87,7 +88,7 @@ pub(crate) async fn find(ctx: &RequestContext<'_>, criteria: &Criteria) -> Resul
 
 /// All of them or none.
 async fn delete_all(ctx: &RequestContext<'_>, found: Vec<Version>) -> Result<Option<Reply>> {
-    let RequestContext { cx, request, scope, .. } = ctx;
+    let RequestContext { cx, request, .. } = ctx;
     let stamp = cx.store.commit_timestamp()?;
     let mut writes = Vec::with_capacity(found.len());
     for version in found {
@@ -96,7 +97,7 @@ async fn delete_all(ctx: &RequestContext<'_>, found: Vec<Version>) -> Result<Opt
             Change { key, before: ResourceState::Current(version), what: ChangeKind::Delete, claim: None };
         writes.extend(change.decide(cx, &request.conditions, stamp.micros())?.map(|d| d.write));
     }
-    match cx.store.commit(scope, &stamp, &writes).await? {
+    match commit_all(ctx, &stamp, &mut writes).await? {
         Commit::Stale => Ok(None),
         Commit::Done => Ok(Some(Reply::gone(&format!("{} resources were deleted", writes.len()), ctx.ret()))),
     }

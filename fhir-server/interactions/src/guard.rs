@@ -1,7 +1,9 @@
 //! Who asks, and what they may see and change.
 
+use async_trait::async_trait;
 use fhir_model::Result;
 use fhir_model::interaction::Interaction;
+use fhir_search::TenantId;
 use fhir_store::Scope;
 
 /// Who asks.
@@ -22,15 +24,36 @@ impl Principal {
     }
 }
 
-/// Decides on access. Requests get their scope from here; what serves the store itself (its own reads, background jobs,
-/// programs beside the server) uses `Scope::everything`.
+/// What is to be decided on.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessRequest<'r> {
+    /// Who asks.
+    pub principal: &'r Principal,
+    /// What for.
+    pub interaction: &'r Interaction,
+    /// The query as it came: criteria of a search or of a conditional write.
+    pub query: &'r str,
+    /// The organisation whose base was asked.
+    pub tenant: TenantId,
+}
+
+impl<'r> AccessRequest<'r> {
+    /// For a program beside the server, such as an export, on the default organisation.
+    pub fn own(interaction: &'r Interaction) -> AccessRequest<'r> {
+        AccessRequest { principal: &Principal::Anonymous, interaction, query: "", tenant: TenantId::DEFAULT }
+    }
+}
+
+/// Decides on access: every request, and every entry of a Bundle, gets its scope here. What serves the store itself (its own
+/// reads, background jobs, programs beside the server) uses `Scope::everything`.
+#[async_trait]
 pub trait Guard: Send + Sync {
-    /// What `principal` may see and change by `interaction`.
+    /// What may be seen and changed.
     ///
     /// # Errors
     ///
-    /// `Unauthorized` or `Forbidden` when `principal` may not do it at all.
-    fn scope(&self, principal: &Principal, interaction: &Interaction) -> Result<Scope>;
+    /// `Unauthorized` when the principal has to say who it is, `Forbidden` when it may not do this at all.
+    async fn scope(&self, access: AccessRequest<'_>) -> Result<Scope>;
 
     /// Whether `principal` may look after the server itself: see what failed in the background, have it tried again.
     fn may_administer(&self, principal: &Principal) -> bool {

@@ -17,7 +17,7 @@ use crate::{bundle, capabilities, create, delete, history, read, search, update,
 /// As [`Interaction::parse`]; when the guard refuses; then those of the interaction. The kind says the HTTP status.
 pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
     let interaction = Interaction::parse(request.method, &request.path, &*cx.definitions)?;
-    let scope = cx.guard.scope(&request.principal, &interaction)?;
+    let scope = cx.guard.scope(request.access(&interaction)).await?;
     let ctx = RequestContext::new(cx, &request, scope)?;
     if ctx.strict() {
         check_write(&interaction, &ctx.pairs)?;

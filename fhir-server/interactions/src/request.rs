@@ -1,11 +1,12 @@
 //! Requests, free of HTTP: <https://hl7.org/fhir/R4/http.html>
 
 use bytes::Bytes;
-use fhir_model::interaction::Method;
+use fhir_model::interaction::{Interaction, Method};
 use fhir_model::json::Doc;
+use fhir_search::TenantId;
 
 use crate::conditions::Conditions;
-use crate::guard::Principal;
+use crate::guard::{AccessRequest, Principal};
 
 /// One request: from HTTP, from a Bundle entry, from an adapter.
 #[derive(Debug, Clone)]
@@ -24,8 +25,17 @@ pub struct Request {
     pub body: Option<Body>,
     /// The server's base url as the client knows it, without a slash at its end.
     pub base: String,
+    /// The organisation whose base that is.
+    pub tenant: TenantId,
     /// Who asks.
     pub principal: Principal,
+}
+
+impl Request {
+    /// What a guard decides on.
+    pub(crate) fn access<'r>(&'r self, interaction: &'r Interaction) -> AccessRequest<'r> {
+        AccessRequest { principal: &self.principal, interaction, query: &self.query, tenant: self.tenant }
+    }
 }
 
 /// What was sent along. XML became JSON before.

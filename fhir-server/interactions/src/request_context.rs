@@ -76,7 +76,7 @@ impl<'a> RequestContext<'a> {
 
     /// Where the client may mean this server: the urls it is known by, and the one that was asked.
     pub(crate) fn bases(&self) -> &Bases {
-        let (known, asked) = (self.cx.store.bases(), &self.request.base);
+        let (known, asked) = (self.cx.store.bases_of(self.request.tenant), &self.request.base);
         if known.contains(asked) { known } else { self.bases.get_or_init(|| known.with(asked)) }
     }
 

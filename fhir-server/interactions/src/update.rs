@@ -4,8 +4,9 @@ use fhir_model::json::Edits;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Commit, ResourceState};
 
-use crate::change::{Change, ChangeKind};
+use crate::change::{Change, ChangeKind, check_creatable};
 use crate::check::id_of;
+use crate::commit::commit as commit_all;
 use crate::conditional::{Criteria, UpdateTarget, target};
 use crate::reply::Reply;
 use crate::request_context::{Attempts, RequestContext, same_id};
@@ -17,6 +18,7 @@ pub(crate) async fn update(ctx: &RequestContext<'_>, key: &Key) -> Result<Reply>
     loop {
         attempts.next()?;
         let before = ctx.cx.store.read(&ctx.scope, key).await?;
+        check_creatable(ctx, key, &before)?;
         let what = ChangeKind::Update(resource, Edits::default());
         if let Some(reply) = commit(ctx, Change { key: key.clone(), before, what, claim: None }).await? {
             return Ok(reply);
@@ -60,7 +62,7 @@ pub(crate) fn taken(key: &Key, criteria: &str) -> Error {
 
 /// Decides and commits one change. Returns `None` when the commit is stale.
 pub(crate) async fn commit(ctx: &RequestContext<'_>, change: Change<'_>) -> Result<Option<Reply>> {
-    let RequestContext { cx, request, scope, .. } = ctx;
+    let RequestContext { cx, request, .. } = ctx;
     let (key, before) = (change.key.clone(), change.before.clone());
     let stamp = cx.store.commit_timestamp()?;
     let Some(decided) = change.decide(cx, &request.conditions, stamp.micros())? else {
@@ -70,8 +72,8 @@ pub(crate) async fn commit(ctx: &RequestContext<'_>, change: Change<'_>) -> Resu
         }
         return Ok(Some(reply));
     };
-    let writes = [decided.write];
-    match cx.store.commit(scope, &stamp, &writes).await? {
+    let mut writes = [decided.write];
+    match commit_all(ctx, &stamp, &mut writes).await? {
         Commit::Stale => Ok(None),
         Commit::Done => {
             let [write] = writes;

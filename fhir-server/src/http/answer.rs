@@ -184,6 +184,7 @@ async fn process(
     let format = request::choose_format(query, accept.as_deref(), &mut seen.shape);
     meant?;
     let (mount, path) = request::below_mount(parts.uri.path())?;
+    let tenant = request::tenant(app, mount)?;
 
     seen.allowed = Interaction::allowed(path, types);
     let method = Method::parse(parts.method.as_str()).ok_or_else(|| match parts.method {
@@ -231,6 +232,7 @@ async fn process(
             .map_or(Prefer { ret: None, handling: Handling::Lenient }, |p| Prefer::parse(&p)),
         body,
         base: app.hosts.base(&parts.uri, &parts.headers, mount),
+        tenant,
         principal: Principal::Anonymous,
     };
     let base = request.base.clone();

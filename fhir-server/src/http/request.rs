@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use fhir_interactions::{Body, Interaction, Method, check_write};
 use fhir_model::types::Types;
 use fhir_model::{Error, Kind, Result, json, url, xml};
+use fhir_search::TenantId;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
@@ -89,14 +90,36 @@ pub(super) async fn heavy<T: Send + 'static>(
     })
 }
 
-/// `/fhir/R4/Patient/1` as mount and `Patient/1`.
-pub(super) fn below_mount(path: &str) -> Result<(&'static str, &str)> {
+/// `/fhir/R4/Patient/1` as mount and `Patient/1`; the mount of an organisation is `/o/clinic/fhir/R4`.
+pub(super) fn below_mount(path: &str) -> Result<(&str, &str)> {
+    let before = organization(path).map_or(0, |slug| ORGANIZATION.len() + slug.len());
+    let below = path.get(before..).unwrap_or("");
     let found = MOUNTS.into_iter().find_map(|mount| {
-        let rest = path.strip_prefix(mount)?;
-        if rest.is_empty() { Some((mount, rest)) } else { Some((mount, rest.strip_prefix('/')?)) }
+        let rest = below.strip_prefix(mount)?;
+        let rest = if rest.is_empty() { rest } else { rest.strip_prefix('/')? };
+        Some((path.get(..before + mount.len())?, rest))
     });
     found
         .ok_or_else(|| Error::new(Kind::NotFound, format!("there is nothing here; FHIR is at {}", MOUNTS[0])))
+}
+
+/// What the base of an organisation begins with.
+const ORGANIZATION: &str = "/o/";
+
+/// The organisation whose base a path is below. Returns `None` for the bare base.
+pub(super) fn organization(path: &str) -> Option<&str> {
+    path.strip_prefix(ORGANIZATION)?.split('/').next().filter(|slug| !slug.is_empty())
+}
+
+/// The tenant of a mount.
+///
+/// # Errors
+///
+/// `NotFound` when the server has no such organisation.
+pub(super) fn tenant(app: &App, mount: &str) -> Result<TenantId> {
+    let Some(slug) = organization(mount) else { return Ok(TenantId::DEFAULT) };
+    let tenant = app.cx.store.tenant(slug);
+    tenant.ok_or_else(|| Error::new(Kind::NotFound, "this server has no organisation of that name"))
 }
 
 /// `_format` and `_pretty` of a query or form, `Accept` when there is no `_format`.

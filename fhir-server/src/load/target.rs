@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fhir_interactions::{
-    Body, Conditions, Cx, Interaction, Method, Prefer, Principal, Request, Return, handle,
+    AccessRequest, Body, Conditions, Cx, Interaction, Method, Prefer, Principal, Request, Return, handle,
 };
 use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Key, Kind, Result};
+use fhir_search::TenantId;
 use fhir_store::ResourceState;
 
 use super::piece::Reading;
@@ -120,7 +121,7 @@ async fn current(cx: &Arc<Cx>, lookups: &[Lookup]) -> Result<Vec<Option<Doc>>> {
     };
     let keys: Vec<Key> = lookups.iter().filter_map(known).collect();
     let read = || async {
-        let scope = cx.guard.scope(&Principal::Anonymous, &Interaction::Bundle)?;
+        let scope = cx.guard.scope(AccessRequest::own(&Interaction::Bundle)).await?;
         cx.store.read_many(&scope, &keys).await
     };
     let mut found = with_retries(read).await?.into_iter();
@@ -173,6 +174,7 @@ fn request(method: Method, path: &str, query: &str, body: Option<Body>) -> Reque
         prefer: Prefer { ret: Some(Return::Minimal), ..Prefer::default() },
         body,
         base: String::new(),
+        tenant: TenantId::DEFAULT,
         principal: Principal::Anonymous,
     }
 }

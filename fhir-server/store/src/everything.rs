@@ -3,14 +3,11 @@
 use fhir_model::{Error, Key, Result};
 use fhir_search::index_hash::parse_server_id;
 use fhir_search::sql::everything::{Compartment, Part, compartment, current};
-use tokio_postgres::Row;
 
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 use crate::version::Version;
-use crate::{Store, read};
 
-/// Columns of a match, before those of a member.
-const COLUMNS: usize = 7;
+use crate::read::COLUMNS;
 
 /// What is wanted of a compartment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,28 +29,20 @@ pub struct Member {
     pub position: (i32, i64, i64),
 }
 
-impl Store {
+impl ScopedStore<'_> {
     /// The next members of a patient's compartment after a position, without the patient: one statement.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` when the database is away, `Timeout` when the statement takes too long.
-    pub async fn compartment(
+    pub(crate) async fn compartment(
         &self,
-        scope: &Scope,
         patient: &Key,
         wanted: &EverythingFilter,
         after: Option<(i32, i64, i64)>,
         limit: usize,
     ) -> Result<Vec<Member>> {
-        let _ = scope;
-        let numbers = |types: &Vec<Box<str>>| {
-            types.iter().filter_map(|t| self.registry.number(t)).map(i32::from).collect()
-        };
+        let numbers = |types: &Vec<Box<str>>| self.type_ids(types.iter().map(|name| &**name));
         let types = wanted.types.as_ref().map(numbers);
         let part = Part { types, since: wanted.since, care: wanted.care, after };
         let of = Compartment::new(patient, &self.registry, &self.hasher);
-        let rows = self.run(&compartment(&of, &part, limit)).await?;
+        let rows = self.run(&compartment(&of, &part, &self.visible_rows(), limit)).await?;
         rows.iter()
             .map(|row| {
                 let type_id: i32 = row.try_get(COLUMNS).map_err(Error::internal)?;
@@ -65,22 +54,12 @@ impl Store {
     }
 
     /// The current resources among these keys, in no particular order: one statement, whatever their types.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` when the database is away, `Timeout` when the statement takes too long.
-    pub async fn current(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<Version>> {
-        Ok(self.current_within(scope, keys, usize::MAX).await?.0)
+    pub(crate) async fn current(&self, keys: &[Key]) -> Result<Vec<Version>> {
+        Ok(self.current_within(keys, usize::MAX).await?.0)
     }
 
     /// The same, cut after the resource with which `bytes` are exceeded. Returns true when there may be more.
-    pub(crate) async fn current_within(
-        &self,
-        scope: &Scope,
-        keys: &[Key],
-        bytes: usize,
-    ) -> Result<(Vec<Version>, bool)> {
-        let _ = scope;
+    pub(crate) async fn current_within(&self, keys: &[Key], bytes: usize) -> Result<(Vec<Version>, bool)> {
         let mut handles = Vec::with_capacity(keys.len() + 8);
         let mut wanted = std::collections::HashSet::with_capacity(keys.len());
         for key in keys {
@@ -94,20 +73,9 @@ impl Store {
         }
         handles.sort_unstable();
         handles.dedup();
-        let (rows, more) = self.run_within(&current(handles), bytes).await?;
+        let (rows, more) = self.run_within(&current(handles, &self.visible_rows()), bytes).await?;
         let mut found = rows.iter().map(|row| self.version_of_any_type(row)).collect::<Result<Vec<_>>>()?;
         found.retain(|version| wanted.contains(&version.key));
         Ok((found, more))
-    }
-
-    /// A version from the columns of a match and its type.
-    pub(crate) fn version_of_any_type(&self, row: &Row) -> Result<Version> {
-        read::version(self.type_name(row.try_get(COLUMNS).map_err(Error::internal)?)?, row)
-    }
-
-    /// The type of a number.
-    pub(crate) fn type_name(&self, type_id: i32) -> Result<&str> {
-        let type_name = u16::try_from(type_id).ok().and_then(|n| self.registry.definitions().type_name(n));
-        type_name.ok_or_else(|| Error::internal("a row of an unknown type"))
     }
 }

@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
 use fhir_search::query::TextQuery;
+use fhir_search::sql::rows_by_handle;
+use fhir_search::tenant::TenantId;
 use futures_util::TryStreamExt;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::feed::FeedPosition;
+use crate::scope::ScopedStore;
 use crate::{Store, failure};
 
 /// Versions that are looked at word by word at most.
@@ -85,7 +88,9 @@ impl Store {
     pub fn database_number(&self) -> u64 {
         self.hasher.key(0, "database", fhir_search::index_hash::Form::Present, &[]).cast_unsigned()
     }
+}
 
+impl ScopedStore<'_> {
     /// The resources of a type that have these words.
     pub(crate) async fn text_matches(&self, type_name: &str, ask: &TextQuery) -> Result<TextMatches> {
         let index = self.full_text.get().ok_or_else(|| {
@@ -95,7 +100,7 @@ impl Store {
             run_blocking(index, type_name, ask, |index, type_name, ask| index.find(type_name, ask)).await?;
         let since = found.position.updated_at();
         let mut words = TextMatches { scores: found.hits.into_iter().collect(), behind: false };
-        let type_id = i32::from(self.type_number(type_name)?);
+        let type_id = self.type_id(type_name)?;
         let (rows, cut) = self.tail(type_id, since).await?;
         words.behind = cut || i64::try_from(rows.len()).is_ok_and(|n| n == TAIL_MAX);
         let tail = rows.iter().map(|row| crate::read::version(type_name, row)).collect::<Result<Vec<_>>>()?;
@@ -118,6 +123,22 @@ impl Store {
             };
         }
         Ok(words)
+    }
+
+    /// Leaves what the caller sees: scores are relative to the best hit, which may be a hidden one. All of a tenant's rows are
+    /// those of its index.
+    pub(crate) async fn retain_visible(&self, scores: &mut HashMap<i64, f32>) -> Result<()> {
+        if self.sees_all() && self.hasher.tenant() == TenantId::DEFAULT {
+            return Ok(());
+        }
+        let sql = rows_by_handle(scores.keys().copied().collect(), &self.visible_rows());
+        let mut visible = HashMap::with_capacity(scores.len());
+        for row in self.run(&sql).await? {
+            let handle: i64 = row.try_get(0).map_err(Error::internal)?;
+            visible.extend(scores.get(&handle).map(|score| (handle, *score)));
+        }
+        *scores = visible;
+        Ok(())
     }
 
     /// What was written since: as many versions as are looked at, and no more bytes than a page has; true when that was

@@ -9,9 +9,8 @@ use std::collections::HashSet;
 use fhir_model::{Error, Key, Result};
 use tokio_postgres::Row;
 
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 use crate::version::{ResourceState, Version};
-use crate::{Store, failure, read};
 
 /// Whose history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,10 +72,10 @@ macro_rules! page_of {
 /// Both halves have the same columns: type, row, version; JSONB only in the current half.
 const INSTANCE: &str = page_of!(
     "select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
-     where r.handle = any($1::int8[]) and r.type_id = $2::int4 \
+     where r.handle = any($1::int8[]) and r.type_id = $2::int4{r} \
      union all \
      select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, h.packed, false from resource_history h \
-     where h.handle = any($1::int8[]) and h.type_id = $2::int4) v \
+     where h.handle = any($1::int8[]) and h.type_id = $2::int4{h}) v \
      where v.updated_at >= $3::int8 and v.updated_at <= $4::int8 \
      and (v.updated_at, v.handle, v.version) < ($5::int8, $6::int8, $7::int4)",
     "$8::int8"
@@ -103,13 +102,13 @@ const TYPES: &str = page_of!(
      (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as listed from resource r \
      where r.type_id = t.id and r.updated_at >= $2::int8 and r.updated_at <= $3::int8 \
      and (r.updated_at, r.handle) <= ($5::int8, $6::int8) \
-     and (r.updated_at, r.handle, r.version) < ($5::int8, $6::int8, $7::int4) \
+     and (r.updated_at, r.handle, r.version) < ($5::int8, $6::int8, $7::int4){r} \
      order by r.updated_at desc, r.handle desc limit $8::int8) \
      union all \
      select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, case when h.listed then h.packed end, h.listed from ( \
      select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, h.packed, ",
         current_after!(),
-        " as listed from resource_history h \
+        "{h} as listed from resource_history h \
      where h.type_id = t.id and h.updated_at >= $2::int8 and h.updated_at <= $3::int8 \
      and (h.updated_at, h.handle, h.version) < ($5::int8, $6::int8, $7::int4) \
      order by h.updated_at desc, h.handle desc, h.version desc limit $8::int8) h) l) v"
@@ -121,23 +120,23 @@ mod list;
 
 const COUNT_TYPES: &str = concat!(
     "select (select count(*) from resource r \
-     where r.type_id = any($1::int4[]) and r.updated_at >= $2::int8 and r.updated_at <= $3::int8) \
+     where r.type_id = any($1::int4[]) and r.updated_at >= $2::int8 and r.updated_at <= $3::int8{r}) \
      + (select count(*) from resource_history h \
      where h.type_id = any($1::int4[]) and h.updated_at >= $2::int8 and h.updated_at <= $3::int8 and ",
     current_after!(),
-    ")"
+    "{h})"
 );
 
 /// When the last version up to an instant came: what was current when the interval of `_at` began.
 const LAST_BEFORE: &str = "select coalesce(max(v.updated_at), $3::int8) from ( \
-     select r.updated_at from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4 \
+     select r.updated_at from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4{r} \
      union all select h.updated_at from resource_history h where h.handle = any($1::int8[]) and h.type_id = $2::int4) v \
      where v.updated_at <= $3::int8";
 
 const COUNT: &str = "select (select count(*) from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4 \
-     and r.updated_at >= $3::int8 and r.updated_at <= $4::int8) \
+     and r.updated_at >= $3::int8 and r.updated_at <= $4::int8{r}) \
      + (select count(*) from resource_history h where h.handle = any($1::int8[]) and h.type_id = $2::int4 \
-     and h.updated_at >= $3::int8 and h.updated_at <= $4::int8)";
+     and h.updated_at >= $3::int8 and h.updated_at <= $4::int8{h})";
 
 /// Where [`TYPES`] says whether the version belongs to the answer.
 const LISTED: usize = 8;
@@ -148,55 +147,42 @@ const RESTORED: usize = 9;
 const SCAN_STEP_ROWS: usize = 2_000;
 const SCAN_ROWS_MAX: usize = 20_000;
 
-impl Store {
+impl ScopedStore<'_> {
     /// A page of history, newest first.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` for the history of a resource that never was, `TooCostly` for that of a List with too many entries,
-    /// `Unavailable` when the database is away.
-    pub async fn history(&self, scope: &Scope, of: &HistoryTarget, page: &HistoryPage) -> Result<History> {
-        let _ = scope;
+    pub(crate) async fn history(&self, of: &HistoryTarget, page: &HistoryPage) -> Result<History> {
         if let Some(list) = &page.list {
             return self.list_history(of, list, page).await;
         }
         match of {
             HistoryTarget::Instance(key) => self.instance_history(key, page).await,
-            HistoryTarget::Type(name) => {
-                self.types_history(&[i32::from(self.type_number(name)?)], page).await
-            }
+            HistoryTarget::Type(name) => self.types_history(&[self.type_id(name)?], page).await,
             HistoryTarget::System => {
                 let types = self.registry.definitions().resource_types();
-                let types: Vec<i32> = types.filter_map(|t| self.registry.number(t)).map(i32::from).collect();
-                self.types_history(&types, page).await
+                self.types_history(&self.type_ids(types), page).await
             }
         }
     }
 
     async fn instance_history(&self, key: &Key, page: &HistoryPage) -> Result<History> {
         let handles = self.handles_with_history(key).await?;
-        let type_id = i32::from(self.type_number(&key.type_name)?);
+        let type_id = self.type_id(&key.type_name)?;
         let client = self.connections.client().await?;
         let (mut low, mut high) = (page.since.unwrap_or(i64::MIN), i64::MAX);
         if let Some((from, to)) = page.at {
-            let statement = client.prepare_cached(LAST_BEFORE).await.map_err(failure::classify)?;
-            let row = client.query_one(&statement, &[&handles, &type_id, &from]).await;
-            low = low.max(row.map_err(failure::classify)?.try_get(0).map_err(Error::internal)?);
+            let rows = self.query(&client, LAST_BEFORE, &[&handles, &type_id, &from]).await?;
+            low = low.max(number(&rows)?);
             high = to;
         }
-        let statement = client.prepare_cached(COUNT).await.map_err(failure::classify)?;
-        let row = client.query_one(&statement, &[&handles, &type_id, &low, &high]).await;
-        let total = Some(count_of(&row.map_err(failure::classify)?)?);
+        let rows = self.query(&client, COUNT, &[&handles, &type_id, &low, &high]).await?;
+        let total = Some(count_of(&rows)?);
         if page.count == 0 {
             return Ok(History { total, ..History::default() });
         }
         let (time, handle, version) = position_columns(page.before);
         let limit = i64::try_from(page.count + 1).unwrap_or(i64::MAX);
-        let statement = client.prepare_cached(INSTANCE).await.map_err(failure::classify)?;
-        let rows = client
-            .query(&statement, &[&handles, &type_id, &low, &high, &time, &handle, &version, &limit])
-            .await
-            .map_err(failure::classify)?;
+        let rows = self
+            .query(&client, INSTANCE, &[&handles, &type_id, &low, &high, &time, &handle, &version, &limit])
+            .await?;
         Ok(History { total, ..self.truncate(&rows, page.count)? })
     }
 
@@ -217,21 +203,18 @@ impl Store {
         let low = page.since.unwrap_or(i64::MIN);
         let (from, high) = page.at.unwrap_or((i64::MIN, i64::MAX));
         if page.count == 0 {
-            let statement = client.prepare_cached(COUNT_TYPES).await.map_err(failure::classify)?;
-            let row = client.query_one(&statement, &[&types, &low, &high, &from]).await;
-            let total = Some(count_of(&row.map_err(failure::classify)?)?);
+            let rows = self.query(&client, COUNT_TYPES, &[&types, &low, &high, &from]).await?;
+            let total = Some(count_of(&rows)?);
             return Ok(History { total, ..History::default() });
         }
-        let statement = client.prepare_cached(TYPES).await.map_err(failure::classify)?;
         let (mut place, mut found) = (page.before, History::default());
         let (mut step, mut walked) = (page.count + 1, 0);
         loop {
             let (time, handle, version) = position_columns(place);
             let limit = i64::try_from(step).unwrap_or(i64::MAX);
-            let rows = client
-                .query(&statement, &[&types, &low, &high, &from, &time, &handle, &version, &limit])
-                .await
-                .map_err(failure::classify)?;
+            let rows = self
+                .query(&client, TYPES, &[&types, &low, &high, &from, &time, &handle, &version, &limit])
+                .await?;
             for row in &rows {
                 let version = self.version_from_listing(row)?;
                 let here = (version.updated_at, version.handle, version.version);
@@ -257,18 +240,10 @@ impl Store {
 
     /// The handle the resource has or had: of two possible ones only that whose rows carry the id.
     async fn handles_with_history(&self, key: &Key) -> Result<Vec<i64>> {
-        match self.read(&Scope::everything(), key).await? {
+        match self.read(key).await? {
             ResourceState::Current(v) | ResourceState::Deleted(v) => Ok(vec![v.handle]),
             ResourceState::Absent => Err(Error::not_found(key)),
         }
-    }
-
-    /// A version from a row of either half, whose first column is the type.
-    pub(crate) fn version_from_listing(&self, row: &Row) -> Result<Version> {
-        let type_id: i32 = row.try_get(0).map_err(Error::internal)?;
-        let type_name = u16::try_from(type_id).ok().and_then(|n| self.registry.definitions().type_name(n));
-        let type_name = type_name.ok_or_else(|| Error::internal("a row of an unknown type"))?;
-        read::from_listing(type_name, row)
     }
 }
 
@@ -292,10 +267,15 @@ fn position_columns(place: Option<(i64, i64, u32)>) -> (i64, i64, i32) {
     }
 }
 
+/// The one number that a statement answers.
+fn number(rows: &[Row]) -> Result<i64> {
+    let row = rows.first().ok_or_else(|| Error::internal("a number without a row"))?;
+    row.try_get(0).map_err(Error::internal)
+}
+
 /// What a statement counted.
-fn count_of(row: &Row) -> Result<u64> {
-    let n: i64 = row.try_get(0).map_err(Error::internal)?;
-    u64::try_from(n).map_err(Error::internal)
+fn count_of(rows: &[Row]) -> Result<u64> {
+    u64::try_from(number(rows)?).map_err(Error::internal)
 }
 
 #[cfg(test)]

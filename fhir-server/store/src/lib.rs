@@ -20,13 +20,16 @@ mod read;
 mod reindex;
 mod restored;
 mod scope;
+mod scoped;
 mod search;
 mod secrets;
 mod stamp;
+mod tenants;
 pub mod terminology;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod version;
+mod visibility;
 mod write;
 mod writers;
 
@@ -53,11 +56,11 @@ pub use long_search::LongSearches;
 pub use migrations::{MIGRATIONS, migrate, schema};
 pub use reindex::{ReindexJob, ReindexOptions, ReindexState};
 pub use restored::mark_restored;
-pub use scope::Scope;
+pub use scope::{Rule, Rules, Scope, ScopedStore};
 pub use search::{Count, Explained, Page};
 pub use stamp::CommitTimestamp;
 pub use version::{Method, ResourceState, Version};
-pub use write::{Claim, Commit, Write};
+pub use write::{Claim, Commit, Precondition, Write};
 
 /// The statements that are pipelined, by their position.
 const PIPELINED: [&str; 5] = {
@@ -83,6 +86,8 @@ pub struct Options {
     pub settings: IndexSettings,
     /// The settings that the database has count instead, where it has any: for programs beside the server.
     pub keep_settings: bool,
+    /// Slugs of the organisations that the database is to have, beside those it has.
+    pub organizations: Vec<String>,
     /// Most resources that includes add to a page.
     pub include_max: usize,
     /// Bytes of matches, and of what they include, after which a page is full.
@@ -116,6 +121,7 @@ impl Default for Options {
             packed: false,
             settings: IndexSettings::default(),
             keep_settings: false,
+            organizations: Vec::new(),
             include_max: 1000,
             page_bytes_max: 32 << 20,
             total_timeout: Duration::from_secs(2),
@@ -138,6 +144,7 @@ pub struct Store {
     catalog: parameters::ParameterCatalog,
     hasher: IndexHasher,
     settings: reindex::Settings,
+    tenants: tenants::Tenants,
     secret: Secret,
     options: Options,
     full_text: OnceLock<Arc<dyn FullText>>,
@@ -184,6 +191,7 @@ impl Store {
         let secrets = secrets::load(&connections).await?;
         let version_min = restored::version_min(&connections).await?;
         let settings = reindex::Settings::load(&connections, &options).await?;
+        let tenants = tenants::Tenants::load(&connections, &options.organizations, &settings.ours).await?;
         let commit_clock = stamp::CommitClock::new(options.clock.clone());
         let store = Arc::new(Store {
             connections,
@@ -192,6 +200,7 @@ impl Store {
             catalog: parameters::ParameterCatalog::default(),
             hasher: IndexHasher::new(secrets.keys).with_fold_codes(settings.ours.fold_codes),
             settings,
+            tenants,
             secret: Secret(secrets.cursors),
             options,
             full_text: OnceLock::new(),
@@ -245,6 +254,11 @@ impl Store {
     /// The urls the server is known by.
     pub fn bases(&self) -> &Bases {
         &self.settings.ours.bases
+    }
+
+    /// Whether it is known which resources refer to one ([`Store::referrers`]).
+    pub fn indexes_references(&self) -> bool {
+        self.settings.ours.references
     }
 
     /// The zone that dates and times are meant in which name none.

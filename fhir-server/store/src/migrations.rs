@@ -18,6 +18,7 @@ pub const MIGRATIONS: Migrations = Migrations::store(
         (10, "index_settings", include_str!("../../../migrations/0010_index_settings.sql")),
         (11, "address_words", include_str!("../../../migrations/0011_address_words.sql")),
         (12, "modules", include_str!("../../../migrations/0012_modules.sql")),
+        (13, "tenant", include_str!("../../../migrations/0013_tenant.sql")),
     ],
     &["pg_trgm"],
 );

@@ -138,7 +138,7 @@ pub(crate) async fn apply_definitions(
             }
             let statement = transaction.prepare_cached(RETIRE).await?;
             transaction.execute(&statement, &[&number, &version]).await?;
-            crate::reindex::request(transaction, &types, version).await?;
+            crate::reindex::request(transaction, &of_all_tenants(store, &types), version).await?;
         }
         if let Some(defined) = &definition.defined {
             add(store, transaction, one.handle, version, defined).await?;
@@ -182,18 +182,22 @@ fn parse(text: &str) -> Result<Parameter> {
     serde_json::from_str(text).map_err(Error::internal)
 }
 
-/// The numbers of all resource types.
-pub(crate) fn numbers(store: &Store) -> Vec<i32> {
+/// The `type_id`s of all resource types, of all tenants.
+pub(crate) fn type_ids(store: &Store) -> Vec<i32> {
     let names = store.registry.definitions().resource_types();
-    names.filter_map(|name| store.registry.number(name)).map(i32::from).collect()
+    let numbers: Vec<i32> = names.filter_map(|name| store.registry.number(name)).map(i32::from).collect();
+    of_all_tenants(store, &numbers)
+}
+
+/// The `type_id`s of resource types, of all tenants.
+pub(crate) fn of_all_tenants(store: &Store, numbers: &[i32]) -> Vec<i32> {
+    let numbers = || numbers.iter().filter_map(|number| u16::try_from(*number).ok());
+    store.tenants.ids().flat_map(|tenant| numbers().map(move |number| tenant.type_id(number))).collect()
 }
 
 /// The names of resource types.
 pub(crate) fn names(store: &Store, numbers: &[i32]) -> Result<Vec<Box<str>>> {
-    let name = |number: &i32| {
-        let known = u16::try_from(*number).ok().and_then(|n| store.registry.definitions().type_name(n));
-        known.map(Box::from).ok_or_else(|| Error::internal(format!("{number} is no resource type")))
-    };
+    let name = |number: &i32| store.type_name(*number).map(Box::from);
     numbers.iter().map(name).collect()
 }
 

@@ -1,24 +1,37 @@
 //! read and vread: by primary key, nothing else.
 
 use fhir_model::{Error, Key, Result};
-use fhir_search::index_hash::{format_server_id, parse_server_id};
+use fhir_search::index_hash::format_server_id;
+use fhir_search::tenant::TenantId;
 use tokio_postgres::Row;
 
 use crate::body::{self, Jsonb};
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 use crate::version::{Method, ResourceState, Version};
 use crate::{Store, codec, failure};
 
+macro_rules! current {
+    () => {
+        "select r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end, r.packed \
+     from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4"
+    };
+}
+
 /// The columns of a current version, in the order [`version`] reads them.
-pub(crate) const SQL: &str = "select r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end, r.packed \
-     from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4";
+pub(crate) const SQL: &str = current!();
+
+/// The same of what a caller sees.
+const VISIBLE: &str = concat!(current!(), "{r}");
+
+/// Columns of a match, before those that only some statements have.
+pub(crate) const COLUMNS: usize = 7;
 
 /// The last version in history: a deletion, or what a deleted row left.
 const LAST: &str = "select h.handle, h.version, h.updated_at, h.method, h.id, h.packed from resource_history h \
      where h.handle = any($1::int8[]) and h.type_id = $2::int4 and h.method = 4 order by h.version desc limit 4";
 
 const VERSION: &str = "select h.handle, h.version, h.updated_at, h.method, h.id, h.packed from resource_history h \
-     where h.handle = any($1::int8[]) and h.type_id = $2::int4 and h.version = $3::int4";
+     where h.handle = any($1::int8[]) and h.type_id = $2::int4 and h.version = $3::int4{h}";
 
 /// A current version from a row of [`SQL`] (or of a search, which has the same columns first).
 pub(crate) fn version(type_name: &str, row: &Row) -> Result<Version> {
@@ -80,28 +93,44 @@ fn number(row: &Row) -> Result<u32> {
 }
 
 impl Store {
-    /// The handles a resource may have: a server-given id names one, but a client may have chosen the same text.
-    pub(crate) fn handles(&self, key: &Key) -> Result<Vec<i64>> {
-        let number = self.type_number(&key.type_name)?;
-        let foreign = self.hasher.foreign_handle(number, &key.id);
-        Ok(parse_server_id(&key.id).into_iter().chain([foreign]).collect())
-    }
-
     pub(crate) fn type_number(&self, type_name: &str) -> Result<u16> {
         self.registry
             .number(type_name)
             .ok_or_else(|| Error::not_found(format!("the resource type `{type_name}`")))
     }
+}
 
+impl Store {
+    /// A version from a row of either half of a history, whose first column is the type.
+    pub(crate) fn version_from_listing(&self, row: &Row) -> Result<Version> {
+        from_listing(self.type_name(row.try_get(0).map_err(Error::internal)?)?, row)
+    }
+
+    /// A version from the columns of a match and its type.
+    pub(crate) fn version_of_any_type(&self, row: &Row) -> Result<Version> {
+        version(self.type_name(row.try_get(COLUMNS).map_err(Error::internal)?)?, row)
+    }
+
+    /// The type of a `type_id`, whatever its tenant.
+    pub(crate) fn type_name(&self, type_id: i32) -> Result<&str> {
+        let (_, number) = TenantId::from_type_id(type_id)?;
+        let type_name = self.registry.definitions().type_name(number);
+        type_name.ok_or_else(|| Error::internal("a row of an unknown type"))
+    }
+}
+
+impl ScopedStore<'_> {
     /// The current state of a resource.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` for an unknown type, `Unavailable` when the database is away.
-    pub async fn read(&self, scope: &Scope, key: &Key) -> Result<ResourceState> {
-        let _ = scope;
+    pub(crate) async fn read(&self, key: &Key) -> Result<ResourceState> {
         let handles = self.handles(key)?;
-        let type_id = i32::from(self.type_number(&key.type_name)?);
+        let type_id = self.type_id(&key.type_name)?;
+        if !self.sees_all() {
+            return Ok(self
+                .read_many(std::slice::from_ref(key))
+                .await?
+                .pop()
+                .unwrap_or(ResourceState::Absent));
+        }
         let connection = self.connections.pipelined().await?;
         let read = connection.statement(crate::READ)?;
         let rows = connection.client.query(read, &[&handles, &type_id]).await.map_err(failure::classify)?;
@@ -122,12 +151,7 @@ impl Store {
     }
 
     /// The current states of many resources, in the order asked: two statements at most per type.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` for an unknown type, `Unavailable` when the database is away.
-    pub async fn read_many(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<ResourceState>> {
-        let _ = scope;
+    pub(crate) async fn read_many(&self, keys: &[Key]) -> Result<Vec<ResourceState>> {
         let mut found = vec![ResourceState::Absent; keys.len()];
         let mut places: std::collections::HashMap<&Key, Vec<usize>> = std::collections::HashMap::new();
         let mut types: std::collections::BTreeMap<&str, Vec<i64>> = std::collections::BTreeMap::new();
@@ -142,7 +166,7 @@ impl Store {
         for (type_name, mut handles) in types {
             handles.sort_unstable();
             handles.dedup();
-            let type_id = i32::from(self.type_number(type_name)?);
+            let type_id = self.type_id(type_name)?;
             let mut put = |version: Version, state: fn(Version) -> ResourceState| {
                 for at in places.get(&version.key).into_iter().flatten() {
                     if let Some(slot) = found.get_mut(*at)
@@ -152,16 +176,13 @@ impl Store {
                     }
                 }
             };
-            let statement = client.prepare_cached(SQL).await.map_err(failure::classify)?;
-            let rows = client.query(&statement, &[&handles, &type_id]).await.map_err(failure::classify)?;
+            let rows = self.query(&client, VISIBLE, &[&handles, &type_id]).await?;
             let current = rows.len();
             for row in &rows {
                 put(version(type_name, row)?, ResourceState::Current);
             }
             if current < handles.len() {
-                let statement = client.prepare_cached(DELETED).await.map_err(failure::classify)?;
-                let rows =
-                    client.query(&statement, &[&handles, &type_id]).await.map_err(failure::classify)?;
+                let rows = self.query(&client, DELETED, &[&handles, &type_id]).await?;
                 for row in &rows {
                     put(from_history(type_name, row)?, ResourceState::Deleted);
                 }
@@ -171,23 +192,17 @@ impl Store {
     }
 
     /// One version of a resource; [`ResourceState::Absent`] when there is no such version.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` for an unknown type, `Unavailable` when the database is away.
-    pub async fn vread(&self, scope: &Scope, key: &Key, version: u32) -> Result<ResourceState> {
-        if let ResourceState::Current(current) = self.read(scope, key).await?
+    pub(crate) async fn vread(&self, key: &Key, version: u32) -> Result<ResourceState> {
+        if let ResourceState::Current(current) = self.read(key).await?
             && current.version == version
         {
             return Ok(ResourceState::Current(current));
         }
         let handles = self.handles(key)?;
-        let type_id = i32::from(self.type_number(&key.type_name)?);
+        let type_id = self.type_id(&key.type_name)?;
         let Ok(number) = i32::try_from(version) else { return Ok(ResourceState::Absent) };
         let client = self.connections.client().await?;
-        let statement = client.prepare_cached(VERSION).await.map_err(failure::classify)?;
-        let rows =
-            client.query(&statement, &[&handles, &type_id, &number]).await.map_err(failure::classify)?;
+        let rows = self.query(&client, VERSION, &[&handles, &type_id, &number]).await?;
         for row in &rows {
             let found = from_history(&key.type_name, row)?;
             if found.key.id == key.id {
@@ -201,4 +216,4 @@ impl Store {
 
 /// Deletions of resources that are not there now. (A recreated one has later versions; the caller keeps the last.)
 const DELETED: &str = "select h.handle, h.version, h.updated_at, h.method, h.id, h.packed from resource_history h \
-     where h.handle = any($1::int8[]) and h.type_id = $2::int4 and h.method = 4";
+     where h.handle = any($1::int8[]) and h.type_id = $2::int4 and h.method = 4{h}";

@@ -148,8 +148,9 @@ impl Store {
     /// `NotFound` for an unknown type, `Unavailable` when the database is away.
     pub async fn reindex(&self, scope: &Scope, types: &[&str]) -> Result<()> {
         let _ = scope;
-        let numbers = types.iter().map(|name| self.type_number(name).map(i32::from));
-        let numbers = numbers.collect::<Result<Vec<_>>>()?;
+        let numbers =
+            types.iter().map(|name| self.type_number(name).map(i32::from)).collect::<Result<Vec<_>>>()?;
+        let numbers = parameters::of_all_tenants(self, &numbers);
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
         let row = transaction.query_one(parameters::NEXT_VERSION, &[]).await.map_err(failure::classify)?;

@@ -1,16 +1,234 @@
-//! What a caller may see and change.
+//! What a caller may see and change, and the store as that caller sees it.
+//!
+//! A [`Scope`] is a list of (tenant, rules). The store asks for one in every function that fetches or writes rows, and makes
+//! of its rules a condition on rows that becomes part of each statement: on pages, totals, the other ends of references,
+//! includes, sort keys and history alike. What is hidden is therefore not found, not counted and not followed.
 
-/// Made by a guard, asked for by every function of the store, and compiled into its SQL. A scope narrows, never
-/// widens.
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use fhir_model::{Error, Key, Result};
+use fhir_search::IndexSettings;
+use fhir_search::condition::Condition;
+use fhir_search::index_hash::{IndexHasher, parse_server_id};
+use fhir_search::rows::Rows;
+use fhir_search::tenant::TenantId;
+
+use crate::Store;
+
+/// What a caller may do with resources of one type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Read them: by id, by search, as part of another answer.
+    pub read: bool,
+    /// Create, change and delete them.
+    pub write: bool,
+    /// Those of which this holds; by default all. Of a row alone: patient, keys, tokens, codes, ids, and their combinations.
+    pub filter: Condition,
+}
+
+impl Rule {
+    /// Reading and writing all of them.
+    pub fn all() -> Rule {
+        Rule { read: true, write: true, filter: Condition::default() }
+    }
+}
+
+/// What a caller may do in one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rules {
+    /// Nothing.
+    None,
+    /// Everything.
+    All,
+    /// By resource type; of a type that is not here nothing.
+    ByType(BTreeMap<Box<str>, Rule>),
+}
+
+/// What a caller may see and change: a tenant that the request is about, and rules for each tenant. A server makes one from
+/// what its guard decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    // One policy so far: everything. Policies become variants here and conditions in the SQL.
-    private: (),
+    tenant: TenantId,
+    parts: Vec<(TenantId, Rules)>,
 }
 
 impl Scope {
-    /// All resources, for reading and writing.
+    /// All resources of the default organisation, for reading and writing.
     pub fn everything() -> Scope {
-        Scope { private: () }
+        Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, Rules::All)])
+            .unwrap_or_else(|_| Scope::nothing())
+    }
+
+    /// No resource.
+    pub fn nothing() -> Scope {
+        Scope { tenant: TenantId::DEFAULT, parts: Vec::new() }
+    }
+
+    /// The rules for each tenant, for a request that is about one of them. A tenant that is not in the list shows nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a rule's filter asks for more than a row tells.
+    pub fn new(tenant: TenantId, parts: Vec<(TenantId, Rules)>) -> Result<Scope> {
+        for (_, rules) in &parts {
+            if let Rules::ByType(types) = rules
+                && let Some((type_name, _)) = types.iter().find(|(_, rule)| !is_row_predicate(&rule.filter))
+            {
+                return Err(Error::internal(format!(
+                    "a rule for {type_name} asks for more than its row tells"
+                )));
+            }
+        }
+        Ok(Scope { tenant, parts })
+    }
+
+    /// The same rules for a request that is about another tenant.
+    #[must_use]
+    pub fn in_tenant(self, tenant: TenantId) -> Scope {
+        Scope { tenant, ..self }
+    }
+
+    /// The tenant that the request is about.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    fn rules(&self) -> &Rules {
+        self.parts.iter().find(|(tenant, _)| *tenant == self.tenant).map_or(&Rules::None, |(_, rules)| rules)
+    }
+}
+
+/// True for a condition that each row tells by its own columns, in history as in the table of current versions.
+fn is_row_predicate(condition: &Condition) -> bool {
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter().all(is_row_predicate),
+        Condition::Not(inner) => is_row_predicate(inner),
+        Condition::Keys(_) | Condition::Tokens(_) | Condition::Codes(_) => true,
+        Condition::Patient(_) | Condition::Ids(..) | Condition::Handles(_) => true,
+        _ => false,
+    }
+}
+
+/// The store as a caller sees it: every function that fetches or writes rows is one of this.
+#[derive(Clone, Copy)]
+pub struct ScopedStore<'s> {
+    store: &'s Store,
+    rules: &'s Rules,
+    /// Of the tenant.
+    pub(crate) hasher: IndexHasher,
+}
+
+impl Deref for ScopedStore<'_> {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        self.store
+    }
+}
+
+impl Store {
+    /// The store as the caller of a scope sees it.
+    pub fn scoped<'s>(&'s self, scope: &'s Scope) -> ScopedStore<'s> {
+        let hasher = self.hasher.with_tenant(scope.tenant);
+        ScopedStore { store: self, rules: scope.rules(), hasher }
+    }
+}
+
+impl<'s> ScopedStore<'s> {
+    /// The `type_id` of rows of a resource type in the tenant.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such type.
+    pub(crate) fn type_id(&self, type_name: &str) -> Result<i32> {
+        Ok(self.hasher.type_id(self.type_number(type_name)?))
+    }
+
+    /// The `type_id`s of these types; names of no type are left out.
+    pub(crate) fn type_ids<'t>(&self, type_names: impl Iterator<Item = &'t str>) -> Vec<i32> {
+        type_names.filter_map(|name| self.registry.number(name)).map(|n| self.hasher.type_id(n)).collect()
+    }
+
+    /// The handles a resource may have: a server-given id names one, but a client may have chosen the same text.
+    pub(crate) fn handles(&self, key: &Key) -> Result<Vec<i64>> {
+        let number = self.type_number(&key.type_name)?;
+        let foreign = self.hasher.foreign_handle(number, &key.id);
+        Ok(parse_server_id(&key.id).into_iter().chain([foreign]).collect())
+    }
+
+    /// By what the tenant's resources are indexed.
+    pub(crate) fn index_settings(&self) -> &'s IndexSettings {
+        self.store.settings_of(self.hasher.tenant())
+    }
+
+    /// True for a caller who sees all resources of the tenant.
+    pub(crate) fn sees_all(&self) -> bool {
+        *self.rules == Rules::All
+    }
+
+    /// What the rows of a type must meet to be seen.
+    pub(crate) fn visible(&self, type_name: &str) -> Condition {
+        match self.rules {
+            Rules::All => Condition::default(),
+            Rules::None => Condition::never(),
+            Rules::ByType(types) => {
+                let rule = types.get(type_name).filter(|rule| rule.read);
+                rule.map_or_else(Condition::never, |rule| rule.filter.clone())
+            }
+        }
+    }
+
+    /// The same for the other end of a reference, which may stand within a resource that is seen.
+    pub(crate) fn visible_end(&self, type_name: &str, condition: Condition) -> Condition {
+        match self.visible(type_name) {
+            all if all == Condition::default() => condition,
+            visible => Condition::All(vec![condition, Condition::Visible(Box::new(visible))]).simplify(),
+        }
+    }
+
+    /// What rows of any type must meet to be seen: a handle says neither type nor tenant.
+    pub(crate) fn visible_rows(&self) -> Condition {
+        match self.rules {
+            Rules::All => Condition::Tenant(self.hasher.tenant()),
+            Rules::None => Condition::never(),
+            Rules::ByType(types) => {
+                let mut groups: Vec<(&Condition, Vec<i32>)> = Vec::new();
+                for (type_name, rule) in types.iter().filter(|(_, rule)| rule.read) {
+                    let type_ids = self.type_ids(std::iter::once(&**type_name));
+                    match groups.iter_mut().find(|(filter, _)| **filter == rule.filter) {
+                        Some((_, all)) => all.extend(type_ids),
+                        None => groups.push((&rule.filter, type_ids)),
+                    }
+                }
+                let each = groups.into_iter().map(|(filter, type_ids)| {
+                    Condition::All(vec![Condition::TypeIds(type_ids), filter.clone()]).simplify()
+                });
+                Condition::Any(each.collect())
+            }
+        }
+    }
+
+    /// Refuses a write of what the caller may not write: a version that leaves these rows, before or after.
+    ///
+    /// # Errors
+    ///
+    /// When the rules do not allow it.
+    pub(crate) fn check_writable(&self, key: &Key, rows: &Rows) -> Result<()> {
+        let allowed = match self.rules {
+            Rules::All => true,
+            Rules::None => false,
+            Rules::ByType(types) => types.get(&key.type_name).is_some_and(|rule| {
+                rule.write
+                    && (rule.filter == Condition::default() || rule.filter.meets(&key.id, rows) == Some(true))
+            }),
+        };
+        match allowed {
+            true => Ok(()),
+            false => Err(Error::new(
+                fhir_model::Kind::Forbidden,
+                format!("this {} may not be written", key.type_name),
+            )),
+        }
     }
 }

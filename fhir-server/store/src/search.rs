@@ -32,10 +32,11 @@ use fhir_search::sql;
 pub use self::count::Count;
 pub use self::explain::Explained;
 use self::resolve::Resolved;
+pub(crate) use self::run::parameters;
 pub(crate) use self::selectivity::UnselectiveConditions;
 use self::sort_values::SortedRow;
 use self::sorted::PageRequest;
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 use crate::version::Version;
 use crate::{Store, read};
 
@@ -73,29 +74,28 @@ struct PartRows {
 }
 
 impl Store {
-    /// A page of matches with their includes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::search_types`].
-    pub async fn search(&self, scope: &Scope, query: &Query) -> Result<Page> {
-        self.search_types(scope, std::slice::from_ref(query)).await
+    /// The condition of a query, with nothing resolved yet.
+    pub fn condition(&self, query: &Query) -> Condition {
+        filter::condition(query, &self.registry, &self.hasher)
     }
 
-    /// A page of a search of several types: one query for each, alike but for the type.
+    /// The index entries that a resource will have.
     ///
     /// # Errors
-    ///
-    /// `TooCostly` when chains, value sets or words lead to more values than are looked up, or when more matches than
-    /// `sorted_max` would have to be sorted in memory; `Value` for codes that terminology does not know;
-    /// `NotSupported` for words without a full text index; `Timeout`, naming the parameter, when a statement takes
-    /// too long; `Unavailable` when the database is away.
-    pub async fn search_types(&self, scope: &Scope, queries: &[Query]) -> Result<Page> {
+    /// When its type is not known.
+    pub fn index_rows(&self, key: &Key, doc: &Doc) -> Result<Rows> {
+        self.rows(&self.hasher, Set::Searched, key, doc)
+    }
+}
+
+impl ScopedStore<'_> {
+    /// A page of a search of several types: one query for each, alike but for the type.
+    pub(crate) async fn search_types(&self, queries: &[Query]) -> Result<Page> {
         let mut page = Page::default();
         let mut parts = Vec::with_capacity(queries.len());
         let mut looked_up = 0;
         for query in queries {
-            let resolved = self.resolve(scope, query).await?;
+            let resolved = self.resolve(query).await?;
             looked_up += resolved.looked_up;
             self.check_looked_up(looked_up)?;
             parts.push(Part { query: Cow::Borrowed(query), resolved });
@@ -105,7 +105,7 @@ impl Store {
             return Ok(page);
         };
         if first.count > 0 {
-            self.fill(scope, &mut parts, &mut page).await?;
+            self.fill(&mut parts, &mut page).await?;
         }
         let whole = first.count > 0 && first.cursor.is_none() && page.next.is_none();
         page.total = match whole {
@@ -121,29 +121,12 @@ impl Store {
     }
 
     /// At most `limit` matches, in no particular order.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::search_types`].
-    pub async fn matches(&self, scope: &Scope, query: &Query, limit: usize) -> Result<Vec<Version>> {
-        let mut resolved = self.resolve(scope, query).await?;
+    pub(crate) async fn matches(&self, query: &Query, limit: usize) -> Result<Vec<Version>> {
+        let mut resolved = self.resolve(query).await?;
         self.resolve_post_filters(query, &mut resolved).await?;
-        let plan = sql::matching(query, resolved.condition, &self.registry, limit);
+        let plan = sql::matching(query, self.type_id(&query.type_name)?, resolved.condition, limit);
         let rows = self.run_plan(&plan, limit).await?;
         rows.iter().map(|row| read::version(&query.type_name, row)).collect()
-    }
-
-    /// The condition of a query, with nothing resolved yet.
-    pub fn condition(&self, query: &Query) -> Condition {
-        filter::condition(query, &self.registry, &self.hasher)
-    }
-
-    /// The index entries that a resource will have.
-    ///
-    /// # Errors
-    /// When its type is not known.
-    pub fn index_rows(&self, key: &Key, doc: &Doc) -> Result<Rows> {
-        self.rows(Set::Searched, key, doc)
     }
 
     /// At most `limit` rows of a part, after the query's cursor; fewer when they have more than `bytes`.

@@ -14,8 +14,9 @@ use fhir_search::index_hash::format_server_id;
 
 use crate::Store;
 
-/// A process that has not announced itself for this long gives no commit timestamps: others may soon no longer wait for it.
-const WRITE_UNTIL: Duration = Duration::from_secs(5);
+/// A process that has not announced itself for this long gives no commit timestamps. What it has begun by then is refused by the
+/// statements themselves where others no longer wait for it (`writers.rs`).
+const WRITE_UNTIL: Duration = Duration::from_secs(30);
 /// A process writes nothing when its clock is further than this from the database's.
 const SKEW_MAX_MICROS: i64 = 5_000_000;
 
@@ -194,7 +195,7 @@ impl CommitClock {
 
 fn wrong_clock(skew: i64) -> String {
     let side = if skew > 0 { "ahead of" } else { "behind" };
-    let seconds = skew.unsigned_abs() / 1_000_000;
+    let seconds = (skew.unsigned_abs() + 500_000) / 1_000_000;
     format!(
         "this server's clock is {seconds} s {side} the database's: until it is set, nothing can be written"
     )

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 
 use crate::Store;
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 use crate::version::{ResourceState, Version};
 
 /// Most codes that one condition asks for.
@@ -43,13 +43,17 @@ pub type TerminologyFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Sen
 /// Who knows about codes. At most [`CODES_MAX`](Kind::TooCostly) of them are of use to a search.
 pub trait Terminology: Send + Sync {
     /// The codes of a value set: by url (with `|version` or without), or by reference (`ValueSet/1`).
-    fn expand<'a>(&'a self, store: &'a Store, value_set: &'a str) -> TerminologyFuture<'a, Vec<Code>>;
+    fn expand<'a>(
+        &'a self,
+        store: &'a ScopedStore<'a>,
+        value_set: &'a str,
+    ) -> TerminologyFuture<'a, Vec<Code>>;
 
     /// A code and all below it.
-    fn below<'a>(&'a self, store: &'a Store, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>>;
+    fn below<'a>(&'a self, store: &'a ScopedStore<'a>, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>>;
 
     /// A code and all above it.
-    fn above<'a>(&'a self, store: &'a Store, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>>;
+    fn above<'a>(&'a self, store: &'a ScopedStore<'a>, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>>;
 }
 
 /// Value sets and code systems as they stand, enumerated and in hierarchies.
@@ -57,24 +61,28 @@ pub trait Terminology: Send + Sync {
 pub struct StoredTerminology;
 
 impl Terminology for StoredTerminology {
-    fn expand<'a>(&'a self, store: &'a Store, value_set: &'a str) -> TerminologyFuture<'a, Vec<Code>> {
+    fn expand<'a>(
+        &'a self,
+        store: &'a ScopedStore<'a>,
+        value_set: &'a str,
+    ) -> TerminologyFuture<'a, Vec<Code>> {
         Box::pin(async move {
             let codes = expand::value_set(store, value_set.to_owned(), 0).await?;
             Ok(codes.into_iter().collect())
         })
     }
 
-    fn below<'a>(&'a self, store: &'a Store, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>> {
+    fn below<'a>(&'a self, store: &'a ScopedStore<'a>, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>> {
         Box::pin(related(store, code, |system, asked, other| system.subsumes(asked, other)))
     }
 
-    fn above<'a>(&'a self, store: &'a Store, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>> {
+    fn above<'a>(&'a self, store: &'a ScopedStore<'a>, code: &'a Code) -> TerminologyFuture<'a, Vec<Code>> {
         Box::pin(related(store, code, |system, asked, other| system.subsumes(other, asked)))
     }
 }
 
 async fn related(
-    store: &Store,
+    store: &ScopedStore<'_>,
     code: &Code,
     holds: impl Fn(&CodeSystem, &str, &str) -> bool,
 ) -> Result<Vec<Code>> {
@@ -111,7 +119,9 @@ impl Store {
         // A second one is none of a server's doing.
         let _ = self.terminology.set(terminology);
     }
+}
 
+impl ScopedStore<'_> {
     /// The codes that a condition is about.
     pub(crate) async fn codes(&self, codes: &CodeSet) -> Result<Vec<Code>> {
         let terminology: &dyn Terminology = match self.terminology.get() {
@@ -146,7 +156,7 @@ impl Store {
 
     pub(crate) async fn value_set(&self, url: &str) -> Result<Definition<'_, ValueSet>> {
         if let Some(key) = local(url, self) {
-            let found = self.read(&Scope::everything(), &key).await?;
+            let found = self.read(&key).await?;
             let ResourceState::Current(version) = found else {
                 return Err(Error::value(format!("there is no {key} here")));
             };
@@ -173,7 +183,11 @@ impl Store {
         let Some(param) = this.param("url") else { return Ok(None) };
         let key = |index: &str| self.hasher.key(this.number, index, Form::Uri, &[url]);
         let keys = param.indexes.iter().map(|index| key(&index.name)).collect();
-        let plan = sql::row_keys(this.number, Condition::Keys(keys), VERSIONS_MAX);
+        let plan = sql::row_keys(
+            self.hasher.type_id(this.number),
+            Condition::All(vec![Condition::Keys(keys), self.visible(type_name)]).simplify(),
+            VERSIONS_MAX,
+        );
         let key = |row: &Row| {
             let id: Option<String> = row.try_get(1)?;
             Ok(Key::new(type_name, id.unwrap_or(format_server_id(row.try_get(0)?))))
@@ -183,7 +197,7 @@ impl Store {
         // One by one, as each may be large.
         let mut last: Option<Version> = None;
         for key in keys.map_err(Error::internal)? {
-            let ResourceState::Current(one) = self.read(&Scope::everything(), &key).await? else { continue };
+            let ResourceState::Current(one) = self.read(&key).await? else { continue };
             let is_later = last.as_ref().is_none_or(|last| one.updated_at > last.updated_at);
             if is_later && is_version(&one, version)? {
                 last = Some(one);
@@ -213,8 +227,8 @@ fn split(url: &str) -> (&str, Option<&str>) {
 }
 
 /// `ValueSet/1`, relative or below a base of ours.
-fn local(text: &str, store: &Store) -> Option<Key> {
-    let (type_name, id) = store.bases().below(text).unwrap_or(text).split_once('/')?;
+fn local(text: &str, store: &ScopedStore<'_>) -> Option<Key> {
+    let (type_name, id) = store.index_settings().bases.below(text).unwrap_or(text).split_once('/')?;
     (type_name == "ValueSet" && Key::is_id(id)).then(|| Key::new(type_name, id))
 }
 

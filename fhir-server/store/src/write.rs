@@ -6,19 +6,23 @@
 pub(crate) mod index_only;
 mod many;
 mod one;
+mod preconditions;
 mod rows;
 
 use std::time::Duration;
 
 use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_search::index_hash::parse_server_id;
+use fhir_search::index_hash::{IndexHasher, parse_server_id};
 use fhir_search::registry::Set;
 use fhir_search::rows::{DATE_MIN, Rows};
+use fhir_search::tenant::TenantId;
 
+pub use self::preconditions::Precondition;
+use self::preconditions::Preconditions;
 use crate::body::AsJsonb;
 use crate::parameters::Definition;
-use crate::scope::Scope;
+use crate::scope::{Scope, ScopedStore};
 use crate::stamp::CommitTimestamp;
 use crate::version::{Method, ResourceState, Version};
 use crate::{Store, body, codec, failure};
@@ -42,8 +46,8 @@ pub struct Write {
     pub method: Method,
     /// The final body, with id and meta; `None` deletes the resource.
     pub doc: Option<Doc>,
-    /// The claim of a conditional write.
-    pub claim: Option<Claim>,
+    /// What else must be true when it is committed.
+    pub preconditions: Vec<Precondition>,
 }
 
 /// The criteria of a conditional write, and when somebody last wrote under them. Taken before the search whose
@@ -104,8 +108,8 @@ impl Store {
     /// # Errors
     ///
     /// `Unavailable` when the database is away.
-    pub async fn claim(&self, criteria: &str) -> Result<Claim> {
-        let key = self.hasher.key(0, criteria, fhir_search::index_hash::Form::Present, &[]);
+    pub async fn claim(&self, scope: &Scope, criteria: &str) -> Result<Claim> {
+        let key = self.scoped(scope).hasher.key(0, criteria, fhir_search::index_hash::Form::Present, &[]);
         let connection = self.connections.pipelined().await?;
         let claim = connection.statement(crate::CLAIM)?;
         let row = connection.client.query_opt(claim, &[&key]).await.map_err(failure::classify)?;
@@ -125,17 +129,18 @@ impl Store {
         timestamp: &CommitTimestamp,
         writes: &[Write],
     ) -> Result<Commit> {
-        let _ = scope;
-        let ready = writes.iter().map(|w| self.prepare(w)).collect::<Result<Vec<_>>>()?;
+        let scoped = self.scoped(scope);
+        let ready = writes.iter().map(|w| scoped.prepare(w)).collect::<Result<Vec<_>>>()?;
+        let preconditions = Preconditions::new(&scoped, writes)?;
         self.keep_texts(ready.iter().flat_map(|one| &one.rows.distinct)).await?;
         let mut tries = 0;
         loop {
             let done = match ready.as_slice() {
                 [] => return Ok(Commit::Done),
-                [one] if !one.needs_sequence() && one.definition.is_none() => {
-                    one::run(self, one, timestamp).await
+                [one] if !one.needs_sequence() && one.definition.is_none() && preconditions.are_simple() => {
+                    one::run(self, one, &preconditions, timestamp).await
                 }
-                many => many::run(self, many, timestamp).await,
+                many => many::run(self, many, &preconditions, timestamp).await,
             };
             match done {
                 Ok(()) => {
@@ -152,7 +157,7 @@ impl Store {
                     tokio::time::sleep(Duration::from_millis(jitter % (5 << tries))).await;
                 }
                 Err(WriteFailure::Database(e)) if failure::is_lost(&e) => {
-                    return self.resolve_unknown_commit(&ready, timestamp, e).await;
+                    return scoped.resolve_unknown_commit(&ready, timestamp, e).await;
                 }
                 Err(WriteFailure::Database(e)) => return Err(failure::classify(e)),
             }
@@ -169,6 +174,13 @@ impl Store {
         Err(Error::new(Kind::Unavailable, text))
     }
 
+    /// The index rows of a body, in the tenant of the hasher.
+    pub(crate) fn rows(&self, hasher: &IndexHasher, set: Set, key: &Key, doc: &Doc) -> Result<Rows> {
+        self.registry.extract_by(set, hasher, &key.type_name, doc.root(), self.settings_of(hasher.tenant()))
+    }
+}
+
+impl ScopedStore<'_> {
     /// The connection was lost while the answer to a commit was due: whether it took place is read, not guessed.
     async fn resolve_unknown_commit(
         &self,
@@ -180,7 +192,7 @@ impl Store {
         let Some(one) = ready.first() else { return Ok(Commit::Done) };
         for _ in 0..20 {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let found = match self.vread(&Scope::everything(), &one.write.key, one.write.version).await {
+            let found = match self.vread(&one.write.key, one.write.version).await {
                 Err(e) if e.kind == Kind::Unavailable => continue,
                 found => found?,
             };
@@ -197,12 +209,48 @@ impl Store {
         Err(unknown)
     }
 
+    /// Refuses a write that the rules do not allow.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden` when they do not.
+    pub(crate) fn check_write(&self, write: &Write) -> Result<()> {
+        if self.sees_all() {
+            return Ok(());
+        }
+        let rows = |set, body: Option<&Doc>| match body {
+            Some(doc) => self.rows(&self.hasher, set, &write.key, doc),
+            None => Ok(Rows::default()),
+        };
+        let old = match &write.before {
+            ResourceState::Current(Version { body: Some(body), .. }) => {
+                Some(Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)?)
+            }
+            _ => None,
+        };
+        self.check_rows(write, &rows(Set::Replaced, old.as_ref())?, &rows(Set::Written, write.doc.as_ref())?)
+    }
+
+    /// The rule must hold of the version that goes and of the one that comes.
+    fn check_rows(&self, write: &Write, old: &Rows, new: &Rows) -> Result<()> {
+        if self.sees_all() {
+            return Ok(());
+        }
+        if matches!(write.before, ResourceState::Current(_)) {
+            self.check_writable(&write.key, old)?;
+        }
+        if write.doc.is_some() {
+            self.check_writable(&write.key, new)?;
+        }
+        Ok(())
+    }
+
     fn prepare<'w>(&self, write: &'w Write) -> Result<PreparedWrite<'w>> {
         let number = self.type_number(&write.key.type_name)?;
         let (old_rows, old_packed) = match &write.before {
             ResourceState::Current(Version { body: Some(body), .. }) => {
                 let doc = Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)?;
-                (self.rows(Set::Replaced, &write.key, &doc)?, Some(codec::pack(body)?))
+                (self.rows(&self.hasher, Set::Replaced, &write.key, &doc)?, Some(codec::pack(body)?))
             }
             _ => (Rows::default(), None),
         };
@@ -214,9 +262,10 @@ impl Store {
             _ => None,
         };
         let rows = match &write.doc {
-            Some(doc) => self.rows(Set::Written, &write.key, doc)?,
+            Some(doc) => self.rows(&self.hasher, Set::Written, &write.key, doc)?,
             None => Rows::default(),
         };
+        self.check_rows(write, &old_rows, &rows)?;
         let has_json = !self.options.packed && shape != AsJsonb::Impossible;
         // A server-given id names its handle, but only when the server gives it: a client that brings such an id
         // gets a handle of its own, as somebody else's resource may have the other.
@@ -228,7 +277,7 @@ impl Store {
         let version = i32::try_from(write.version).map_err(Error::internal)?;
         Ok(PreparedWrite {
             write,
-            type_id: i32::from(number),
+            type_id: self.hasher.type_id(number),
             handle,
             version,
             rows,
@@ -237,13 +286,12 @@ impl Store {
             packed,
             has_json,
             building: self.registry.is_building(&write.key.type_name),
-            definition: Definition::from_write(write, &self.registry)?,
+            definition: match self.hasher.tenant() {
+                TenantId::DEFAULT | TenantId::SHARED => Definition::from_write(write, &self.registry)?,
+                // What one organisation defines changes no index of the others.
+                _ => None,
+            },
         })
-    }
-
-    /// The index rows of a body.
-    pub(crate) fn rows(&self, set: Set, key: &Key, doc: &Doc) -> Result<Rows> {
-        self.registry.extract_by(set, &self.hasher, &key.type_name, doc.root(), &self.settings.ours)
     }
 }
 

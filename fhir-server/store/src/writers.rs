@@ -45,8 +45,8 @@ const LOOK: &str = "select w.id, w.horizon, \
 
 /// The latest commit timestamp that is stored.
 const LATEST: &str = "select greatest( \
-     (select r.updated_at from resource r order by r.updated_at desc, r.handle desc limit 1), \
-     (select h.updated_at from resource_history h order by h.updated_at desc, h.handle desc, h.version desc limit 1), \
+     (select r.updated_at from resource r order by r.updated_at + 0 desc, r.handle desc limit 1), \
+     (select h.updated_at from resource_history h order by h.updated_at + 0 desc, h.handle desc, h.version desc limit 1), \
      (select max(w.horizon) from writer w))";
 
 const IS_WRITER: &str = "select w.id from writer w where w.id = $1::int8 and w.fenced_at is null";

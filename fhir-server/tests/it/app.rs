@@ -94,7 +94,12 @@ impl TestApp {
         let address = listener.local_addr().unwrap();
         let names = names.unwrap_or_else(|| Hosts::new(address, None, &["ehr.local".to_owned()]));
         let settings = fhir_search::IndexSettings { bases: names.bases().clone(), ..Default::default() };
-        let options = fhir_store::Options { connections_max: 4, settings, ..fhir_store::Options::default() };
+        let options = fhir_store::Options {
+            connections_max: 4,
+            settings,
+            organizations: vec!["north".to_owned(), "south".to_owned()],
+            ..fhir_store::Options::default()
+        };
         let store = fhir_store::testing::fresh_with(options).await.unwrap();
         let registry = fhir_store::testing::registry().await.unwrap();
         let hold = Arc::new(Hold { arrived: Semaphore::new(0), go_on: Notify::new() });
@@ -106,6 +111,7 @@ impl TestApp {
             registry,
             guard,
             operations: Operations::new(operations).unwrap(),
+            rules: fhir_interactions::Rules::standard(false),
             limits: fhir_interactions::RequestLimits::default(),
             settings: Settings::default(),
             statements: Statements::default(),

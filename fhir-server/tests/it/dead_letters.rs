@@ -38,7 +38,7 @@ async fn dead_letters_are_listed_retried_and_discarded() {
         json!({
             "id": "00000000000000ff", "kind": "change", "name": "mpi.link", "key": "Patient/1/_history/2",
             "payload": "masked", "attempts": 3, "reason": "refused",
-            "failed_at": "2023-11-14T22:13:20.000255Z", "status": "dead",
+            "failed_at": "2023-11-14T22:13:20.000Z", "status": "dead",
         })
     );
     let (_, second) = ask(&app, "GET", "/admin/dlq?page=2&limit=1").await;

@@ -20,6 +20,7 @@ mod formats;
 mod headers;
 mod load;
 mod names;
+mod organizations;
 mod pages;
 mod process;
 mod schema;

@@ -73,7 +73,7 @@ async fn what_this_version_cannot_go_on_with_is_refused() {
         ("drop table writer", "its table `writer` is missing"),
         (
             "delete from _sqlx_migrations where version > 4",
-            "has a relation `distinct_text` that another program made",
+            "has a relation `consumer` that another program made",
         ),
         ("revoke update on resource from current_user", "may not read and change the table `resource`"),
         (

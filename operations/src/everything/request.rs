@@ -40,7 +40,7 @@ impl EverythingRequest {
             types: Vec::new(),
             count: cx.limits.count_max,
             after: None,
-            bases: cx.store.bases().with(&call.request.base),
+            bases: cx.store.bases_of(call.request.tenant).with(&call.request.base),
             applied: Vec::new(),
             identity: String::new(),
             warnings: Vec::new(),

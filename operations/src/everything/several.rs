@@ -89,7 +89,7 @@ async fn fill(
 async fn patients(cx: &Cx, scope: &Scope, last: Option<&Patient>) -> Result<Vec<Version>> {
     let parse = ParseCx {
         strict: true,
-        bases: cx.store.bases(),
+        bases: cx.store.bases_of(scope.tenant()),
         zone: cx.store.zone(),
         now: cx.store.now(),
         count_default: PATIENTS,

@@ -254,7 +254,7 @@ fn codes_go_without_saying_beside_nothing_but_their_entries() {
     }
     assert_eq!(code_quantities.without_codes(&a), None);
     let alone = code_quantities.without_codes(&All(vec![a, both(), under("a")])).unwrap();
-    let counted = sql::count(&Query::new("Observation"), &alone, &registry, None);
+    let counted = sql::count(1, &alone, None);
     assert!(!counted.text().contains("resource"), "no row is looked at: {}", counted.text());
 }
 

@@ -134,6 +134,7 @@ impl<'a> Evaluation<'a> {
                 false
             }
             Condition::Not(inner) => !of(inner)?,
+            Condition::Visible(_) => true,
             Condition::Embedded(embedded) => {
                 let ends = self.ends(resource, within, &embedded.chain.code)?;
                 // What an entry of the Bundle is, is not the server's resource of the same id.

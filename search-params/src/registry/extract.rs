@@ -11,7 +11,7 @@ use crate::index_writer::{IndexWriter, IndexedValue};
 use crate::parameters::ParameterKind;
 use crate::rows::{DATE_MIN, Ordered, Rows};
 use crate::settings::IndexSettings;
-use crate::{composite, date, near, number, quantity, reference, string, token, uri};
+use crate::{composite, date, local_references, near, number, quantity, reference, string, token, uri};
 
 impl Registry {
     /// All index entries of a version that is written now, in one traversal.
@@ -131,6 +131,9 @@ impl Registry {
             if let Some(users) = this.users.get(leaf) {
                 this.mark_present(users, &found, hasher, &mut rows);
             }
+        }
+        if settings.references && matches!(place, Nesting::OfItsOwn) {
+            rows.keys.extend(local_references::keys(resource, &settings.bases, hasher));
         }
         if *this.type_name == *"Patient" {
             rows.patient = resource.get_str("id").map(|id| hasher.handle(this.number, &id));

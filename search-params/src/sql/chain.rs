@@ -5,10 +5,9 @@ use super::{Bind, Plan, Sql};
 use crate::condition::Condition;
 
 /// The patients of all resources of a type that meet a condition, each once, at most `limit`.
-pub fn patients(type_number: u16, condition: &Condition, limit: usize) -> Sql {
+pub fn patients(type_id: i32, condition: &Condition, limit: usize) -> Sql {
     let mut sql = Sql::default().with_shape("referred patients");
-    sql.push("select distinct r.patient from resource r where r.type_id = ")
-        .bind(Bind::Int(type_number.into()));
+    sql.push("select distinct r.patient from resource r where r.type_id = ").bind(Bind::Int(type_id));
     sql.push(" and r.patient is not null and ");
     push_driver(condition, &mut sql);
     sql.limit(limit);
@@ -46,7 +45,7 @@ pub enum By {
 
 /// Which of these (handles of patients, or keys) a resource of a type refers to that meets a condition. For each it stops
 /// at the first one.
-pub fn held(by: By, marks: Vec<i64>, type_number: u16, condition: &Condition) -> Sql {
+pub fn held(by: By, marks: Vec<i64>, type_id: i32, condition: &Condition) -> Sql {
     let mut sql = Sql::default().with_shape("held");
     sql.push("select t.mark from unnest(").bind(Bind::Longs(marks));
     sql.push(") as t(mark) cross join lateral (select 1 from resource r where ");
@@ -54,7 +53,7 @@ pub fn held(by: By, marks: Vec<i64>, type_number: u16, condition: &Condition) ->
         By::Patient => "r.patient = t.mark",
         By::Keys => "r.keys @> array[t.mark]",
     });
-    sql.push(" and r.type_id = ").bind(Bind::Int(type_number.into())).push(" and ");
+    sql.push(" and r.type_id = ").bind(Bind::Int(type_id)).push(" and ");
     push(condition, &mut sql);
     sql.push(" limit 1) one");
     sql

@@ -4,12 +4,9 @@ use super::residual::{entries, push_driver};
 use super::window::Window;
 use super::{Bind, Sql};
 use crate::condition::Condition;
-use crate::query::Query;
-use crate::registry::Registry;
 
 /// The number of matches; at most `limit` are counted when there is one.
-pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: Option<usize>) -> Sql {
-    let number = registry.number(&query.type_name).unwrap_or(0);
+pub fn count(type_id: i32, condition: &Condition, limit: Option<usize>) -> Sql {
     let mut sql = Sql::default().with_shape("count");
     if let (Condition::Codes(codes), None) = (condition, limit)
         && let [code] = codes.as_slice()
@@ -39,7 +36,7 @@ pub fn count(query: &Query, condition: &Condition, registry: &Registry, limit: O
     sql.push("select count(*) from (");
     for (i, span) in spans.iter().enumerate() {
         sql.push(if i == 0 { "" } else { " union all " });
-        sql.push("select 1 from resource r where r.type_id = ").bind(Bind::Int(number.into()));
+        sql.push("select 1 from resource r where r.type_id = ").bind(Bind::Int(type_id));
         span.push("r.date", &mut sql);
         if *condition != Condition::All(Vec::new()) {
             sql.push(" and ");

@@ -3,6 +3,7 @@
 use fhir_model::Key;
 
 use super::plan::COLUMNS;
+use super::residual::push;
 use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::filter::refers_to;
@@ -40,7 +41,7 @@ pub struct Part {
 impl Compartment {
     /// The compartment of a patient.
     pub fn new(patient: &Key, registry: &Registry, hasher: &IndexHasher) -> Compartment {
-        let number = |type_name: &str| i32::from(registry.number(type_name).unwrap_or(0));
+        let number = |type_name: &str| hasher.type_id(registry.number(type_name).unwrap_or(0));
         let mut found = Compartment {
             patient: hasher.handle(registry.number("Patient").unwrap_or(0), &patient.id),
             by_column: vec![],
@@ -74,35 +75,36 @@ impl Compartment {
 
 /// The next resources of a compartment without the patient, by type, primary date and handle; the columns of a match,
 /// then type and date.
-pub fn compartment(of: &Compartment, part: &Part, limit: usize) -> Sql {
+pub fn compartment(of: &Compartment, part: &Part, scope: &Condition, limit: usize) -> Sql {
     let mut sql = Sql::default();
     sql.push("select ").push(COLUMNS).push(", r.type_id, r.date from ((select r.* from resource r where ");
     by_column(of, &mut sql);
     sql.push(" and r.handle <> ").bind(Bind::Long(of.patient));
-    narrow(of, part, limit, &mut sql);
+    narrow(of, part, scope, limit, &mut sql);
     sql.push(") union all (select r.* from resource r where r.keys && ")
         .bind(Bind::Longs(of.by_keys.clone()));
     // What the first half has already. A null is no answer to `not`.
     sql.push(" and (");
     by_column(of, &mut sql);
     sql.push(") is not true");
-    narrow(of, part, limit, &mut sql);
+    narrow(of, part, scope, limit, &mut sql);
     sql.push(")) r");
     order(limit, &mut sql);
     sql
 }
 
 /// Current resources of any type by their handles; the columns of a match, then the type.
-pub fn current(handles: Vec<i64>) -> Sql {
+pub fn current(handles: Vec<i64>, scope: &Condition) -> Sql {
     let mut sql = Sql::default();
     sql.push("select ").push(COLUMNS).push(", r.type_id from resource r where r.handle = any(");
-    sql.bind(Bind::Longs(handles)).push(")");
+    sql.bind(Bind::Longs(handles)).push(") and ");
+    push(scope, &mut sql);
     sql
 }
 
 /// The same in the order of their rows.
-pub fn current_in_order(handles: Vec<i64>) -> Sql {
-    let mut sql = current(handles);
+pub fn current_in_order(handles: Vec<i64>, scope: &Condition) -> Sql {
+    let mut sql = current(handles, scope);
     sql.push(" order by r.handle");
     sql
 }
@@ -113,7 +115,9 @@ fn by_column(of: &Compartment, sql: &mut Sql) {
     sql.push(" and (r.type_id = any(").bind(Bind::Ints(of.by_column.clone())).push(")) is true");
 }
 
-fn narrow(of: &Compartment, part: &Part, limit: usize, sql: &mut Sql) {
+fn narrow(of: &Compartment, part: &Part, scope: &Condition, limit: usize, sql: &mut Sql) {
+    sql.push(" and ");
+    push(scope, sql);
     if let Some(types) = &part.types {
         sql.push(" and (r.type_id = any(").bind(Bind::Ints(types.clone())).push(")) is true");
     }

@@ -12,7 +12,6 @@ use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::order::Order;
 use crate::query::Query;
-use crate::registry::Registry;
 
 /// At most so many patients are scanned by date one by one before the type as a whole is.
 const PATIENTS_FEW: usize = 500;
@@ -64,10 +63,9 @@ pub enum Then {
 
 /// The statements of a page of `limit` matches in an order of columns. The condition is that of the query, with nothing
 /// left to resolve.
-pub fn page(query: &Query, condition: Condition, order: &Order, registry: &Registry, limit: usize) -> Plan {
-    let number = registry.number(&query.type_name).unwrap_or(0);
+pub fn page(query: &Query, type_id: i32, condition: Condition, order: &Order, limit: usize) -> Plan {
     let shape = Shape {
-        type_id: i32::from(number),
+        type_id,
         columns: COLUMNS,
         parts: condition.parts(),
         sorted: Sorted::new(order, query.cursor.as_ref()),
@@ -77,26 +75,26 @@ pub fn page(query: &Query, condition: Condition, order: &Order, registry: &Regis
 }
 
 /// Where resources of a type are that meet a condition, at most `limit`, in no particular order: handle, id, patient.
-pub fn row_keys(type_number: u16, condition: Condition, limit: usize) -> Plan {
+pub fn row_keys(type_id: i32, condition: Condition, limit: usize) -> Plan {
     let order = Order::newest();
     let sorted = Sorted::new(&order, None);
     let columns = "r.handle, r.id, r.patient";
-    let shape = Shape { type_id: type_number.into(), columns, parts: condition.parts(), sorted, limit };
+    let shape = Shape { type_id, columns, parts: condition.parts(), sorted, limit };
     Plan { steps: shape.steps(), sort_texts: vec![false] }
 }
 
 /// All matches, at most `limit`, in no particular order: conditional interactions.
-pub fn matching(query: &Query, condition: Condition, registry: &Registry, limit: usize) -> Plan {
+pub fn matching(query: &Query, type_id: i32, condition: Condition, limit: usize) -> Plan {
     let plain = Query { cursor: None, ..query.clone() };
-    page(&plain, condition, &Order::newest(), registry, limit)
+    page(&plain, type_id, condition, &Order::newest(), limit)
 }
 
 /// All matches, at most `limit`, as they come. The last step alone finds all of them.
-pub fn unordered(type_number: u16, condition: Condition, limit: usize) -> Plan {
+pub fn unordered(type_id: i32, condition: Condition, limit: usize) -> Plan {
     let order = Order::none();
     let sorted = Sorted::new(&order, None);
     let parts = condition.parts();
-    let shape = Shape { type_id: type_number.into(), columns: COLUMNS, parts, sorted, limit };
+    let shape = Shape { type_id, columns: COLUMNS, parts, sorted, limit };
     let mut plan = Plan { steps: shape.steps(), sort_texts: Vec::new() };
     for step in &mut plan.steps {
         step.sql = std::mem::take(&mut step.sql).with_shape("gathered");

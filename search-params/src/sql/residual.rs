@@ -34,6 +34,14 @@ pub(super) fn push_driver(condition: &Condition, sql: &mut Sql) {
     write(condition, Gin::Asked, sql);
 }
 
+/// A condition on the row `r` of a statement that is not built here: its text, and its values with the first placeholder
+/// numbered `first`.
+pub fn predicate(condition: &Condition, first: usize) -> Sql {
+    let mut sql = Sql::after(first.saturating_sub(1));
+    push(condition, &mut sql);
+    sql
+}
+
 fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
     match condition {
         Condition::All(parts) => list(parts, " and ", "true", gin, sql),
@@ -66,7 +74,16 @@ fn write(condition: &Condition, gin: Gin, sql: &mut Sql) {
             sql.push("r.handle = any(").bind(Bind::Longs(handles.clone()));
             sql.push(") and ").push(ID).push(" = any(").bind(Bind::Texts(ids.clone())).push(")");
         }
+        Condition::Visible(scope) => write(scope, gin, sql),
         Condition::Handles(handles) => one_of("r.handle", handles, sql),
+        // `is true` hides the predicate from the planner: it filters the rows that another condition finds.
+        Condition::TypeIds(type_ids) => {
+            sql.push("(r.type_id = any(").bind(Bind::Ints(type_ids.clone())).push(")) is true");
+        }
+        Condition::Tenant(tenant) => {
+            sql.push("(r.type_id between ").bind(Bind::Int(tenant.type_id(0)));
+            sql.push(" and ").bind(Bind::Int(tenant.type_id(u16::MAX))).push(") is true");
+        }
         // The store resolves these first; were one left, it would find nothing rather than too much.
         Condition::FullText(_)
         | Condition::Distinct(..)

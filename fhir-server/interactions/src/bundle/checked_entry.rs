@@ -7,17 +7,22 @@ use fhir_model::{Error, Result};
 use super::criteria::named;
 use super::entries::Entry;
 use super::full_url_index::FullUrlIndex;
+use fhir_store::Scope;
+
 use super::patches::{self, PatchSource};
 use super::reads;
 use super::references::{ReferenceSite, sites};
 use crate::check::{check, id_of};
 use crate::conditional::Criteria;
+use crate::guard::AccessRequest;
 use crate::handle::check_write;
 use crate::request_context::{RequestContext, same_id};
 
 /// One entry.
 pub(super) struct CheckedEntry<'d> {
     pub(super) entry: Entry<'d>,
+    /// What the entry may see and change, were it a request of its own.
+    pub(super) scope: Scope,
     /// Of `ifNoneExist`, or of the url of a conditional update, patch or delete.
     pub(super) criteria: Option<Criteria>,
     /// The entries that the criteria name and that have no id yet.
@@ -30,15 +35,17 @@ pub(super) struct CheckedEntry<'d> {
 
 impl<'d> CheckedEntry<'d> {
     /// `json_patch`: what the entry has in a Binary.
-    pub(super) fn new(
+    pub(super) async fn new(
         ctx: &RequestContext<'_>,
         entry: Entry<'d>,
         json_patch: Option<&'d Doc>,
         links: &FullUrlIndex,
     ) -> Result<CheckedEntry<'d>> {
         let cx = ctx.cx;
-        // The scope of the whole is used for the commit; each entry must be allowed by itself all the same.
-        cx.guard.scope(&ctx.request.principal, &entry.interaction)?;
+        let scope = cx
+            .guard
+            .scope(AccessRequest { query: &entry.query, ..ctx.request.access(&entry.interaction) })
+            .await?;
         let pairs = || fhir_model::url::pairs(&entry.query);
         let body = |type_name: &str| -> Result<Ref<'d>> {
             let resource =
@@ -91,6 +98,6 @@ impl<'d> CheckedEntry<'d> {
             (_, Some(patch)) => patches::sites(ctx, &entry, patch, links)?,
             _ => Vec::new(),
         };
-        Ok(CheckedEntry { entry, criteria, names, patch, sites })
+        Ok(CheckedEntry { entry, scope, criteria, names, patch, sites })
     }
 }

@@ -22,6 +22,8 @@ use crate::request_context::RequestContext;
 /// The writes of a transaction, and the answers of its entries.
 pub(super) struct Decided {
     pub(super) writes: Vec<Write>,
+    /// The entry of each write.
+    pub(super) entries: Vec<usize>,
     pub(super) answers: Answers,
     /// Entry, position of its write, whether it creates.
     pub(super) written: Vec<(usize, usize, bool)>,
@@ -114,6 +116,7 @@ pub(super) fn decide(
     let ret = ctx.request.prefer.ret.unwrap_or(Return::Minimal);
     let mut decided = Decided {
         writes: Vec::new(),
+        entries: Vec::new(),
         answers: Vec::with_capacity(fates.len()),
         written: Vec::new(),
         same: Vec::new(),
@@ -151,6 +154,7 @@ pub(super) fn decide(
                 }
             }
         };
+        decided.entries.resize(decided.writes.len(), at);
         decided.answers.push(answer);
     }
     Ok(decided)

@@ -115,6 +115,7 @@ impl<'d> Entry<'d> {
             prefer: ctx.request.prefer,
             body,
             base: ctx.request.base.clone(),
+            tenant: ctx.request.tenant,
             principal: ctx.request.principal.clone(),
         })
     }

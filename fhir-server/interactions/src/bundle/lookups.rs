@@ -108,6 +108,6 @@ async fn find_one(
         return Ok((criteria.text.clone(), (found, None)));
     }
     // As in [`Criteria::find`]: only what is searched after the claim was taken counts.
-    let claim = ctx.cx.store.claim(&criteria.text).await?;
+    let claim = ctx.cx.store.claim(&ctx.scope, &criteria.text).await?;
     Ok((criteria.text.clone(), (search().await?, Some(claim))))
 }

@@ -113,12 +113,12 @@ async fn answer_before(
     let written = |key: &Key| written.get(key).copied();
     match &entry.interaction {
         Interaction::Read(key) if let Some(write) = written(key) => {
-            written_now(ctx, entry, write, updated_at).map(Some)
+            written_now(ctx, entry, write, updated_at).await.map(Some)
         }
         Interaction::Vread(key, version)
             if let Some(write) = written(key).filter(|write| write.version == *version) =>
         {
-            written_now(ctx, entry, write, updated_at).map(Some)
+            written_now(ctx, entry, write, updated_at).await.map(Some)
         }
         Interaction::Read(_) | Interaction::Vread(..) | Interaction::Capabilities => {
             answer_alone(ctx, entry).await.map(Some)
@@ -161,12 +161,17 @@ async fn check_search(ctx: &RequestContext<'_>, entry: &Entry<'_>) -> Result<()>
 }
 
 /// A read of what this transaction writes.
-fn written_now(ctx: &RequestContext<'_>, entry: &Entry<'_>, write: &Write, updated_at: i64) -> Result<Reply> {
+async fn written_now(
+    ctx: &RequestContext<'_>,
+    entry: &Entry<'_>,
+    write: &Write,
+    updated_at: i64,
+) -> Result<Reply> {
     if write.doc.is_none() {
         return Err(Error::gone(&write.key));
     }
     let request = entry.request(ctx)?;
-    let scope = ctx.cx.guard.scope(&request.principal, &entry.interaction)?;
+    let scope = ctx.cx.guard.scope(request.access(&entry.interaction)).await?;
     let written = Reply::written(write, false, updated_at, Return::Representation);
     give(&RequestContext::new(ctx.cx, &request, scope)?, Reply { location: None, ..written })
         .map(|reply| entry.reply_to(reply))

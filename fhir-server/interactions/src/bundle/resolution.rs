@@ -10,6 +10,7 @@ use super::checked_entry::CheckedEntry;
 use super::in_entry;
 use super::lookups::Lookups;
 use super::references::Identity;
+use crate::change::check_creatable;
 use crate::check::id_of;
 use crate::conditional::{Criteria, UpdateTarget, several, target};
 use crate::patch::interaction::nothing;
@@ -141,6 +142,7 @@ pub(super) async fn read_before(
             {
                 return Err(in_entry(taken(key, &criteria.text), at));
             }
+            check_creatable(ctx, key, &now).map_err(|e| in_entry(e, at))?;
             *before = Some(now);
         }
     }

@@ -26,6 +26,7 @@ use super::reads;
 use super::references::{Identity, ReferenceTarget};
 use super::resolution::{Creators, ResolvedEntry, identity, key, read_before, refuse_overlap, resolve};
 use super::text::BundleText;
+use crate::commit::commit;
 use crate::conditional::Criteria;
 use crate::reply::Reply;
 use crate::request::Return;
@@ -33,7 +34,7 @@ use crate::request_context::{Attempts, RequestContext};
 
 pub(super) async fn transaction(ctx: &RequestContext<'_>, entries: &[Ref<'_>]) -> Result<Reply> {
     let patches: Vec<Option<Doc>> = entries.iter().map(|entry| patches::decoded(ctx, *entry)).collect();
-    let plan = Plan::new(ctx, entries, &patches)?;
+    let plan = Plan::new(ctx, entries, &patches).await?;
     let mut attempts = Attempts::new(ctx.cx);
     let mut answers = loop {
         attempts.next()?;
@@ -67,7 +68,7 @@ pub(super) type Renamed = HashMap<(usize, String), Criteria>;
 
 impl<'d> Plan<'d> {
     /// Reads and checks all entries: what can be refused is refused before the database is asked.
-    fn new(ctx: &RequestContext<'_>, refs: &[Ref<'d>], patches: &'d [Option<Doc>]) -> Result<Plan<'d>> {
+    async fn new(ctx: &RequestContext<'_>, refs: &[Ref<'d>], patches: &'d [Option<Doc>]) -> Result<Plan<'d>> {
         let mut entries = Vec::with_capacity(refs.len());
         for (at, entry) in refs.iter().enumerate() {
             let entry =
@@ -75,10 +76,12 @@ impl<'d> Plan<'d> {
             entries.push(entry);
         }
         let links = FullUrlIndex::new(&entries, ctx.bases())?;
-        let planned = entries.into_iter().zip(patches).enumerate().map(|(at, (entry, patch))| {
-            CheckedEntry::new(ctx, entry, patch.as_ref(), &links).map_err(|e| in_entry(e, at))
-        });
-        let entries = planned.collect::<Result<Vec<_>>>()?;
+        let mut planned = Vec::with_capacity(entries.len());
+        for (at, (entry, patch)) in entries.into_iter().zip(patches).enumerate() {
+            let checked = CheckedEntry::new(ctx, entry, patch.as_ref(), &links).await;
+            planned.push(checked.map_err(|e| in_entry(e, at))?);
+        }
+        let entries = planned;
         let rounds = rounds(&entries)?;
         let mut changes: HashMap<Box<str>, usize> = HashMap::new();
         for planned in &entries {
@@ -110,9 +113,20 @@ impl<'d> Plan<'d> {
         while references.update(ctx, self, &decided.writes)? {
             decided = decide(ctx, self, &fates, &references, &stamp)?;
         }
-        let Decided { writes, mut answers, written, same } = decided;
+        let Decided { mut writes, entries, mut answers, written, same } = decided;
         reads::before(ctx, &self.entries, &writes, stamp.micros(), &mut answers).await?;
-        if let Commit::Stale = cx.store.commit(&ctx.scope, &stamp, &writes).await? {
+        for (at, position, _) in &written {
+            if let (Some(checked), Some(write)) = (self.entries.get(*at), writes.get(*position)) {
+                cx.store.check_write(&checked.scope, write).map_err(|e| in_entry(e, *at))?;
+            }
+        }
+        let committed = commit(ctx, &stamp, &mut writes).await.map_err(|refused| {
+            match refused.at.and_then(|at| entries.get(at)) {
+                Some(at) => in_entry(refused.error, *at),
+                None => refused.error,
+            }
+        });
+        if let Commit::Stale = committed? {
             return Ok(None);
         }
         let ret = ctx.request.prefer.ret.unwrap_or(Return::Minimal);

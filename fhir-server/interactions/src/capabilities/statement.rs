@@ -105,7 +105,7 @@ fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Va
         "conditionalRead": "full-support",
         "conditionalUpdate": true,
         "conditionalDelete": cx.settings.conditional_delete.code(),
-        "referencePolicy": ["literal", "logical"],
+        "referencePolicy": reference_policy(cx),
     });
     let Some(members) = resource.as_object_mut() else { return resource };
     let mut put = |name: &str, list: Vec<Value>| {
@@ -124,6 +124,14 @@ fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Va
         cx.operations.definitions().filter(|d| (d.types || d.instance) && d.is_for_type(type_name));
     put("operation", for_type.map(operation).collect());
     resource
+}
+
+/// <https://hl7.org/fhir/R4/valueset-reference-handling-policy.html>
+fn reference_policy(cx: &Cx) -> &'static [&'static str] {
+    match cx.settings.referential_integrity {
+        true => &["literal", "logical", "enforced"],
+        false => &["literal", "logical"],
+    }
 }
 
 /// Parameters that clients look for with each type, though they are those of all.

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use fhir_interactions::{
-    Body, Conditions, Cx, Guard, Interaction, Method, Operations, Prefer, Principal, Reply, Request,
-    RequestLimits, ServerErrorLog, Settings, Statements, handle,
+    AccessRequest, Body, Conditions, Cx, Guard, Method, Operations, Prefer, Principal, Reply, Request,
+    RequestLimits, Rules, ServerErrorLog, Settings, Statements, handle,
 };
 use fhir_model::json::Doc;
 use fhir_model::{Error, Result};
-use fhir_search::{ParseCx, Query};
+use fhir_search::{ParseCx, Query, TenantId};
 use fhir_store::{Scope, Store, testing};
 use serde_json::Value;
 
@@ -18,8 +19,9 @@ pub(crate) const BASE: &str = "http://test/fhir";
 /// Nothing is decided here.
 struct Everybody;
 
+#[async_trait]
 impl Guard for Everybody {
-    fn scope(&self, _: &Principal, _: &Interaction) -> Result<Scope> {
+    async fn scope(&self, _: AccessRequest<'_>) -> Result<Scope> {
         Ok(Scope::everything())
     }
 }
@@ -55,6 +57,7 @@ impl App {
         let statements = Statements::default();
         let guard = Arc::new(Everybody);
         let error_log = ServerErrorLog::default();
+        let rules = Rules::standard(settings.referential_integrity);
         App {
             cx: Cx {
                 store,
@@ -62,6 +65,7 @@ impl App {
                 registry,
                 guard,
                 operations,
+                rules,
                 limits,
                 settings,
                 statements,
@@ -162,6 +166,7 @@ pub(crate) fn request(line: &str, body: Option<Body>) -> Request {
         prefer,
         body,
         base: BASE.to_owned(),
+        tenant: TenantId::DEFAULT,
         principal: Principal::Anonymous,
     }
 }

@@ -14,6 +14,7 @@ mod conditional;
 mod conditional_references;
 mod delete;
 mod history;
+mod integrity;
 mod links;
 mod patch;
 mod races;

@@ -51,6 +51,11 @@ pub(super) async fn take(site: &Site, archive: &Archive, recipients: &Recipients
     let client = site.connect().await?;
     refuse_tablespaces(&site.cluster)?;
     let mut base = Base::new(now());
+    // One that was made within this second has its name.
+    while archive.path_of(&base).exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        base = Base::new(now());
+    }
     let facts = Facts::read(&client).await?;
     (base.major, base.system, base.timeline) = (facts.major, facts.system, facts.timeline);
     base.segment_bytes = facts.segment_bytes;

@@ -3,19 +3,19 @@
 use fhir_model::{Key, Result};
 
 use super::{History, HistoryPage, HistoryTarget, count_of, position_columns};
-use crate::{Store, failure};
+use crate::scope::ScopedStore;
 
 /// The versions of these rows, whatever their types; the columns are those of [`super::INSTANCE`]. Of superseded ones,
 /// those that were current at the instant `$4` or came after it.
 const ROWS: &str = page_of!(
     concat!(
         "select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
-     where r.handle = any($1::int8[]) and r.type_id = any($9::int4[]) \
+     where r.handle = any($1::int8[]) and r.type_id = any($9::int4[]){r} \
      union all \
      select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, h.packed, false from resource_history h \
      where h.handle = any($1::int8[]) and h.type_id = any($9::int4[]) and ",
         current_after!(),
-        ") v where v.updated_at >= $2::int8 and v.updated_at <= $3::int8 \
+        "{h}) v where v.updated_at >= $2::int8 and v.updated_at <= $3::int8 \
      and (v.updated_at, v.handle, v.version) < ($5::int8, $6::int8, $7::int4)"
     ),
     "$8::int8"
@@ -23,14 +23,14 @@ const ROWS: &str = page_of!(
 
 const COUNT: &str = concat!(
     "select (select count(*) from resource r where r.handle = any($1::int8[]) and r.type_id = any($5::int4[]) \
-     and r.updated_at >= $2::int8 and r.updated_at <= $3::int8) \
+     and r.updated_at >= $2::int8 and r.updated_at <= $3::int8{r}) \
      + (select count(*) from resource_history h where h.handle = any($1::int8[]) and h.type_id = any($5::int4[]) \
      and h.updated_at >= $2::int8 and h.updated_at <= $3::int8 and ",
     current_after!(),
-    ")"
+    "{h})"
 );
 
-impl Store {
+impl ScopedStore<'_> {
     /// A page of the history of what is in a List, as far as it is of what is asked for.
     pub(super) async fn list_history(
         &self,
@@ -50,7 +50,7 @@ impl Store {
         let (mut handles, mut types) = (Vec::new(), Vec::new());
         for key in &listed {
             handles.extend(self.handles(key)?);
-            types.push(i32::from(self.type_number(&key.type_name)?));
+            types.push(self.type_id(&key.type_name)?);
         }
         types.sort_unstable();
         types.dedup();
@@ -58,19 +58,16 @@ impl Store {
         let low = page.since.unwrap_or(i64::MIN);
         let (from, high) = page.at.unwrap_or((i64::MIN, i64::MAX));
         let client = self.connections.client().await?;
-        let statement = client.prepare_cached(COUNT).await.map_err(failure::classify)?;
-        let row = client.query_one(&statement, &[&handles, &low, &high, &from, &types]).await;
-        let total = Some(count_of(&row.map_err(failure::classify)?)?);
+        let rows = self.query(&client, COUNT, &[&handles, &low, &high, &from, &types]).await?;
+        let total = Some(count_of(&rows)?);
         if page.count == 0 {
             return Ok(History { total, ..History::default() });
         }
         let (time, handle, version) = position_columns(page.before);
         let limit = i64::try_from(page.count + 1).unwrap_or(i64::MAX);
-        let statement = client.prepare_cached(ROWS).await.map_err(failure::classify)?;
-        let rows = client
-            .query(&statement, &[&handles, &low, &high, &from, &time, &handle, &version, &limit, &types])
-            .await
-            .map_err(failure::classify)?;
+        let rows = self
+            .query(&client, ROWS, &[&handles, &low, &high, &from, &time, &handle, &version, &limit, &types])
+            .await?;
         Ok(History { total, ..self.truncate(&rows, page.count)? })
     }
 }

@@ -3,7 +3,9 @@
 use tokio_postgres::{Client, NoTls};
 
 use super::*;
-use crate::{Options, testing};
+use crate::scope::Scope;
+use crate::visibility::without_limits;
+use crate::{Options, Store, testing};
 
 /// Versions of each of the resources that change: one every ten µs.
 const VERSIONS: i64 = 30;
@@ -108,7 +110,7 @@ async fn explain(client: &Client, type_id: i32) -> String {
     let (time, handle, version) = position_columns(None);
     let rows = client
         .query(
-            &["explain (analyze, timing off) ", TYPES].concat(),
+            &["explain (analyze, timing off) ", &without_limits(TYPES)].concat(),
             &[&types, &low, &high, &from, &time, &handle, &version, &100_i64],
         )
         .await

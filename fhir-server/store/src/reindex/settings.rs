@@ -134,7 +134,7 @@ fn others(theirs: &str, ours: &str) -> Error {
     let theirs = if theirs.is_empty() { "those of an earlier build" } else { theirs };
     let text = format!(
         "another process uses this database with other settings of the index, {theirs}, than this one, {ours}: stop it \
-         first, or give both the same (`time_zone`, `fold_codes`, `base_url`, `hosts`; without `base_url` also `listen`)"
+         first, or give both the same (`time_zone`, `fold_codes`, `referential_integrity`, `base_url`, `hosts`; without `base_url` also `listen`)"
     );
     Error::new(Kind::Unavailable, text)
 }

@@ -7,12 +7,14 @@ use fhir_database::Lease;
 use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::custom::{Custom, Stage};
+use fhir_search::index_hash::IndexHasher;
 use fhir_search::registry::Set;
 use fhir_search::rows::Rows;
+use fhir_search::tenant::TenantId;
 use tokio_postgres::types::ToSql;
 
 use super::{ReindexScan, StepOutcome, request};
-use crate::parameters::NEXT_VERSION;
+use crate::parameters::{self, NEXT_VERSION};
 use crate::version::Version;
 use crate::write::{WriteFailure, index_only};
 use crate::{Store, failure, read};
@@ -57,7 +59,8 @@ const FAILED: &str = "update reindex j set failure = $2::text where j.type_id = 
 const CHANGING: &str =
     "select p.number, p.types, p.stage, p.since from search_parameter p where p.stage in (2, 4)";
 
-const DONE: &str = "select count(*) from reindex j where j.type_id = any($1::int4[]) and j.done >= $2::int8";
+/// Of the types that were to be indexed: an organisation that came later begins with what is ready.
+const NOT_DONE: &str = "select count(*) from reindex j where j.type_id = any($1::int4[]) and j.wanted >= $2::int8 and j.done < $2::int8";
 
 const READY: &str = "update search_parameter p set stage = 3, since = $2::int8 where p.number = $1::int8";
 
@@ -123,7 +126,9 @@ impl Store {
         // No row: another process was faster, or the parameter was retired.
         let Some(row) = row else { return Ok(()) };
         let types: Vec<i32> = row.try_get(0).map_err(Error::internal)?;
-        request(&transaction, &types, version).await.map_err(failure::classify)?;
+        request(&transaction, &parameters::of_all_tenants(self, &types), version)
+            .await
+            .map_err(failure::classify)?;
         transaction.commit().await.map_err(failure::classify)?;
         drop(client);
         self.refresh_catalog().await
@@ -153,7 +158,10 @@ impl Store {
             return self.end(scan, walking).await;
         };
         let place = (last.updated_at, last.handle);
-        let all = versions.iter().map(|version| self.index_update(version)).collect::<Result<Vec<_>>>()?;
+        let all = versions
+            .iter()
+            .map(|version| self.index_update(scan.type_id, version))
+            .collect::<Result<Vec<_>>>()?;
         self.keep_texts_in(&transaction, all.iter().flat_map(|one| &one.rows.distinct)).await?;
         index_only::run(&transaction, &all).await.map_err(|e| match e {
             WriteFailure::Stale => Error::new(Kind::Conflict, "entries were written at the same time"),
@@ -194,21 +202,24 @@ impl Store {
         Ok(versions)
     }
 
-    fn index_update(&self, version: &Version) -> Result<index_only::IndexUpdate> {
+    fn index_update(&self, type_id: i32, version: &Version) -> Result<index_only::IndexUpdate> {
         let body = version.body.as_deref().unwrap_or_default();
         let doc = Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)?;
+        let hasher = self.hasher.with_tenant(TenantId::from_type_id(type_id)?.0);
         Ok(index_only::IndexUpdate {
             handle: version.handle,
             version: i32::try_from(version.version).map_err(Error::internal)?,
-            rows: self.rows(Set::Written, &version.key, &doc).map_err(|e| e.at(version.key.to_string()))?,
-            before: self.before(&version.key, &doc)?,
+            rows: self
+                .rows(&hasher, Set::Written, &version.key, &doc)
+                .map_err(|e| e.at(version.key.to_string()))?,
+            before: self.before(&hasher, &version.key, &doc)?,
         })
     }
 
     /// The index rows that a version may have: those of these settings, and of earlier ones.
-    fn before(&self, key: &Key, doc: &Doc) -> Result<Rows> {
-        let mut all = self.rows(Set::Replaced, key, doc)?;
-        for (settings, hasher) in self.settings.former(self.hasher) {
+    fn before(&self, hasher: &IndexHasher, key: &Key, doc: &Doc) -> Result<Rows> {
+        let mut all = self.rows(hasher, Set::Replaced, key, doc)?;
+        for (settings, hasher) in self.settings.former(*hasher) {
             let (type_name, root) = (&key.type_name, doc.root());
             let rows = self.registry.extract_by(Set::Replaced, &hasher, type_name, root, settings)?;
             all.ordered.extend(rows.ordered);
@@ -269,9 +280,9 @@ impl Store {
         for row in transaction.query(CHANGING, &[]).await.map_err(failure::classify)? {
             let types: Vec<i32> = row.try_get(1).map_err(Error::internal)?;
             let since: i64 = row.try_get(3).map_err(Error::internal)?;
-            let all = transaction.query_one(DONE, &[&types, &since]).await.map_err(failure::classify)?;
-            let all: i64 = all.try_get(0).map_err(Error::internal)?;
-            if usize::try_from(all).ok() == Some(types.len()) {
+            let types = parameters::of_all_tenants(self, &types);
+            let left = transaction.query_one(NOT_DONE, &[&types, &since]).await.map_err(failure::classify)?;
+            if left.try_get::<_, i64>(0).map_err(Error::internal)? == 0 {
                 done.push(row);
             }
         }

@@ -12,8 +12,7 @@ use fhir_search::registry::Param;
 use fhir_search::sql;
 
 use super::include::parse;
-use crate::Store;
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 use crate::version::Version;
 
 /// Most resources that have the urls which are followed at once.
@@ -33,7 +32,7 @@ pub(super) fn targets_of(followed: Followed, known: &CanonicalTargets) -> Vec<Ke
     ends
 }
 
-impl Store {
+impl ScopedStore<'_> {
     /// What references lead to, by type and id; the urls among them resolved.
     pub(super) async fn resolve_targets(&self, followed: Followed) -> Result<Targets> {
         let mut targets = followed.targets;
@@ -58,8 +57,13 @@ impl Store {
         if keys.is_empty() {
             return Ok(known);
         }
-        let places =
-            self.row_keys(&sql::rows_with_keys(keys.into_iter().collect(), RESOURCES_MAX + 1)).await?;
+        let places = self
+            .row_keys(&sql::rows_with_keys(
+                keys.into_iter().collect(),
+                &self.visible_rows(),
+                RESOURCES_MAX + 1,
+            ))
+            .await?;
         if places.len() > RESOURCES_MAX {
             let text =
                 format!("the canonical urls name more than {RESOURCES_MAX} resources; ask for less at once");
@@ -115,7 +119,7 @@ impl Store {
             let mut left = some.to_vec();
             while !left.is_empty() {
                 let bytes = self.options.page_bytes_max;
-                let (found, more) = self.current_within(&Scope::everything(), &left, bytes).await?;
+                let (found, more) = self.current_within(&left, bytes).await?;
                 left.retain(|key| more && !found.iter().any(|version| version.key == *key));
                 for version in found {
                     named.push(self.named_by_body(&version)?);

@@ -24,9 +24,9 @@ use tokio_postgres::Row;
 
 use super::explain;
 use super::resolve::Resolved;
-use crate::scope::Scope;
+use crate::read;
+use crate::scope::ScopedStore;
 use crate::version::Version;
-use crate::{Store, read};
 
 /// At most so many bodies are read to resolve one chain or `_has`.
 const BODIES_MAX: usize = 20_000;
@@ -59,7 +59,7 @@ impl ChainReach {
     }
 }
 
-impl Store {
+impl ScopedStore<'_> {
     /// The condition on resources of a type that a chain comes to; the conditions at its end are resolved already. Returns
     /// `None` when more resources than the reach meet them.
     pub(super) async fn chain(
@@ -76,7 +76,7 @@ impl Store {
             let mut embedded = param.is_embedded();
             if !embedded {
                 let limit = reach.limit();
-                let plan = sql::row_keys(self.type_number(target)?, condition.clone().on_rows(), limit + 1);
+                let plan = sql::row_keys(self.type_id(target)?, condition.clone().on_rows(), limit + 1);
                 // The first statement asks for all types, so that the others cost what they would without.
                 let plan = match &embedded_types {
                     Some(_) => plan,
@@ -142,7 +142,7 @@ impl Store {
     /// True when a reference of a version leads to a resource within it that meets a chain's condition.
     pub(super) fn embedded_target_matches(&self, version: &Version, chain: &Chain) -> Result<bool> {
         let doc = super::include::parse(version)?;
-        Evaluation::new(&self.registry, &self.hasher, &self.settings.ours).reaches(doc.root(), chain)
+        Evaluation::new(&self.registry, &self.hasher, self.index_settings()).reaches(doc.root(), chain)
     }
 
     /// The rows of a plan. Returns `None` when there are more than the reach.
@@ -169,13 +169,13 @@ impl Store {
         if param.is_embedded() {
             return Ok(Some(Condition::never()));
         }
-        let number = self.type_number(&has.source)?;
+        let type_id = self.type_id(&has.source)?;
         if is_by_patient(type_name, &param) {
             let limit = reach.limit();
             let condition = has.condition.clone().on_rows();
             let plan = match reach {
-                ChainReach::Few(_) => sql::row_keys(number, condition, limit + 1),
-                ChainReach::All(_) => Plan::single(sql::chain::patients(number, &condition, limit + 1)),
+                ChainReach::Few(_) => sql::row_keys(type_id, condition, limit + 1),
+                ChainReach::All(_) => Plan::single(sql::chain::patients(type_id, &condition, limit + 1)),
             };
             let rows = self.rows_within_reach(&plan, reach).await;
             let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
@@ -225,7 +225,7 @@ impl Store {
         match reach {
             ChainReach::Few(limit) => {
                 let query = fhir_search::Query::new(type_name);
-                let plan = sql::matching(&query, condition.clone(), &self.registry, limit + 1);
+                let plan = sql::matching(&query, self.type_id(type_name)?, condition.clone(), limit + 1);
                 let (rows, cut) = self.run_page(&plan, limit + 1, self.options.page_bytes_max).await?;
                 if cut || rows.len() > limit {
                     return Ok(false);
@@ -234,7 +234,7 @@ impl Store {
             }
             ChainReach::All(limit) => {
                 let limit = limit.min(BODIES_MAX);
-                let plan = sql::unordered(self.type_number(type_name)?, condition.clone(), limit + 1);
+                let plan = sql::unordered(self.type_id(type_name)?, condition.clone(), limit + 1);
                 // The last step alone finds all of them.
                 let Some(step) = plan.steps.last() else { return Ok(true) };
                 let mut seen = 0;
@@ -274,12 +274,12 @@ impl Store {
     /// The local references in the entries of a List, without those marked as deleted. Returns `None` when there is no such List.
     pub(crate) async fn list_entries(&self, id: &str) -> Result<Option<Vec<Key>>> {
         let list = Key::new("List", id);
-        let Some(version) = self.current(&Scope::everything(), &[list]).await?.pop() else { return Ok(None) };
+        let Some(version) = self.current(&[list]).await?.pop() else { return Ok(None) };
         let doc = super::include::parse(&version)?;
         let mut listed = Vec::new();
         for entry in doc.root().get("entry").into_iter().flat_map(Ref::items) {
             let text = entry.get("item").and_then(|item| item.get_str("reference"));
-            let target = text.and_then(|text| ParsedReference::parse(&text, &self.settings.ours.bases));
+            let target = text.and_then(|text| ParsedReference::parse(&text, &self.index_settings().bases));
             let deleted = entry.get("deleted").and_then(Ref::bool) == Some(true);
             if let (Some(ParsedReference::Local(key)), false) = (target, deleted)
                 && self.registry.number(&key.type_name).is_some()
@@ -314,7 +314,7 @@ impl Store {
         let doc = super::include::parse(version)?;
         let by = Include { code: Some(code.into()), ..Include::default() };
         let mut all = Followed::default();
-        let (type_name, bases) = (&version.key.type_name, &self.settings.ours.bases);
+        let (type_name, bases) = (&version.key.type_name, &self.index_settings().bases);
         self.registry.follow(type_name, &[&by], doc.root(), bases, &mut all)?;
         found.targets.extend(all.targets.into_iter().filter(|(key, _)| wanted(&key.type_name)));
         found.canonicals.extend(all.canonicals.into_iter().filter(|canonical| wanted(&canonical.type_name)));

@@ -13,8 +13,7 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::{Part, explain};
-use crate::Store;
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 
 /// A number of matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,21 +27,17 @@ pub struct Count {
 /// Matches up to which an estimate counts instead.
 const ESTIMATE_COUNTS_MAX: usize = 10_000;
 
-impl Store {
+impl ScopedStore<'_> {
     /// The exact number of matches.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::search_types`]; counting has no other bound than the statement timeout.
-    pub async fn count(&self, scope: &Scope, query: &Query) -> Result<Count> {
-        let mut resolved = self.resolve(scope, query).await?;
+    pub(crate) async fn count(&self, query: &Query) -> Result<Count> {
+        let mut resolved = self.resolve(query).await?;
         self.resolve_post_filters(query, &mut resolved).await?;
-        let condition = self.to_count(query, &resolved.condition)?;
+        let condition = self.counted_condition(query, &resolved.condition)?;
         self.count_exactly(query, &condition).await
     }
 
     /// The condition as it is counted: quantities by code say the code, too.
-    fn to_count<'c>(&self, query: &Query, condition: &'c Condition) -> Result<Cow<'c, Condition>> {
+    fn counted_condition<'c>(&self, query: &Query, condition: &'c Condition) -> Result<Cow<'c, Condition>> {
         let alone = self
             .registry
             .for_type(&query.type_name)?
@@ -65,7 +60,7 @@ impl Store {
                 return Ok(None);
             }
             self.resolve_post_filters(query, resolved).await?;
-            let condition = &*self.to_count(query, &resolved.condition)?;
+            let condition = &*self.counted_condition(query, &resolved.condition)?;
             let count = match query.total {
                 Total::Estimate => self.estimate(query, condition, until).await?,
                 Total::None | Total::Accurate => match self.count_until(query, condition, until).await? {
@@ -86,7 +81,7 @@ impl Store {
     }
 
     async fn count_exactly(&self, query: &Query, condition: &Condition) -> Result<Count> {
-        let rows = self.run(&sql::count(query, condition, &self.registry, None)).await?;
+        let rows = self.run(&sql::count(self.type_id(&query.type_name)?, condition, None)).await?;
         Ok(Count { n: number(&rows)?, exact: true })
     }
 
@@ -97,13 +92,13 @@ impl Store {
         condition: &Condition,
         until: Instant,
     ) -> Result<Option<Count>> {
-        let sql = sql::count(query, condition, &self.registry, None);
+        let sql = sql::count(self.type_id(&query.type_name)?, condition, None);
         let Some(rows) = self.run_until(&sql, until).await? else { return Ok(None) };
         Ok(Some(Count { n: number(&rows)?, exact: true }))
     }
 
     async fn estimate(&self, query: &Query, condition: &Condition, until: Instant) -> Result<Count> {
-        let bounded = sql::count(query, condition, &self.registry, Some(ESTIMATE_COUNTS_MAX + 1));
+        let bounded = sql::count(self.type_id(&query.type_name)?, condition, Some(ESTIMATE_COUNTS_MAX + 1));
         let n = match self.run_until(&bounded, until).await? {
             Some(rows) => number(&rows)?,
             None => return self.planned(query, condition, 0).await,
@@ -114,9 +109,13 @@ impl Store {
         }
     }
 
-    /// What the planner's statistics say, but never less than was seen.
+    /// What the planner's statistics say, but never less than was seen. They count what a caller does not see, who is told
+    /// what was seen alone.
     async fn planned(&self, query: &Query, condition: &Condition, seen: u64) -> Result<Count> {
-        let all = sql::count(query, condition, &self.registry, Some(i32::MAX as usize));
+        if !self.sees_all() {
+            return Ok(Count { n: seen, exact: false });
+        }
+        let all = sql::count(self.type_id(&query.type_name)?, condition, Some(i32::MAX as usize));
         let text = format!("explain (format json) {}", all.text());
         let rows = self.run_text(&text, all.binds()).await.map_err(|e| explain::costly(e, all.shape()))?;
         let plan: serde_json::Value = match rows.first() {

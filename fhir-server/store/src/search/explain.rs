@@ -10,8 +10,8 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use super::Page;
-use crate::scope::Scope;
-use crate::{Store, failure};
+use crate::failure;
+use crate::scope::ScopedStore;
 
 /// A statement of a search.
 #[derive(Debug, Clone)]
@@ -48,15 +48,11 @@ pub(super) fn record(sql: &Sql) {
     });
 }
 
-impl Store {
+impl ScopedStore<'_> {
     /// A page of a search, and how it came about.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::search_types`].
-    pub async fn explain(&self, scope: &Scope, queries: &[Query]) -> Result<(Page, Vec<Explained>)> {
+    pub(crate) async fn explain(&self, queries: &[Query]) -> Result<(Page, Vec<Explained>)> {
         let answer = async {
-            let page = self.search_types(scope, queries).await?;
+            let page = self.search_types(queries).await?;
             let taken = |noted: &Mutex<Vec<Sql>>| match noted.lock() {
                 Ok(mut noted) => std::mem::take(&mut *noted),
                 Err(_) => Vec::new(),

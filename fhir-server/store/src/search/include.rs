@@ -13,8 +13,7 @@ use fhir_search::query::Include;
 use fhir_search::sql;
 
 use super::explain;
-use crate::Store;
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 use crate::version::{ResourceState, Version};
 
 /// Most keys of references that one statement looks for.
@@ -47,12 +46,11 @@ impl IncludePage {
     }
 }
 
-impl Store {
+impl ScopedStore<'_> {
     /// What the includes add to the matches, in no particular order. Returns `None` when that is more than `max` resources,
     /// or more bytes than a page has.
     pub(super) async fn included(
         &self,
-        scope: &Scope,
         includes: &[Include],
         matches: &[Version],
         max: usize,
@@ -81,9 +79,7 @@ impl Store {
                 return Ok(None);
             }
             from = included.found.len();
-            if !self.referred(scope, targets, &mut included).await?
-                || !self.referring(&to, &mut included).await?
-            {
+            if !self.referred(targets, &mut included).await? || !self.referring(&to, &mut included).await? {
                 return Ok(None);
             }
         }
@@ -91,21 +87,16 @@ impl Store {
     }
 
     /// Adds the targets of references. Returns false when they do not all fit.
-    async fn referred(
-        &self,
-        scope: &Scope,
-        mut targets: Targets,
-        included: &mut IncludePage,
-    ) -> Result<bool> {
+    async fn referred(&self, mut targets: Targets, included: &mut IncludePage) -> Result<bool> {
         targets.retain(|key, _| !included.seen.contains(key));
         let keys: Vec<Key> = targets.keys().cloned().collect();
         // What is referred to need not be there, so that only what is found counts.
         for keys in keys.chunks((included.rows + 1).max(KEYS_MIN)) {
-            let found = self.current_within(scope, keys, included.bytes).await;
+            let found = self.current_within(keys, included.bytes).await;
             let (found, more) = found.map_err(|e| explain::costly_for(e, "_include"))?;
             for version in found {
                 let named = targets.get(&version.key).copied().flatten();
-                if !included.try_push(self.version_named(scope, version, named).await?) {
+                if !included.try_push(self.version_named(version, named).await?) {
                     return Ok(false);
                 }
             }
@@ -123,7 +114,7 @@ impl Store {
         }
         // With so many rows from either index, at least one is new and does not fit.
         let limit = included.rows + included.seen.len() + 1;
-        let rows = self.run_within(&sql::referring(to, limit), included.bytes).await;
+        let rows = self.run_within(&sql::referring(to, &self.visible_rows(), limit), included.bytes).await;
         let (rows, more) = rows.map_err(|e| explain::costly_for(e, "_revinclude"))?;
         for row in rows {
             if !included.try_push(self.version_of_any_type(&row)?) {
@@ -134,9 +125,9 @@ impl Store {
     }
 
     /// The version that a reference names, where there is one and it is still known.
-    async fn version_named(&self, scope: &Scope, current: Version, named: Option<u32>) -> Result<Version> {
+    async fn version_named(&self, current: Version, named: Option<u32>) -> Result<Version> {
         let Some(named) = named.filter(|named| *named != current.version) else { return Ok(current) };
-        Ok(match self.vread(scope, &current.key, named).await? {
+        Ok(match self.vread(&current.key, named).await? {
             ResourceState::Current(version) => version,
             _ => current,
         })
@@ -153,7 +144,7 @@ impl Store {
                 continue;
             }
             let doc = parse(version)?;
-            let bases = &self.settings.ours.bases;
+            let bases = &self.index_settings().bases;
             self.registry.follow(type_name, &forward, doc.root(), bases, &mut followed)?;
         }
         self.resolve_targets(followed).await

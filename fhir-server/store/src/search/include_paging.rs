@@ -15,8 +15,7 @@ use tokio_postgres::Row;
 
 use super::explain;
 use super::include::includes_in_round;
-use crate::Store;
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 use crate::version::Version;
 
 /// Pages of includes that one match may have when includes are followed.
@@ -24,18 +23,17 @@ const PAGES_MAX: usize = 100;
 /// Bodies read at once to see what they refer to.
 const BODIES: usize = 500;
 
-impl Store {
+impl ScopedStore<'_> {
     /// At most `limit` of what the match includes, after a row; and whether there is more.
     pub(super) async fn included_page(
         &self,
-        scope: &Scope,
         includes: &[Include],
         one: &Version,
         after: i64,
         limit: usize,
     ) -> Result<(Vec<Version>, bool)> {
         let rows = match includes.iter().any(|include| include.iterate) {
-            true => self.all_included(scope, includes, one, limit.saturating_mul(PAGES_MAX)).await?,
+            true => self.all_included(includes, one, limit.saturating_mul(PAGES_MAX)).await?,
             false => self.next_included(includes, one, after, limit).await?,
         };
         let mut rows: Vec<i64> = rows.into_iter().filter(|row| *row > after).take(limit + 1).collect();
@@ -44,7 +42,7 @@ impl Store {
         if rows.is_empty() {
             return Ok((Vec::new(), false));
         }
-        let sql = current_in_order(rows);
+        let sql = current_in_order(rows, &self.visible_rows());
         let (found, too_big) = self.run_within(&sql, self.options.page_bytes_max).await?;
         let found = found.iter().map(|row| self.version_of_any_type(row)).collect::<Result<_>>()?;
         Ok((found, more || too_big))
@@ -64,27 +62,22 @@ impl Store {
         let to = Referring::to(&named, &includes, &self.registry, &self.hasher);
         if !to.is_empty() {
             // One for the next page, one that may be the match itself.
-            let referring = self.row_keys(&sql::referring_rows(&to, after, limit + 2)).await;
+            let referring =
+                self.row_keys(&sql::referring_rows(&to, &self.visible_rows(), after, limit + 2)).await;
             rows.extend(referring.map_err(|e| explain::costly_for(e, "_revinclude"))?);
         }
         Ok(rows.into_iter().map(|(row, _)| row).filter(|row| *row != one.handle).collect())
     }
 
     /// All rows that a match includes, itself and by what it includes.
-    async fn all_included(
-        &self,
-        scope: &Scope,
-        includes: &[Include],
-        one: &Version,
-        max: usize,
-    ) -> Result<BTreeSet<i64>> {
+    async fn all_included(&self, includes: &[Include], one: &Version, max: usize) -> Result<BTreeSet<i64>> {
         let mut all = BTreeSet::from([one.handle]);
         let mut layer = vec![(one.handle, one.key.clone())];
         for round in 0.. {
             let of_round: Vec<&Include> = includes_in_round(includes, round).collect();
             let mut next = Vec::new();
             for part in layer.chunks(BODIES) {
-                for place in self.neighbours(scope, &of_round, part, max).await? {
+                for place in self.neighbours(&of_round, part, max).await? {
                     if all.insert(place.0) {
                         next.push(place);
                     }
@@ -110,7 +103,6 @@ impl Store {
     /// Handles and keys of what resources refer to, and of what refers to them.
     async fn neighbours(
         &self,
-        scope: &Scope,
         includes: &[&Include],
         part: &[(i64, Key)],
         max: usize,
@@ -122,7 +114,7 @@ impl Store {
             .map(|(_, key)| key.clone())
             .collect();
         while !bodies.is_empty() {
-            let (found, more) = self.current_within(scope, &bodies, self.options.page_bytes_max).await?;
+            let (found, more) = self.current_within(&bodies, self.options.page_bytes_max).await?;
             places.extend(self.referenced_rows(includes, &found).await?);
             bodies.retain(|key| more && !found.iter().any(|version| version.key == *key));
         }
@@ -132,7 +124,8 @@ impl Store {
         let keys = part.iter().map(|(_, key)| key.clone()).collect();
         let to = Referring::to(&self.named_with_urls(keys).await?, includes, &self.registry, &self.hasher);
         if !to.is_empty() {
-            let referring = self.row_keys(&sql::referring_rows(&to, i64::MIN, max + 2)).await;
+            let referring =
+                self.row_keys(&sql::referring_rows(&to, &self.visible_rows(), i64::MIN, max + 2)).await;
             places.extend(referring.map_err(|e| explain::costly_for(e, "_revinclude"))?);
         }
         Ok(places)
@@ -152,7 +145,7 @@ impl Store {
         }
         handles.sort_unstable();
         handles.dedup();
-        let mut places = self.row_keys(&sql::rows_by_handle(handles)).await?;
+        let mut places = self.row_keys(&sql::rows_by_handle(handles, &self.visible_rows())).await?;
         places.retain(|(_, key)| targets.contains_key(key));
         Ok(places)
     }

@@ -10,8 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::sort_values::SortedRow;
 use super::{Part, PartRows};
-use crate::Store;
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 
 /// Types that are asked at the same time.
 const PARALLEL: usize = 4;
@@ -40,15 +39,11 @@ struct MergeInput {
     more: bool,
 }
 
-impl Store {
+impl ScopedStore<'_> {
     /// Of these types, those that have resources.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable` when the database is away.
-    pub async fn types_with_resources(&self, _: &Scope, types: &[&str]) -> Result<Vec<Box<str>>> {
-        let numbers = types.iter().filter_map(|t| self.registry.number(t)).map(i32::from).collect();
-        let rows = self.run(&sql::types_with_resources(numbers)).await?;
+    pub(crate) async fn types_with_resources(&self, types: &[&str]) -> Result<Vec<Box<str>>> {
+        let numbers = self.type_ids(types.iter().copied());
+        let rows = self.run(&sql::types_with_resources(numbers, &self.visible_rows())).await?;
         rows.iter().map(|row| Ok(self.type_name(row.try_get(0).map_err(Error::internal)?)?.into())).collect()
     }
 

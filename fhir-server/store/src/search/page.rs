@@ -10,17 +10,16 @@ use fhir_search::sql::everything::current;
 
 use super::merge::Hit;
 use super::{Page, Part};
-use crate::Store;
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 use crate::version::Version;
 
-impl Store {
-    pub(super) async fn fill(&self, scope: &Scope, parts: &mut [Part<'_>], page: &mut Page) -> Result<()> {
+impl ScopedStore<'_> {
+    pub(super) async fn fill(&self, parts: &mut [Part<'_>], page: &mut Page) -> Result<()> {
         let Some(first) = parts.first().map(|part| part.query.clone()) else { return Ok(()) };
         if let Some(at) = first.cursor.as_ref()
             && let Some(after) = at.within
         {
-            return self.fill_within(scope, parts, at, after, page).await;
+            return self.fill_within(parts, at, after, page).await;
         }
         // One more than the page tells whether there is a next one.
         let mut hits = self.hits(parts, first.count + 1).await?;
@@ -32,13 +31,12 @@ impl Store {
         if !first.includes.is_empty() && !matches.is_empty() {
             let max = self.options.include_max.max(1);
             loop {
-                if let Some(included) = self.included(scope, &first.includes, &matches, max).await? {
+                if let Some(included) = self.included(&first.includes, &matches, max).await? {
                     page.included = included;
                     break;
                 }
                 if let [one] = matches.as_slice() {
-                    let (included, rest) =
-                        self.included_page(scope, &first.includes, one, i64::MIN, max).await?;
+                    let (included, rest) = self.included_page(&first.includes, one, i64::MIN, max).await?;
                     within = included.last().filter(|_| rest).map(|last| last.handle);
                     page.included = included;
                     break;
@@ -69,7 +67,6 @@ impl Store {
     /// A page of what the match at the cursor includes.
     async fn fill_within(
         &self,
-        scope: &Scope,
         parts: &mut [Part<'_>],
         at: &Cursor,
         after: i64,
@@ -80,7 +77,7 @@ impl Store {
         let mut more = false;
         // It may be gone by now; then the search goes on after it.
         if let Some(one) = self.at_row(at.handle).await? {
-            (page.included, more) = self.included_page(scope, &first.includes, &one, after, max).await?;
+            (page.included, more) = self.included_page(&first.includes, &one, after, max).await?;
         }
         if more {
             page.next = page.included.last().map(|last| Cursor { within: Some(last.handle), ..at.clone() });
@@ -89,7 +86,7 @@ impl Store {
         let then = Cursor { within: None, ..at.clone() };
         parts.iter_mut().for_each(|part| part.query.to_mut().cursor = Some(then.clone()));
         if page.included.is_empty() {
-            return Box::pin(self.fill(scope, parts, page)).await;
+            return Box::pin(self.fill(parts, page)).await;
         }
         page.next = Some(then);
         if self.hits(parts, 1).await?.rows.is_empty() {
@@ -99,7 +96,11 @@ impl Store {
     }
 
     async fn at_row(&self, handle: i64) -> Result<Option<Version>> {
-        self.run(&current(vec![handle])).await?.first().map(|row| self.version_of_any_type(row)).transpose()
+        self.run(&current(vec![handle], &self.visible_rows()))
+            .await?
+            .first()
+            .map(|row| self.version_of_any_type(row))
+            .transpose()
     }
 }
 

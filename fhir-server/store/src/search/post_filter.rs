@@ -14,8 +14,9 @@ use super::chain::{is_by_patient, key_of_row};
 use super::explain;
 use super::sort_values::SortedRow;
 use super::sorted::{PageRequest, PageRows};
+use crate::read;
+use crate::scope::ScopedStore;
 use crate::version::Version;
-use crate::{Store, read};
 
 /// Sizes of the batches that are post-filtered, in halves of a page. When the last batch does not fill the page, what
 /// the post-filter asks for is looked up after all.
@@ -65,7 +66,7 @@ impl BatchSizes {
     }
 }
 
-impl Store {
+impl ScopedStore<'_> {
     /// A page of matches that pass the post-filters too. Returns `None` when the batches were used up before the page was
     /// full.
     pub(super) async fn post_filtered_page(
@@ -161,7 +162,8 @@ impl Store {
                 break;
             }
             let doc = super::include::parse(&read::version(type_name, &sorted_row.row)?)?;
-            let entries = self.registry.extract(&self.hasher, type_name, doc.root(), &self.settings.ours)?;
+            let entries =
+                self.registry.extract(&self.hasher, type_name, doc.root(), self.index_settings())?;
             if conditions.iter().all(|condition| condition.holds(&entries)) {
                 found.push(sorted_row);
             }
@@ -207,7 +209,7 @@ impl Store {
             let both = Condition::All(vec![Condition::Ids(handles, ids), condition]).simplify();
             // Not every number of ends is to be a statement of its own.
             let limit = ends.len().next_power_of_two();
-            let plan = sql::row_keys(self.type_number(target)?, both, limit);
+            let plan = sql::row_keys(self.type_id(target)?, both, limit);
             let rows = self.run_plan(&plan, limit).await.map_err(|e| explain::costly_for(e, &chain.code))?;
             for row in rows {
                 let end = key_of_row(target, &row)?;
@@ -220,7 +222,7 @@ impl Store {
     /// The resources that are referred to by a resource that meets the condition of `_has`.
     async fn keys_meeting_has(&self, keys: &[Key], has: &Has) -> Result<HashSet<Key>> {
         let param = self.reference(&has.source, &has.code)?;
-        let number = self.type_number(&has.source)?;
+        let type_id = self.type_id(&has.source)?;
         let mut marked: HashMap<i64, Vec<&Key>> = HashMap::new();
         let mut by = By::Keys;
         let named = self.named_for(keys.to_vec(), &param).await?;
@@ -231,7 +233,7 @@ impl Store {
         }
         let marks = marked.keys().copied().collect();
         let condition = has.condition.clone().on_rows();
-        let rows = self.run(&sql::chain::held(by, marks, number, &condition)).await;
+        let rows = self.run(&sql::chain::held(by, marks, type_id, &condition)).await;
         let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
         let mut holds = HashSet::new();
         for row in rows {

@@ -12,8 +12,7 @@ use fhir_search::sql;
 
 use super::chain::ChainReach;
 use super::post_filter::can_post_filter;
-use crate::Store;
-use crate::scope::Scope;
+use crate::scope::ScopedStore;
 
 /// Texts of a parameter that are looked at one by one.
 const TEXTS_FEW: usize = 1000;
@@ -32,26 +31,30 @@ pub(super) struct Resolved {
     pub(super) warnings: Vec<String>,
 }
 
-impl Store {
+impl ScopedStore<'_> {
     /// Resolves what queries need besides rows (codes of value sets, words, ends of chains), without searching.
     ///
     /// # Errors
     /// Those that a search would answer whatever there is to find.
-    pub async fn check(&self, scope: &Scope, queries: &[Query]) -> Result<()> {
+    pub(crate) async fn check(&self, queries: &[Query]) -> Result<()> {
         for query in queries {
             if filter::condition(query, &self.registry, &self.hasher).is_pending() {
-                self.resolve(scope, query).await?;
+                self.resolve(query).await?;
             }
         }
         Ok(())
     }
 
     /// The condition of a query.
-    pub(super) async fn resolve(&self, scope: &Scope, query: &Query) -> Result<Resolved> {
-        let _ = scope;
+    pub(super) async fn resolve(&self, query: &Query) -> Result<Resolved> {
+        let visible = self.visible(&query.type_name);
         let condition = filter::condition(query, &self.registry, &self.hasher);
         let mut resolved = Resolved::default();
         if !condition.is_pending() {
+            let condition = match visible == Condition::default() {
+                true => condition,
+                false => Condition::All(vec![condition, visible]).simplify(),
+            };
             resolved.condition = self.optimized(&query.type_name, condition).await?;
             self.plan_entry_conditions(&mut resolved).await?;
             return Ok(resolved);
@@ -82,6 +85,7 @@ impl Store {
                 other => all.push(self.resolve_one(&query.type_name, other, &mut resolved).await?),
             }
         }
+        all.push(visible);
         resolved.condition = self.optimized(&query.type_name, Condition::All(all).on_rows()).await?;
         self.plan_entry_conditions(&mut resolved).await?;
         Ok(resolved)
@@ -185,14 +189,16 @@ impl Store {
             Condition::Chain(mut chain) => {
                 for (target, end) in &mut chain.targets {
                     let found = self.resolve_one(target, std::mem::take(end), resolved).await?;
-                    *end = self.optimized(target, found.simplify()).await?;
+                    let found = self.optimized(target, found.simplify()).await?;
+                    *end = self.visible_end(target, found);
                 }
                 Condition::Chain(chain)
             }
             Condition::Has(mut has) => {
                 let end = std::mem::take(&mut has.condition);
                 let found = self.resolve_one(&has.source, end, resolved).await?;
-                has.condition = self.optimized(&has.source, found.simplify()).await?;
+                let found = self.optimized(&has.source, found.simplify()).await?;
+                has.condition = self.visible_end(&has.source, found);
                 Condition::Has(has)
             }
             other => other,
@@ -241,13 +247,14 @@ impl Store {
     ) -> Result<Condition> {
         Ok(match condition {
             Condition::FullText(query) => {
-                let words = self.text_matches(type_name, &query).await?;
+                let mut words = self.text_matches(type_name, &query).await?;
                 if words.behind {
                     resolved.warnings.push(
                         "the full text index is behind: some of the last changes were not looked at"
                             .to_owned(),
                     );
                 }
+                self.retain_visible(&mut words.scores).await?;
                 let best = words.scores.values().copied().fold(f32::MIN_POSITIVE, f32::max);
                 let mut handles: Vec<i64> = words.scores.keys().copied().collect();
                 handles.sort_unstable();

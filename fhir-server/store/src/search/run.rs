@@ -145,7 +145,7 @@ async fn run_on(client: &Client, text: &str, binds: &[Bind]) -> Result<Vec<Row>>
 }
 
 /// Values as the driver takes them.
-fn parameters(binds: &[Bind]) -> Vec<&(dyn ToSql + Sync)> {
+pub(crate) fn parameters(binds: &[Bind]) -> Vec<&(dyn ToSql + Sync)> {
     let each = binds.iter().map(|bind| match bind {
         Bind::Long(n) => n as &(dyn ToSql + Sync),
         Bind::Longs(n) => n,

@@ -11,8 +11,9 @@ use fhir_search::sql::everything::current;
 use tokio_postgres::Row;
 
 use super::canonical::targets_of;
+use crate::read;
+use crate::scope::ScopedStore;
 use crate::version::Version;
-use crate::{Store, read};
 
 /// The columns of a match, before its sort values.
 const COLUMNS: usize = 7;
@@ -62,7 +63,7 @@ impl SortKey {
     }
 }
 
-impl Store {
+impl ScopedStore<'_> {
     /// The sort values of a row. Those that follow references are not looked up yet.
     pub(super) fn sort_key(&self, type_name: &str, row: &Row, order: &Order) -> Result<SortKey> {
         let version = read::version(type_name, row)?;
@@ -113,7 +114,9 @@ impl Store {
         let mut known = HashMap::with_capacity(wanted.len());
         for some in wanted.chunks(TARGETS_AT_ONCE) {
             let handles = some.iter().map(|end| self.handles(end)).collect::<Result<Vec<_>>>()?;
-            for row in self.run(&current(handles.into_iter().flatten().collect())).await? {
+            for row in
+                self.run(&current(handles.into_iter().flatten().collect(), &self.visible_rows())).await?
+            {
                 let version = self.version_of_any_type(&row)?;
                 let sort_values = self.sort_values(
                     &order.for_targets(&version.key.type_name),
@@ -128,7 +131,7 @@ impl Store {
 
     fn sort_values(&self, order: &Order, version: &Version, doc: &Doc) -> Result<Vec<SortValue>> {
         let type_name = &version.key.type_name;
-        let rows = self.registry.extract(&self.hasher, type_name, doc.root(), &self.settings.ours)?;
+        let rows = self.registry.extract(&self.hasher, type_name, doc.root(), self.index_settings())?;
         let this = self.registry.for_type(type_name)?;
         let texts = |param: &_| this.texts(param, doc.root());
         let facts =

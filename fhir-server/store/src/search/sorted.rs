@@ -15,7 +15,7 @@ use tokio_postgres::Row;
 
 use super::explain;
 use super::sort_values::{SortKey, SortedRow};
-use crate::Store;
+use crate::scope::ScopedStore;
 
 /// Entries that are looked at before the search is answered in another way. First it is some more than a page, or some
 /// pages when not all will match, then each time so many times more.
@@ -40,15 +40,15 @@ pub(super) struct PageRequest<'q> {
 /// Rows in order; true when there are more rows that were not read, because the page's bytes are used up.
 pub(super) type PageRows = (Vec<SortedRow>, bool);
 
-impl Store {
+impl ScopedStore<'_> {
     /// Matches in their order, after the query's cursor.
     pub(super) async fn sorted_page(&self, request: PageRequest<'_>) -> Result<PageRows> {
         if request.order.is_columns() {
             let plan = sql::page(
                 request.query,
+                self.type_id(&request.query.type_name)?,
                 request.condition.clone(),
                 request.order,
-                &self.registry,
                 request.limit,
             );
             let (rows, cut) = self.run_page(&plan, request.limit, request.bytes).await?;
@@ -182,8 +182,8 @@ impl Store {
 
     /// All matches, sorted in memory by values of their bodies. Returns `None` when there are more than `sorted_max`.
     async fn filter_then_sort(&self, request: PageRequest<'_>) -> Result<Option<PageRows>> {
-        let number = self.type_number(&request.query.type_name)?;
-        let plan = sql::unordered(number, request.condition.clone(), self.options.sorted_max + 1);
+        let type_id = self.type_id(&request.query.type_name)?;
+        let plan = sql::unordered(type_id, request.condition.clone(), self.options.sorted_max + 1);
         // The steps before it end where a page is full.
         let Some(step) = plan.steps.last() else { return Ok(Some((Vec::new(), false))) };
         let mut all = Vec::new();
@@ -222,7 +222,9 @@ impl Store {
             }
             rest = further;
             let mut rows = HashMap::with_capacity(some.len());
-            for row in self.run(&current(some.iter().map(|row| row.handle).collect())).await? {
+            for row in
+                self.run(&current(some.iter().map(|row| row.handle).collect(), &self.visible_rows())).await?
+            {
                 rows.insert(row.try_get::<_, i64>(0).map_err(Error::internal)?, row);
             }
             for SortKey { sort_values, handle, .. } in some {

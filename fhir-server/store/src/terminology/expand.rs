@@ -8,13 +8,17 @@ use fhir_profiles::value_set::{Contains, Filter, Include};
 use fhir_profiles::{CodeSystem, ValueSet};
 
 use super::{CODES_MAX, Code, Definition, TerminologyFuture, too_many};
-use crate::Store;
+use crate::scope::ScopedStore;
 
 /// Value sets of value sets of ...
 const DEPTH_MAX: usize = 10;
 
 /// Boxed: value sets are made of value sets.
-pub(super) fn value_set(store: &Store, url: String, depth: usize) -> TerminologyFuture<'_, BTreeSet<Code>> {
+pub(super) fn value_set<'a>(
+    store: &'a ScopedStore<'a>,
+    url: String,
+    depth: usize,
+) -> TerminologyFuture<'a, BTreeSet<Code>> {
     Box::pin(async move {
         if depth > DEPTH_MAX {
             return Err(Error::value(format!("value sets that include `{url}` include each other")));
@@ -35,7 +39,12 @@ pub(super) fn value_set(store: &Store, url: String, depth: usize) -> Terminology
     })
 }
 
-async fn composed(store: &Store, url: &str, set: &ValueSet, depth: usize) -> Result<BTreeSet<Code>> {
+async fn composed(
+    store: &ScopedStore<'_>,
+    url: &str,
+    set: &ValueSet,
+    depth: usize,
+) -> Result<BTreeSet<Code>> {
     if set.compose.include.is_empty() {
         return Err(Error::not_supported(format!("the value set `{url}` does not say what is in it")));
     }
@@ -64,7 +73,7 @@ fn contained(all: &[Contains], codes: &mut BTreeSet<Code>) {
     }
 }
 
-async fn included(store: &Store, include: &Include, depth: usize) -> Result<BTreeSet<Code>> {
+async fn included(store: &ScopedStore<'_>, include: &Include, depth: usize) -> Result<BTreeSet<Code>> {
     let mut found = match &include.system {
         Some(system) => Some(codes_of_system(store, system, include).await?),
         None => None,
@@ -79,7 +88,7 @@ async fn included(store: &Store, include: &Include, depth: usize) -> Result<BTre
     bounded(found.unwrap_or_default())
 }
 
-async fn codes_of_system(store: &Store, url: &str, include: &Include) -> Result<BTreeSet<Code>> {
+async fn codes_of_system(store: &ScopedStore<'_>, url: &str, include: &Include) -> Result<BTreeSet<Code>> {
     let code = |code: &str| Code { system: url.to_owned(), code: code.to_owned() };
     if !include.concept.is_empty() {
         return Ok(include.concept.iter().map(|concept| code(&concept.code)).collect());

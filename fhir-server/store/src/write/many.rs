@@ -1,8 +1,11 @@
 //! Several writes in one transaction: one statement per table, whatever their number.
 
+use std::collections::BTreeSet;
+
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
+use super::preconditions::Preconditions;
 use super::rows::Entries;
 use super::{PreparedWrite, WriteFailure};
 use crate::body::Jsonb;
@@ -10,6 +13,10 @@ use crate::parameters;
 use crate::version::{Method, ResourceState};
 use crate::writers::MAY_WRITE;
 use crate::{CommitTimestamp, Store};
+
+/// Where nothing is deleted: who refers to a resource relies on its key, which stays.
+const LOCK_VERSIONS: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
+     order by r.handle for no key update";
 
 pub(super) const LOCK: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
      order by r.handle for update";
@@ -29,12 +36,12 @@ const CLAIM_NEW: &str = "insert into claim (key, turn) select c.key, $2::int8 fr
 const CLAIM_SEEN: &str = "update claim c set turn = $3::int8 from unnest($1::int8[], $2::int8[]) as s(key, seen) \
      where c.key = s.key and c.turn = s.seen";
 
-const HISTORY: &str = "insert into resource_history (handle, updated_at, type_id, version, method, id, packed) \
-     select r.handle, r.updated_at, r.type_id, r.version, r.method, r.id, o.packed \
+const HISTORY: &str = "insert into resource_history (handle, updated_at, type_id, version, method, id, patient, keys, packed) \
+     select r.handle, r.updated_at, r.type_id, r.version, r.method, r.id, r.patient, r.keys, o.packed \
      from unnest($1::int8[], $2::bytea[]) as o(handle, packed) join resource r on r.handle = o.handle";
 
-const TOMBSTONES: &str = "insert into resource_history (handle, updated_at, type_id, version, method, id) \
-     select r.handle, $3::int8, r.type_id, d.version, $4::int2, r.id \
+const TOMBSTONES: &str = "insert into resource_history (handle, updated_at, type_id, version, method, id, patient, keys) \
+     select r.handle, $3::int8, r.type_id, d.version, $4::int2, r.id, r.patient, r.keys \
      from unnest($1::int8[], $2::int4[]) as d(handle, version) join resource r on r.handle = d.handle";
 
 const DELETE: &str = "delete from resource r where r.handle = any($1::int8[])";
@@ -156,6 +163,7 @@ impl<'w> Columns<'w> {
 pub(super) async fn run(
     store: &Store,
     ready: &[PreparedWrite<'_>],
+    preconditions: &Preconditions,
     timestamp: &CommitTimestamp,
 ) -> Result<(), WriteFailure> {
     let at = timestamp.micros();
@@ -194,17 +202,21 @@ pub(super) async fn run(
                 last_versions.push((one.handle, last));
             }
         }
-        match one.write.claim.as_ref().map(|c| (c.key, c.seen)) {
-            Some((key, Some(seen))) => {
+    }
+    let distinct: BTreeSet<_> = preconditions.claims.iter().map(|claim| (claim.key, claim.seen)).collect();
+    for (key, seen) in distinct {
+        match seen {
+            Some(seen) => {
                 seen_claims.push(key);
                 seen_turns.push(seen);
             }
-            Some((key, None)) => claims.push(key),
-            None => {}
+            None => claims.push(key),
         }
     }
-    claims.sort_unstable();
-    claims.dedup();
+    // What must not be there is kept from coming by the turn.
+    turns.extend(&preconditions.absent.handles);
+    turns.sort_unstable();
+    turns.dedup();
 
     let mut client = store.connections.client().await.map_err(WriteFailure::Other)?;
     let transaction = client.transaction().await?;
@@ -240,7 +252,8 @@ pub(super) async fn run(
         }
     }
     if !replaced.is_empty() {
-        let statement = transaction.prepare_cached(LOCK).await?;
+        let lock = if deleted.is_empty() { LOCK_VERSIONS } else { LOCK };
+        let statement = transaction.prepare_cached(lock).await?;
         let locked = transaction.query(&statement, &[&replaced]).await?;
         let mut found = Vec::with_capacity(locked.len());
         for row in &locked {
@@ -250,6 +263,9 @@ pub(super) async fn run(
         if found != replaced_versions {
             return Err(WriteFailure::Stale);
         }
+    }
+    preconditions.hold(&transaction).await?;
+    if !replaced.is_empty() {
         execute(HISTORY, &[&replaced, &replaced_packed]).await?;
     }
     if !deleted.is_empty() {
@@ -263,6 +279,7 @@ pub(super) async fn run(
         execute(INSERT, &inserts.parameters(&at)).await?;
     }
     self::entries(&transaction, &entries).await?;
+    preconditions.hold_after(&transaction).await?;
     // Last, as it makes all other changes of search parameters wait.
     parameters::apply_definitions(store, &transaction, ready).await?;
     transaction.commit().await?;

@@ -1,11 +1,13 @@
 //! One write in one statement: everything hangs on the row that decides. Deletions are not written here (`many.rs`).
 //!
-//! `w` is the row of the process among the writers, without which nothing may be written with the commit timestamp (`writers.rs`);
-//! `gate` is the claim, when there is one; `old` is the version that is replaced; `r` is the row that is written. A part
-//! that finds nothing leaves nothing for those after it to do, and `r` stays empty.
+//! `w` is the row of the process among the writers, without which nothing may be written with the commit timestamp
+//! (`writers.rs`); `gate` is the claim, when there is one; `need` are the resources that must be there; `old` is the version
+//! that is replaced; `r` is the row that is written. A part that finds nothing leaves nothing for those after it to do,
+//! and `r` stays empty.
 
 use tokio_postgres::types::ToSql;
 
+use super::preconditions::{Preconditions, ROW};
 use super::rows::Entries;
 use super::{Claim, PreparedWrite, WriteFailure, prefix_hashes};
 use crate::version::ResourceState;
@@ -26,6 +28,7 @@ struct Values<'w> {
     method: i16,
     before_version: i32,
     claim: Option<&'w Claim>,
+    preconditions: &'w Preconditions,
     id: Option<&'w str>,
     prefix_hashes: Option<&'w [i64]>,
     json: Option<crate::body::Jsonb<'w>>,
@@ -35,6 +38,7 @@ struct Values<'w> {
 pub(super) async fn run(
     store: &Store,
     ready: &PreparedWrite<'_>,
+    preconditions: &Preconditions,
     timestamp: &CommitTimestamp,
 ) -> Result<(), WriteFailure> {
     let mut entries = Entries::default();
@@ -46,7 +50,8 @@ pub(super) async fn run(
         date_high: ready.date_high(),
         method: ready.write.method.number(),
         before_version: i32::try_from(ready.write.before.last_version()).unwrap_or(i32::MAX),
-        claim: ready.write.claim.as_ref(),
+        claim: preconditions.claims.first(),
+        preconditions,
         id: ready.id(),
         prefix_hashes: prefix_hashes(&ready.rows),
         json: ready.json(),
@@ -57,6 +62,7 @@ pub(super) async fn run(
     sql.bind(&values.writer, "int8");
     sql.push(" and w.fenced_at is null), ");
     sql.claim(&values);
+    sql.need(&values);
     let replaces = matches!(ready.write.before, ResourceState::Current(_));
     if replaces {
         sql.replaced(ready, &values);
@@ -111,6 +117,34 @@ impl<'p> Statement<'p> {
         self.push(" returning 1), ");
     }
 
+    /// The rows that must be there, locked.
+    fn need(&mut self, values: &'p Values<'_>) {
+        let needed = values.preconditions;
+        if needed.present == 0 {
+            return;
+        }
+        self.push("need as materialized (select r.handle from resource r join unnest(");
+        self.list(&[
+            (&needed.rows.handles, "int8[]"),
+            (&needed.rows.type_ids, "int4[]"),
+            (&needed.rows.ids, "text[]"),
+            (&needed.rows.versions, "int4[]"),
+        ]);
+        self.push(") as n(handle, type_id, id, version) on ");
+        self.push(ROW);
+        self.push(needed.lock());
+        self.push("), ");
+    }
+
+    /// All that must be there is. `word`: `where` or `and`.
+    fn has_needed(&mut self, word: &str, values: &'p Values<'_>) {
+        if values.preconditions.present > 0 {
+            self.push(word);
+            self.push(" (select count(*) from need) = ");
+            self.bind(&values.preconditions.present, "int8");
+        }
+    }
+
     /// The version that is replaced, locked and put into history.
     fn replaced(&mut self, ready: &'p PreparedWrite<'_>, values: &'p Values<'_>) {
         let gate = if values.claim.is_some() { ", gate" } else { ", w" };
@@ -120,9 +154,11 @@ impl<'p> Statement<'p> {
         self.bind(&ready.handle, "int8");
         self.push(" and r.version = ");
         self.bind(&values.before_version, "int4");
+        self.has_needed(" and", values);
+        // Who refers to the resource relies on its key, which stays.
         self.push(
-            " for update of r), h as (insert into resource_history (handle, updated_at, type_id, version, method, \
-             id, packed) select o.handle, o.updated_at, o.type_id, o.version, o.method, o.id, ",
+            " for no key update of r), h as (insert into resource_history (handle, updated_at, type_id, version, method, \
+             id, patient, keys, packed) select o.handle, o.updated_at, o.type_id, o.version, o.method, o.id, o.patient, o.keys, ",
         );
         self.bind(&ready.old_packed, "bytea");
         self.push(" from old o), ");
@@ -138,6 +174,7 @@ impl<'p> Statement<'p> {
         self.push(", ");
         self.columns(ready, values);
         self.push(if values.claim.is_some() { " from gate" } else { " from w" });
+        self.has_needed(" where", values);
         self.push(" returning handle)");
     }
 

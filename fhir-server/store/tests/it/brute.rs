@@ -16,6 +16,7 @@ mod names;
 mod order;
 pub(crate) mod random;
 mod resources;
+mod scopes;
 mod terms;
 mod when;
 
@@ -27,12 +28,14 @@ use corpus::Corpus;
 use fhir_model::Key;
 use fhir_model::date::Zone;
 use fhir_search::{IndexSettings, ParseCx, Query};
-use fhir_store::Store;
+use fhir_store::{Scope, Store};
 use random::Random;
 
 use super::all;
 
 const QUERIES: usize = 2000;
+/// Questions that are asked under one scope, before another is drawn.
+const QUESTIONS_A_SCOPE: usize = 100;
 /// Of the questions, those that are other ones each time.
 const NEW_PERCENT: usize = 20;
 /// Failures that are shown.
@@ -59,10 +62,22 @@ async fn the_store_finds_what_brute_force_finds() {
         println!("CARI_SEED={seed} CARI_BRUTE_QUERIES={queries}");
         let mut random = Random::new(seed);
         let mut tally = Tally::default();
-        for _ in 0..queries {
+        let (mut scope, mut seen) = (all(), corpus);
+        for n in 0..queries {
+            // The questions are about everything, the answers about what is seen.
+            if n % QUESTIONS_A_SCOPE == 0 {
+                (scope, seen) = match n / QUESTIONS_A_SCOPE % 2 {
+                    0 => (all(), corpus),
+                    _ => scopes::random(&mut random, &store, corpus),
+                };
+                if let Err(why) = scopes::reads(&mut random, (&store, &scope), corpus, seen).await {
+                    tally.wrong.push(why);
+                }
+            }
             let question = ask::question(&mut random, corpus, store.registry());
-            if let Err(why) = ask_both(&question, &mut random, &store, corpus, &mut tally).await {
-                tally.wrong.push(format!("{question}\n    {why}"));
+            if let Err(why) = ask_both(&question, &mut random, (&store, &scope), seen, &mut tally).await {
+                let under = if std::ptr::eq(seen, corpus) { "" } else { " (under a scope)" };
+                tally.wrong.push(format!("{question}{under}\n    {why}"));
             }
         }
         println!("{tally:?}");
@@ -106,7 +121,7 @@ impl std::fmt::Debug for Tally {
 async fn ask_both(
     question: &Question,
     random: &mut Random,
-    store: &Arc<Store>,
+    (store, scope): (&Arc<Store>, &Scope),
     corpus: &'static Corpus,
     tally: &mut Tally,
 ) -> Result<(), String> {
@@ -127,11 +142,11 @@ async fn ask_both(
         query.filters.iter().map(|f| matches::matches(f, type_name, corpus)).collect();
     let wanted: Vec<usize> = (0..resources.len()).filter(|i| filters.iter().all(|f| f[*i])).collect();
 
-    let page = store.search(&all(), &query).await.map_err(|e| format!("{e:?}"))?;
+    let page = store.search(scope, &query).await.map_err(|e| format!("{e:?}"))?;
     let ids: Vec<String> = page.matches.iter().map(|v| v.key.id.to_string()).collect();
     let order: Vec<usize> = ids
         .iter()
-        .map(|id| positions.get(&**id).copied().ok_or(format!("{id} was deleted")))
+        .map(|id| positions.get(&**id).copied().ok_or(format!("{id} was deleted, or is hidden")))
         .collect::<Result<_, _>>()?;
     let mut found = order.clone();
     found.sort_unstable();
@@ -150,7 +165,7 @@ async fn ask_both(
     }
     tally.found += found.len();
     tally.found_some += usize::from(!found.is_empty());
-    let total = store.count(&all(), &query).await.map_err(|e| format!("{e:?}"))?;
+    let total = store.count(scope, &query).await.map_err(|e| format!("{e:?}"))?;
     if total.n != wanted.len() as u64 || page.total.is_none_or(|t| t.n != total.n || !t.exact) {
         return Err(format!("{} match, {total:?} are counted, {:?} are said", wanted.len(), page.total));
     }
@@ -166,7 +181,7 @@ async fn ask_both(
     }
     if !ids.is_empty() && random.chance(40) {
         let size = random.below(ids.len()) + 1;
-        walk_pages(query, size.max(ids.len() / 8), &ids, store, tally).await?;
+        walk_pages(query, size.max(ids.len() / 8), &ids, (store, scope), tally).await?;
     }
     Ok(())
 }
@@ -176,13 +191,13 @@ async fn walk_pages(
     mut query: Query,
     size: usize,
     ids: &[String],
-    store: &Arc<Store>,
+    (store, scope): (&Arc<Store>, &Scope),
     tally: &mut Tally,
 ) -> Result<(), String> {
     query.count = size;
     let mut pages = Vec::new();
     let last = loop {
-        let page = store.search(&all(), &query).await.map_err(|e| format!("{e:?}"))?;
+        let page = store.search(scope, &query).await.map_err(|e| format!("{e:?}"))?;
         tally.pages += 1;
         pages.push(page.matches.iter().map(|v| v.key.id.to_string()).collect::<Vec<_>>());
         match page.next.clone() {
@@ -196,7 +211,7 @@ async fn walk_pages(
     let mut at = last;
     for wanted in pages.iter().rev().skip(1) {
         query.cursor = at.previous.clone();
-        at = store.search(&all(), &query).await.map_err(|e| format!("{e:?}"))?;
+        at = store.search(scope, &query).await.map_err(|e| format!("{e:?}"))?;
         tally.pages += 1;
         let found: Vec<_> = at.matches.iter().map(|v| v.key.id.to_string()).collect();
         if found != *wanted {

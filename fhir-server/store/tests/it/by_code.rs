@@ -204,7 +204,7 @@ async fn quantities_of_one_code_are_not_too_many_to_sort() {
             version: 1,
             method: Method::Put,
             doc: Some(doc),
-            claim: None,
+            preconditions: Vec::new(),
         }
     };
     let last = (OTHERS..OTHERS + 5).map(|n| (n, "x"));

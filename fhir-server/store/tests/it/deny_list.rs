@@ -193,14 +193,14 @@ async fn statements_at_run_time_obey_the_list_and_hold_no_values() {
             Some(walk) => vec![walk.sql(&condition, 256)],
             None => {
                 let columns = if order.is_columns() { order } else { Order::none() };
-                let plan = sql::page(&query, condition.clone(), &columns, registry, 21);
+                let plan = sql::page(&query, 1, condition.clone(), &columns, 21);
                 plan.steps.into_iter().map(|step| step.sql).collect()
             }
         };
         let mut texts: Vec<String> = statements.iter().map(|sql| sql.text().to_owned()).collect();
-        texts.push(sql::count(&query, &condition, registry, None).text().to_owned());
-        texts.push(sql::count(&query, &condition, registry, Some(10)).text().to_owned());
-        let matching = sql::matching(&query, condition, registry, 2);
+        texts.push(sql::count(1, &condition, None).text().to_owned());
+        texts.push(sql::count(1, &condition, Some(10)).text().to_owned());
+        let matching = sql::matching(&query, 1, condition, 2);
         texts.push(matching.steps[0].sql.text().to_owned());
         texts
     };

@@ -154,8 +154,11 @@ async fn searches_read_no_more_than_they_must() {
     let hasher = IndexHasher::new(secret.try_into().unwrap());
     let patient = Key::new("Patient", "p7");
     let compartment = everything::Compartment::new(&patient, store.registry(), &hasher);
-    let lines =
-        explain(&client, &everything::compartment(&compartment, &everything::Part::default(), 1000)).await;
+    let lines = explain(
+        &client,
+        &everything::compartment(&compartment, &everything::Part::default(), &Default::default(), 1000),
+    )
+    .await;
     if lines.iter().any(|line| reads_all(line)) {
         wrong.push(format!("compartment:\n{}", lines.join("\n")));
     }
@@ -254,7 +257,7 @@ async fn fill(store: &Arc<Store>) {
             version: 1,
             method: Method::Put,
             doc: Some(Doc::parse(text.as_str(), JsonLimits::default()).unwrap()),
-            claim: None,
+            preconditions: Vec::new(),
         };
         let writes: Vec<_> = batch.iter().map(write).collect();
         let timestamp = store.commit_timestamp().unwrap();

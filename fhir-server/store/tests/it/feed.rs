@@ -141,7 +141,7 @@ async fn none_is_missed_and_none_comes_twice_under_eight_writers() {
                         version: 1,
                         method: Method::Post,
                         doc,
-                        claim: None,
+                        preconditions: Vec::new(),
                     };
                     while store.commit(&super::all(), &stamp, std::slice::from_ref(&write)).await.unwrap()
                         != Commit::Done

@@ -51,7 +51,7 @@ async fn a_statement_that_takes_too_long_is_stopped_and_said_so() {
         version: 1,
         method: Method::Put,
         doc: Some(doc("{}", &key, 1)),
-        claim: None,
+        preconditions: Vec::new(),
         key: key.clone(),
     };
     let timestamp = store.commit_timestamp().unwrap();

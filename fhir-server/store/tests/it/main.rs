@@ -62,6 +62,7 @@ mod partitioned;
 mod previous;
 mod reindex;
 mod search;
+mod tenants;
 mod values;
 mod write;
 
@@ -87,7 +88,7 @@ use std::sync::Arc;
 use fhir_model::Key;
 use fhir_model::json::{Doc, JsonLimits};
 use fhir_search::{ParseCx, Query};
-use fhir_store::{Claim, Commit, Method, ResourceState, Scope, Store, Write};
+use fhir_store::{Claim, Commit, Method, Precondition, ResourceState, Scope, Store, Write};
 
 /// Everything is visible to tests.
 pub fn all() -> Scope {
@@ -113,7 +114,15 @@ pub async fn next(store: &Store, key: &Key, body: Option<&str>, claim: Option<Cl
         (ResourceState::Absent, _) => Method::Post,
         _ => Method::Put,
     };
-    Write { key: key.clone(), before, version, method, doc: body.map(|b| doc(b, key, version)), claim }
+    let preconditions = claim.map(Precondition::Claim).into_iter().collect();
+    Write {
+        key: key.clone(),
+        before,
+        version,
+        method,
+        doc: body.map(|b| doc(b, key, version)),
+        preconditions,
+    }
 }
 
 /// Writes and expects that it is done.

@@ -18,6 +18,7 @@ const LATER: &[&str] = &[
     include_str!("../../../../migrations/0010_index_settings.sql"),
     include_str!("../../../../migrations/0011_address_words.sql"),
     include_str!("../../../../migrations/0012_modules.sql"),
+    include_str!("../../../../migrations/0013_tenant.sql"),
 ];
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];

@@ -149,6 +149,7 @@ async fn other_settings_make_the_index_anew_first() {
         zone: Zone::parse(zone).unwrap(),
         bases: Bases::new(base),
         fold_codes,
+        references: false,
     };
     let plain = IndexSettings::default();
     let nairobi = of("Africa/Nairobi", &["http://b/fhir"], true);

@@ -77,7 +77,7 @@ pub(crate) async fn one_of_many_claimants_wins(store: &Arc<Store>) {
             let store = store.clone();
             tasks.push(tokio::spawn(async move {
                 let criteria = format!("Patient?identifier=s|{round}");
-                let claim = store.claim(&criteria).await.unwrap();
+                let claim = store.claim(&all(), &criteria).await.unwrap();
                 if !store.matches(&all(), &query(&store, &criteria), 2).await.unwrap().is_empty() {
                     return false;
                 }

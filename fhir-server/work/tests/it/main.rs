@@ -84,7 +84,7 @@ async fn put(store: &Store, id: &str, text: Option<&str>) {
         before,
         method: if text.is_some() { Method::Put } else { Method::Delete },
         doc: body.map(|t| Doc::parse(t, JsonLimits::default()).unwrap()),
-        claim: None,
+        preconditions: Vec::new(),
     };
     let stamp = store.commit_timestamp().unwrap();
     assert_eq!(store.commit(&Scope::everything(), &stamp, &[write]).await.unwrap(), Commit::Done);

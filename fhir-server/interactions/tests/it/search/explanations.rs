@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fhir_interactions::{Guard, Interaction, Principal, RequestLimits, Settings};
+use fhir_interactions::{AccessRequest, Guard, Principal, RequestLimits, Settings};
 use fhir_store::{Options, Scope, Store, testing};
 use serde_json::json;
 
@@ -105,8 +105,10 @@ async fn what_takes_too_long_is_named() {
 /// Who runs the server.
 struct Operator;
 
+#[async_trait::async_trait]
+
 impl Guard for Operator {
-    fn scope(&self, _: &Principal, _: &Interaction) -> fhir_model::Result<Scope> {
+    async fn scope(&self, _: AccessRequest<'_>) -> fhir_model::Result<Scope> {
         Ok(Scope::everything())
     }
 

@@ -24,6 +24,7 @@ const BATCH: usize = 200;
 const UPDATE_EVERY: usize = 7;
 const DELETE_EVERY: usize = 53;
 
+#[derive(Clone)]
 pub(super) struct Resource {
     pub(super) key: Key,
     pub(super) updated_at: i64,
@@ -126,6 +127,16 @@ impl Corpus {
             embedded: OnceCell::new(),
             server,
         }
+    }
+
+    /// These resources alone.
+    pub(super) fn only(&'static self, keep: impl Fn(&str, usize) -> bool) -> &'static Corpus {
+        let mut corpus = Corpus::empty(self.definitions, None);
+        for (type_name, all) in &self.types {
+            let kept = all.iter().enumerate().filter(|(at, _)| keep(type_name, *at));
+            corpus.types.insert(type_name.clone(), kept.map(|(_, resource)| resource.clone()).collect());
+        }
+        Box::leak(Box::new(corpus))
     }
 
     /// The resources within these: contained ones and entries of Bundles, each as one of its own.
@@ -333,7 +344,7 @@ async fn commit<'a>(store: &Arc<Store>, texts: impl Iterator<Item = (&'a Key, Op
             _ => Method::Put,
         };
         let doc = text.map(|text| Doc::parse(text, JsonLimits::default()).unwrap());
-        writes.push(Write { key: key.clone(), before, version, method, doc, claim: None });
+        writes.push(Write { key: key.clone(), before, version, method, doc, preconditions: Vec::new() });
     }
     let timestamp = store.commit_timestamp().unwrap();
     assert_eq!(store.commit(&all(), &timestamp, &writes).await.unwrap(), Commit::Done);

@@ -1,0 +1,95 @@
+//! The organisations that share the database, each a tenant with a base url of its own.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fhir_database::Connections;
+use fhir_model::{Error, Result};
+use fhir_search::tenant::TenantId;
+use fhir_search::{Bases, IndexSettings};
+
+use crate::{Store, failure};
+
+const TENANTS: &str = "select t.number, t.slug from tenant t order by t.number";
+
+/// The next free number. Two processes may take the same one; the loser's primary key says so.
+const ADD: &str = "insert into tenant (number, slug, created_at) \
+     select greatest($1::int4, coalesce((select max(t.number) + 1 from tenant t), 0)), $2::text, $3::int8 \
+     where not exists (select from tenant t where t.slug = $2::text)";
+
+/// Tries to add a tenant, while others add some.
+const TRIES: usize = 20;
+
+/// A tenant that is not the default organisation.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    id: TenantId,
+    /// As the server's, with the organisation's own base urls.
+    settings: IndexSettings,
+}
+
+/// All of them, by slug.
+#[derive(Debug, Default)]
+pub(crate) struct Tenants(BTreeMap<Box<str>, Tenant>);
+
+impl Tenants {
+    /// The tenants of the database, after those that are missing were added.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer, or there are more than a `type_id` can tell apart.
+    pub(crate) async fn load(
+        connections: &Connections,
+        wanted: &[String],
+        settings: &IndexSettings,
+    ) -> Result<Tenants> {
+        let client = connections.client().await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+        for slug in wanted {
+            let mut tries = 0;
+            let first = i32::from(TenantId::FIRST_ADDED.number());
+            while let Err(e) = client.execute(ADD, &[&first, slug, &now]).await {
+                tries += 1;
+                if !failure::is_duplicate(&e) || tries == TRIES {
+                    return Err(failure::classify(e));
+                }
+            }
+        }
+        let mut all = BTreeMap::new();
+        for row in client.query(TENANTS, &[]).await.map_err(failure::classify)? {
+            let (number, slug): (i32, String) =
+                (row.try_get(0).map_err(Error::internal)?, row.try_get(1).map_err(Error::internal)?);
+            let id = TenantId::new(u16::try_from(number).map_err(Error::internal)?)?;
+            let bases = settings.bases.with_organization(&slug);
+            all.insert(slug.into(), Tenant { id, settings: IndexSettings { bases, ..settings.clone() } });
+        }
+        Ok(Tenants(all))
+    }
+
+    /// The default organisation and all others.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = TenantId> {
+        std::iter::once(TenantId::DEFAULT).chain(self.0.values().map(|tenant| tenant.id))
+    }
+
+    /// By what the resources of a tenant are indexed. Returns `None` for the default organisation.
+    pub(crate) fn settings(&self, id: TenantId) -> Option<&IndexSettings> {
+        self.0.values().find(|tenant| tenant.id == id).map(|tenant| &tenant.settings)
+    }
+}
+
+impl Store {
+    /// The tenant of an organisation. Returns `None` when the server has none of this name.
+    pub fn tenant(&self, slug: &str) -> Option<TenantId> {
+        self.tenants.0.get(slug).map(|tenant| tenant.id)
+    }
+
+    /// By what the resources of a tenant are indexed.
+    pub(crate) fn settings_of(&self, tenant: TenantId) -> &IndexSettings {
+        self.tenants.settings(tenant).unwrap_or(&self.settings.ours)
+    }
+
+    /// The urls that a tenant is known by here: the server's and its own. Those of other organisations are foreign.
+    pub fn bases_of(&self, tenant: TenantId) -> &Bases {
+        &self.settings_of(tenant).bases
+    }
+}

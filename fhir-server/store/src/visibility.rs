@@ -1,0 +1,61 @@
+//! Statements by handle and over history, with what a caller sees of their rows.
+
+use deadpool_postgres::Client;
+use fhir_model::Result;
+use fhir_search::sql;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::failure;
+use crate::scope::ScopedStore;
+use crate::search::parameters;
+
+/// In a statement's text: what is asked of the row `r` of `resource`, as ` and ..`.
+const CURRENT: &str = "{r}";
+/// In a statement's text: what is asked of the row `h` of `resource_history`, as ` and ..`.
+const HISTORY: &str = "{h}";
+
+impl ScopedStore<'_> {
+    /// The rows of a statement whose text says with `{r}` and `{h}` where what is hidden is left out. A superseded version and a
+    /// deletion are seen when both their own row and the last row of the resource are: who lost sight of a resource has lost
+    /// its past, and who got it does not get what it was before.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub(crate) async fn query(
+        &self,
+        client: &Client,
+        text: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        if self.sees_all() {
+            let statement = client.prepare_cached(&without_limits(text)).await.map_err(failure::classify)?;
+            return client.query(&statement, values).await.map_err(failure::classify);
+        }
+        let predicate = sql::predicate(&self.visible_rows(), values.len() + 1);
+        let text = text.replace(CURRENT, &format!(" and ({})", predicate.text()));
+        let text = text.replace(HISTORY, &history(predicate.text()));
+        let mut all = values.to_vec();
+        all.extend(parameters(predicate.binds()));
+        let statement = client.prepare_cached(&text).await.map_err(failure::classify)?;
+        client.query(&statement, &all).await.map_err(failure::classify)
+    }
+}
+
+/// The statement of who sees everything.
+pub(crate) fn without_limits(text: &str) -> String {
+    text.replace(CURRENT, "").replace(HISTORY, "")
+}
+
+/// The predicate of one row, said of the row `h` and of the last row of its resource. Of a version from before history had keys
+/// it is not known what it was about.
+fn history(predicate: &str) -> String {
+    format!(
+        " and h.keys is not null \
+         and (select {predicate} from (select h.handle, h.type_id, h.id, h.patient, h.keys) r) \
+         and coalesce((select ({predicate}) is true from resource r where r.handle = h.handle), \
+         (select ({predicate}) is true from resource_history r where r.handle = h.handle and r.keys is not null \
+         order by r.version desc limit 1))"
+    )
+}

@@ -1,0 +1,220 @@
+//! What a write relies on beside the resources it changes: locked and looked at within the commit, so that it still holds
+//! when the write takes place.
+//!
+//! Rows are locked in the order of their handles. Locks of those that must only be there do not meet those of who changes
+//! them, so that many can refer to a resource that is written all the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deadpool_postgres::Transaction;
+use fhir_model::{Error, Key, Result};
+use fhir_search::index_hash::{format_server_id, parse_server_id};
+use fhir_search::local_references::key_of_target;
+use fhir_search::sql::rows_by_handle;
+
+use super::{Claim, Write, WriteFailure};
+use crate::Store;
+use crate::scope::ScopedStore;
+
+/// Something that must be true when a write is committed. Where it is not, the commit is [`Commit::Stale`](super::Commit).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nobody wrote under the same criteria since the claim was taken.
+    Claim(Claim),
+    /// The resource is current in this version.
+    Unchanged(Key, u32),
+    /// The resource is current, whatever its version.
+    Present(Key),
+    /// There is no such resource; there may have been one.
+    Absent(Key),
+    /// No current resource refers to this one, but those that the same commit takes away or changes. It is known of
+    /// databases that index references (`IndexSettings::references`).
+    Unreferenced(Key),
+}
+
+/// The rows of resources that must be there, or must not.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) handles: Vec<i64>,
+    pub(super) type_ids: Vec<i32>,
+    /// As stored: none where the handle says the id.
+    pub(super) ids: Vec<Option<String>>,
+    /// The version that must be current, where it matters.
+    pub(super) versions: Vec<Option<i32>>,
+}
+
+/// All preconditions of a commit.
+#[derive(Debug, Default)]
+pub(super) struct Preconditions {
+    pub(super) claims: Vec<Claim>,
+    /// Rows of which `present` must be found.
+    pub(super) rows: Rows,
+    pub(super) present: i64,
+    pub(super) absent: Rows,
+    /// The keys that who refers to certain resources has.
+    pub(super) unreferenced: Vec<i64>,
+}
+
+const ABSENT: &str = "select 1 from resource r join unnest($1::int8[], $2::int4[], $3::text[]) as n(handle, type_id, id) \
+     on r.handle = n.handle and r.type_id = n.type_id and r.id is not distinct from n.id limit 1";
+
+const REFERRING: &str = "select 1 from resource r where r.keys && $1::int8[] limit 1";
+
+const REFERRERS: &str = "select r.handle, r.type_id, r.id from resource r \
+     where r.keys @> array[$1::int8] and r.handle <> all($2::int8[]) limit $3::int8";
+
+impl Preconditions {
+    pub(super) fn new(store: &ScopedStore<'_>, writes: &[Write]) -> Result<Preconditions> {
+        let mut all = Preconditions::default();
+        let mut present: BTreeMap<&Key, Option<u32>> = BTreeMap::new();
+        let mut unreferenced = BTreeSet::new();
+        for precondition in writes.iter().flat_map(|write| &write.preconditions) {
+            match precondition {
+                Precondition::Claim(claim) => all.claims.push(claim.clone()),
+                Precondition::Unchanged(key, version) => {
+                    present.insert(key, Some(*version));
+                }
+                Precondition::Present(key) => {
+                    present.entry(key).or_default();
+                }
+                Precondition::Absent(key) => all.absent.push(store, key, None)?,
+                Precondition::Unreferenced(key) => {
+                    unreferenced.insert(key_of_target(&store.hasher, key));
+                }
+            }
+        }
+        all.present = present.len() as i64;
+        for (key, version) in present {
+            all.rows.push(store, key, version)?;
+        }
+        all.unreferenced.extend(unreferenced);
+        Ok(all)
+    }
+
+    /// One statement is enough for them.
+    pub(super) fn are_simple(&self) -> bool {
+        self.claims.len() <= 1 && self.absent.handles.is_empty() && self.unreferenced.is_empty()
+    }
+
+    /// Text and parameters of what finds the rows that must be there, and locks them.
+    pub(super) fn lock(&self) -> &'static str {
+        // Who replaces a version may do so beside a reader of the key, not beside one of the row.
+        match self.rows.versions.iter().any(Option::is_some) {
+            true => " order by r.handle for share of r",
+            false => " order by r.handle for key share of r",
+        }
+    }
+
+    /// Before anything is written. `Stale` when one does not hold.
+    pub(super) async fn hold(&self, transaction: &Transaction<'_>) -> std::result::Result<(), WriteFailure> {
+        if self.present > 0 {
+            let rows = &self.rows;
+            let from = "select r.handle from resource r \
+                 join unnest($1::int8[], $2::int4[], $3::text[], $4::int4[]) as n(handle, type_id, id, version) on ";
+            let text = [from, ROW, self.lock()].concat();
+            let statement = transaction.prepare_cached(&text).await?;
+            let found = transaction
+                .query(&statement, &[&rows.handles, &rows.type_ids, &rows.ids, &rows.versions])
+                .await?;
+            if found.len() as i64 != self.present {
+                return Err(WriteFailure::Stale);
+            }
+        }
+        if !self.absent.handles.is_empty() {
+            let rows = &self.absent;
+            let statement = transaction.prepare_cached(ABSENT).await?;
+            let found =
+                transaction.query_opt(&statement, &[&rows.handles, &rows.type_ids, &rows.ids]).await?;
+            if found.is_some() {
+                return Err(WriteFailure::Stale);
+            }
+        }
+        Ok(())
+    }
+
+    /// After everything is written, as what is written may refer to nothing any more. What is deleted is locked by now,
+    /// so that who refers to it has committed, or will find it gone.
+    pub(super) async fn hold_after(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> std::result::Result<(), WriteFailure> {
+        if self.unreferenced.is_empty() {
+            return Ok(());
+        }
+        let statement = transaction.prepare_cached(REFERRING).await?;
+        match transaction.query_opt(&statement, &[&self.unreferenced]).await? {
+            None => Ok(()),
+            Some(_) => Err(WriteFailure::Stale),
+        }
+    }
+}
+
+/// A row `r` is one that is meant (`n`).
+pub(super) const ROW: &str = "r.handle = n.handle and r.type_id = n.type_id and r.id is not distinct from n.id \
+     and (n.version is null or r.version = n.version)";
+
+impl Rows {
+    /// The rows that a resource may be in.
+    fn push(&mut self, store: &ScopedStore<'_>, key: &Key, version: Option<u32>) -> Result<()> {
+        let number = store.type_number(&key.type_name)?;
+        let given = parse_server_id(&key.id).map(|handle| (handle, None));
+        let chosen = (store.hasher.foreign_handle(number, &key.id), Some(key.id.to_string()));
+        for (handle, id) in given.into_iter().chain([chosen]) {
+            self.handles.push(handle);
+            self.type_ids.push(store.hasher.type_id(number));
+            self.ids.push(id);
+            self.versions.push(version.map(|version| i32::try_from(version).unwrap_or(i32::MAX)));
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Which of these resources are current, in the order asked: one statement. Those of types that there are not are not.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn are_current(&self, scope: &crate::Scope, keys: &[Key]) -> Result<Vec<bool>> {
+        let scoped = self.scoped(scope);
+        let mut handles = Vec::with_capacity(keys.len() * 2);
+        for key in keys.iter().filter(|key| self.registry.number(&key.type_name).is_some()) {
+            handles.extend(scoped.handles(key)?);
+        }
+        if handles.is_empty() {
+            return Ok(vec![false; keys.len()]);
+        }
+        let rows = self.run(&rows_by_handle(handles, &scoped.visible_rows())).await?;
+        let found = rows.iter().map(|row| self.key_of(row, 1)).collect::<Result<BTreeSet<Key>>>()?;
+        Ok(keys.iter().map(|key| found.contains(key)).collect())
+    }
+
+    /// At most `limit` current resources that refer to this one, but those that are in the rows `without`. Empty where
+    /// references are not indexed (`IndexSettings::references`).
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn referrers(
+        &self,
+        scope: &crate::Scope,
+        key: &Key,
+        without: &[i64],
+        limit: usize,
+    ) -> Result<Vec<Key>> {
+        let target = key_of_target(&self.scoped(scope).hasher, key);
+        let client = self.connections.client().await?;
+        let statement = client.prepare_cached(REFERRERS).await.map_err(crate::failure::classify)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = client.query(&statement, &[&target, &without, &limit]).await;
+        rows.map_err(crate::failure::classify)?.iter().map(|row| self.key_of(row, 1)).collect()
+    }
+
+    /// The key of a row: its handle, then in `at` its type and id.
+    fn key_of(&self, row: &tokio_postgres::Row, at: usize) -> Result<Key> {
+        let handle: i64 = row.try_get(0).map_err(Error::internal)?;
+        let type_name = self.type_name(row.try_get(at).map_err(Error::internal)?)?;
+        let id: Option<String> = row.try_get(at + 1).map_err(Error::internal)?;
+        Ok(Key::new(type_name, id.unwrap_or_else(|| format_server_id(handle))))
+    }
+}

@@ -1,0 +1,204 @@
+//! Organisations on one database: resources of the same ids, identifiers and names never meet.
+
+use std::sync::Arc;
+
+use fhir_model::Key;
+use fhir_search::{Query, TenantId};
+use fhir_store::{
+    Commit, EverythingFilter, HistoryPage, HistoryTarget, Method, Options, ResourceState, Rules, Scope,
+    Store, Write,
+};
+
+use super::{doc, query};
+
+async fn two_clinics() -> (Arc<Store>, [Scope; 3]) {
+    let organizations = vec!["north".to_owned(), "south".to_owned()];
+    let store =
+        fhir_store::testing::fresh_with(Options { organizations, ..Options::default() }).await.unwrap();
+    let of = |tenant| Scope::new(tenant, vec![(tenant, Rules::All)]).unwrap();
+    let tenant = |slug| of(store.tenant(slug).unwrap());
+    let scopes = [of(TenantId::DEFAULT), tenant("north"), tenant("south")];
+    assert!(store.tenant("east").is_none());
+    (store, scopes)
+}
+
+async fn write(store: &Store, scope: &Scope, key: &Key, method: Method, body: Option<&str>) {
+    let before = store.read(scope, key).await.unwrap();
+    let version = before.last_version() + 1;
+    let doc = body.map(|body| doc(body, key, version));
+    let write = Write { key: key.clone(), before, version, method, doc, preconditions: Vec::new() };
+    let timestamp = store.commit_timestamp().unwrap();
+    assert_eq!(store.commit(scope, &timestamp, &[write]).await.unwrap(), Commit::Done, "{key}");
+}
+
+async fn ids(store: &Arc<Store>, scope: &Scope, text: &str) -> String {
+    let asked: Query = query(store, text);
+    let page = store.search(scope, &asked).await.unwrap_or_else(|e| panic!("{text}: {e:?}"));
+    let count = store.count(scope, &asked).await.unwrap();
+    assert_eq!(count.n, page.matches.len() as u64, "{text}");
+    let name = |v: &fhir_store::Version| v.key.to_string();
+    let mut all: Vec<String> = page.matches.iter().map(name).collect();
+    all.extend(page.included.iter().map(|v| format!("+{}", name(v))));
+    all.sort();
+    all.join(" ")
+}
+
+#[tokio::test]
+async fn tenants_never_meet() {
+    let (store, scopes) = two_clinics().await;
+    let server_given = Key::new("Patient", store.new_id());
+    let patient = |n: usize| {
+        format!(
+            r#"{{"identifier":[{{"system":"http://s","value":"1"}}],"name":[{{"family":"Wanjiku"}}],"birthDate":"200{n}"}}"#
+        )
+    };
+    for (n, scope) in scopes.iter().enumerate() {
+        write(&store, scope, &Key::new("Patient", "same"), Method::Put, Some(&patient(n))).await;
+        // Of the third alone it is not known.
+        if n < 2 {
+            write(&store, scope, &Key::new("Observation", "o"), Method::Put, Some(&observation("same")))
+                .await;
+        }
+    }
+    // The id that the server gave in the first is referred to in the second, where it is nothing.
+    write(&store, &scopes[0], &server_given, Method::Post, Some(&patient(9))).await;
+    let body = observation(&server_given.id);
+    write(&store, &scopes[1], &Key::new("Observation", "stray"), Method::Put, Some(&body)).await;
+    let list = format!(
+        r#"{{"status":"current","mode":"working","entry":[{{"item":{{"reference":"{server_given}"}}}},{{"item":{{"reference":"Patient/same"}}}}]}}"#
+    );
+    write(&store, &scopes[1], &Key::new("List", "l"), Method::Put, Some(&list)).await;
+
+    let given = &server_given.id;
+    let rows: &[(&str, [String; 3])] = &[
+        (
+            "Patient?identifier=http://s|1",
+            [format!("Patient/{given} Patient/same"), "Patient/same".into(), "Patient/same".into()],
+        ),
+        ("Patient?name=wanj&birthdate=2000", ["Patient/same".into(), String::new(), String::new()]),
+        (
+            "Observation?subject.name=wanjiku&_include=Observation:subject",
+            ["+Patient/same Observation/o".into(), "+Patient/same Observation/o".into(), String::new()],
+        ),
+        (
+            "Observation?_id=stray&_include=Observation:subject",
+            [String::new(), "Observation/stray".into(), String::new()],
+        ),
+        (
+            "Patient?_has:Observation:patient:code=c",
+            ["Patient/same".into(), "Patient/same".into(), String::new()],
+        ),
+        (
+            "Patient?_id=same&_revinclude=Observation:subject",
+            [
+                "+Observation/o Patient/same".into(),
+                "+Observation/o Patient/same".into(),
+                "Patient/same".into(),
+            ],
+        ),
+        ("Patient?_list=l", [String::new(), "Patient/same".into(), String::new()]),
+        (
+            "Patient?_sort=birthdate",
+            [format!("Patient/{given} Patient/same"), "Patient/same".into(), "Patient/same".into()],
+        ),
+        ("Observation?patient=same", ["Observation/o".into(), "Observation/o".into(), String::new()]),
+    ];
+    for (text, wanted) in rows {
+        for (scope, wanted) in scopes.iter().zip(wanted) {
+            assert_eq!(ids(&store, scope, text).await, *wanted, "{text} of {:?}", scope.tenant());
+        }
+    }
+    let text = format!("Patient?_id={given}&_revinclude=Observation:subject");
+    assert_eq!(
+        ids(&store, &scopes[0], &text).await,
+        format!("Patient/{given}"),
+        "of the second nothing leads here"
+    );
+    assert_eq!(ids(&store, &scopes[1], &text).await, "");
+
+    let is = |state: &ResourceState| matches!(state, ResourceState::Current(_));
+    assert!(is(&store.read(&scopes[0], &server_given).await.unwrap()));
+    for scope in &scopes[1..] {
+        assert!(matches!(store.read(scope, &server_given).await.unwrap(), ResourceState::Absent));
+        assert!(matches!(store.vread(scope, &server_given, 1).await.unwrap(), ResourceState::Absent));
+        assert!(store.current(scope, std::slice::from_ref(&server_given)).await.unwrap().is_empty());
+        let page = HistoryPage { count: 10, ..HistoryPage::default() };
+        assert!(store.history(scope, &HistoryTarget::Instance(server_given.clone()), &page).await.is_err());
+    }
+    let members = async |scope: &Scope, key: &Key| {
+        let all = store.compartment(scope, key, &EverythingFilter::default(), None, 10).await.unwrap();
+        all.iter().map(|member| member.version.key.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(members(&scopes[0], &server_given).await, Vec::<String>::new());
+    assert_eq!(members(&scopes[0], &Key::new("Patient", "same")).await, ["Observation/o"]);
+    assert_eq!(members(&scopes[2], &Key::new("Patient", "same")).await, Vec::<String>::new());
+
+    // What one deletes stays with the others; what one claims is free for the others.
+    write(&store, &scopes[1], &Key::new("Patient", "same"), Method::Delete, None).await;
+    for (scope, wanted) in scopes.iter().zip([2, 2, 1]) {
+        let page = HistoryPage { count: 10, ..HistoryPage::default() };
+        let history = store.history(scope, &HistoryTarget::Type("Patient".into()), &page).await.unwrap();
+        assert_eq!(history.versions.len(), wanted, "{:?}", scope.tenant());
+        let there = is(&store.read(scope, &Key::new("Patient", "same")).await.unwrap());
+        assert_eq!(there, scope.tenant() != scopes[1].tenant());
+    }
+    assert_ne!(
+        store.claim(&scopes[0], "Patient?identifier=1").await.unwrap(),
+        store.claim(&scopes[1], "Patient?identifier=1").await.unwrap()
+    );
+}
+
+fn observation(patient: &str) -> String {
+    format!(
+        r#"{{"status":"final","code":{{"coding":[{{"system":"http://c","code":"c"}}]}},"subject":{{"reference":"Patient/{patient}"}}}}"#
+    )
+}
+
+/// The rows of an organisation are indexed anew as those of the default one are, under its own keys.
+#[tokio::test]
+async fn an_index_made_anew_is_that_of_each_tenant() {
+    let (store, scopes) = two_clinics().await;
+    let body = r#"{"name":[{"family":"Achieng"}]}"#;
+    write(&store, &scopes[1], &Key::new("Patient", "p"), Method::Put, Some(body)).await;
+    store.reindex(&scopes[1], &["Patient"]).await.unwrap();
+    let done = |jobs: Vec<fhir_store::ReindexJob>| {
+        jobs.iter()
+            .filter(|job| &*job.type_name == "Patient")
+            .all(|job| job.state == fhir_store::ReindexState::Done)
+    };
+    while !done(store.reindex_jobs(&scopes[1]).await.unwrap()) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    for (scope, wanted) in scopes.iter().zip(["", "Patient/p", ""]) {
+        assert_eq!(ids(&store, scope, "Patient?name=achieng").await, wanted);
+    }
+}
+
+/// Urls below an organisation's base are its own; those below the base of another one are foreign.
+#[tokio::test]
+async fn bases_are_those_of_the_tenant() {
+    use fhir_search::{Bases, IndexSettings};
+    let settings =
+        IndexSettings { bases: Bases::new(["http://h/fhir/R4", "http://h/fhir"]), ..Default::default() };
+    let organizations = vec!["north".to_owned(), "south".to_owned()];
+    let options = Options { organizations, settings, ..Options::default() };
+    let store = fhir_store::testing::fresh_with(options).await.unwrap();
+    let north = store.tenant("north").unwrap();
+    let scope = Scope::new(north, vec![(north, Rules::All)]).unwrap();
+    for (id, base) in [
+        ("own", "http://h/o/north/fhir/R4/"),
+        ("bare", "http://h/fhir/R4/"),
+        ("other", "http://h/o/south/fhir/R4/"),
+    ] {
+        let body = format!(
+            r#"{{"status":"final","code":{{"text":"c"}},"subject":{{"reference":"{base}Patient/p"}}}}"#
+        );
+        write(&store, &scope, &Key::new("Observation", id), Method::Put, Some(&body)).await;
+    }
+    assert_eq!(
+        ids(&store, &scope, "Observation?subject=Patient/p").await,
+        "Observation/bare Observation/own"
+    );
+    let all = "Observation?subject=http://h/o/south/fhir/R4/Patient/p";
+    assert_eq!(ids(&store, &scope, all).await, "Observation/other");
+}
