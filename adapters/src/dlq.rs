@@ -43,6 +43,10 @@ impl Adapter for DeadLetterQueue {
         "dlq"
     }
 
+    fn paths(&self) -> &'static [&'static str] {
+        &["/admin/dlq"]
+    }
+
     fn routes(&self, cx: Arc<Cx>) -> Router {
         Router::new()
             .route("/admin/dlq", get(list))

@@ -17,6 +17,9 @@ pub trait Adapter: Send + Sync {
     /// What it is called in settings and logs: `hl7v2`, `cds-hooks`.
     fn name(&self) -> &'static str;
 
+    /// What the paths of its routes begin with: it is asked for these and what is below them, and for nothing else.
+    fn paths(&self) -> &'static [&'static str];
+
     /// What it answers over HTTP, below the root of the server. A path that is taken already stops the start.
     fn routes(&self, cx: Arc<Cx>) -> Router;
 

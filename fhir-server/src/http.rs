@@ -53,14 +53,32 @@ pub struct App {
     pub hosts: Hosts,
     /// Web pages that may call.
     pub origins: CorsOrigins,
-    /// What adapters answer, when there are any: all paths that are neither FHIR's nor the operators'.
-    pub adapters: Option<axum::Router>,
+    /// What adapters answer, when there are any.
+    pub adapters: Option<Adapters>,
     /// How the backups are, when there are to be any.
     pub backups: Option<Arc<fhir_postgres::backup::Status>>,
     concurrency: ConcurrencyLimit,
     ids: RequestIds,
     body_budget: Arc<body_budget::BodyBudget>,
     stopping: AtomicBool,
+}
+
+/// What adapters answer.
+#[derive(Debug, Clone)]
+pub struct Adapters {
+    /// Their routes.
+    pub router: axum::Router,
+    /// What their paths begin with.
+    pub paths: Vec<&'static str>,
+}
+
+impl Adapters {
+    /// True for a path that one of them asked for, and for what is below it.
+    pub(crate) fn answer(&self, path: &str) -> bool {
+        let is_below =
+            |of: &&str| path.strip_prefix(*of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.paths.iter().any(is_below)
+    }
 }
 
 impl App {

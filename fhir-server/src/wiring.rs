@@ -281,7 +281,7 @@ fn guard(auth: Auth) -> Arc<dyn Guard> {
 /// # Errors
 ///
 /// When two adapters have the same path.
-pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum::Router>> {
+pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<http::Adapters>> {
     let mut all = None;
     for adapter in adapters {
         let routes = adapter.routes(cx.clone());
@@ -293,7 +293,8 @@ pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<axum
         };
         all = Some(merged);
     }
-    Ok(all)
+    let paths = adapters.iter().flat_map(|adapter| adapter.paths()).copied().collect();
+    Ok(all.map(|router| http::Adapters { router, paths }))
 }
 
 /// The adapters of the server, as its settings ask for.

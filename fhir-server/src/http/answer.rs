@@ -54,9 +54,9 @@ pub(super) async fn answer(app: &Arc<App>, request: hyper::Request<RequestBody>)
         return answer;
     }
     if let (Ok(()), Some(adapters)) = (&meant, &app.adapters)
-        && request::below_mount(request.uri().path()).is_err()
+        && adapters.answer(request.uri().path())
     {
-        return from_adapter(app, adapters.clone(), request, id, began).await;
+        return from_adapter(app, adapters.router.clone(), request, id, began).await;
     }
     let (parts, body) = request.into_parts();
     if meant.is_ok()

@@ -21,6 +21,10 @@ impl Adapter for Echo {
         self.0
     }
 
+    fn paths(&self) -> &'static [&'static str] {
+        &["/echo"]
+    }
+
     fn routes(&self, _: Arc<Cx>) -> Router {
         let name = self.0;
         Router::new().route("/echo", get(move || async move { name }))
@@ -38,6 +42,11 @@ async fn an_adapter_answers_beside_fhir() {
     let answer = app.at("GET", "/echo").header("x-request-id", "trace").send().await.unwrap();
     assert_eq!(answer.headers()["x-request-id"], "trace");
     assert_eq!(answer.text().await.unwrap(), "one");
+    // What is nobody's is answered as it is without adapters.
+    for path in ["/no/such/page", "/echoes"] {
+        let (status, outcome) = crate::app::json(app.at("GET", path).send().await.unwrap()).await;
+        assert_eq!((status, &outcome["resourceType"]), (404, &"OperationOutcome".into()), "{path}");
+    }
     assert_eq!(app.at("GET", "/other").send().await.unwrap().status().as_u16(), 404);
     assert_eq!(app.ask("GET", "metadata").send().await.unwrap().status().as_u16(), 200);
     assert_eq!(app.metric("fhir_requests_total{interaction=\"adapter\",status=\"200\"}").await, "1");
