@@ -67,5 +67,3 @@ create table dead_letter (
 
 create unique index dead_letter_key on dead_letter (kind, name, key);
 create index dead_letter_failed on dead_letter (failed_at, id);
-
--- 4. Access: tenants, patients and keys in history and feed, claims with a turn of their own ------------------------------
