@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use fhir_interactions::{AccessRequest, Guard, Principal};
 use fhir_model::Result;
-use fhir_store::{Rules, Scope};
+use fhir_store::Scope;
 
 /// Everybody may do everything.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,7 +12,7 @@ pub struct Open;
 #[async_trait]
 impl Guard for Open {
     async fn scope(&self, access: AccessRequest<'_>) -> Result<Scope> {
-        Scope::new(access.tenant, vec![(access.tenant, Rules::All)])
+        Ok(Scope::everything_of(access.tenant))
     }
 
     fn may_administer(&self, _: &Principal) -> bool {

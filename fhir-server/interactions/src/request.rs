@@ -32,6 +32,15 @@ pub struct Request {
 }
 
 impl Request {
+    /// What links are bound to that this request is given, to the next page say: who asks, and which organisation. Nobody else
+    /// can follow them.
+    pub fn bound_to(&self) -> String {
+        match self.tenant {
+            TenantId::DEFAULT => self.principal.name().to_owned(),
+            tenant => format!("{} {}", tenant.number(), self.principal.name()),
+        }
+    }
+
     /// What a guard decides on.
     pub(crate) fn access<'r>(&'r self, interaction: &'r Interaction) -> AccessRequest<'r> {
         AccessRequest { principal: &self.principal, interaction, query: &self.query, tenant: self.tenant }

@@ -18,13 +18,16 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) scope: Scope,
     /// The decoded query.
     pub(crate) pairs: Vec<(String, String)>,
+    /// What links are bound to that are given out: see [`Request::bound_to`].
+    bound_to: String,
     /// The server's bases with the one of the request, when it is none of them.
     bases: OnceLock<Bases>,
 }
 
 impl<'a> RequestContext<'a> {
     pub(crate) fn new(cx: &'a Cx, request: &'a Request, scope: Scope) -> Result<RequestContext<'a>> {
-        Ok(RequestContext { cx, request, scope, pairs: url::pairs(&request.query)?, bases: OnceLock::new() })
+        let (pairs, bound_to) = (url::pairs(&request.query)?, request.bound_to());
+        Ok(RequestContext { cx, request, scope, pairs, bound_to, bases: OnceLock::new() })
     }
 
     /// The first value of a parameter.
@@ -70,7 +73,7 @@ impl<'a> RequestContext<'a> {
             count_max: limits.count_max,
             values_max: limits.values_max,
             secret: self.cx.store.secret(),
-            bound_to: self.request.principal.name(),
+            bound_to: &self.bound_to,
         }
     }
 

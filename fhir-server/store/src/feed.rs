@@ -1,7 +1,8 @@
 //! The change feed: every version in commit order, without holes.
 //!
 //! Versions are handed out by (lastUpdated, row, version), but only up to the low-watermark: nothing younger than the oldest
-//! write that may still be open anywhere (`writers.rs`). It is read by one task of the process and kept, so that a look at
+//! write that may still be open anywhere (`writers.rs`). It is the server's own, of all tenants and without a scope: nobody's
+//! answer is made of it. It is read by one task of the process and kept, so that a look at
 //! the feed costs one statement over one index of each table, and none while nothing is new.
 
 use std::collections::HashMap;
@@ -10,12 +11,13 @@ use std::str::FromStr;
 
 use fhir_database::failure;
 use fhir_model::{Error, Result};
+use fhir_search::TenantId;
 use tokio::sync::watch;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::Store;
 use crate::read;
-use crate::scope::Scope;
 use crate::version::Version;
 
 /// A position in the feed; the default is the first.
@@ -83,6 +85,8 @@ impl FromStr for FeedPosition {
 /// One change.
 #[derive(Debug, Clone)]
 pub struct Change {
+    /// Whose resource it is about.
+    pub tenant: TenantId,
     /// The version that came; without a body it is a deletion.
     pub version: Version,
     /// The position after it.
@@ -132,10 +136,10 @@ impl Store {
     /// # Errors
     ///
     /// When the database is not available.
-    pub async fn changes(&self, scope: &Scope, after: FeedPosition, limit: usize) -> Result<Vec<Change>> {
+    pub async fn changes(&self, after: FeedPosition, limit: usize) -> Result<Vec<Change>> {
         self.publish().await?;
         let before = *self.low_watermark.borrow();
-        self.changes_before(scope, after, before, &[], limit).await
+        self.changes_before(after, before, &[], limit).await
     }
 
     /// The next changes after a position and before an instant, which the low-watermark must have reached, of some types or
@@ -146,13 +150,11 @@ impl Store {
     /// When the database is not available, or a type is not known.
     pub async fn changes_before(
         &self,
-        scope: &Scope,
         after: FeedPosition,
         before: i64,
         types: &[&str],
         limit: usize,
     ) -> Result<Vec<Change>> {
-        let _ = scope;
         if after >= FeedPosition::before(before) {
             return Ok(Vec::new());
         }
@@ -165,9 +167,10 @@ impl Store {
         let parameters: [&(dyn ToSql + Sync); 6] =
             [&after.updated_at, &after.handle, &version, &before, &limit, &types];
         let rows = client.query(&statement, &parameters).await.map_err(failure::classify)?;
-        let change = |row| {
+        let change = |row: &Row| {
+            let (tenant, _) = TenantId::from_type_id(row.try_get(0).map_err(Error::internal)?)?;
             let version = self.version_from_listing(row)?;
-            Ok(Change { position: FeedPosition::from_version(&version), version })
+            Ok(Change { tenant, position: FeedPosition::from_version(&version), version })
         };
         rows.iter().map(change).collect()
     }
@@ -177,8 +180,7 @@ impl Store {
     /// # Errors
     ///
     /// When the database is not available.
-    pub async fn previous(&self, scope: &Scope, changes: &[Change]) -> Result<Vec<Option<Version>>> {
-        let _ = scope;
+    pub async fn previous(&self, changes: &[Change]) -> Result<Vec<Option<Version>>> {
         let (mut handles, mut versions) = (Vec::new(), Vec::new());
         for Change { version, .. } in changes.iter().filter(|change| change.version.version > 1) {
             handles.push(version.handle);

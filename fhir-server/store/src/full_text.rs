@@ -11,7 +11,6 @@ use std::time::Duration;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::query::TextQuery;
 use fhir_search::sql::rows_by_handle;
-use fhir_search::tenant::TenantId;
 use futures_util::TryStreamExt;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -125,10 +124,10 @@ impl ScopedStore<'_> {
         Ok(words)
     }
 
-    /// Leaves what the caller sees: scores are relative to the best hit, which may be a hidden one. All of a tenant's rows are
-    /// those of its index.
+    /// Leaves what the caller sees: scores are relative to the best hit, which may be a hidden one. There is one index of words
+    /// for all tenants.
     pub(crate) async fn retain_visible(&self, scores: &mut HashMap<i64, f32>) -> Result<()> {
-        if self.sees_all() && self.hasher.tenant() == TenantId::DEFAULT {
+        if self.sees_all() && self.tenants.is_one() {
             return Ok(());
         }
         let sql = rows_by_handle(scores.keys().copied().collect(), &self.visible_rows());

@@ -191,7 +191,9 @@ impl Store {
         let secrets = secrets::load(&connections).await?;
         let version_min = restored::version_min(&connections).await?;
         let settings = reindex::Settings::load(&connections, &options).await?;
-        let tenants = tenants::Tenants::load(&connections, &options.organizations, &settings.ours).await?;
+        let tenants =
+            tenants::Tenants::load(&connections, &options.organizations, &settings.ours, options.clock.now())
+                .await?;
         let commit_clock = stamp::CommitClock::new(options.clock.clone());
         let store = Arc::new(Store {
             connections,

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 use fhir_model::{Error, Result};
+use fhir_search::TenantId;
 
 pub(crate) use self::settings::Settings;
 use crate::scope::Scope;
@@ -141,35 +142,38 @@ pub(crate) async fn request(
 }
 
 impl Store {
-    /// Indexes all resources of these types anew: entries that are missing come, those that are not due go.
+    /// Indexes all of the tenant's resources of these types anew: entries that are missing come, those that are not due go.
     ///
     /// # Errors
     ///
     /// `NotFound` for an unknown type, `Unavailable` when the database is away.
     pub async fn reindex(&self, scope: &Scope, types: &[&str]) -> Result<()> {
-        let _ = scope;
-        let numbers =
-            types.iter().map(|name| self.type_number(name).map(i32::from)).collect::<Result<Vec<_>>>()?;
-        let numbers = parameters::of_all_tenants(self, &numbers);
+        let scoped = self.scoped(scope);
+        let type_ids = types.iter().map(|name| scoped.type_id(name)).collect::<Result<Vec<_>>>()?;
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
         let row = transaction.query_one(parameters::NEXT_VERSION, &[]).await.map_err(failure::classify)?;
         let version: i64 = row.try_get(0).map_err(Error::internal)?;
-        request(&transaction, &numbers, version).await.map_err(failure::classify)?;
+        request(&transaction, &type_ids, version).await.map_err(failure::classify)?;
         transaction.commit().await.map_err(failure::classify)?;
         drop(client);
         self.refresh_catalog_now().await;
         Ok(())
     }
 
-    /// What was and is done, by type.
+    /// What was and is done, by type, of the tenant. It counts rows: of a type that has some that the caller does not see it says
+    /// nothing.
     ///
     /// # Errors
     ///
     /// `Unavailable` when the database is away.
     pub async fn reindex_jobs(&self, scope: &Scope) -> Result<Vec<ReindexJob>> {
-        let _ = scope;
-        Ok(self.reindex_scans().await?.into_iter().map(ReindexScan::job).collect())
+        let scans = self.reindex_scans().await?.into_iter();
+        let is_seen = |scan: &ReindexScan| {
+            let tenant = TenantId::from_type_id(scan.type_id).map(|(tenant, _)| tenant);
+            tenant.is_ok_and(|tenant| tenant == scope.tenant()) && !self.hides_some(scope, &scan.type_name)
+        };
+        Ok(scans.filter(is_seen).map(ReindexScan::job).collect())
     }
 
     pub(crate) async fn reindex_scans(&self) -> Result<Vec<ReindexScan>> {

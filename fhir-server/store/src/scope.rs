@@ -56,8 +56,12 @@ pub struct Scope {
 impl Scope {
     /// All resources of the default organisation, for reading and writing.
     pub fn everything() -> Scope {
-        Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, Rules::All)])
-            .unwrap_or_else(|_| Scope::nothing())
+        Scope::everything_of(TenantId::DEFAULT)
+    }
+
+    /// All resources of a tenant, for reading and writing.
+    pub fn everything_of(tenant: TenantId) -> Scope {
+        Scope { tenant, parts: vec![(tenant, Rules::All)] }
     }
 
     /// No resource.

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 
 use fhir_model::json::Doc;
 use fhir_model::{Key, Result};
+use fhir_search::TenantId;
 use fhir_search::condition::Condition;
 use fhir_search::cursor::Cursor;
 use fhir_search::filter;
@@ -74,17 +75,17 @@ struct PartRows {
 }
 
 impl Store {
-    /// The condition of a query, with nothing resolved yet.
-    pub fn condition(&self, query: &Query) -> Condition {
-        filter::condition(query, &self.registry, &self.hasher)
+    /// The condition of a query on rows of a tenant, with nothing resolved yet: what it compares are hashes of that tenant.
+    pub fn condition(&self, tenant: TenantId, query: &Query) -> Condition {
+        filter::condition(query, &self.registry, &self.hasher.with_tenant(tenant))
     }
 
-    /// The index entries that a resource will have.
+    /// The index entries that a resource of a tenant will have.
     ///
     /// # Errors
     /// When its type is not known.
-    pub fn index_rows(&self, key: &Key, doc: &Doc) -> Result<Rows> {
-        self.rows(&self.hasher, Set::Searched, key, doc)
+    pub fn index_rows(&self, tenant: TenantId, key: &Key, doc: &Doc) -> Result<Rows> {
+        self.rows(&self.hasher.with_tenant(tenant), Set::Searched, key, doc)
     }
 }
 

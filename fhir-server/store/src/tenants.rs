@@ -1,7 +1,6 @@
 //! The organisations that share the database, each a tenant with a base url of its own.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use fhir_database::Connections;
 use fhir_model::{Error, Result};
@@ -33,7 +32,7 @@ pub(crate) struct Tenant {
 pub(crate) struct Tenants(BTreeMap<Box<str>, Tenant>);
 
 impl Tenants {
-    /// The tenants of the database, after those that are missing were added.
+    /// The tenants of the database, after those that are missing were added at `now`, in microseconds since 1970.
     ///
     /// # Errors
     ///
@@ -42,9 +41,9 @@ impl Tenants {
         connections: &Connections,
         wanted: &[String],
         settings: &IndexSettings,
+        now: i64,
     ) -> Result<Tenants> {
         let client = connections.client().await?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
         for slug in wanted {
             let mut tries = 0;
             let first = i32::from(TenantId::FIRST_ADDED.number());
@@ -64,6 +63,11 @@ impl Tenants {
             all.insert(slug.into(), Tenant { id, settings: IndexSettings { bases, ..settings.clone() } });
         }
         Ok(Tenants(all))
+    }
+
+    /// True when there is none beside the default organisation.
+    pub(crate) fn is_one(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The default organisation and all others.

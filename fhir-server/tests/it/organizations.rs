@@ -85,6 +85,14 @@ async fn pages_and_transactions_stay_below_the_base() {
         url = next.map(|link| link["url"].as_str().unwrap().to_owned()).unwrap_or_default();
     }
     assert_eq!(seen, 3);
+    // The link to a page is followed below the base that gave it, and nowhere else.
+    let (_, page) = get(&app, "/o/north/fhir/R4/Patient?_count=1").await;
+    let next = page["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next").unwrap();
+    let next = next["url"].as_str().unwrap().strip_prefix(&base).unwrap().to_owned();
+    assert_eq!(get(&app, &format!("/o/north/fhir/R4{next}")).await.0, 200);
+    for mount in ["/o/south/fhir/R4", "/fhir/R4"] {
+        assert_eq!(get(&app, &format!("{mount}{next}")).await.0, 400, "{mount}");
+    }
     assert_eq!(get(&app, "/fhir/R4/Patient?_summary=count").await.1["total"], 0);
     // A url of another organisation leads nowhere in this one.
     let other = json!({"resourceType": "Bundle", "type": "transaction", "entry": [{
@@ -103,7 +111,10 @@ impl Guard for Hiding {
         let store = STORE.get().unwrap();
         let filter = |type_name: &str, name: &str, value: &str| {
             let query = store.parse_for_tests(type_name, name, value);
-            Rule { filter: Condition::Not(Box::new(store.0.store.condition(&query))), ..Rule::all() }
+            Rule {
+                filter: Condition::Not(Box::new(store.0.store.condition(access.tenant, &query))),
+                ..Rule::all()
+            }
         };
         if access.query.contains("_summary=false") {
             return Scope::new(access.tenant, vec![(access.tenant, Rules::All)]);

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use fhir_database::Transaction;
 use fhir_model::{Error, Key, Result};
+use fhir_search::TenantId;
 use fhir_store::{Change, FeedPosition, ResourceState, Scope, Store, Version};
 use serde_json::Value;
 
@@ -90,6 +91,8 @@ pub trait Consumer: Send + Sync {
 /// A change as a consumer is given it.
 #[derive(Debug, Clone)]
 pub struct FeedChange {
+    /// Whose resource it is about.
+    pub tenant: TenantId,
     /// The version that came; without a body it is a deletion.
     pub version: Version,
     /// The version before it, where there is one and the consumer wants it.
@@ -99,28 +102,32 @@ pub struct FeedChange {
 }
 
 impl FeedChange {
-    /// What names the change: `Patient/1/_history/2`.
+    /// What names the change: `Patient/1/_history/2`, with the number of its tenant before it where that is not the default
+    /// organisation: `16:Patient/1/_history/2`.
     pub fn key(&self) -> String {
         let Version { key, version, .. } = &self.version;
-        format!("{}/{}/_history/{version}", key.type_name, key.id)
+        match self.tenant {
+            TenantId::DEFAULT => format!("{key}/_history/{version}"),
+            tenant => format!("{}:{key}/_history/{version}", tenant.number()),
+        }
     }
 }
 
 /// Changes with the versions before them.
 pub(crate) async fn with_previous(
     store: &Store,
-    scope: &Scope,
     consumer: &dyn Consumer,
     changes: Vec<Change>,
 ) -> Result<Vec<FeedChange>> {
     let previous = match consumer.wants_previous() {
-        true => store.previous(scope, &changes).await?,
+        true => store.previous(&changes).await?,
         false => vec![None; changes.len()],
     };
-    let both = changes.into_iter().zip(previous);
-    Ok(both
-        .map(|(Change { version, position }, previous)| FeedChange { version, previous, place: position })
-        .collect())
+    let both = changes.into_iter().zip(previous).map(|(change, previous)| {
+        let Change { tenant, version, position } = change;
+        FeedChange { tenant, version, previous, place: position }
+    });
+    Ok(both.collect())
 }
 
 /// The job that tries a change again that a consumer could not take.
@@ -138,11 +145,15 @@ impl Again {
     /// The change that a letter names.
     async fn change(&self, text: &str) -> Result<FeedChange> {
         let unknown = || Error::internal("a dead letter names no version");
+        let (tenant, text) = match text.split_once(':') {
+            Some((number, rest)) => (TenantId::new(number.parse().map_err(Error::internal)?)?, rest),
+            None => (TenantId::DEFAULT, text),
+        };
         let (resource, number) = text.split_once("/_history/").ok_or_else(unknown)?;
         let (type_name, id) = resource.split_once('/').ok_or_else(unknown)?;
         let number: u32 = number.parse().map_err(Error::internal)?;
         let key = Key::new(type_name, id);
-        let scope = Scope::everything();
+        let scope = Scope::everything_of(tenant);
         let read = async |number| {
             let found = self.store.vread(&scope, &key, number).await?;
             Ok::<_, Error>(match found {
@@ -154,7 +165,7 @@ impl Again {
         let previous =
             if self.consumer.wants_previous() && number > 1 { read(number - 1).await? } else { None };
         let place = FeedPosition::from_version(&version);
-        Ok(FeedChange { version, previous, place })
+        Ok(FeedChange { tenant, version, previous, place })
     }
 }
 

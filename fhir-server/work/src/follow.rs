@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fhir_database::{Lease, Transaction, failure};
 use fhir_model::{Error, Kind, Result};
-use fhir_store::{FeedPosition, Scope};
+use fhir_store::FeedPosition;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio_postgres::types::ToSql;
@@ -153,10 +153,10 @@ impl Follower<'_> {
     }
 
     async fn read(&self, place: FeedPosition, before: i64) -> Result<Vec<FeedChange>> {
-        let (store, scope) = (&self.work.store, Scope::everything());
+        let store = &self.work.store;
         let limit = self.consumer.batch_max().max(1);
-        let changes = store.changes_before(&scope, place, before, self.consumer.types(), limit).await?;
-        let changes = with_previous(store, &scope, self.consumer, changes).await?;
+        let changes = store.changes_before(place, before, self.consumer.types(), limit).await?;
+        let changes = with_previous(store, self.consumer, changes).await?;
         step("consumer:read");
         Ok(changes)
     }

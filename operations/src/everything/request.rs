@@ -73,7 +73,7 @@ impl EverythingRequest {
         if start.is_some() || end.is_some() {
             asked.wanted.care = Some((start.unwrap_or(i64::MIN), end.unwrap_or(i64::MAX)));
         }
-        let who = call.request.principal.name();
+        let who = call.request.bound_to();
         asked.identity = format!("{}:{who}{}?{}", who.len(), call.request.path, url::query(&asked.applied));
         if let Some(text) = cursor {
             asked.after = Some(ContinuationToken::from_cursor(Cursor::open(

@@ -57,7 +57,7 @@ impl<'w> WrittenIndex<'w> {
         let mut written = WrittenIndex { all: Vec::new(), by_key: HashMap::new() };
         for write in writes.iter().filter(|write| *write.key.type_name == *type_name) {
             let Some(doc) = &write.doc else { continue };
-            let rows = ctx.cx.store.index_rows(&write.key, doc)?;
+            let rows = ctx.cx.store.index_rows(ctx.request.tenant, &write.key, doc)?;
             for key in &rows.keys {
                 written.by_key.entry(*key).or_default().push(written.all.len());
             }
@@ -119,7 +119,7 @@ impl Resolutions {
                 written.insert(type_name, WrittenIndex::new(ctx, type_name, writes)?);
             }
             let Some(of_type) = written.get(type_name) else { continue };
-            let condition = ctx.cx.store.condition(&criteria.query);
+            let condition = ctx.cx.store.condition(ctx.request.tenant, &criteria.query);
             asked += if equality(&condition).is_some() { 1 } else { of_type.all.len() };
             if asked > ASKED_MAX {
                 let text = "the conditional references ask for more than can be looked at among what is written; \

@@ -45,6 +45,6 @@ pub(super) async fn keep(ctx: &RequestContext<'_>, path: &str, criteria: &str) -
 }
 
 fn bound_to(ctx: &RequestContext<'_>, path: &str) -> String {
-    let who = ctx.request.principal.name();
+    let who = ctx.request.bound_to();
     format!("{}:{who} {path}", who.len())
 }

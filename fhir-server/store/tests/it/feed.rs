@@ -13,7 +13,7 @@ async fn changes_come_in_order_without_holes() {
     put(&store, "Patient", "b", "{}").await;
     let seen = |after: FeedPosition| {
         let store = store.clone();
-        async move { store.changes(&all(), after, 100).await.unwrap() }
+        async move { store.changes(after, 100).await.unwrap() }
     };
     let first = seen(FeedPosition::default()).await;
     let names = |changes: &[fhir_store::Change]| {
@@ -33,7 +33,7 @@ async fn changes_come_in_order_without_holes() {
     assert_eq!(names(&seen(rest.last().unwrap().position).await), "");
     let mut walked = Vec::new();
     let mut place = FeedPosition::default();
-    while let Some(change) = store.changes(&all(), place, 1).await.unwrap().pop() {
+    while let Some(change) = store.changes(place, 1).await.unwrap().pop() {
         place = change.position;
         walked.push(change);
     }
@@ -62,16 +62,16 @@ async fn a_process_that_leaves_holds_nothing_back_and_writes_no_more() {
     there.leave().await;
     assert!(there.commit_timestamp().is_err(), "what leaves gives no stamps");
     // It may be asked for its changes still, and does not come back by that.
-    there.changes(&all(), FeedPosition::default(), 10).await.unwrap();
+    there.changes(FeedPosition::default(), 10).await.unwrap();
     assert_eq!(writers().await, 2);
     put(&here, "Patient", "b", "{}").await;
     // It tells how far it is.
-    busy.changes(&all(), FeedPosition::default(), 10).await.unwrap();
+    busy.changes(FeedPosition::default(), 10).await.unwrap();
     let under_way = busy.commit_timestamp().unwrap();
     busy.leave().await;
     assert_eq!(writers().await, 2, "its write may still come");
     put(&here, "Patient", "c", "{}").await;
-    let seen = here.changes(&all(), FeedPosition::default(), 10).await.unwrap();
+    let seen = here.changes(FeedPosition::default(), 10).await.unwrap();
     let ids: Vec<_> = seen.iter().map(|change| &*change.version.key.id).collect();
     assert_eq!(ids, ["a", "b"]);
     drop(under_way);
@@ -95,7 +95,7 @@ async fn follow(store: &Store, wanted: usize) -> Vec<fhir_store::Change> {
     let (mut place, mut all) = (FeedPosition::default(), Vec::new());
     while all.len() < wanted {
         let before = *low_watermark.borrow_and_update();
-        let changes = store.changes_before(&all_scope(), place, before, &["Basic"], 500).await.unwrap();
+        let changes = store.changes_before(place, before, &["Basic"], 500).await.unwrap();
         match changes.last() {
             Some(last) => place = last.position,
             None => {
@@ -107,10 +107,6 @@ async fn follow(store: &Store, wanted: usize) -> Vec<fhir_store::Change> {
         all.extend(changes);
     }
     all
-}
-
-fn all_scope() -> fhir_store::Scope {
-    super::all()
 }
 
 /// One in a thousand stays open for up to five seconds. `CARI_FEED_COMMITS` says how many there are.
@@ -167,7 +163,7 @@ async fn none_is_missed_and_none_comes_twice_under_eight_writers() {
     assert_eq!((seen.len(), ids.len()), (commits, commits), "each once");
     assert!(seen.is_sorted_by_key(|change| change.position));
     // And no more of them.
-    assert!(here.changes(&super::all(), seen.last().unwrap().position, 1).await.unwrap().is_empty());
+    assert!(here.changes(seen.last().unwrap().position, 1).await.unwrap().is_empty());
     for store in [here, there, reader] {
         store.leave().await;
     }
@@ -246,12 +242,12 @@ async fn stamps_go_on_from_the_greatest_stored_one() {
         assert_eq!(execute(&url, &sql).await, 1);
     }
     let store = open(&url).await;
-    let before = store.changes(&all(), FeedPosition::default(), 10).await.unwrap();
+    let before = store.changes(FeedPosition::default(), 10).await.unwrap();
     assert_eq!(before.len(), 2);
     put(&store, "Basic", "a", "{}").await;
     let ResourceState::Current(version) = store.read(&all(), &key).await.unwrap() else { panic!() };
     assert!(version.updated_at > LATER);
-    let after = store.changes(&all(), before[1].position, 10).await.unwrap();
+    let after = store.changes(before[1].position, 10).await.unwrap();
     assert_eq!(after.len(), 1, "nothing is hidden before the place of who has seen all");
     assert_eq!(store.new_id().len(), 16);
     store.leave().await;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use fhir_model::Key;
+use fhir_search::condition::Condition;
 use fhir_search::{Query, TenantId};
 use fhir_store::{
-    Commit, EverythingFilter, HistoryPage, HistoryTarget, Method, Options, ResourceState, Rules, Scope,
-    Store, Write,
+    Commit, EverythingFilter, FeedPosition, HistoryPage, HistoryTarget, Method, Options, ResourceState, Rule,
+    Rules, Scope, Store, Write,
 };
 
 use super::{doc, query};
@@ -15,7 +16,7 @@ async fn two_clinics() -> (Arc<Store>, [Scope; 3]) {
     let organizations = vec!["north".to_owned(), "south".to_owned()];
     let store =
         fhir_store::testing::fresh_with(Options { organizations, ..Options::default() }).await.unwrap();
-    let of = |tenant| Scope::new(tenant, vec![(tenant, Rules::All)]).unwrap();
+    let of = Scope::everything_of;
     let tenant = |slug| of(store.tenant(slug).unwrap());
     let scopes = [of(TenantId::DEFAULT), tenant("north"), tenant("south")];
     assert!(store.tenant("east").is_none());
@@ -160,7 +161,12 @@ async fn an_index_made_anew_is_that_of_each_tenant() {
     let (store, scopes) = two_clinics().await;
     let body = r#"{"name":[{"family":"Achieng"}]}"#;
     write(&store, &scopes[1], &Key::new("Patient", "p"), Method::Put, Some(body)).await;
+    assert!(store.reindex_jobs(&scopes[2]).await.unwrap().is_empty());
     store.reindex(&scopes[1], &["Patient"]).await.unwrap();
+    assert!(
+        store.reindex_jobs(&scopes[2]).await.unwrap().is_empty(),
+        "what the first does is none of the second's"
+    );
     let done = |jobs: Vec<fhir_store::ReindexJob>| {
         jobs.iter()
             .filter(|job| &*job.type_name == "Patient")
@@ -184,7 +190,7 @@ async fn bases_are_those_of_the_tenant() {
     let options = Options { organizations, settings, ..Options::default() };
     let store = fhir_store::testing::fresh_with(options).await.unwrap();
     let north = store.tenant("north").unwrap();
-    let scope = Scope::new(north, vec![(north, Rules::All)]).unwrap();
+    let scope = Scope::everything_of(north);
     for (id, base) in [
         ("own", "http://h/o/north/fhir/R4/"),
         ("bare", "http://h/fhir/R4/"),
@@ -201,4 +207,37 @@ async fn bases_are_those_of_the_tenant() {
     );
     let all = "Observation?subject=http://h/o/south/fhir/R4/Patient/p";
     assert_eq!(ids(&store, &scope, all).await, "Observation/other");
+}
+
+/// The feed says whose each change is; an export is of one organisation, and of what its caller sees.
+#[tokio::test]
+async fn feeds_and_exports_know_the_tenant() {
+    let (store, scopes) = two_clinics().await;
+    for scope in &scopes {
+        for id in ["p", "q"] {
+            write(&store, scope, &Key::new("Patient", id), Method::Put, Some("{}")).await;
+        }
+    }
+    let changes = store.changes(FeedPosition::default(), 10).await.unwrap();
+    let tenants: Vec<TenantId> = changes.iter().map(|change| change.tenant).collect();
+    let wanted: Vec<TenantId> = scopes.iter().flat_map(|scope| [scope.tenant(); 2]).collect();
+    assert_eq!(tenants, wanted);
+
+    let hidden =
+        Condition::Not(Box::new(store.condition(scopes[1].tenant(), &query(&store, "Patient?_id=p"))));
+    let rules = Rules::ByType([("Patient".into(), Rule { filter: hidden, ..Rule::all() })].into());
+    let some = Scope::new(scopes[1].tenant(), vec![(scopes[1].tenant(), rules)]).unwrap();
+    let exported = async |scope: &Scope| {
+        let mut all = Vec::new();
+        let each = |version: fhir_store::Version| {
+            all.push(version.key.to_string());
+            Ok(())
+        };
+        store.export(scope, each).await.unwrap();
+        all.sort();
+        all
+    };
+    assert_eq!(exported(&scopes[1]).await, ["Patient/p", "Patient/q"]);
+    assert_eq!(exported(&some).await, ["Patient/q"]);
+    assert_eq!(exported(&Scope::nothing()).await, Vec::<String>::new());
 }

@@ -51,7 +51,7 @@ fn hide(
     let pairs = vec![(name.to_owned(), value)];
     let question = Question { type_name: type_name.into(), pairs, compartment: None };
     let query = parse(&question, store).unwrap();
-    let filter = Condition::Not(Box::new(store.condition(&query)));
+    let filter = Condition::Not(Box::new(store.condition(TenantId::DEFAULT, &query)));
     let found = matches::matches(&query.filters[0], type_name, corpus);
     (Some(Rule { filter, ..Rule::all() }), found.iter().map(|found| !found).collect())
 }
