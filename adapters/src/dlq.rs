@@ -4,128 +4,113 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use fhir_interactions::{Cx, Principal};
+use fhir_app::envelope::{Answered, Page, success, success_page};
+use fhir_app::{
+    Access, App, Error, Kind, Module, ModuleSetting, Routes, SettingKind, async_trait, routes, utoipa,
+};
 use fhir_model::date::format_instant;
-use fhir_model::{Error, Kind, Result};
 use fhir_work::{DeadLetter, DeadLetters};
 use serde_json::{Value, json};
-
-use crate::Adapter;
+use utoipa::IntoParams;
 
 /// Letters on a page when nothing else is asked for, and at most.
 const LIMIT: u64 = 20;
 const LIMIT_MAX: u64 = 100;
 
+const ALERT_DEPTH: &str = "dlq.alert_depth";
+
 /// The dead letters.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct DeadLetterQueue {
-    /// So many letters are an alert.
-    pub(crate) alert_at: u64,
-}
-
-/// What a request works with.
-#[derive(Clone)]
-struct Admin {
-    cx: Arc<Cx>,
-    alert_at: u64,
-}
+pub struct DeadLetterQueue;
 
 #[async_trait]
-impl Adapter for DeadLetterQueue {
+impl Module for DeadLetterQueue {
     fn name(&self) -> &'static str {
         "dlq"
     }
 
-    fn paths(&self) -> &'static [&'static str] {
-        &["/admin/dlq"]
+    fn settings(&self) -> &'static [ModuleSetting] {
+        const SETTINGS: &[ModuleSetting] = &[ModuleSetting::new(
+            ALERT_DEPTH,
+            SettingKind::Number(1, 1_000_000),
+            "10",
+            "So many jobs and changes that failed too often, and that nobody has dealt with, are an alert at \
+             `/admin/dlq/depth`.",
+        )];
+        SETTINGS
     }
 
-    fn routes(&self, cx: Arc<Cx>) -> Router {
-        Router::new()
-            .route("/admin/dlq", get(list))
-            .route("/admin/dlq/depth", get(depth))
-            .route("/admin/dlq/{id}/retry", post(retry))
-            .route("/admin/dlq/{id}", delete(discard))
-            .method_not_allowed_fallback(async || {
-                refused(&Error::new(Kind::MethodNotAllowed, "this method means nothing here"))
-            })
-            .with_state(Admin { cx, alert_at: self.alert_at })
-    }
-
-    async fn serve(&self, _: Arc<Cx>) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Admin {
-    /// The dead letters, for those who may administer the server.
-    fn letters(&self) -> Result<DeadLetters<'_>> {
-        match self.cx.guard.may_administer(&Principal::Anonymous) {
-            true => Ok(DeadLetters(self.cx.store.connections())),
-            false => Err(Error::new(Kind::Unauthorized, "Invalid or expired token")),
-        }
+    fn routes(&self, app: &Arc<App>) -> Routes {
+        Routes::new()
+            .add(Access::Administrator, routes!(list))
+            .add(Access::Administrator, routes!(depth))
+            .add(Access::Administrator, routes!(retry))
+            .add(Access::Administrator, routes!(discard))
+            .with_state(app.clone())
     }
 }
 
-#[derive(Debug, serde::Deserialize)]
-struct Page {
+#[derive(Debug, serde::Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// The page's number, from 1 on.
     page: Option<u64>,
+    /// Letters on a page, 1 to 100.
     limit: Option<u64>,
 }
 
-async fn list(State(admin): State<Admin>, Query(asked): Query<Page>) -> Response {
-    let listed = async {
-        let letters = admin.letters()?;
-        let limit = asked.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
-        let page = asked.page.unwrap_or(1).max(1);
-        let (found, total) = letters.list((page - 1).saturating_mul(limit), limit).await?;
-        let data: Vec<Value> = found.iter().map(letter).collect();
-        Ok(json!({ "success": true, "data": data, "meta": { "page": page, "limit": limit, "total": total } }))
-    };
-    answer(StatusCode::OK, listed.await)
+/// The dead letters, newest first.
+#[utoipa::path(get, path = "/admin/dlq", tag = "dlq", params(Wanted), responses((status = 200, description = "A page of letters.")))]
+async fn list(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>) -> Answered {
+    let limit = wanted.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let page = wanted.page.unwrap_or(1).max(1);
+    let (found, total) = letters(&app).list((page - 1).saturating_mul(limit), limit).await?;
+    let data: Vec<Value> = found.iter().map(letter).collect();
+    Ok(success_page(&Value::from(data), Page { page, limit, total }))
 }
 
-async fn depth(State(admin): State<Admin>) -> Response {
-    let counted = async {
-        let depth = admin.letters()?.depth().await?;
-        let is_alert = depth.letters >= admin.alert_at;
-        Ok(json!({ "success": true, "data": {
-            "depth": depth.letters,
-            "alert": is_alert,
-            "alert_at": admin.alert_at,
-            "oldest_at": depth.oldest_at.map(format_instant),
-        }}))
-    };
-    answer(StatusCode::OK, counted.await)
+/// How many dead letters there are, and whether that is an alert.
+#[utoipa::path(get, path = "/admin/dlq/depth", tag = "dlq", responses((status = 200, description = "Their number.")))]
+async fn depth(State(app): State<Arc<App>>) -> Answered {
+    let depth = letters(&app).depth().await?;
+    let alert_at = app.settings().number(ALERT_DEPTH);
+    let data = json!({
+        "depth": depth.letters,
+        "alert": depth.letters >= alert_at,
+        "alert_at": alert_at,
+        "oldest_at": depth.oldest_at.map(format_instant),
+    });
+    Ok(success(StatusCode::OK, &data))
 }
 
-async fn retry(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
-    let retried = async {
-        let letters = admin.letters()?;
-        match number(&id) {
-            Some(number) if letters.retry(number).await? => Ok(done(&id, "retrying")),
-            _ => Err(unknown(&id)),
+/// Has a letter tried again.
+#[utoipa::path(post, path = "/admin/dlq/{id}/retry", tag = "dlq", params(("id" = String, Path, description = "The letter's id.")),
+    responses((status = 202, description = "It will be tried again."), (status = 404, description = "There is no such letter.")))]
+async fn retry(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answered {
+    match number(&id) {
+        Some(number) if letters(&app).retry(number).await? => {
+            Ok(success(StatusCode::ACCEPTED, &done(&id, "retrying")))
         }
-    };
-    answer(StatusCode::ACCEPTED, retried.await)
+        _ => Err(unknown(&id).into()),
+    }
 }
 
-async fn discard(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
-    let discarded = async {
-        let letters = admin.letters()?;
-        match number(&id) {
-            Some(number) if letters.discard(number).await? => Ok(done(&id, "discarded")),
-            _ => Err(unknown(&id)),
+/// Discards a letter.
+#[utoipa::path(delete, path = "/admin/dlq/{id}", tag = "dlq", params(("id" = String, Path, description = "The letter's id.")),
+    responses((status = 200, description = "It is gone."), (status = 404, description = "There is no such letter.")))]
+async fn discard(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answered {
+    match number(&id) {
+        Some(number) if letters(&app).discard(number).await? => {
+            Ok(success(StatusCode::OK, &done(&id, "discarded")))
         }
-    };
-    answer(StatusCode::OK, discarded.await)
+        _ => Err(unknown(&id).into()),
+    }
+}
+
+fn letters(app: &App) -> DeadLetters<'_> {
+    DeadLetters(app.connections())
 }
 
 fn letter(letter: &DeadLetter) -> Value {
@@ -143,7 +128,7 @@ fn letter(letter: &DeadLetter) -> Value {
 }
 
 fn done(id: &str, status: &str) -> Value {
-    json!({ "success": true, "data": { "id": id, "status": status } })
+    json!({ "id": id, "status": status })
 }
 
 /// The number that the id of a letter writes; `None` when it is no id.
@@ -157,31 +142,4 @@ fn unknown(id: &str) -> Error {
         Some(_) => Error::new(Kind::NotFound, format!("there is no dead letter {id}")),
         None => Error::new(Kind::NotFound, "there is no such dead letter"),
     }
-}
-
-fn answer(status: StatusCode, done: Result<Value>) -> Response {
-    match done {
-        Ok(value) => written(status, &value),
-        Err(error) => refused(&error),
-    }
-}
-
-fn refused(error: &Error) -> Response {
-    let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let code = match status.as_u16() {
-        400 | 422 => "VALIDATION_ERROR",
-        401 => "UNAUTHORIZED",
-        403 => "FORBIDDEN",
-        404 => "NOT_FOUND",
-        405 => "METHOD_NOT_ALLOWED",
-        429 => "RATE_LIMITED",
-        503 => "UNAVAILABLE",
-        _ => "INTERNAL_ERROR",
-    };
-    let error = json!({ "code": code, "message": error.text });
-    written(status, &json!({ "success": false, "error": error }))
-}
-
-fn written(status: StatusCode, value: &Value) -> Response {
-    (status, [(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }

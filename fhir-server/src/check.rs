@@ -10,8 +10,9 @@ use fhir_store::SchemaState;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::http::CorsOrigins;
+use crate::modules;
 use crate::wiring::{self, Database, Index};
+use fhir_http::CorsOrigins;
 
 /// Does what a start does, as far as that changes nothing, and prints each step that is good.
 ///
@@ -22,7 +23,8 @@ pub(crate) async fn check(config: &Config) -> Result<()> {
     CorsOrigins::new(&config.allow_origins)?;
     println!("settings: good");
     wiring::load_definitions().await?;
-    Operations::new(fhir_operations::all()).context("the operations do not fit together")?;
+    let modules = modules::list().context("the modules do not fit together")?;
+    Operations::new(modules.operations()).context("the operations do not fit together")?;
     println!("definitions: good");
     let listener = TcpListener::bind(config.listen).await;
     drop(listener.with_context(|| format!("cannot listen on {}", config.listen))?);
@@ -36,7 +38,7 @@ pub(crate) async fn check(config: &Config) -> Result<()> {
 /// Looks at a database that is there.
 async fn inspect(config: &Config) -> Result<String> {
     let database = Database::start(config).await?;
-    let state = fhir_store::schema(&database.url).await;
+    let state = fhir_database::schema(&database.url, &wiring::migrations()?).await;
     database.stop().await;
     Ok(match state? {
         SchemaState::Current => String::new(),

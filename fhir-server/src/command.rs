@@ -4,19 +4,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use fhir_app::{App, Running};
 use fhir_config::{Auth, Config, Exposure, Sources};
-use fhir_interactions::{Conditions, Cx, Method, Prefer, Principal, Request, handle};
-use fhir_postgres::backup::{Site, Status, Worker};
-use fhir_search::TenantId;
+use fhir_http::{MOUNTS, Metrics, Server, Stop};
+use fhir_interactions::{Cx, Method, Request, handle};
+use fhir_postgres::backup::{Site, Worker};
 use fhir_work::Working;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, DatabaseArgs, ExportArgs, PostgresCommand, ServeArgs};
-use crate::http::{App, CorsOrigins, Hosts, MOUNTS, Server, Stop};
-use crate::metrics::Metrics;
 use crate::wiring::{self, Database, Index};
-use crate::{backup, check, demo, load, logging, upgrade};
+use crate::{backup, check, demo, load, logging, modules, upgrade};
 
 /// Does what the command line asks for.
 ///
@@ -44,7 +43,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let origins = (!args.allow_origin.is_empty()).then(|| args.allow_origin.join(","));
-    let sources = sources(&args.database)
+    let sources = sources(&args.database)?
         .flag("--listen", "listen", args.listen)
         .flag("--auth", "auth", args.auth)
         .flag("--allow-origin", "allow_origins", origins);
@@ -128,7 +127,7 @@ async fn export(args: ExportArgs) -> Result<ExitCode> {
 }
 
 async fn migrate(args: DatabaseArgs) -> Result<ExitCode> {
-    let config = Config::load(sources(&args))?;
+    let config = Config::load(sources(&args)?)?;
     logging::start(&config.log);
     wiring::migrated(&config).await?.stop().await;
     println!("the database has the schema of this version");
@@ -136,7 +135,7 @@ async fn migrate(args: DatabaseArgs) -> Result<ExitCode> {
 }
 
 async fn check(args: DatabaseArgs) -> Result<ExitCode> {
-    let config = Config::load(sources(&args))?;
+    let config = Config::load(sources(&args)?)?;
     logging::start(&config.log);
     check::check(&config).await?;
     Ok(ExitCode::SUCCESS)
@@ -146,17 +145,8 @@ async fn capabilities(args: DatabaseArgs) -> Result<ExitCode> {
     let config = opened_to_us(&args)?;
     logging::start(&config.log);
     let (database, cx) = wiring::start(&config, Index::Kept(&wiring::hosts(&config, config.listen))).await?;
-    let request = Request {
-        method: Method::Get,
-        path: "metadata".to_owned(),
-        query: String::new(),
-        conditions: Conditions::default(),
-        prefer: Prefer::default(),
-        body: None,
-        base: wiring::base_url(&config),
-        tenant: TenantId::DEFAULT,
-        principal: Principal::Anonymous,
-    };
+    let request = Request::new(Method::Get, "metadata", &*cx.definitions)?;
+    let request = Request { base: wiring::base_url(&config), ..request };
     let reply = handle(&cx, request).await;
     drop(cx);
     database.stop().await;
@@ -172,6 +162,7 @@ pub(crate) struct Serving {
     database: Database,
     stop: Stop,
     answering: tokio::task::JoinHandle<()>,
+    modules: Running,
     work: Working,
     backups: Option<Worker>,
 }
@@ -180,30 +171,26 @@ impl Serving {
     /// Starts everything that the settings ask for.
     pub(crate) async fn start(config: &Config) -> Result<Serving> {
         logging::start(&config.log);
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new()?);
         logging::count_panics(metrics.clone());
         // First of all: what it is called depends on the port, and a port that is taken ends the start at once.
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let names = wiring::hosts(config, listener.local_addr()?);
         let (database, cx) = wiring::start(config, Index::Served(&names)).await?;
-        let started = match database.backups(config).await {
-            Ok(backups) => {
-                server(config, listener, &cx, metrics, names, backups.as_ref().map(Worker::status))
-                    .map(|(server, stop)| (server, stop, backups))
-            }
-            Err(error) => Err(error),
+        let modules = modules::list()?;
+        let app = Arc::new(App::new(cx.clone(), config.modules.clone()));
+        let prepared = async {
+            let backups = database.backups(config).await?;
+            wiring::observe(&cx, &metrics, backups.as_ref().map(Worker::status))?;
+            let edge = wiring::edge(config, &app, &modules, metrics, names)?;
+            let (server, stop) = Server::new(listener, edge);
+            let base = format!("http://{}{}", server.address()?, MOUNTS[0]);
+            let work = wiring::work(config, &app, &modules)?;
+            anyhow::Ok((backups, server, stop, base, work))
         };
-        let (server, stop, backups) = match started {
-            Ok(started) => started,
-            Err(error) => {
-                database.stop().await;
-                return Err(error);
-            }
-        };
-        let base = format!("http://{}{}", server.address()?, MOUNTS[0]);
-        let work = match wiring::work(config, &cx) {
-            Ok(work) => work,
+        let (backups, server, stop, base, work) = match prepared.await {
+            Ok(prepared) => prepared,
             Err(error) => {
                 database.stop().await;
                 return Err(error);
@@ -212,7 +199,8 @@ impl Serving {
         warn_of_exposure(config);
         tracing::info!("FHIR R4 at {base}");
         let answering = tokio::spawn(server.run());
-        Ok(Serving { cx, base, database, stop, answering, work, backups })
+        let modules = modules.run(&app);
+        Ok(Serving { cx, base, database, stop, answering, modules, work, backups })
     }
 
     /// Answers until SIGTERM or Ctrl-C, then ends in order.
@@ -225,6 +213,7 @@ impl Serving {
             _ = self.answering => {}
             _ = stop_signal() => tracing::warn!("stopping at once"),
         }
+        self.modules.stop().await;
         self.work.stop().await;
         self.cx.store.leave().await;
         drop(self.cx);
@@ -234,32 +223,6 @@ impl Serving {
         self.database.stop().await;
         tracing::info!("stopped");
     }
-}
-
-/// The server on its address, with the adapters beside FHIR.
-fn server(
-    config: &Config,
-    listener: TcpListener,
-    cx: &Arc<Cx>,
-    metrics: Arc<Metrics>,
-    names: Hosts,
-    backups: Option<&Arc<Status>>,
-) -> Result<(Server, Stop)> {
-    let adapters = wiring::adapters(config);
-    let origins = CorsOrigins::new(&config.allow_origins)?;
-    let mut app = App::new(cx.clone(), wiring::edge(config), metrics, names, origins);
-    app.backups = backups.cloned();
-    app.adapters = wiring::routes(cx, &adapters)?;
-    let server = Server::new(listener, app);
-    for adapter in adapters {
-        let cx = cx.clone();
-        tokio::spawn(async move {
-            if let Err(error) = adapter.serve(cx).await {
-                tracing::error!("the adapter {} ended: {error}", adapter.name());
-            }
-        });
-    }
-    Ok(server)
 }
 
 fn warn_of_exposure(config: &Config) {
@@ -297,20 +260,19 @@ pub(crate) async fn stop_signal() {
 
 /// Settings for a command that serves nobody: whoever may start it has the database itself.
 fn opened_to_us(args: &DatabaseArgs) -> Result<Config> {
-    let mut config = Config::load(sources(args))?;
+    let mut config = Config::load(sources(args)?)?;
     config.auth = Auth::None;
     Ok(config)
 }
 
 /// The settings of a command.
 pub(crate) fn settings(args: &DatabaseArgs) -> Result<Config> {
-    Ok(Config::load(sources(args))?)
+    Ok(Config::load(sources(args)?)?)
 }
 
-fn sources(args: &DatabaseArgs) -> Sources {
-    Sources::from_process(args.config.clone()).flag("--data-dir", "data_dir", args.data_dir.clone()).flag(
-        "--database-url",
-        "database.url",
-        args.database_url.clone(),
-    )
+fn sources(args: &DatabaseArgs) -> Result<Sources> {
+    Ok(Sources::from_process(args.config.clone())
+        .modules(modules::list()?.settings())
+        .flag("--data-dir", "data_dir", args.data_dir.clone())
+        .flag("--database-url", "database.url", args.database_url.clone()))
 }

@@ -8,6 +8,7 @@ use fhir_config::{Config, Sources};
 use crate::cli::DemoArgs;
 use crate::command::Serving;
 use crate::load;
+use crate::modules;
 
 /// The example data, part of the program so that the demo runs from any directory.
 const DATA: &[(&str, &str)] = &[
@@ -22,6 +23,7 @@ const DATA: &[(&str, &str)] = &[
 pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
     let origins = (!args.allow_origin.is_empty()).then(|| args.allow_origin.join(","));
     let sources = Sources::from_process(None)
+        .modules(modules::list()?.settings())
         .flag("--listen", "listen", Some(args.listen))
         .flag("--data-dir", "data_dir", Some(args.data_dir))
         .flag("--allow-origin", "allow_origins", origins)
@@ -46,12 +48,13 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
 }
 
 fn greeting(base: &str) -> String {
-    let host = base.strip_suffix(crate::http::MOUNTS[0]).unwrap_or(base);
+    let host = base.strip_suffix(fhir_http::MOUNTS[0]).unwrap_or(base);
     format!(
         "
 FHIR R4:     {base}
 Browser:     {host}/
 Health:      {host}/health  {host}/ready  {host}/metrics
+API:         {host}/docs/
 
 Try:
   curl '{base}/Patient?name=wanjiku&_pretty=true'

@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use fhir_config::{Log, LogFormat};
 use tracing::{Level, Metadata, Subscriber};
@@ -12,7 +11,7 @@ use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, registry};
 
-use crate::metrics::Metrics;
+use fhir_http::Metrics;
 
 /// Drivers log parameters, which are patients' data and secrets: nobody's wish switches that on.
 const DRIVERS: [&str; 2] = ["tokio_postgres", "sqlx"];
@@ -43,7 +42,7 @@ fn may_be_logged(line: &Metadata<'_>) -> bool {
 /// Counts panics and logs where they happened. What they say may hold data of a request, so it goes to the log alone.
 pub fn count_panics(metrics: Arc<Metrics>) {
     std::panic::set_hook(Box::new(move |panic| {
-        metrics.panics.fetch_add(1, Ordering::Relaxed);
+        metrics.panics.inc();
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or("something that is no text");
         tracing::error!("panic at {place}: {text}");

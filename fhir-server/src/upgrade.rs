@@ -30,7 +30,7 @@ pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
         println!("backup {archive}/{} is complete", base.name);
     }
     let schema = async |connection: &fhir_postgres::Connection| {
-        fhir_store::migrate(&connection.url()).await.map_err(|error| error.to_string())
+        wiring::migrate(&connection.url()).await.map_err(|error| error.to_string())
     };
     let upgraded = fhir_postgres::upgrade(&wiring::postgres(&config), schema).await?;
     let Some(upgraded) = upgraded else {

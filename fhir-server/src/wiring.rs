@@ -2,23 +2,26 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use fhir_access::{DenyAll, Open};
-use fhir_adapters::Adapter;
+use fhir_app::{App, Modules};
 use fhir_config::{Auth, Body, ConditionalDelete, Config, Integrity};
+use fhir_database::Migrations;
 use fhir_fulltext::Index as Words;
-use fhir_interactions::{Cx, Guard, Operations, RequestLimits, Rules, ServerErrorLog, Settings, Statements};
+use fhir_http::{self as http, CorsOrigins, Edge, EdgeOptions, Hosts, Metrics};
+use fhir_interactions::{Cx, Guard, Operations, RequestLimits, Rules, Settings};
 use fhir_model::json;
-use fhir_postgres::backup::{Site, Worker};
+use fhir_postgres::backup::{Site, Status, Worker};
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
 use fhir_search::{IndexSettings, Registry};
 use fhir_store::{Clock, Endpoint, Store};
 use fhir_work::{CancellationToken, Consumer, Work, Working};
 
-use crate::http::{self, Hosts};
+use crate::modules;
 
 /// A database, and the process that serves it when it is our own.
 #[derive(Debug)]
@@ -151,16 +154,35 @@ pub async fn start(config: &Config, index: Index<'_>) -> Result<(Database, Arc<C
 ///
 /// # Errors
 ///
-/// As [`Database::start`] and [`fhir_store::migrate`]. The database is stopped then.
+/// As [`Database::start`] and [`fhir_database::migrate`]. The database is stopped then.
 pub async fn migrated(config: &Config) -> Result<Database> {
     let database = Database::start(config).await?;
-    match fhir_store::migrate(&database.url).await {
+    match migrate(&database.url).await {
         Ok(()) => Ok(database),
         Err(error) => {
             database.stop().await;
             Err(error).context("the database could not be brought to the schema of this version")
         }
     }
+}
+
+/// All migrations: the store's, and then those of the modules.
+///
+/// # Errors
+///
+/// As [`modules::list`].
+pub(crate) fn migrations() -> fhir_model::Result<Vec<Migrations>> {
+    let modules = modules::list()?.migrations();
+    Ok(std::iter::once(fhir_store::MIGRATIONS).chain(modules).collect())
+}
+
+/// Brings a database to the schema of this version.
+///
+/// # Errors
+///
+/// As [`fhir_database::migrate`].
+pub(crate) async fn migrate(url: &str) -> fhir_model::Result<()> {
+    fhir_database::migrate(url, &migrations()?).await
 }
 
 /// By which settings resources are indexed.
@@ -192,12 +214,13 @@ pub async fn cx(
     config: &Config,
     database_url: &str,
     index: Index<'_>,
-    (definitions, registry): FhirDefinitions,
+    (_, registry): FhirDefinitions,
 ) -> Result<Arc<Cx>> {
     let (names, keep_settings) = match index {
         Index::Served(names) => (names, false),
         Index::Kept(names) => (names, true),
     };
+    let modules = modules::list()?;
     let options = fhir_store::Options {
         connections_max: config.database.connections_max,
         statement_timeout: config.limits.statement_timeout,
@@ -213,25 +236,20 @@ pub async fn cx(
             rows_max: config.limits.long_searches_max,
             bytes_max: config.limits.long_searches_bytes_max,
         },
+        effects: modules.effects(),
         ..fhir_store::Options::default()
     };
     let store =
         Store::open(database_url, options, registry).await.context("the database could not be used")?;
-    let operations = Operations::new(fhir_operations::all()).context("the operations do not fit together")?;
-    let registry = store.registry().clone();
+    let operations = Operations::new(modules.operations()).context("the operations do not fit together")?;
     // By what the database has, where its server decides: without the index there would be no integrity.
     let integrity = store.indexes_references();
     Ok(Arc::new(Cx {
-        store,
-        definitions,
-        registry,
-        guard: guard(config.auth),
         operations,
-        rules: Rules::standard(integrity),
+        rules: Rules::standard(integrity).with(modules.rules()),
         limits: limits(config),
         settings: Settings { referential_integrity: integrity, ..settings(config) },
-        statements: Statements::default(),
-        error_log: ServerErrorLog::default(),
+        ..Cx::new(store, guard(config.auth))
     }))
 }
 
@@ -239,14 +257,15 @@ pub async fn cx(
 ///
 /// # Errors
 ///
-/// When two consumers or two types of jobs have one name.
-pub fn work(config: &Config, cx: &Arc<Cx>) -> Result<Working> {
+/// When two consumers or two types of jobs have one name, or one has another module's.
+pub fn work(config: &Config, app: &Arc<App>, modules: &Modules) -> Result<Working> {
     let options = fhir_work::Options { jobs_max: config.work.jobs_max, ..fhir_work::Options::default() };
-    let work = Work::new(cx.store.clone()).options(options);
-    let work = match full_text(config, cx) {
+    let work = Work::new(app.cx().store.clone()).options(options);
+    let work = match full_text(config, app.cx()) {
         Some(consumer) => work.consumer(consumer),
         None => work,
     };
+    let work = modules.work(app, work).context("the modules do not fit together")?;
     work.start(CancellationToken::new()).context("the background work does not fit together")
 }
 
@@ -276,30 +295,58 @@ fn guard(auth: Auth) -> Arc<dyn Guard> {
     }
 }
 
-/// The routes of the adapters. Returns `None` when there are no adapters.
+/// What is shown at `/metrics` of what others keep.
 ///
 /// # Errors
 ///
-/// When two adapters have the same path.
-pub fn routes(cx: &Arc<Cx>, adapters: &[Box<dyn Adapter>]) -> Result<Option<http::Adapters>> {
-    let mut all = None;
-    for adapter in adapters {
-        let routes = adapter.routes(cx.clone());
-        let before = all.take().unwrap_or_default();
-        // axum tells of a path that is taken by panicking.
-        let merge = std::panic::AssertUnwindSafe(move || axum::Router::merge(before, routes));
-        let Ok(merged) = std::panic::catch_unwind(merge) else {
-            bail!("the adapter {} wants a path that another one has", adapter.name());
-        };
-        all = Some(merged);
-    }
-    let paths = adapters.iter().flat_map(|adapter| adapter.paths()).copied().collect();
-    Ok(all.map(|router| http::Adapters { router, paths }))
+/// When it is shown already: a defect of the program.
+pub fn observe(cx: &Arc<Cx>, metrics: &Metrics, backups: Option<&Arc<Status>>) -> fhir_model::Result<()> {
+    let store = Arc::downgrade(&cx.store);
+    let lag = move || Some(store.upgrade()?.full_text_lag()?.as_secs());
+    metrics.observe(
+        "fhir_full_text_lag_seconds",
+        "Seconds since the full text index had every change.",
+        lag,
+    )?;
+    let Some(status) = backups else { return Ok(()) };
+    let show = |name, help, read: fn(&Status) -> u64| {
+        let status = status.clone();
+        metrics.observe(name, help, move || Some(read(&status)))
+    };
+    let help = "Time since the last base backup was complete.";
+    show("fhir_backup_age_seconds", help, |status| age(&status.base_at))?;
+    let help = "Time since everything committed was in the archive of WAL.";
+    show("fhir_backup_wal_age_seconds", help, |status| age(&status.wal_at))?;
+    let help = "Base backups and archivings of WAL that failed, an absent target included.";
+    show("fhir_backup_failures_total", help, |status| status.failures.load(Relaxed))?;
+    let help = "WAL that waits for the target.";
+    show("fhir_backup_wal_waiting_bytes", help, |status| status.wal_bytes.load(Relaxed))?;
+    let help = "1 when the backup target was there at the last attempt.";
+    show("fhir_backup_target_present", help, |status| u64::from(status.target.load(Relaxed)))
 }
 
-/// The adapters of the server, as its settings ask for.
-pub fn adapters(config: &Config) -> Vec<Box<dyn Adapter>> {
-    fhir_adapters::all(fhir_adapters::Settings { dead_letters_alert: config.work.dead_letters_alert })
+/// Seconds since an instant. What never was is as old as the epoch, so that an alert on the age sees it.
+fn age(at: &AtomicI64) -> u64 {
+    let now = u64::try_from(Clock::default().now() / 1_000_000).unwrap_or(0);
+    now.saturating_sub(at.load(Relaxed).max(0).cast_unsigned())
+}
+
+/// The edge of a server.
+///
+/// # Errors
+///
+/// When routes of modules are in each other's way.
+pub fn edge(
+    config: &Config,
+    app: &Arc<App>,
+    modules: &Modules,
+    metrics: Arc<Metrics>,
+    hosts: Hosts,
+) -> Result<Edge> {
+    let modules = modules.routes(app).context("the modules do not fit together")?;
+    let origins = CorsOrigins::new(&config.allow_origins)?;
+    let options = EdgeOptions { limits: http_limits(config), metrics, hosts, origins, modules };
+    Ok(Edge::new(app.cx().clone(), options)?)
 }
 
 /// Bytes and nesting of a resource.
@@ -336,7 +383,7 @@ pub fn settings(config: &Config) -> Settings {
 }
 
 /// The bounds at the edge.
-pub fn edge(config: &Config) -> http::HttpLimits {
+fn http_limits(config: &Config) -> http::HttpLimits {
     http::HttpLimits {
         body_bytes_max: config.limits.body_bytes_max,
         bodies_bytes_max: config.limits.bodies_bytes_max,

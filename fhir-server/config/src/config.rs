@@ -9,6 +9,7 @@ use fhir_model::date::Zone;
 
 use crate::backup::Backup;
 use crate::error::{Error, SettingOrigin};
+use crate::modules::{ModuleSetting, ModuleSettings};
 use crate::reader::Reader;
 use crate::sources::Sources;
 
@@ -38,6 +39,7 @@ pub struct Config {
     pub limits: Limits,
     pub concurrency: Concurrency,
     pub log: Log,
+    pub modules: ModuleSettings,
 }
 
 /// Who may do what.
@@ -118,7 +120,6 @@ pub struct Storage {
 #[expect(missing_docs, reason = "the meaning of each stands once, in SETTINGS")]
 pub struct Work {
     pub jobs_max: usize,
-    pub dead_letters_alert: u64,
 }
 
 /// `limits.*`
@@ -167,6 +168,10 @@ pub struct Log {
 pub struct Secret(String);
 
 impl Secret {
+    pub(crate) fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
     /// The text, for the one who needs it.
     pub fn expose(&self) -> &str {
         &self.0
@@ -201,7 +206,7 @@ impl Config {
         let mut problems = Vec::new();
         let values = sources.values(&mut problems);
         let mut reader = Reader::new(values, problems);
-        let config = Config::read(&mut reader);
+        let config = Config::read(&mut reader, sources.module_settings());
         match config {
             Some(config) if reader.problems.is_empty() => Ok(config),
             _ => Err(Error { problems: reader.problems }),
@@ -219,7 +224,7 @@ impl Config {
     }
 
     /// Reads every setting, whatever was wrong before, so that all problems are reported at once.
-    fn read(reader: &mut Reader) -> Option<Config> {
+    fn read(reader: &mut Reader, modules: &[ModuleSetting]) -> Option<Config> {
         let listen = reader.parsed("listen", address);
         let base_url = reader.parsed("base_url", base_url).map(|(url, _)| url);
         let hosts = reader.list("hosts", host);
@@ -260,10 +265,7 @@ impl Config {
         let backup = Backup::read(reader, database.url.is_some());
         let bodies = [("jsonb", Body::Jsonb), ("packed", Body::Packed)];
         let storage = Storage { body: reader.word("storage.body", &bodies, Body::Jsonb) };
-        let work = Work {
-            jobs_max: size(reader.number("work.jobs_max", 1..=256)),
-            dead_letters_alert: reader.number("work.dead_letters_alert", 1..=1_000_000),
-        };
+        let work = Work { jobs_max: size(reader.number("work.jobs_max", 1..=256)) };
         let full_text = reader.boolean("full_text");
         let limits = Limits::read(reader);
         let concurrency = Concurrency {
@@ -277,6 +279,7 @@ impl Config {
             format: reader.word("log.format", &formats, LogFormat::Text),
             level: reader.parsed("log.level", log_level).map(|(level, _)| level).unwrap_or_default(),
         };
+        let modules = ModuleSettings::read(reader, modules);
         let (listen, origin) = listen?;
         if auth == Auth::None && !listen.ip().is_loopback() && origin == SettingOrigin::Default {
             reader.problem(
@@ -306,6 +309,7 @@ impl Config {
             limits,
             concurrency,
             log,
+            modules,
         })
     }
 }
@@ -432,7 +436,7 @@ mod tests {
     #[test]
     fn every_setting_is_read() {
         let mut reader = Reader::new(Sources::default().values(&mut Vec::new()), Vec::new());
-        Config::read(&mut reader).unwrap();
+        Config::read(&mut reader, &[]).unwrap();
         assert_eq!(reader.left(), Vec::<&str>::new());
     }
 }

@@ -15,6 +15,7 @@
 mod backup;
 mod config;
 mod error;
+mod modules;
 mod reader;
 mod settings;
 mod sources;
@@ -25,5 +26,6 @@ pub use config::{
     LogFormat, Postgres, Secret, Storage, Work,
 };
 pub use error::{Error, Problem, SettingOrigin};
+pub use modules::{ModuleSetting, ModuleSettings, SettingKind};
 pub use settings::{SETTINGS, Setting, example, reference};
 pub use sources::Sources;

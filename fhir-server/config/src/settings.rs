@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::modules::ModuleSetting;
+
 /// Something that can be set.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -169,11 +171,6 @@ pub const SETTINGS: &[Setting] = &[
         "Jobs in the background that a server runs at the same time. Several servers on one database share them.",
     ),
     setting(
-        "work.dead_letters_alert",
-        "10",
-        "So many jobs and changes that failed too often, and that nobody has dealt with, are an alert at `/admin/dlq/depth`.",
-    ),
-    setting(
         "limits.body_bytes_max",
         "100MiB",
         "Largest request body. The content of a Binary may be three quarters of it.",
@@ -260,14 +257,19 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
+/// The server's own settings and those of modules.
+fn all(modules: &[ModuleSetting]) -> impl Iterator<Item = &Setting> {
+    SETTINGS.iter().chain(modules.iter().map(|module| &module.setting))
+}
+
 /// The list as a page of documentation.
-pub fn reference() -> String {
+pub fn reference(modules: &[ModuleSetting]) -> String {
     let mut page = String::from(
         "# Settings\n\nOne TOML file (`--config FILE`, else `cari.toml` in the working directory if there is one), then \
          environment variables,\nthen options of the command line: the later wins. Sizes may be written `10MiB`; a \
          list is text with commas, in the\nfile also an array. An unknown name or a bad value stops the start.\n\n| setting | environment | default | meaning |\n|---|---|---|---|\n",
     );
-    for setting in SETTINGS {
+    for setting in all(modules) {
         let default = match setting.default {
             "" => "(unset)".to_owned(),
             default => format!("`{default}`"),
@@ -289,7 +291,7 @@ const COMMENT_WIDTH: usize = 100;
 
 /// The list as a configuration file with a comment for every setting. Each stands there with its default, commented out, but
 /// for `given`, which are in effect.
-pub fn example(given: &[(&str, &str)]) -> String {
+pub fn example(given: &[(&str, &str)], modules: &[ModuleSetting]) -> String {
     let mut file = String::from(
         "# Settings of the server. What stands here in a comment is the default.\n\
          # An unknown name or a bad value stops the start; `fhir-server check` says what is wrong.\n",
@@ -297,7 +299,7 @@ pub fn example(given: &[(&str, &str)]) -> String {
     let mut section = "";
     // A file cannot leave a section again: what is in none comes first.
     let (in_sections, outside): (Vec<&Setting>, Vec<&Setting>) =
-        SETTINGS.iter().partition(|setting| setting.key.contains('.'));
+        all(modules).partition(|setting| setting.key.contains('.'));
     for setting in outside.into_iter().chain(in_sections) {
         let (of, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
         if of != section {

@@ -77,8 +77,12 @@ impl Migrations {
         self.files.iter().map(migration).collect()
     }
 
-    /// Refuses a name that is no identifier, and names of tables and indexes without the module's prefix.
-    fn check(&self) -> Result<()> {
+    /// Checks names.
+    ///
+    /// # Errors
+    ///
+    /// When the module's name is no identifier, or a table or index does not begin with it.
+    pub fn check(&self) -> Result<()> {
         let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if !self.module.chars().all(is_part) {
             return Err(Error::internal(format!("`{}` is no name of a module", self.module)));

@@ -37,6 +37,24 @@ pub struct Cx {
     pub error_log: ServerErrorLog,
 }
 
+impl Cx {
+    /// A server on a store, where a guard decides: without operations, with the rules and settings that a server has by default.
+    pub fn new(store: Arc<Store>, guard: Arc<dyn Guard>) -> Cx {
+        Cx {
+            definitions: store.registry().definitions().clone(),
+            registry: store.registry().clone(),
+            rules: Rules::standard(store.indexes_references()),
+            operations: Operations::default(),
+            limits: RequestLimits::default(),
+            settings: Settings::default(),
+            statements: Statements::default(),
+            error_log: ServerErrorLog::default(),
+            store,
+            guard,
+        }
+    }
+}
+
 /// Bounds on what one request may cost.
 #[derive(Debug, Clone)]
 pub struct RequestLimits {

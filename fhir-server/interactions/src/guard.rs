@@ -55,6 +55,13 @@ pub trait Guard: Send + Sync {
     /// `Unauthorized` when the principal has to say who it is, `Forbidden` when it may not do this at all.
     async fn scope(&self, access: AccessRequest<'_>) -> Result<Scope>;
 
+    /// Whether `principal` may call anything at all beside FHIR that is not public. What it may see and change is asked of
+    /// [`scope`](Guard::scope) then.
+    fn may_call(&self, principal: &Principal) -> bool {
+        let _ = principal;
+        false
+    }
+
     /// Whether `principal` may look after the server itself: see what failed in the background, have it tried again.
     fn may_administer(&self, principal: &Principal) -> bool {
         let _ = principal;

@@ -14,15 +14,15 @@ use crate::{bundle, capabilities, create, delete, history, read, search, update,
 ///
 /// # Errors
 ///
-/// As [`Interaction::parse`]; when the guard refuses; then those of the interaction. The kind says the HTTP status.
+/// When the guard refuses; then those of the interaction. The kind says the HTTP status.
 pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
-    let interaction = Interaction::parse(request.method, &request.path, &*cx.definitions)?;
-    let scope = cx.guard.scope(request.access(&interaction)).await?;
+    let interaction = &request.interaction;
+    let scope = cx.guard.scope(request.access()).await?;
     let ctx = RequestContext::new(cx, &request, scope)?;
     if ctx.strict() {
-        check_write(&interaction, &ctx.pairs)?;
+        check_write(interaction, &ctx.pairs)?;
     }
-    match &interaction {
+    match interaction {
         Interaction::Capabilities => capabilities::capabilities(&ctx),
         Interaction::Read(key) => read::read(&ctx, key).await,
         Interaction::Vread(key, version) => vread::vread(&ctx, key, *version).await,

@@ -4,6 +4,7 @@
 //! level and method of a call come from it. Names, types and cardinality of parameters are checked by each operation.
 
 pub(crate) mod parameters;
+mod routes;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,8 @@ use crate::cx::Cx;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::request_context::RequestContext;
+
+pub use self::routes::OperationRoute;
 
 /// One operation.
 #[async_trait]

@@ -5,10 +5,11 @@ use fhir_model::Key;
 use fhir_model::error::operation_outcome;
 use fhir_store::{Version, Write};
 
+use crate::content::Content;
 use crate::request::Return;
 
 /// The answer to one request. Errors are [`fhir_model::Error`]s.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
@@ -28,6 +29,10 @@ pub struct Reply {
     pub key: Option<Key>,
     /// The body is an OperationOutcome about what was done.
     pub is_outcome: bool,
+    /// In place of the body: what is no resource. It cannot be the answer to an entry of a Bundle.
+    pub content: Option<Box<Content>>,
+    /// Further headers, beside those that the other members make.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Reply {
@@ -48,7 +53,21 @@ impl Reply {
             packed: None,
             key: None,
             is_outcome: false,
+            content: None,
+            headers: Vec::new(),
         }
+    }
+
+    /// 200 with bytes of a media type.
+    pub fn content(content: Content) -> Reply {
+        Reply { content: Some(Box::new(content)), ..Reply::empty(200) }
+    }
+
+    /// With one header more.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Reply {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// A stored version.

@@ -1,8 +1,10 @@
 //! Requests, free of HTTP: <https://hl7.org/fhir/R4/http.html>
 
 use bytes::Bytes;
+use fhir_model::Result;
 use fhir_model::interaction::{Interaction, Method};
 use fhir_model::json::Doc;
+use fhir_model::types::Types;
 use fhir_search::TenantId;
 
 use crate::conditions::Conditions;
@@ -11,6 +13,8 @@ use crate::guard::{AccessRequest, Principal};
 /// One request: from HTTP, from a Bundle entry, from an adapter.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// What is asked for: what the method and the path mean.
+    pub interaction: Interaction,
     /// The verb.
     pub method: Method,
     /// The path below the base, percent-encoded as it came.
@@ -32,6 +36,26 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request without a query and a body, of nobody we know, to the bare base.
+    ///
+    /// # Errors
+    ///
+    /// As [`Interaction::parse`].
+    pub fn new(method: Method, path: &str, types: &dyn Types) -> Result<Request> {
+        Ok(Request {
+            interaction: Interaction::parse(method, path, types)?,
+            method,
+            path: path.to_owned(),
+            query: String::new(),
+            conditions: Conditions::default(),
+            prefer: Prefer::default(),
+            body: None,
+            base: String::new(),
+            tenant: TenantId::DEFAULT,
+            principal: Principal::Anonymous,
+        })
+    }
+
     /// What links are bound to that this request is given, to the next page say: who asks, and which organisation. Nobody else
     /// can follow them.
     pub fn bound_to(&self) -> String {
@@ -42,8 +66,13 @@ impl Request {
     }
 
     /// What a guard decides on.
-    pub(crate) fn access<'r>(&'r self, interaction: &'r Interaction) -> AccessRequest<'r> {
-        AccessRequest { principal: &self.principal, interaction, query: &self.query, tenant: self.tenant }
+    pub(crate) fn access(&self) -> AccessRequest<'_> {
+        AccessRequest {
+            principal: &self.principal,
+            interaction: &self.interaction,
+            query: &self.query,
+            tenant: self.tenant,
+        }
     }
 }
 

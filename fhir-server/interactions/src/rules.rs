@@ -68,6 +68,13 @@ impl Rules {
         Rules(rules)
     }
 
+    /// These, and then others.
+    #[must_use]
+    pub fn with(mut self, more: Vec<Box<dyn WriteRule>>) -> Rules {
+        self.0.extend(more);
+        self
+    }
+
     /// Asks all rules about one write: the first thing that is wrong with it is the error.
     pub(crate) async fn check(&self, context: &WriteContext<'_>) -> Result<Vec<Precondition>> {
         let mut preconditions = Vec::new();

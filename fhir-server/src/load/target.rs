@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fhir_interactions::{
-    AccessRequest, Body, Conditions, Cx, Interaction, Method, Prefer, Principal, Request, Return, handle,
-};
+use fhir_interactions::{AccessRequest, Body, Cx, Interaction, Method, Prefer, Request, Return, handle};
 use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_search::TenantId;
 use fhir_store::ResourceState;
 
 use super::piece::Reading;
@@ -101,7 +98,8 @@ impl Target {
         let response = match &self.to {
             To::Store(cx) => {
                 let bundle = Doc::parse(text, cx.limits.json)?;
-                let ask = || handle(cx, request(Method::Post, "", "", Some(Body::Resource(bundle.clone()))));
+                let post = request(cx, Method::Post, "", "", Some(Body::Resource(bundle)))?;
+                let ask = || handle(cx, post.clone());
                 Doc::parse(with_retries(ask).await?.body.unwrap_or_default(), JsonLimits::NONE)?
             }
             To::Server(remote) => remote.send(text, is_repeatable).await?,
@@ -137,7 +135,8 @@ async fn current(cx: &Arc<Cx>, lookups: &[Lookup]) -> Result<Vec<Option<Doc>>> {
             Lookup::Key(_) => None,
             Lookup::Search(url) => {
                 let (path, query) = url.split_once('?').unwrap_or((url, ""));
-                match with_retries(|| handle(cx, request(Method::Get, path, query, None))).await {
+                let get = request(cx, Method::Get, path, query, None)?;
+                match with_retries(|| handle(cx, get.clone())).await {
                     Ok(reply) => {
                         only_match(Doc::parse(reply.body.unwrap_or_default(), JsonLimits::NONE)?.root())
                     }
@@ -165,18 +164,9 @@ async fn with_retries<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> 
     }
 }
 
-fn request(method: Method, path: &str, query: &str, body: Option<Body>) -> Request {
-    Request {
-        method,
-        path: path.to_owned(),
-        query: query.to_owned(),
-        conditions: Conditions::default(),
-        prefer: Prefer { ret: Some(Return::Minimal), ..Prefer::default() },
-        body,
-        base: String::new(),
-        tenant: TenantId::DEFAULT,
-        principal: Principal::Anonymous,
-    }
+fn request(cx: &Cx, method: Method, path: &str, query: &str, body: Option<Body>) -> Result<Request> {
+    let prefer = Prefer { ret: Some(Return::Minimal), ..Prefer::default() };
+    Ok(Request { query: query.to_owned(), prefer, body, ..Request::new(method, path, &*cx.definitions)? })
 }
 
 /// The text of a Bundle.

@@ -8,6 +8,7 @@
 mod body;
 mod codec;
 mod distinct;
+mod effect;
 mod everything;
 mod export;
 mod feed;
@@ -47,6 +48,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use effect::{ColumnType, Effect, EffectTable, EffectValue, Effects, WriteChange};
 pub use everything::{EverythingFilter, Member};
 pub use feed::{Change, FeedPosition};
 pub use fhir_database::{Clock, Endpoint, SchemaState};
@@ -109,6 +111,8 @@ pub struct Options {
     pub long_searches: LongSearches,
     /// Most matches that are sorted by what only their bodies say.
     pub sorted_max: usize,
+    /// What modules record of writes.
+    pub effects: Effects,
     /// The time.
     pub clock: Clock,
 }
@@ -132,6 +136,7 @@ impl Default for Options {
             reindex: ReindexOptions::default(),
             long_searches: LongSearches::default(),
             sorted_max: 20_000,
+            effects: Effects::default(),
             clock: Clock::default(),
         }
     }

@@ -132,15 +132,16 @@ impl Store {
         let scoped = self.scoped(scope);
         let ready = writes.iter().map(|w| scoped.prepare(w)).collect::<Result<Vec<_>>>()?;
         let preconditions = Preconditions::new(&scoped, writes)?;
+        let effects = self.options.effects.additions(scope.tenant(), timestamp.micros(), &ready)?;
         self.keep_texts(ready.iter().flat_map(|one| &one.rows.distinct)).await?;
         let mut tries = 0;
         loop {
             let done = match ready.as_slice() {
                 [] => return Ok(Commit::Done),
                 [one] if !one.needs_sequence() && one.definition.is_none() && preconditions.are_simple() => {
-                    one::run(self, one, &preconditions, timestamp).await
+                    one::run(self, one, &preconditions, &effects, timestamp).await
                 }
-                many => many::run(self, many, &preconditions, timestamp).await,
+                many => many::run(self, many, &preconditions, &effects, timestamp).await,
             };
             match done {
                 Ok(()) => {
@@ -295,7 +296,15 @@ impl ScopedStore<'_> {
     }
 }
 
-impl PreparedWrite<'_> {
+impl<'w> PreparedWrite<'w> {
+    /// False for the deletion of what is not there.
+    pub(crate) fn changes_something(&self) -> bool {
+        self.write.doc.is_some() || matches!(self.write.before, ResourceState::Current(_))
+    }
+
+    pub(crate) fn write(&self) -> &'w Write {
+        self.write
+    }
     /// True for a deletion, and for a creation under an id that was a client's choice: see `many::SEQUENCE`. An id that
     /// the server made just now is nobody else's.
     fn needs_sequence(&self) -> bool {

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fhir_access::Open;
-use fhir_adapters::Adapter;
-use fhir_interactions::{
-    Call, Cx, Guard, Operation, Operations, Reply, ServerErrorLog, Settings, Statements,
-};
+use fhir_app::{App, Module, Modules};
+use fhir_config::{Config, Sources};
+use fhir_http::{CorsOrigins, Edge, EdgeOptions, Hosts, HttpLimits, Metrics, Server, Stop};
+use fhir_interactions::{Call, Cx, Guard, Operation, Operations, Reply, Rules};
 use fhir_model::{Error, Kind, Result};
-use fhir_server::http::{App, CorsOrigins, Hosts, HttpLimits, Server, Stop};
-use fhir_server::metrics::Metrics;
-use fhir_server::wiring;
+use fhir_store::Store;
+use fhir_work::{CancellationToken, Work, Working};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -28,14 +27,18 @@ pub(crate) struct TestApp {
     pub(crate) stop: Stop,
     pub(crate) running: JoinHandle<()>,
     pub(crate) hold: Arc<Hold>,
+    pub(crate) work: Option<Working>,
 }
 
 /// What a test may choose of a server.
-struct Setup {
-    limits: HttpLimits,
-    origins: CorsOrigins,
-    names: Option<Hosts>,
-    guard: Arc<dyn Guard>,
+pub(crate) struct Setup {
+    pub(crate) limits: HttpLimits,
+    pub(crate) origins: CorsOrigins,
+    pub(crate) names: Option<Hosts>,
+    pub(crate) guard: Arc<dyn Guard>,
+    pub(crate) modules: Vec<Box<dyn Module>>,
+    /// Settings of the modules, as environment variables.
+    pub(crate) variables: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Setup {
@@ -45,6 +48,8 @@ impl Default for Setup {
             origins: CorsOrigins::default(),
             names: None,
             guard: Arc::new(Open),
+            modules: Vec::new(),
+            variables: &[],
         }
     }
 }
@@ -61,35 +66,27 @@ impl TestApp {
     }
 
     pub(crate) async fn with(limits: HttpLimits, origins: CorsOrigins) -> TestApp {
-        TestApp::with_adapters(limits, origins, &[]).await
-    }
-
-    pub(crate) async fn with_adapters(
-        limits: HttpLimits,
-        origins: CorsOrigins,
-        adapters: &[Box<dyn Adapter>],
-    ) -> TestApp {
-        let setup = Setup { limits, origins, ..Setup::default() };
-        TestApp::set_up(setup, adapters).await
+        TestApp::set_up(Setup { limits, origins, ..Setup::default() }).await
     }
 
     /// A server that is called by these names.
     pub(crate) async fn named(names: Hosts) -> TestApp {
-        TestApp::set_up(Setup { names: Some(names), ..Setup::default() }, &[]).await
+        TestApp::set_up(Setup { names: Some(names), ..Setup::default() }).await
     }
 
     /// A server with a policy.
     pub(crate) async fn guarded(guard: Arc<dyn Guard>) -> TestApp {
-        TestApp::set_up(Setup { guard, ..Setup::default() }, &[]).await
+        TestApp::set_up(Setup { guard, ..Setup::default() }).await
     }
 
-    /// A server with a policy and adapters.
-    pub(crate) async fn guarded_with(guard: Arc<dyn Guard>, adapters: &[Box<dyn Adapter>]) -> TestApp {
-        TestApp::set_up(Setup { guard, ..Setup::default() }, adapters).await
+    /// A server with features.
+    pub(crate) async fn with_modules(modules: Vec<Box<dyn Module>>) -> TestApp {
+        TestApp::set_up(Setup { modules, ..Setup::default() }).await
     }
 
-    async fn set_up(setup: Setup, adapters: &[Box<dyn Adapter>]) -> TestApp {
-        let Setup { limits, origins, names, guard } = setup;
+    pub(crate) async fn set_up(setup: Setup) -> TestApp {
+        let Setup { limits, origins, names, guard, modules, variables } = setup;
+        let modules = Modules::new(modules).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let names = names.unwrap_or_else(|| Hosts::new(address, None, &["ehr.local".to_owned()]));
@@ -98,34 +95,38 @@ impl TestApp {
             connections_max: 4,
             settings,
             organizations: vec!["north".to_owned(), "south".to_owned()],
+            effects: modules.effects(),
             ..fhir_store::Options::default()
         };
-        let store = fhir_store::testing::fresh_with(options).await.unwrap();
+        let url = fhir_store::testing::database().await.unwrap();
+        let migrations: Vec<_> =
+            std::iter::once(fhir_store::MIGRATIONS).chain(modules.migrations()).collect();
+        fhir_database::migrate(&url, &migrations).await.unwrap();
         let registry = fhir_store::testing::registry().await.unwrap();
+        let store = Store::open(&url, options, registry).await.unwrap();
         let hold = Arc::new(Hold { arrived: Semaphore::new(0), go_on: Notify::new() });
-        let operations: Vec<Box<dyn Operation>> =
+        let mut operations: Vec<Box<dyn Operation>> =
             vec![Box::new(HoldOn(hold.clone())), Box::new(Panic), Box::new(Away)];
+        operations.extend(modules.operations());
         let cx = Arc::new(Cx {
-            store,
-            definitions: definitions(),
-            registry,
-            guard,
             operations: Operations::new(operations).unwrap(),
-            rules: fhir_interactions::Rules::standard(false),
-            limits: fhir_interactions::RequestLimits::default(),
-            settings: Settings::default(),
-            statements: Statements::default(),
-            error_log: ServerErrorLog::default(),
+            rules: Rules::standard(false).with(modules.rules()),
+            ..Cx::new(store.clone(), guard)
         });
-        let metrics = Arc::new(Metrics::default());
-        let mut app = App::new(cx.clone(), limits, metrics.clone(), names, origins);
-        app.adapters = wiring::routes(&cx, adapters).unwrap();
-        let (server, stop) = Server::new(listener, app);
+        let sources = Sources::default().modules(modules.settings());
+        let sources = variables.iter().fold(sources, |all, (name, value)| all.variable(name, value));
+        let app = Arc::new(App::new(cx.clone(), Config::load(sources).unwrap().modules));
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let routes = modules.routes(&app).unwrap();
+        let edge = EdgeOptions { limits, metrics: metrics.clone(), hosts: names, origins, modules: routes };
+        let (server, stop) = Server::new(listener, Edge::new(cx.clone(), edge).unwrap());
         let running = tokio::spawn(server.run());
+        let work = modules.work(&app, Work::new(store)).unwrap();
+        let work = (!modules.is_empty()).then(|| work.start(CancellationToken::new()).unwrap());
         // The second test of the process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
-        TestApp { address, client, cx, metrics, stop, running, hold }
+        TestApp { address, client, cx, metrics, stop, running, hold, work }
     }
 
     /// `http://127.0.0.1:1234/fhir/R4`
@@ -155,12 +156,6 @@ impl TestApp {
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.and_then(|line| line.split(' ').nth(1)).unwrap_or("").to_owned()
     }
-}
-
-/// FHIR's types, decoded once.
-fn definitions() -> Arc<fhir_profiles::Definitions> {
-    static ONCE: std::sync::OnceLock<Arc<fhir_profiles::Definitions>> = std::sync::OnceLock::new();
-    ONCE.get_or_init(|| Arc::new(fhir_profiles::Definitions::load().unwrap())).clone()
 }
 
 /// Status and body of an answer.

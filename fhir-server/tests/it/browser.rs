@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fhir_server::http::Hosts;
+use fhir_http::Hosts;
 use reqwest::header::HeaderMap;
 
 use crate::app::{TestApp, json};

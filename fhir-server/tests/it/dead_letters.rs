@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use fhir_access::{DenyAll, Open};
-use fhir_server::http::{CorsOrigins, HttpLimits};
+use fhir_interactions::Guard;
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, json};
+use crate::app::{Setup, TestApp, json};
 
-fn adapters() -> Vec<Box<dyn fhir_adapters::Adapter>> {
-    fhir_adapters::all(fhir_adapters::Settings { dead_letters_alert: 2 })
+async fn start(guard: Arc<dyn Guard>) -> TestApp {
+    let modules: Vec<Box<dyn fhir_app::Module>> = vec![Box::new(fhir_adapters::DeadLetterQueue)];
+    TestApp::set_up(Setup {
+        guard,
+        modules,
+        variables: &[("CARI_DLQ__ALERT_DEPTH", "2")],
+        ..Setup::default()
+    })
+    .await
 }
 
 async fn ask(app: &TestApp, method: &str, path: &str) -> (u16, Value) {
@@ -18,7 +25,7 @@ async fn ask(app: &TestApp, method: &str, path: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn dead_letters_are_listed_retried_and_discarded() {
-    let app = TestApp::with_adapters(HttpLimits::default(), CorsOrigins::default(), &adapters()).await;
+    let app = start(Arc::new(Open)).await;
     let (status, answer) = ask(&app, "GET", "/admin/dlq/depth").await;
     let data = json!({ "depth": 0, "alert": false, "alert_at": 2, "oldest_at": null });
     assert_eq!((status, answer), (200, json!({ "success": true, "data": data })));
@@ -72,7 +79,7 @@ async fn dead_letters_are_for_those_who_may_administer() {
     for (guard, wanted) in
         [(Arc::new(DenyAll) as Arc<dyn fhir_interactions::Guard>, 401), (Arc::new(Open), 200)]
     {
-        let app = TestApp::guarded_with(guard, &adapters()).await;
+        let app = start(guard).await;
         for (method, path) in [
             ("GET", "/admin/dlq"),
             ("GET", "/admin/dlq/depth"),

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use crate::app::{TestApp, issue, json};
-use fhir_server::http::{CorsOrigins, HttpLimits};
+use fhir_http::{CorsOrigins, HttpLimits};
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {

@@ -6,7 +6,6 @@
     reason = "a test that cannot go on ends by panicking"
 )]
 
-mod adapters;
 mod app;
 mod backup;
 mod bad_texts;
@@ -14,16 +13,19 @@ mod binary;
 mod bodies;
 mod browser;
 mod commands;
+mod content;
 mod dead_letters;
 mod export;
 mod formats;
 mod headers;
 mod load;
+mod modules;
 mod names;
 mod organizations;
 mod pages;
 mod process;
 mod schema;
+mod settings;
 mod shutdown;
 mod slow_clients;
 mod syntax;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fhir_server::http::{CorsOrigins, HttpLimits};
+use fhir_http::{CorsOrigins, HttpLimits};
 
 use crate::app::TestApp;
 

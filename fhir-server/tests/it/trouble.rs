@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fhir_server::http::{CorsOrigins, HttpLimits};
+use fhir_http::{CorsOrigins, HttpLimits};
 
 use crate::app::{TestApp, issue, json};
 

@@ -46,6 +46,11 @@ impl Schedule {
         Schedule { name: name.into(), cron, job: job.into(), payload }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The time after an instant; never, as a time that does not come.
     fn next(&self, after: i64) -> i64 {
         self.cron.next(after).unwrap_or(i64::MAX)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fhir_config::{
-    Auth, Body, ConditionalDelete, Config, Exposure, LogFormat, SETTINGS, Sources, example, reference,
+    Auth, Body, ConditionalDelete, Config, Exposure, LogFormat, ModuleSetting, SettingKind, Sources,
 };
 
 /// Every mistake, with the whole text it is answered with. `FILE` stands for the file's path.
@@ -244,58 +244,43 @@ fn plain_variables_are_understood_and_prefixed_ones_win() {
     assert_eq!(config.base_url, None);
 }
 
-/// The page is committed, so that it can be read; `UPDATE=1` writes it.
+const OF_MODULES: [ModuleSetting; 4] = [
+    ModuleSetting::new("tally.depth", SettingKind::Number(1, 9), "5", "A number."),
+    ModuleSetting::new("tally.rest_ms", SettingKind::Milliseconds(0, 5000), "250", "A time."),
+    ModuleSetting::new("tally.mode", SettingKind::Word(&["fast", "slow"]), "slow", "A word."),
+    ModuleSetting::new("tally.key", SettingKind::Secret, "", "A secret."),
+];
+
 #[test]
-fn the_reference_is_up_to_date() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/settings.md");
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path, reference()).unwrap();
-    }
-    assert_eq!(std::fs::read_to_string(path).unwrap(), reference(), "run this test with UPDATE=1");
-    for setting in SETTINGS {
-        assert!(
-            reference().contains(&format!("| `{}` | `{}`", setting.key, setting.variable())),
-            "{}",
-            setting.key
-        );
-    }
-}
+fn modules_bring_settings() {
+    let sources = || Sources::default().modules(OF_MODULES.to_vec());
+    let modules = Config::load(sources()).unwrap().modules;
+    assert_eq!((modules.number("tally.depth"), modules.text("tally.mode")), (5, Some("slow")));
+    assert_eq!(modules.milliseconds("tally.rest_ms"), Duration::from_millis(250));
+    assert_eq!(modules.secret("tally.key"), None);
 
-/// What the Debian package brings to `/etc/cari/config.toml`.
-const PACKAGED: &[(&str, &str)] = &[("data_dir", "/var/lib/cari")];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cari.toml");
+    std::fs::write(&path, "[tally]\ndepth = 7\nkey = 'geheim'\n").unwrap();
+    let config = Config::load(sources().file(&path).variable("CARI_TALLY__MODE", "fast")).unwrap();
+    assert_eq!((config.modules.number("tally.depth"), config.modules.text("tally.mode")), (7, Some("fast")));
+    assert_eq!(config.modules.secret("tally.key").unwrap().expose(), "geheim");
+    assert!(!format!("{config:?}").contains("geheim"));
 
-/// The file is committed, as the package takes it as it is; `UPDATE=1` writes it.
-#[test]
-fn the_packaged_file_is_up_to_date_and_says_every_default() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../debian/config.toml");
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path, example(PACKAGED)).unwrap();
-    }
-    let text = std::fs::read_to_string(path).unwrap();
-    assert_eq!(text, example(PACKAGED), "run this test with UPDATE=1");
-
-    let packaged = Config::load(Sources::default().file(path)).unwrap();
-    assert_eq!(packaged.data_dir.to_str(), Some("/var/lib/cari"));
-
-    // Taken out of their comments, all of them together are what is in effect without a file.
-    let active = |line: &str| {
-        let setting = line.strip_prefix("# ").filter(|rest| is_assignment(rest));
-        setting.unwrap_or(line).to_owned()
-    };
-    let unset: Vec<&str> = SETTINGS.iter().filter(|s| s.default.is_empty()).map(|s| s.key).collect();
-    let lines = example(&[]).lines().map(active).collect::<Vec<_>>();
-    for setting in SETTINGS {
-        let name = setting.key.rsplit('.').next().unwrap();
-        assert!(lines.iter().any(|line| line.starts_with(&format!("{name} = "))), "{}", setting.key);
-    }
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let said = lines.iter().filter(|line| !line.ends_with(" = \"\"")).map(|line| format!("{line}\n"));
-    std::fs::write(file.path(), said.collect::<String>()).unwrap();
-    let given = Config::load(Sources::default().file(file.path())).unwrap();
-    let default = Config::load(Sources::default()).unwrap();
-    assert_eq!(format!("{given:?}"), format!("{default:?}"), "but for {unset:?}");
-}
-
-fn is_assignment(line: &str) -> bool {
-    line.split_once(" = ").is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    std::fs::write(&path, "[tally]\ndepth = 10\nmode = 'idle'\ndepht = 3\n").unwrap();
+    let error =
+        Config::load(sources().file(&path)).unwrap_err().to_string().replace(path.to_str().unwrap(), "FILE");
+    assert_eq!(
+        error,
+        "FILE:4: `tally.depht` is not a setting; did you mean `tally.depth`?\n\
+         FILE:2: tally.depth: 10 is not between 1 and 9\n\
+         FILE:3: tally.mode: `idle` is not one of `fast`, `slow`"
+    );
+    // Nobody else knows them.
+    assert!(
+        Config::load(Sources::default().file(&path))
+            .unwrap_err()
+            .to_string()
+            .contains("`tally` is not a setting")
+    );
 }

@@ -78,7 +78,7 @@ async fn answer(ctx: &RequestContext<'_>, entry: &Entry<'_>) -> Result<Reply> {
     if entry.interaction.is_write() && request.prefer.ret.is_none() {
         request.prefer.ret = Some(Return::Minimal);
     }
-    Ok(entry.reply_to(handle(ctx.cx, request).await?))
+    entry.reply_to(handle(ctx.cx, request).await?)
 }
 
 /// One entry of the answer.

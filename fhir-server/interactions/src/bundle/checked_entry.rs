@@ -44,7 +44,11 @@ impl<'d> CheckedEntry<'d> {
         let cx = ctx.cx;
         let scope = cx
             .guard
-            .scope(AccessRequest { query: &entry.query, ..ctx.request.access(&entry.interaction) })
+            .scope(AccessRequest {
+                interaction: &entry.interaction,
+                query: &entry.query,
+                ..ctx.request.access()
+            })
             .await?;
         let pairs = || fhir_model::url::pairs(&entry.query);
         let body = |type_name: &str| -> Result<Ref<'d>> {

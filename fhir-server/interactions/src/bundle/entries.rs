@@ -88,8 +88,15 @@ impl<'d> Entry<'d> {
     }
 
     /// The reply to the entry: without the resource for HEAD.
-    pub(super) fn reply_to(&self, reply: Reply) -> Reply {
-        if self.method == Method::Head { Reply { body: None, ..reply } } else { reply }
+    ///
+    /// # Errors
+    ///
+    /// When it is none that an entry can hold.
+    pub(super) fn reply_to(&self, reply: Reply) -> Result<Reply> {
+        if reply.content.is_some() {
+            return Err(Error::not_supported("what this answers is no resource, which an entry cannot hold"));
+        }
+        Ok(if self.method == Method::Head { Reply { body: None, ..reply } } else { reply })
     }
 
     fn is_search(&self) -> bool {
@@ -117,6 +124,7 @@ impl<'d> Entry<'d> {
             base: ctx.request.base.clone(),
             tenant: ctx.request.tenant,
             principal: ctx.request.principal.clone(),
+            interaction: self.interaction.clone(),
         })
     }
 }

@@ -171,13 +171,13 @@ async fn written_now(
         return Err(Error::gone(&write.key));
     }
     let request = entry.request(ctx)?;
-    let scope = ctx.cx.guard.scope(request.access(&entry.interaction)).await?;
+    let scope = ctx.cx.guard.scope(request.access()).await?;
     let written = Reply::written(write, false, updated_at, Return::Representation);
     give(&RequestContext::new(ctx.cx, &request, scope)?, Reply { location: None, ..written })
-        .map(|reply| entry.reply_to(reply))
+        .and_then(|reply| entry.reply_to(reply))
 }
 
 /// The entry as a request of its own.
 async fn answer_alone(ctx: &RequestContext<'_>, entry: &Entry<'_>) -> Result<Reply> {
-    Ok(entry.reply_to(handle(ctx.cx, entry.request(ctx)?).await?))
+    entry.reply_to(handle(ctx.cx, entry.request(ctx)?).await?)
 }

@@ -1,16 +1,17 @@
 //! A server without HTTP: requests are lines of text.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fhir_interactions::{
-    AccessRequest, Body, Conditions, Cx, Guard, Method, Operations, Prefer, Principal, Reply, Request,
-    RequestLimits, Rules, ServerErrorLog, Settings, Statements, handle,
+    AccessRequest, Body, Conditions, Cx, Guard, Method, Prefer, Reply, Request, RequestLimits, Rules,
+    Settings, handle,
 };
 use fhir_model::json::Doc;
 use fhir_model::{Error, Result};
-use fhir_search::{ParseCx, Query, TenantId};
+use fhir_profiles::Definitions;
+use fhir_search::{ParseCx, Query};
 use fhir_store::{Scope, Store, testing};
 use serde_json::Value;
 
@@ -51,27 +52,8 @@ impl App {
     }
 
     pub(crate) fn on(store: Arc<Store>, settings: Settings, limits: RequestLimits) -> App {
-        let registry = store.registry().clone();
-        let definitions = registry.definitions().clone();
-        let operations = Operations::default();
-        let statements = Statements::default();
-        let guard = Arc::new(Everybody);
-        let error_log = ServerErrorLog::default();
         let rules = Rules::standard(settings.referential_integrity);
-        App {
-            cx: Cx {
-                store,
-                definitions,
-                registry,
-                guard,
-                operations,
-                rules,
-                limits,
-                settings,
-                statements,
-                error_log,
-            },
-        }
+        App { cx: Cx { rules, limits, settings, ..Cx::new(store, Arc::new(Everybody)) } }
     }
 
     /// `GET Patient/1 | If-None-Match: W/"1"`
@@ -88,8 +70,12 @@ impl App {
         self.run(request(line, Some(body))).await
     }
 
-    pub(crate) async fn run(&self, request: Request) -> Answer {
-        match handle(&self.cx, request).await {
+    pub(crate) async fn run(&self, request: Result<Request>) -> Answer {
+        let done = match request {
+            Ok(request) => handle(&self.cx, request).await,
+            Err(error) => Err(error),
+        };
+        match done {
             Ok(reply) => answer(reply),
             Err(error) => refused(&error),
         }
@@ -140,7 +126,10 @@ pub(crate) fn link<'a>(bundle: &'a Value, relation: &str) -> Option<&'a str> {
     link["url"].as_str()?.strip_prefix(BASE)?.strip_prefix('/')
 }
 
-pub(crate) fn request(line: &str, body: Option<Body>) -> Request {
+/// FHIR's types, for reading paths.
+static TYPES: LazyLock<Definitions> = LazyLock::new(|| Definitions::load().unwrap());
+
+pub(crate) fn request(line: &str, body: Option<Body>) -> Result<Request> {
     let mut parts = line.split(" | ");
     let (method, url) = parts.next().unwrap().split_once(' ').unwrap();
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
@@ -158,17 +147,9 @@ pub(crate) fn request(line: &str, body: Option<Body>) -> Request {
             other => panic!("{other} is no header of these tests"),
         }
     }
-    Request {
-        method: Method::parse(method).unwrap(),
-        path: path.to_owned(),
-        query: query.to_owned(),
-        conditions,
-        prefer,
-        body,
-        base: BASE.to_owned(),
-        tenant: TenantId::DEFAULT,
-        principal: Principal::Anonymous,
-    }
+    let plain = Request::new(Method::parse(method).unwrap(), path, &*TYPES);
+    let (query, base) = (query.to_owned(), BASE.to_owned());
+    Ok(Request { query, conditions, prefer, body, base, ..plain? })
 }
 
 fn answer(reply: Reply) -> Answer {

@@ -156,7 +156,7 @@ async fn every_stated_include_is_taken() {
 #[tokio::test]
 async fn the_statement_is_brief_and_packed_beforehand() {
     let app = App::new().await;
-    let reply = handle(&app.cx, request("GET metadata", None)).await.unwrap();
+    let reply = handle(&app.cx, request("GET metadata", None).unwrap()).await.unwrap();
     let (text, packed) = (reply.body.unwrap(), reply.packed.unwrap());
     assert!(text.len() < 320_000, "{} bytes", text.len());
     assert!(packed.len() < 32_000, "{} bytes packed", packed.len());
@@ -164,7 +164,7 @@ async fn the_statement_is_brief_and_packed_beforehand() {
     GzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
     assert!(unpacked == text, "the packed statement is another");
     // The same bytes for the next one, not a copy of them.
-    let again = handle(&app.cx, request("GET metadata", None)).await.unwrap();
+    let again = handle(&app.cx, request("GET metadata", None).unwrap()).await.unwrap();
     assert_eq!(again.packed.unwrap().as_ptr(), packed.as_ptr());
     assert_eq!(again.body.unwrap().as_ptr(), text.as_ptr());
 

@@ -14,7 +14,7 @@ async fn what_was_written_is_read() {
     let body = Body::Resource(Doc::parse(sent, app.cx.limits.json).unwrap());
     let written = app.run(request("PUT Observation/a", Some(body))).await;
     assert_eq!(written.status, 201, "{}", written.body);
-    let read = handle(&app.cx, request("GET Observation/a", None)).await.unwrap();
+    let read = handle(&app.cx, request("GET Observation/a", None).unwrap()).await.unwrap();
     assert_eq!((read.status, read.version), (200, Some(1)));
     assert_eq!(read.last_modified, written.last_modified);
     let text = String::from_utf8(read.body.unwrap().to_vec()).unwrap();

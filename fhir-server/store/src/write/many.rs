@@ -9,6 +9,7 @@ use super::preconditions::Preconditions;
 use super::rows::Entries;
 use super::{PreparedWrite, WriteFailure};
 use crate::body::Jsonb;
+use crate::effect::Addition;
 use crate::parameters;
 use crate::version::{Method, ResourceState};
 use crate::writers::MAY_WRITE;
@@ -164,6 +165,7 @@ pub(super) async fn run(
     store: &Store,
     ready: &[PreparedWrite<'_>],
     preconditions: &Preconditions,
+    effects: &[Addition],
     timestamp: &CommitTimestamp,
 ) -> Result<(), WriteFailure> {
     let at = timestamp.micros();
@@ -279,10 +281,27 @@ pub(super) async fn run(
         execute(INSERT, &inserts.parameters(&at)).await?;
     }
     self::entries(&transaction, &entries).await?;
+    self::effects(&transaction, effects).await?;
     preconditions.hold_after(&transaction).await?;
     // Last, as it makes all other changes of search parameters wait.
     parameters::apply_definitions(store, &transaction, ready).await?;
     transaction.commit().await?;
+    Ok(())
+}
+
+/// Rows of modules.
+async fn effects(transaction: &Transaction<'_>, effects: &[Addition]) -> Result<(), WriteFailure> {
+    for effect in effects {
+        let (parameters, kinds): (Vec<_>, Vec<_>) = effect.parameters().unzip();
+        let binds: Vec<String> =
+            kinds.iter().enumerate().map(|(at, kind)| format!("${}::{kind}", at + 1)).collect();
+        // Names of modules' tables are constants that are checked at the start.
+        let (table, names) = (effect.table(), effect.names());
+        let text =
+            ["insert into ", table, " (", &names, ") select * from unnest(", &binds.join(", "), ")"].concat();
+        let statement = transaction.prepare_cached(&text).await?;
+        transaction.execute(&statement, &parameters).await?;
+    }
     Ok(())
 }
 

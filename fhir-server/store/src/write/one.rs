@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::preconditions::{Preconditions, ROW};
 use super::rows::Entries;
 use super::{Claim, PreparedWrite, WriteFailure, prefix_hashes};
+use crate::effect::Addition;
 use crate::version::ResourceState;
 use crate::{CommitTimestamp, Store};
 
@@ -39,6 +40,7 @@ pub(super) async fn run(
     store: &Store,
     ready: &PreparedWrite<'_>,
     preconditions: &Preconditions,
+    effects: &[Addition],
     timestamp: &CommitTimestamp,
 ) -> Result<(), WriteFailure> {
     let mut entries = Entries::default();
@@ -73,6 +75,7 @@ pub(super) async fn run(
     }
     sql.entries(&values.entries, replaces);
     sql.entries_gone(&values.entries);
+    sql.effects(effects);
     sql.push(" select r.handle from r");
 
     let client = store.connections.client().await.map_err(WriteFailure::Other)?;
@@ -236,6 +239,23 @@ impl<'p> Statement<'p> {
                 self.push(" on conflict (key, value, handle) do update set rank = excluded.rank");
             }
             self.push(")");
+        }
+    }
+
+    /// Rows of modules.
+    fn effects(&mut self, effects: &'p [Addition]) {
+        for (at, effect) in effects.iter().enumerate() {
+            // Names of modules' tables are constants that are checked at the start.
+            let names = effect.names();
+            for part in [", e", &at.to_string(), " as (insert into ", effect.table(), " (", &names] {
+                self.push(part);
+            }
+            self.push(") select x.* from r, unnest(");
+            let parameters: Vec<_> = effect.parameters().collect();
+            self.list(&parameters);
+            for part in [") as x(", &names, "))"] {
+                self.push(part);
+            }
         }
     }
 

@@ -1,0 +1,66 @@
+//! What a module is given.
+
+use std::sync::Arc;
+
+use fhir_config::ModuleSettings;
+use fhir_database::{Connections, PooledClient};
+use fhir_interactions::{Cx, Reply, Request};
+use fhir_model::Result;
+
+/// The server as a module has it: made once, shared by all.
+#[derive(Clone)]
+pub struct App {
+    cx: Arc<Cx>,
+    settings: Arc<ModuleSettings>,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+impl App {
+    /// The server behind `cx`, with the settings of all modules.
+    pub fn new(cx: Arc<Cx>, settings: ModuleSettings) -> App {
+        App { cx, settings: Arc::new(settings) }
+    }
+
+    /// The server behind the interactions.
+    pub fn cx(&self) -> &Arc<Cx> {
+        &self.cx
+    }
+
+    /// The values of modules' settings.
+    pub fn settings(&self) -> &ModuleSettings {
+        &self.settings
+    }
+
+    /// The database, for tables of the module's own.
+    pub fn connections(&self) -> &Arc<Connections> {
+        self.cx.store.connections()
+    }
+
+    /// A connection to it.
+    ///
+    /// # Errors
+    ///
+    /// When the database is not available.
+    pub async fn client(&self) -> Result<PooledClient> {
+        self.connections().client().await
+    }
+
+    /// The time, in microseconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.cx.store.now()
+    }
+
+    /// Asks what any client can ask, in the name of the request's principal: the only way to resources.
+    ///
+    /// # Errors
+    ///
+    /// As [`fhir_interactions::handle`].
+    pub async fn handle(&self, request: Request) -> Result<Reply> {
+        fhir_interactions::handle(&self.cx, request).await
+    }
+}

@@ -1,0 +1,31 @@
+//! Who calls a route of a module, as handlers take it.
+
+use axum::extract::FromRequestParts;
+use fhir_interactions::Principal;
+use fhir_model::Error;
+use fhir_search::TenantId;
+use hyper::http::request::Parts;
+
+use crate::envelope::Failure;
+
+/// The caller of a route: let in by the route's [`Access`](crate::Access).
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who it is.
+    pub principal: Principal,
+    /// The organisation whose base was asked; the default one for routes that are not below a base.
+    pub tenant: TenantId,
+    /// The FHIR base url as the caller knows it, without a slash at its end.
+    pub base: String,
+    /// The id of the request, for logs.
+    pub request_id: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Failure> {
+        let caller = parts.extensions.get::<Caller>().cloned();
+        caller.ok_or_else(|| Error::internal("a route of a module was called past the server").into())
+    }
+}

@@ -1,0 +1,172 @@
+//! A request to a route of a module: who may call it, its body, its turn, its time.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use fhir_model::{Error, Kind, Result};
+use hyper::body::Body as _;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Request};
+use tower::ServiceExt;
+
+use crate::authenticate::principal;
+use crate::caller::Caller;
+use crate::envelope::Failure;
+use crate::module_routes::Route;
+use crate::pace::RequestBody;
+use crate::panics::from_panic;
+use crate::routes::Access;
+use crate::target::{Called, Face, Mounted};
+use crate::{Edge, MOUNTS, body, fhir};
+
+/// The answer of a module's handler.
+///
+/// # Errors
+///
+/// What keeps the handler from being called. Its own errors are answers by now.
+pub(crate) async fn answer(
+    edge: &Arc<Edge>,
+    called: Called<'_>,
+    checked: Result<()>,
+    parts: &Parts,
+    sent: RequestBody,
+    id: &HeaderValue,
+) -> Result<Response> {
+    checked?;
+    let route = called.route().clone();
+    let Some(access) = route.access(&parts.method) else {
+        return Err(Error::new(Kind::MethodNotAllowed, "this method means nothing here"));
+    };
+    let principal = principal(&parts.headers)?;
+    let guard = &edge.cx.guard;
+    let is_let_in = match access {
+        Access::Public => true,
+        Access::Caller => guard.may_call(&principal),
+        Access::Administrator => guard.may_administer(&principal),
+    };
+    if !is_let_in {
+        return Err(Error::new(Kind::Unauthorized, "Invalid or expired token"));
+    }
+    let mount = called.base.map_or(MOUNTS[0], |base| base.mount);
+    let caller = Caller {
+        principal,
+        tenant: fhir::tenant(edge, called.base.as_ref())?,
+        base: edge.hosts.base(&parts.uri, &parts.headers, mount),
+        request_id: id.to_str().unwrap_or("").to_owned(),
+    };
+    // Whole, as all bodies are: what a handler reads has passed the limits, and is here.
+    let mut held = edge.body_budget.reserve(1);
+    let bytes = match sent.is_end_stream() {
+        true => Vec::new(),
+        false => body::read(sent, &parts.headers, &edge.limits, &mut held).await?,
+    };
+    let place = edge.concurrency.acquire().await?;
+    let mut request = Request::new(Body::from(bytes));
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = below(parts, called.base)?;
+    *request.headers_mut() = parts.headers.clone();
+    request.extensions_mut().insert(caller);
+    let router = called.router();
+    // As with FHIR's writes: when the client goes away, what was begun is finished all the same.
+    let work = async move {
+        let _holds = (place, held);
+        router.oneshot(request).await
+    };
+    let limit = edge.limits.handler_timeout;
+    let answered = match matches!(parts.method, Method::GET | Method::HEAD) {
+        true => tokio::time::timeout(limit, work).await.map(Ok),
+        false => tokio::time::timeout(limit, tokio::spawn(work)).await,
+    };
+    let answered = match answered {
+        Ok(Ok(Ok(answered))) => answered,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(ended)) => match ended.try_into_panic() {
+            Ok(panic) => return Err(from_panic(panic)),
+            Err(ended) => return Err(Error::internal(ended)),
+        },
+        Err(_) => return Err(Error::new(Kind::Timeout, "the request took longer than allowed")),
+    };
+    Ok(finished(edge, &route, answered, id).await)
+}
+
+/// The URI as the module's routes have it: without the base that it is below.
+fn below(parts: &Parts, base: Option<Mounted<'_>>) -> Result<hyper::Uri> {
+    let Some(base) = base else { return Ok(parts.uri.clone()) };
+    let mark = if parts.uri.query().is_some() { "?" } else { "" };
+    let text = format!("/{}{mark}{}", base.path, parts.uri.query().unwrap_or(""));
+    text.parse().map_err(|_| Error::invalid("the URL cannot be read"))
+}
+
+/// The answer of a handler, its errors in the form of the path.
+async fn finished(edge: &Edge, route: &Route, answered: Response, id: &HeaderValue) -> Response {
+    if let Some(Failure(error)) = answered.extensions().get::<Failure>() {
+        return refused(edge, route, &error.clone(), id);
+    }
+    let is_error = answered.status().is_client_error() || answered.status().is_server_error();
+    let is_text = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/plain");
+    if is_error && answered.headers().get(CONTENT_TYPE).is_none_or(is_text) {
+        return refused(edge, route, &rejection(answered).await, id);
+    }
+    with_headers(answered)
+}
+
+/// What an extractor says of a request that it cannot read, or a handler that answers an error as a text.
+async fn rejection(answered: Response) -> Error {
+    let kind = match answered.status().as_u16() {
+        401 => Kind::Unauthorized,
+        403 => Kind::Forbidden,
+        404 => Kind::NotFound,
+        409 => Kind::Conflict,
+        410 => Kind::Gone,
+        412 => Kind::Precondition,
+        413 => Kind::TooLarge,
+        415 => Kind::UnsupportedMediaType,
+        422 => Kind::Rule,
+        429 => Kind::Throttled,
+        400..500 => Kind::Invalid,
+        _ => return Error::internal("a handler failed without saying why"),
+    };
+    let text = axum::body::to_bytes(answered.into_body(), REJECTION_BYTES_MAX).await.unwrap_or_default();
+    Error::new(kind, String::from_utf8_lossy(&text))
+}
+
+/// Longest sentence of an extractor.
+const REJECTION_BYTES_MAX: usize = 4096;
+
+/// An error in the form of the path that was asked.
+pub(crate) fn refused(edge: &Edge, route: &Route, error: &Error, id: &HeaderValue) -> Response {
+    edge.cx.error_log.record(error, route.module, id.to_str().ok());
+    let face = if route.is_below_fhir { Face::Fhir } else { Face::at_root(&route.template) };
+    let mut answer = face.refused(error);
+    let headers = answer.headers_mut();
+    match error.kind {
+        Kind::MethodNotAllowed => {
+            headers.extend(HeaderValue::try_from(route.allowed()).ok().map(|allowed| (ALLOW, allowed)));
+        }
+        Kind::Unauthorized => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cari\""));
+        }
+        Kind::Unavailable | Kind::Throttled => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        _ => {}
+    }
+    with_headers(answer)
+}
+
+/// What is nobody's.
+pub(crate) fn nothing_here() -> Error {
+    Error::new(Kind::NotFound, "there is nothing here")
+}
+
+/// Kept by no cache, unless the module says otherwise.
+fn with_headers(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}

@@ -1,0 +1,60 @@
+//! Pages for operators: `/health`, `/ready`, `/metrics`.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::{HeaderMap, Method, StatusCode};
+
+use super::Edge;
+use crate::reply::{self, Answer};
+
+const JSON: &str = "application/json";
+
+/// How long the database may take to give a sign of life.
+const PING_MAX: Duration = Duration::from_secs(2);
+
+/// The page at `path`, if it is one of ours. They pass the gate: a busy server must still be able to say that it lives.
+/// Web pages that may call may read how the server is.
+pub(crate) async fn at(edge: &Edge, method: &Method, path: &str, headers: &HeaderMap) -> Option<Answer> {
+    if !matches!(path, "/health" | "/ready" | "/metrics") {
+        return None;
+    }
+    if let Some(answer) = edge.origins.preflight(method, headers) {
+        return Some(answer);
+    }
+    let mut answer = own(edge, method, path).await;
+    edge.origins.mark(headers, &mut answer);
+    Some(answer)
+}
+
+async fn own(edge: &Edge, method: &Method, path: &str) -> Answer {
+    if method != Method::GET && method != Method::HEAD {
+        return reply::page(StatusCode::METHOD_NOT_ALLOWED, JSON, "{\"status\":\"only GET\"}\n");
+    }
+    match path {
+        "/health" => reply::page(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n"),
+        "/ready" => ready(edge).await,
+        _ => {
+            let Ok(text) = edge.metrics.text() else {
+                return reply::page(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "");
+            };
+            reply::page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+        }
+    }
+}
+
+/// Whether requests should be sent here: not while stopping, not without a database, and not when its clock differs, as
+/// nothing can be written then.
+async fn ready(edge: &Edge) -> Answer {
+    let unready = |text| reply::page(StatusCode::SERVICE_UNAVAILABLE, JSON, text);
+    if edge.stopping.load(Ordering::Relaxed) {
+        return unready("{\"status\":\"stopping\"}\n");
+    }
+    match tokio::time::timeout(PING_MAX, edge.cx.store.ping()).await {
+        Ok(Ok(())) if edge.cx.store.clock_failure().is_some() => {
+            unready("{\"status\":\"the clocks of this server and of the database differ\"}\n")
+        }
+        Ok(Ok(())) => reply::page(StatusCode::OK, JSON, "{\"status\":\"ready\"}\n"),
+        _ => unready("{\"status\":\"no database\"}\n"),
+    }
+}
