@@ -2,10 +2,10 @@
 
 use fhir_model::json::Edits;
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Commit, ResourceState};
+use fhir_store::ResourceState;
 
 use crate::change::{Change, ChangeKind};
-use crate::commit::commit;
+use crate::commit::{commit, issues};
 use crate::conditional::{Criteria, several};
 use crate::reply::Reply;
 use crate::request_context::{Attempts, RequestContext};
@@ -40,9 +40,9 @@ pub(crate) async fn create(ctx: &RequestContext<'_>, type_name: &str) -> Result<
         let decided = change.decide(cx, &request.conditions, stamp.micros())?;
         let Some(decided) = decided else { return Err(Error::new(Kind::Internal, "a create writes")) };
         let mut writes = [decided.write];
-        if let Commit::Done = commit(ctx, &stamp, &mut writes).await? {
+        if let Some(warnings) = commit(ctx, &stamp, &mut writes).await? {
             let [write] = writes;
-            return Ok(Reply::written(&write, true, stamp.micros(), ctx.ret()));
+            return Ok(Reply::written(&write, true, stamp.micros(), ctx.ret(), issues(warnings)));
         }
     }
 }

@@ -3,10 +3,10 @@
 //! Deleting what is not there is no mistake: the outcome is what was asked for.
 
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Commit, ResourceState, Version};
+use fhir_store::{ResourceState, Version};
 
 use crate::change::{Change, ChangeKind};
-use crate::commit::commit as commit_all;
+use crate::commit::{commit as commit_all, issues};
 use crate::conditional::{Criteria, several};
 use crate::cx::ConditionalDelete;
 use crate::reply::Reply;
@@ -97,8 +97,7 @@ async fn delete_all(ctx: &RequestContext<'_>, found: Vec<Version>) -> Result<Opt
             Change { key, before: ResourceState::Current(version), what: ChangeKind::Delete, claim: None };
         writes.extend(change.decide(cx, &request.conditions, stamp.micros())?.map(|d| d.write));
     }
-    match commit_all(ctx, &stamp, &mut writes).await? {
-        Commit::Stale => Ok(None),
-        Commit::Done => Ok(Some(Reply::gone(&format!("{} resources were deleted", writes.len()), ctx.ret()))),
-    }
+    let warnings = commit_all(ctx, &stamp, &mut writes).await?;
+    let text = format!("{} resources were deleted", writes.len());
+    Ok(warnings.map(|warnings| Reply::deleted_with(&text, ctx.ret(), issues(warnings))))
 }

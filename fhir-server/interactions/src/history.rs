@@ -1,12 +1,12 @@
 //! history: <https://hl7.org/fhir/R4/http.html#history>
 
 use fhir_model::date::{DateTime, Precision};
-use fhir_model::error::operation_outcome;
-use fhir_model::{Error, Key, Result, url};
+use fhir_model::error::{Issue, operation_outcome};
+use fhir_model::{Error, Key, Kind, Result, url};
 use fhir_search::cursor::{Cursor, SortValue};
 use fhir_store::{HistoryPage, HistoryTarget, Method, Version};
 
-use crate::bundle::text::{BundleText, one_outcome};
+use crate::bundle::text::BundleText;
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::summary::Subset;
@@ -113,8 +113,11 @@ fn entry(
 /// Adds the warnings. Every entry of a history says what was asked and answered (bdl-3, bdl-4), so this one speaks of
 /// the history itself.
 fn warn(bundle: &mut BundleText, own: &str, warnings: &[String]) {
-    let warnings = warnings.iter().map(|text| operation_outcome("warning", "not-supported", text, &[]));
-    let Some(outcome) = one_outcome(warnings).map(|outcome| outcome.to_string()) else { return };
+    if warnings.is_empty() {
+        return;
+    }
+    let issues: Vec<Issue> = warnings.iter().map(|text| Issue::warning(Kind::NotSupported, text)).collect();
+    let outcome = operation_outcome(&issues).to_string();
     bundle.entry();
     bundle.request("GET", own);
     bundle.response(200, None, None, None, Some(outcome.as_bytes()));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fhir_model::Key;
-use fhir_model::error::operation_outcome;
+use fhir_model::error::{ISSUES_MAX, Issue, operation_outcome};
 use fhir_store::{Version, Write};
 
 use crate::content::Content;
@@ -87,7 +87,7 @@ impl Reply {
         let body = match ret {
             Return::Minimal => None,
             Return::Representation => version.body.clone(),
-            Return::OperationOutcome => Some(information(&text)),
+            Return::OperationOutcome => Some(outcome(text, Vec::new())),
         };
         Reply {
             location: Some(location(&version.key, version.version)),
@@ -98,17 +98,28 @@ impl Reply {
     }
 
     /// The reply to a committed write: 201 for a first version or one after a deletion, 200 for others, 204 for deletions.
-    pub(crate) fn written(write: &Write, created: bool, updated_at: i64, ret: Return) -> Reply {
-        let Some(doc) = &write.doc else { return Reply::deleted(&write.key, write.version, updated_at, ret) };
+    /// What is warned of stands in the outcome, when that is wanted, and is dropped silently else.
+    pub(crate) fn written(
+        write: &Write,
+        created: bool,
+        updated_at: i64,
+        ret: Return,
+        warnings: Vec<Issue>,
+    ) -> Reply {
+        let (version, last_modified) = (Some(write.version), Some(updated_at));
+        let Some(doc) = &write.doc else {
+            let text = format!("{} was deleted", write.key);
+            return Reply { version, last_modified, ..Reply::deleted_with(&text, ret, warnings) };
+        };
         let (status, word) = if created { (201, "created") } else { (200, "updated") };
         let body = match ret {
             Return::Minimal => None,
             Return::Representation => Some(Bytes::copy_from_slice(doc.text().as_bytes())),
-            Return::OperationOutcome => Some(information(&format!("{} was {word}", write.key))),
+            Return::OperationOutcome => Some(outcome(format!("{} was {word}", write.key), warnings)),
         };
         Reply {
-            version: Some(write.version),
-            last_modified: Some(updated_at),
+            version,
+            last_modified,
             location: Some(location(&write.key, write.version)),
             body,
             key: Some(write.key.clone()),
@@ -117,16 +128,17 @@ impl Reply {
         }
     }
 
-    fn deleted(key: &Key, version: u32, updated_at: i64, ret: Return) -> Reply {
-        let mut reply = Reply::gone(&format!("{key} was deleted"), ret);
-        (reply.version, reply.last_modified) = (Some(version), Some(updated_at));
-        reply
+    /// There was nothing to delete: 204, or 200 when the outcome is wanted.
+    pub(crate) fn gone(text: &str, ret: Return) -> Reply {
+        Reply::deleted_with(text, ret, Vec::new())
     }
 
-    /// A deletion, or that there was nothing to delete: 204, or 200 when there is something to say.
-    pub(crate) fn gone(text: &str, ret: Return) -> Reply {
+    /// A deletion, and what is warned of: as [`Reply::gone`].
+    pub(crate) fn deleted_with(text: &str, ret: Return, warnings: Vec<Issue>) -> Reply {
         match ret {
-            Return::OperationOutcome => Reply { is_outcome: true, ..Reply::resource(information(text)) },
+            Return::OperationOutcome => {
+                Reply { is_outcome: true, ..Reply::resource(outcome(text.to_owned(), warnings)) }
+            }
             _ => Reply::empty(204),
         }
     }
@@ -137,6 +149,9 @@ pub(crate) fn location(key: &Key, version: u32) -> String {
     format!("{key}/_history/{version}")
 }
 
-fn information(text: &str) -> Bytes {
-    Bytes::from(operation_outcome("information", "informational", text, &[]).to_string())
+/// What was done, and what is warned of: as much as an error would say.
+fn outcome(done: String, warnings: Vec<Issue>) -> Bytes {
+    let mut issues = vec![Issue::information(done)];
+    issues.extend(warnings.into_iter().take(ISSUES_MAX));
+    Bytes::from(operation_outcome(&issues).to_string())
 }

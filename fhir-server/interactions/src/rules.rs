@@ -10,6 +10,7 @@ mod standard;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use fhir_model::error::Issue;
 use fhir_model::{Error, Key, Result};
 use fhir_store::{Precondition, Scope, Store, Write};
 
@@ -34,15 +35,22 @@ pub trait WriteRule: Send + Sync {
 /// What a rule says.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// What is wrong. Any refuses the write, and all that is committed with it.
-    pub issues: Vec<Error>,
+    /// What is wrong. An error refuses the write, and all that is committed with it. A warning does not: where the client
+    /// asked for the outcome (`Prefer: return=OperationOutcome`) it stands there, else nobody is told.
+    pub issues: Vec<Issue>,
     /// What the rule saw and relies on: where it is not so any more when the commit takes place, all is decided anew.
     pub preconditions: Vec<Precondition>,
 }
 
-impl From<Error> for Verdict {
-    fn from(issue: Error) -> Verdict {
+impl From<Issue> for Verdict {
+    fn from(issue: Issue) -> Verdict {
         Verdict { issues: vec![issue], preconditions: Vec::new() }
+    }
+}
+
+impl From<Error> for Verdict {
+    fn from(error: Error) -> Verdict {
+        Verdict { issues: error.into_issues(), preconditions: Vec::new() }
     }
 }
 
@@ -63,7 +71,7 @@ pub struct WriteContext<'a> {
 pub struct Rules(Vec<Box<dyn WriteRule>>);
 
 impl Rules {
-    /// These, in this order: where several refuse a write, the first says why.
+    /// These, in this order: where several refuse a write, all say why, and the first gives the status.
     pub fn new(rules: Vec<Box<dyn WriteRule>>) -> Rules {
         Rules(rules)
     }
@@ -75,17 +83,15 @@ impl Rules {
         self
     }
 
-    /// Asks all rules about one write: the first thing that is wrong with it is the error.
-    pub(crate) async fn check(&self, context: &WriteContext<'_>) -> Result<Vec<Precondition>> {
-        let mut preconditions = Vec::new();
+    /// Asks all rules about one write.
+    pub(crate) async fn check(&self, context: &WriteContext<'_>) -> Result<Verdict> {
+        let mut all = Verdict::default();
         for rule in self.0.iter().filter(|rule| rule.applies_to(context.write)) {
-            let verdict = rule.check(context).await?;
-            if let Some(issue) = verdict.issues.into_iter().next() {
-                return Err(issue);
-            }
-            preconditions.extend(verdict.preconditions);
+            let Verdict { issues, preconditions } = rule.check(context).await?;
+            all.issues.extend(issues);
+            all.preconditions.extend(preconditions);
         }
-        Ok(preconditions)
+        Ok(all)
     }
 
     /// Whether any has something to say of the write.

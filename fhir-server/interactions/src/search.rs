@@ -7,8 +7,8 @@ mod links;
 pub(crate) mod long_links;
 mod request;
 
-use fhir_model::error::operation_outcome;
-use fhir_model::{Error, Key, Result};
+use fhir_model::error::Issue;
+use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Explained, Version};
 
 pub(crate) use self::request::{SearchRequest, sent};
@@ -101,12 +101,10 @@ async fn answer(ctx: &RequestContext<'_>, asked: SearchRequest) -> Result<Reply>
     let is_empty =
         query.cursor.is_none() && page.matches.is_empty() && page.total.is_none_or(|total| total.n == 0);
     let guesses = query.guesses.iter().filter(|_| is_empty);
-    let warnings: Vec<&String> = query.warnings.iter().chain(guesses).chain(&page.warnings).collect();
-    let warnings = warnings.iter().map(|text| operation_outcome("warning", "not-supported", text, &[]));
-    let steps = explained
-        .iter()
-        .map(|step| operation_outcome("information", "informational", &describe_step(step), &[]));
-    bundle.outcome(warnings.chain(steps));
+    let warnings = query.warnings.iter().chain(guesses).chain(&page.warnings);
+    let mut issues: Vec<Issue> = warnings.map(|text| Issue::warning(Kind::NotSupported, text)).collect();
+    issues.extend(explained.iter().map(|step| Issue::information(describe_step(step))));
+    bundle.outcome(&issues);
     Ok(Reply::resource(bundle.finish()))
 }
 

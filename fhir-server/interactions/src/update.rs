@@ -2,11 +2,11 @@
 
 use fhir_model::json::Edits;
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Commit, ResourceState};
+use fhir_store::ResourceState;
 
 use crate::change::{Change, ChangeKind, check_creatable};
 use crate::check::id_of;
-use crate::commit::commit as commit_all;
+use crate::commit::{commit as commit_all, issues};
 use crate::conditional::{Criteria, UpdateTarget, target};
 use crate::reply::Reply;
 use crate::request_context::{Attempts, RequestContext, same_id};
@@ -74,10 +74,11 @@ pub(crate) async fn commit(ctx: &RequestContext<'_>, change: Change<'_>) -> Resu
     };
     let mut writes = [decided.write];
     match commit_all(ctx, &stamp, &mut writes).await? {
-        Commit::Stale => Ok(None),
-        Commit::Done => {
+        None => Ok(None),
+        Some(warnings) => {
             let [write] = writes;
-            Ok(Some(Reply::written(&write, decided.created, stamp.micros(), ctx.ret())))
+            let (at, ret) = (stamp.micros(), ctx.ret());
+            Ok(Some(Reply::written(&write, decided.created, at, ret, issues(warnings))))
         }
     }
 }

@@ -1,127 +1,18 @@
-//! The one error of the server, and the only place where an HTTP status or an issue code is chosen.
-//!
-//! <https://hl7.org/fhir/R4/operationoutcome.html>, <https://hl7.org/fhir/R4/http.html#Status-Codes>
+//! The one error of the server: <https://hl7.org/fhir/R4/operationoutcome.html>
 
-use std::borrow::Cow;
+mod issue;
+mod kind;
+
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// What went wrong, in the words of HTTP and FHIR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The request cannot be understood: bad URL, parameter, header, syntax.
-    Invalid,
-    /// The body is not well-formed JSON or XML, or not the structure FHIR gives it.
-    Structure,
-    /// A search or header value that has no meaning (`date=half`).
-    Value,
-    /// Something asked for is not supported by this server.
-    NotSupported,
-    /// An element or header that must be there is missing.
-    Required,
-    /// A business rule or profile refuses the content.
-    Rule,
-    /// No credentials, or credentials that do not hold.
-    Unauthorized,
-    /// The caller may not do this.
-    Forbidden,
-    /// No such resource, version or page.
-    NotFound,
-    /// No such interaction on this URL.
-    MethodNotAllowed,
-    /// None of the formats in `Accept` can be given.
-    NotAcceptable,
-    /// The request is at odds with the state of the resource.
-    Conflict,
-    /// The same thing exists already, where it must not.
-    Duplicate,
-    /// The resource was there and is deleted.
-    Gone,
-    /// `If-Match` names another version; or a conditional matches several resources.
-    Precondition,
-    /// A conditional interaction matches more than one resource.
-    MultipleMatches,
-    /// The URL is longer than allowed.
-    UrlTooLong,
-    /// The body did not arrive in time.
-    RequestTimeout,
-    /// The body is longer than allowed.
-    TooLarge,
-    /// The `Content-Type` is not one we read.
-    UnsupportedMediaType,
-    /// The content has nothing in the `Range` that is asked for.
-    RangeNotSatisfiable,
-    /// The request would cost more than allowed (too many entries, too deep, too wide).
-    TooCostly,
-    /// The request is meant for a server of another name.
-    Misdirected,
-    /// Too many requests from this caller.
-    Throttled,
-    /// The server is too busy, or its database is away: try again.
-    Unavailable,
-    /// The request took longer than allowed.
-    Timeout,
-    /// Our fault.
-    Internal,
-}
-
-impl Kind {
-    /// The HTTP status.
-    pub fn status(self) -> u16 {
-        match self {
-            Kind::Invalid | Kind::Structure | Kind::Value | Kind::NotSupported => 400,
-            Kind::Unauthorized => 401,
-            Kind::Forbidden => 403,
-            Kind::NotFound => 404,
-            Kind::MethodNotAllowed => 405,
-            Kind::NotAcceptable => 406,
-            Kind::RequestTimeout => 408,
-            Kind::Conflict | Kind::Duplicate => 409,
-            Kind::Gone => 410,
-            Kind::Precondition | Kind::MultipleMatches => 412,
-            Kind::TooLarge | Kind::TooCostly => 413,
-            Kind::UrlTooLong => 414,
-            Kind::UnsupportedMediaType => 415,
-            Kind::RangeNotSatisfiable => 416,
-            Kind::Misdirected => 421,
-            Kind::Required | Kind::Rule => 422,
-            Kind::Throttled => 429,
-            Kind::Internal => 500,
-            Kind::Unavailable => 503,
-            Kind::Timeout => 504,
-        }
-    }
-
-    /// The code of the issue: <https://hl7.org/fhir/R4/valueset-issue-type.html>
-    pub fn issue(self) -> &'static str {
-        match self {
-            Kind::Invalid => "invalid",
-            Kind::Structure => "structure",
-            Kind::Value | Kind::RangeNotSatisfiable => "value",
-            Kind::NotSupported | Kind::MethodNotAllowed => "not-supported",
-            Kind::NotAcceptable | Kind::UnsupportedMediaType => "not-supported",
-            Kind::Required => "required",
-            Kind::Rule => "business-rule",
-            Kind::Unauthorized => "login",
-            Kind::Forbidden => "forbidden",
-            Kind::NotFound => "not-found",
-            Kind::Conflict | Kind::Precondition => "conflict",
-            Kind::Duplicate => "duplicate",
-            Kind::Gone => "deleted",
-            Kind::MultipleMatches => "multiple-matches",
-            Kind::TooLarge | Kind::UrlTooLong => "too-long",
-            Kind::TooCostly => "too-costly",
-            Kind::Misdirected => "security",
-            Kind::Throttled => "throttled",
-            Kind::Internal => "exception",
-            Kind::Unavailable => "transient",
-            Kind::Timeout | Kind::RequestTimeout => "timeout",
-        }
-    }
-}
+pub use issue::{ISSUES_MAX, Issue, Severity, operation_outcome};
+pub use kind::Kind;
 
 /// An error with a sentence for the client, the places it speaks of, and a cause that stays private.
+///
+/// Kind, text and expression are those of the first issue that made it fail: it gives the status.
 #[derive(Debug)]
 pub struct Error {
     /// What kind of trouble it is.
@@ -132,7 +23,14 @@ pub struct Error {
     pub expression: Vec<String>,
     /// The cause: for the log, never for the client.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// What else there is to say.
+    pub further: Further,
 }
+
+/// The issues of an error beside its first.
+#[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "there are rarely any, and every result has room for an error")]
+pub struct Further(Option<Box<Vec<Issue>>>);
 
 /// The result of nearly everything here.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -140,7 +38,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error of a kind, with its sentence.
     pub fn new(kind: Kind, text: impl Into<String>) -> Error {
-        Error { kind, text: text.into(), expression: Vec::new(), source: None }
+        Error { kind, text: text.into(), expression: Vec::new(), source: None, further: Further::default() }
     }
 
     /// 400: the request cannot be understood.
@@ -195,9 +93,49 @@ impl Error {
         self
     }
 
-    /// The OperationOutcome a client gets.
+    /// One error of several issues: its kind is that of the first that is an error. Returns `None` when none is.
+    pub fn from_issues(mut issues: Vec<Issue>) -> Option<Error> {
+        let first = issues.iter().position(|issue| issue.severity.is_error())?;
+        let Issue { kind, text, expression, .. } = issues.remove(first);
+        let further = Further((!issues.is_empty()).then(|| Box::new(issues)));
+        Some(Error { expression, further, ..Error::new(kind, text) })
+    }
+
+    /// One error of several, with the kind and the cause of the first. Returns `None` when there are none.
+    pub fn join(errors: Vec<Error>) -> Option<Error> {
+        let mut errors = errors.into_iter();
+        let mut first = errors.next()?;
+        let further: Vec<Issue> = errors.flat_map(Error::into_issues).collect();
+        if !further.is_empty() {
+            first.further.0.get_or_insert_default().extend(further);
+        }
+        Some(first)
+    }
+
+    /// Its issues, the first of which says what it is.
+    pub fn into_issues(self) -> Vec<Issue> {
+        let Error { kind, text, expression, further, .. } = self;
+        let mut issues = vec![Issue { expression, ..Issue::error(kind, text) }];
+        issues.extend(further.0.into_iter().flat_map(|further| *further));
+        issues
+    }
+
+    /// The same with every issue changed.
+    #[must_use]
+    pub fn map_issues(self, mut change: impl FnMut(Issue) -> Issue) -> Error {
+        let Error { kind, text, expression, source, further } = self;
+        let first = change(Issue { expression, ..Issue::error(kind, text) });
+        let further = Further(further.0.map(|further| Box::new(further.into_iter().map(change).collect())));
+        Error { kind: first.kind, text: first.text, expression: first.expression, source, further }
+    }
+
+    /// The OperationOutcome a client gets: all issues, or the first [`ISSUES_MAX`] and how many more there are.
     pub fn outcome(&self) -> Value {
-        operation_outcome("error", self.kind.issue(), &self.text, &self.expression)
+        let first = Issue { expression: self.expression.clone(), ..Issue::error(self.kind, &*self.text) };
+        let further: &[Issue] = self.further.0.as_ref().map_or(&[], |further| further.as_slice());
+        let left_out = (1 + further.len()).saturating_sub(ISSUES_MAX);
+        let more = (left_out > 0).then(|| Issue::information(format!("{left_out} more issues are left out")));
+        operation_outcome(std::iter::once(&first).chain(further).take(ISSUES_MAX).chain(&more))
     }
 }
 
@@ -213,43 +151,58 @@ impl std::error::Error for Error {
     }
 }
 
-/// Longest sentence or location in an outcome, in bytes: what was sent is quoted, and may be as long as a body.
-const TEXT_BYTES_MAX: usize = 2000;
-
-/// An OperationOutcome with one issue.
-pub fn operation_outcome(severity: &str, code: &str, text: &str, expression: &[String]) -> Value {
-    let mut issue = json!({ "severity": severity, "code": code, "details": { "text": brief(text) } });
-    if let (false, Some(issue)) = (expression.is_empty(), issue.as_object_mut()) {
-        let expression: Vec<_> = expression.iter().map(|path| brief(path)).collect();
-        issue.insert("expression".to_owned(), json!(expression));
-    }
-    json!({ "resourceType": "OperationOutcome", "issue": [issue] })
-}
-
-/// The text, or the two ends of a longer one: what is wrong is said before and after what is quoted.
-fn brief(text: &str) -> Cow<'_, str> {
-    if text.len() <= TEXT_BYTES_MAX {
-        return text.into();
-    }
-    let begin = text.floor_char_boundary(TEXT_BYTES_MAX / 2);
-    let end = text.ceil_char_boundary(text.len() - TEXT_BYTES_MAX / 2);
-    format!("{}…{}", text.get(..begin).unwrap_or_default(), text.get(end..).unwrap_or_default()).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_quoted_is_cut_in_its_middle() {
-        let long = format!("`{}` is nothing", "ä".repeat(TEXT_BYTES_MAX));
-        let outcome = Error::invalid(&*long).at(&*long).outcome();
-        for told in [&outcome["issue"][0]["details"]["text"], &outcome["issue"][0]["expression"][0]] {
-            let told = told.as_str().unwrap();
-            assert!(told.len() <= TEXT_BYTES_MAX + '…'.len_utf8(), "{}", told.len());
-            assert!(told.starts_with("`ää") && told.ends_with("ä` is nothing"), "{told}");
+    fn the_first_issue_that_is_an_error_is_the_error() {
+        let warning = || Issue::warning(Kind::Duplicate, "a warning").at("a");
+        let fatal = || Issue { severity: Severity::Fatal, ..Issue::error(Kind::Rule, "fatal").at("b") };
+        let error = || Issue::error(Kind::Conflict, "an error").at("c");
+        assert!(Error::from_issues(Vec::new()).is_none());
+        assert!(Error::from_issues(vec![warning(), Issue::information("said")]).is_none());
+        // issues, status of the error, codes in the outcome
+        let rows = [
+            (vec![error()], 409, "conflict"),
+            (vec![warning(), error(), fatal()], 409, "conflict duplicate business-rule"),
+            (vec![fatal(), warning(), error()], 422, "business-rule duplicate conflict"),
+        ];
+        for (issues, status, codes) in rows {
+            let found = Error::from_issues(issues).unwrap();
+            assert_eq!(found.kind.status(), status, "{codes}");
+            let outcome = found.outcome();
+            let issues = outcome["issue"].as_array().unwrap();
+            let found: Vec<&str> = issues.iter().map(|issue| issue["code"].as_str().unwrap()).collect();
+            assert_eq!(found.join(" "), codes);
         }
-        let exact = "x".repeat(TEXT_BYTES_MAX);
-        assert_eq!(Error::invalid(&*exact).outcome()["issue"][0]["details"]["text"], *exact);
+    }
+
+    #[test]
+    fn errors_are_joined_in_their_order() {
+        let errors = vec![Error::gone("a").because("why"), Error::invalid("b").at("x"), Error::value("c")];
+        let joined = Error::join(errors).unwrap().map_issues(|issue| issue.at("y"));
+        assert_eq!((joined.kind, joined.source.is_some()), (Kind::Gone, true));
+        let expressions: Vec<_> = joined.into_issues().into_iter().map(|issue| issue.expression).collect();
+        assert_eq!(expressions, [vec!["y"], vec!["x", "y"], vec!["y"]]);
+        assert!(Error::join(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn an_outcome_says_how_many_issues_it_leaves_out() {
+        let outcome = |n: usize| {
+            let issues = (0..n).map(|at| Issue::error(Kind::Rule, format!("rule {at}"))).collect();
+            Error::from_issues(issues).unwrap().outcome()["issue"].as_array().unwrap().clone()
+        };
+        assert_eq!(outcome(ISSUES_MAX).len(), ISSUES_MAX);
+        let issues = outcome(ISSUES_MAX + 3);
+        assert_eq!(issues.len(), ISSUES_MAX + 1);
+        assert_eq!(issues[ISSUES_MAX]["severity"], "information");
+        assert_eq!(issues[ISSUES_MAX]["details"]["text"], "3 more issues are left out");
+    }
+
+    #[test]
+    fn an_error_is_small() {
+        assert!(size_of::<Error>() <= 80, "{}", size_of::<Error>());
     }
 }

@@ -3,7 +3,7 @@
 //! One such resource must not take the whole page from the client: an OperationOutcome stands in its place.
 //! <https://hl7.org/fhir/R4/bundle.html#searchset>, <https://hl7.org/fhir/R4/bundle.html#history>
 
-use fhir_model::error::operation_outcome;
+use fhir_model::error::{Issue, operation_outcome};
 use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Result, xml};
@@ -34,7 +34,7 @@ pub(super) fn replaced(page: &[u8], types: &impl Types) -> Result<Option<String>
 fn outcome(entry: Ref<'_>, why: &Error) -> serde_json::Value {
     let name = entry.get_str("fullUrl").unwrap_or("this".into());
     let text = format!("{name} cannot be given as XML; ask for JSON: {}", why.text);
-    operation_outcome("error", why.kind.issue(), &text, &why.expression)
+    operation_outcome([&Issue { expression: why.expression.clone(), ..Issue::error(why.kind, text) }])
 }
 
 fn replace(entry: Ref<'_>, resource: Ref<'_>, outcome: &serde_json::Value, edits: &mut Edits) {

@@ -27,6 +27,8 @@ pub(super) struct Decided {
     pub(super) answers: Answers,
     /// Entry, position of its write, whether it creates.
     pub(super) written: Vec<(usize, usize, bool)>,
+    /// Entry, how many resources it deletes, where that is by criteria.
+    pub(super) deleted: Vec<(usize, usize)>,
     /// Entries that become the same resource as another.
     pub(super) same: Vec<(usize, usize)>,
 }
@@ -119,6 +121,7 @@ pub(super) fn decide(
         entries: Vec::new(),
         answers: Vec::with_capacity(fates.len()),
         written: Vec::new(),
+        deleted: Vec::new(),
         same: Vec::new(),
     };
     for (at, (planned, fate)) in plan.entries.iter().zip(fates).enumerate() {
@@ -139,7 +142,8 @@ pub(super) fn decide(
                     let change = Change { key, before, what: ChangeKind::Delete, claim: None };
                     decided.writes.extend(decide(change)?.map(|d| d.write));
                 }
-                Some(Ok(Reply::gone(&format!("{} resources are deleted", versions.len()), ret)))
+                decided.deleted.push((at, versions.len()));
+                Some(Ok(Reply::empty(204)))
             }
             ResolvedEntry::Write { key, before, claim } => {
                 let what = what(ctx, plan, (at, planned), references).map_err(|e| in_entry(e, at))?;

@@ -26,6 +26,7 @@ mod transaction;
 use std::future::Future;
 use std::pin::Pin;
 
+use fhir_model::error::Issue;
 use fhir_model::json::Ref;
 use fhir_model::{Error, Kind, Result};
 
@@ -66,24 +67,32 @@ pub(crate) fn process<'a>(
 
 /// Adds to an error in which entry of the transaction it is.
 fn in_entry(error: Error, at: usize) -> Error {
-    let kind = match error.kind {
+    error.map_issues(|issue| issue_in_entry(issue, at))
+}
+
+fn issue_in_entry(issue: Issue, at: usize) -> Issue {
+    let kind = match issue.kind {
         // The method and the format of the transaction itself are right.
         Kind::MethodNotAllowed | Kind::UnsupportedMediaType => Kind::NotSupported,
         kind => kind,
     };
-    Error { kind, text: format!("entry {at}: {}", error.text), ..located(error, at) }
+    Issue { kind, text: format!("entry {at}: {}", issue.text), ..issue_located(issue, at) }
 }
 
 /// Leads to the fault from the Bundle, not from the entry or its resource.
-fn located(mut error: Error, at: usize) -> Error {
+fn located(error: Error, at: usize) -> Error {
+    error.map_issues(|issue| issue_located(issue, at))
+}
+
+fn issue_located(mut issue: Issue, at: usize) -> Issue {
     let entry = format!("Bundle.entry[{at}]");
-    match error.expression.is_empty() {
-        true => error.expression.push(entry),
+    match issue.expression.is_empty() {
+        true => issue.expression.push(entry),
         false => {
-            error.expression.iter_mut().for_each(|path| *path = format!("{entry}.{}", below_entry(path)))
+            issue.expression.iter_mut().for_each(|path| *path = format!("{entry}.{}", below_entry(path)))
         }
     }
-    error
+    issue
 }
 
 /// The expression of an error in a request of its own, as an expression within the entry.

@@ -172,7 +172,7 @@ async fn written_now(
     }
     let request = entry.request(ctx)?;
     let scope = ctx.cx.guard.scope(request.access()).await?;
-    let written = Reply::written(write, false, updated_at, Return::Representation);
+    let written = Reply::written(write, false, updated_at, Return::Representation, Vec::new());
     give(&RequestContext::new(ctx.cx, &request, scope)?, Reply { location: None, ..written })
         .and_then(|reply| entry.reply_to(reply))
 }

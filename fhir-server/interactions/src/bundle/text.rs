@@ -5,16 +5,8 @@
 use bytes::Bytes;
 use fhir_model::Key;
 use fhir_model::date::format_instant;
+use fhir_model::error::{Issue, operation_outcome};
 use fhir_model::status::reason;
-
-/// The issues of several outcomes in one, if there are any.
-pub(crate) fn one_outcome(outcomes: impl Iterator<Item = serde_json::Value>) -> Option<serde_json::Value> {
-    let issues: Vec<_> = outcomes
-        .filter_map(|mut one| one.get_mut("issue").and_then(|i| i.as_array_mut()).and_then(|i| i.pop()))
-        .collect();
-    let outcome = || serde_json::json!({ "resourceType": "OperationOutcome", "issue": issues });
-    (!issues.is_empty()).then(outcome)
-}
 
 /// A Bundle that grows.
 pub struct BundleText {
@@ -91,11 +83,13 @@ impl BundleText {
         self.push(&format!("{{\"mode\":\"match\",\"score\":{score:.4}}}"));
     }
 
-    /// The issues of several outcomes in one entry of a searchset, if there are any.
-    pub fn outcome(&mut self, outcomes: impl Iterator<Item = serde_json::Value>) {
-        let Some(outcome) = one_outcome(outcomes) else { return };
+    /// An entry of a searchset that says what there is to say of the search, if there is anything.
+    pub fn outcome(&mut self, issues: &[Issue]) {
+        if issues.is_empty() {
+            return;
+        }
         self.entry();
-        self.resource(outcome.to_string().as_bytes());
+        self.resource(operation_outcome(issues).to_string().as_bytes());
         self.search_mode("outcome");
         self.end_entry();
     }

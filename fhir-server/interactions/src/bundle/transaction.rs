@@ -7,10 +7,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use fhir_model::Result;
+use fhir_model::error::Issue;
 use fhir_model::interaction::Interaction;
 use fhir_model::json::{Doc, Ref};
-use fhir_store::Commit;
+use fhir_model::{Error, Result};
 
 use super::batch::write as write_answer;
 use super::checked_entry::CheckedEntry;
@@ -19,13 +19,13 @@ use super::criteria::{resolved, rounds};
 use super::decide::{Decided, References, decide};
 use super::entries::Entry;
 use super::full_url_index::FullUrlIndex;
-use super::in_entry;
 use super::lookups::{Deletes, Lookup, Lookups, deletes, lookups};
 use super::patches;
 use super::reads;
 use super::references::{Identity, ReferenceTarget};
 use super::resolution::{Creators, ResolvedEntry, identity, key, read_before, refuse_overlap, resolve};
 use super::text::BundleText;
+use super::{in_entry, issue_in_entry, issue_located};
 use crate::commit::commit;
 use crate::conditional::Criteria;
 use crate::reply::Reply;
@@ -69,19 +69,20 @@ pub(super) type Renamed = HashMap<(usize, String), Criteria>;
 impl<'d> Plan<'d> {
     /// Reads and checks all entries: what can be refused is refused before the database is asked.
     async fn new(ctx: &RequestContext<'_>, refs: &[Ref<'d>], patches: &'d [Option<Doc>]) -> Result<Plan<'d>> {
-        let mut entries = Vec::with_capacity(refs.len());
-        for (at, entry) in refs.iter().enumerate() {
-            let entry =
-                Entry::parse(*entry, ctx.bases(), &*ctx.cx.definitions).map_err(|e| in_entry(e, at))?;
-            entries.push(entry);
-        }
+        let parsed = refs.iter().map(|entry| Entry::parse(*entry, ctx.bases(), &*ctx.cx.definitions));
+        let entries = all_entries(parsed)?;
         let links = FullUrlIndex::new(&entries, ctx.bases())?;
-        let mut planned = Vec::with_capacity(entries.len());
-        for (at, (entry, patch)) in entries.into_iter().zip(patches).enumerate() {
-            let checked = CheckedEntry::new(ctx, entry, patch.as_ref(), &links).await;
-            planned.push(checked.map_err(|e| in_entry(e, at))?);
+        let mut checked = Vec::with_capacity(entries.len());
+        for (entry, patch) in entries.into_iter().zip(patches) {
+            let one = CheckedEntry::new(ctx, entry, patch.as_ref(), &links).await;
+            let failed = one.as_ref().is_err_and(|error| error.kind.status() >= 500);
+            checked.push(one);
+            // The server's own trouble is that of the entries to come, too.
+            if failed {
+                break;
+            }
         }
-        let entries = planned;
+        let entries = all_entries(checked.into_iter())?;
         let rounds = rounds(&entries)?;
         let mut changes: HashMap<Box<str>, usize> = HashMap::new();
         for planned in &entries {
@@ -113,26 +114,36 @@ impl<'d> Plan<'d> {
         while references.update(ctx, self, &decided.writes)? {
             decided = decide(ctx, self, &fates, &references, &stamp)?;
         }
-        let Decided { mut writes, entries, mut answers, written, same } = decided;
+        let Decided { mut writes, entries, mut answers, written, deleted, same } = decided;
         reads::before(ctx, &self.entries, &writes, stamp.micros(), &mut answers).await?;
         for (at, position, _) in &written {
             if let (Some(checked), Some(write)) = (self.entries.get(*at), writes.get(*position)) {
                 cx.store.check_write(&checked.scope, write).map_err(|e| in_entry(e, *at))?;
             }
         }
+        let entry_of = |write: usize| entries.get(write).copied();
         let committed = commit(ctx, &stamp, &mut writes).await.map_err(|refused| {
-            match refused.at.and_then(|at| entries.get(at)) {
-                Some(at) => in_entry(refused.error, *at),
-                None => refused.error,
-            }
+            refused.into_error(|write, issue| match entry_of(write) {
+                Some(at) => issue_in_entry(issue, at),
+                None => issue,
+            })
         });
-        if let Commit::Stale = committed? {
-            return Ok(None);
+        let Some(warnings) = committed? else { return Ok(None) };
+        let mut by_entry: HashMap<usize, Vec<Issue>> = HashMap::new();
+        for (at, issue) in warnings.into_iter().filter_map(|(write, issue)| Some((entry_of(write)?, issue))) {
+            by_entry.entry(at).or_default().push(issue_located(issue, at));
         }
+        let mut warnings = |at: usize| by_entry.remove(&at).unwrap_or_default();
         let ret = ctx.request.prefer.ret.unwrap_or(Return::Minimal);
         for (at, position, created) in written {
             if let (Some(slot), Some(write)) = (answers.get_mut(at), writes.get(position)) {
-                *slot = Some(Ok(Reply::written(write, created, stamp.micros(), ret)));
+                *slot = Some(Ok(Reply::written(write, created, stamp.micros(), ret, warnings(at))));
+            }
+        }
+        for (at, number) in deleted {
+            if let Some(slot) = answers.get_mut(at) {
+                let text = format!("{number} resources are deleted");
+                *slot = Some(Ok(Reply::deleted_with(&text, ret, warnings(at))));
             }
         }
         for (at, first) in same {
@@ -273,6 +284,18 @@ impl<'d> Plan<'d> {
         }
         open
     }
+}
+
+/// All entries, or what is wrong with any of them.
+fn all_entries<T>(entries: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let (mut good, mut errors) = (Vec::with_capacity(entries.size_hint().0), Vec::new());
+    for (at, entry) in entries.enumerate() {
+        match entry {
+            Ok(entry) => good.push(entry),
+            Err(error) => errors.push(in_entry(error, at)),
+        }
+    }
+    Error::join(errors).map_or(Ok(good), Err)
 }
 
 /// The criteria of an entry as they are asked.

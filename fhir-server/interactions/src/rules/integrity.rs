@@ -8,11 +8,12 @@
 //! odds with the state of other resources, and may be repeated when they are gone: 409, as the specification says of it
 //! (<https://hl7.org/fhir/R4/http.html#delete>) and as other servers do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashSet};
 
 use async_trait::async_trait;
+use fhir_model::error::{ISSUES_MAX, Issue};
 use fhir_model::json::Ref;
-use fhir_model::{Error, Key, Kind, Result};
+use fhir_model::{Key, Kind, Result};
 use fhir_search::local_references::local_references;
 use fhir_store::{Precondition, ResourceState, Write};
 
@@ -40,35 +41,33 @@ impl WriteRule for Integrity {
 /// Everything that it refers to must be there.
 async fn written(context: &WriteContext<'_>, resource: Ref<'_>) -> Result<Verdict> {
     let WriteContext { store, scope, write, together } = context;
-    let mut targets: BTreeMap<Key, Ref<'_>> = BTreeMap::new();
-    for reference in local_references(resource, store.bases_of(scope.tenant())) {
-        // What is no type of FHIR's names no resource.
-        if store.registry().number(&reference.key.type_name).is_some() {
-            targets.entry(reference.key).or_insert(reference.value);
-        }
-    }
-    let leads_nowhere = |target: &Key, value: Ref<'_>| {
-        let text = format!("the reference to {target} leads nowhere: there is no such resource");
-        Verdict::from(Error::new(Kind::Rule, text).at(location(resource, &write.key.type_name, value)))
+    let references = local_references(resource, store.bases_of(scope.tenant()));
+    // What is no type of FHIR's names no resource.
+    let references: Vec<_> = references
+        .into_iter()
+        .filter(|reference| store.registry().number(&reference.key.type_name).is_some())
+        .collect();
+    let elsewhere: BTreeSet<&Key> =
+        references.iter().map(|reference| &reference.key).filter(|key| !together.contains_key(key)).collect();
+    let keys: Vec<Key> = elsewhere.into_iter().cloned().collect();
+    let there = if keys.is_empty() { Vec::new() } else { store.are_current(scope, &keys).await? };
+    let missing: HashSet<&Key> =
+        keys.iter().zip(there).filter(|(_, is_there)| !is_there).map(|(key, _)| key).collect();
+    let leads_nowhere = |target: &Key| match together.get(target) {
+        Some(other) => other.doc.is_none(),
+        None => missing.contains(target),
     };
-    let mut elsewhere = Vec::new();
-    for (target, value) in targets {
-        match together.get(&target) {
-            Some(other) if other.doc.is_none() => return Ok(leads_nowhere(&target, value)),
-            Some(_) => {}
-            None => elsewhere.push((target, value)),
-        }
-    }
-    if elsewhere.is_empty() {
-        return Ok(Verdict::default());
-    }
-    let keys: Vec<Key> = elsewhere.iter().map(|(target, _)| target.clone()).collect();
-    let there = store.are_current(scope, &keys).await?;
-    if let Some(((target, value), _)) = elsewhere.iter().zip(there).find(|(_, is_there)| !is_there) {
-        return Ok(leads_nowhere(target, *value));
+    let mut issues = Vec::new();
+    for reference in references.iter().filter(|reference| leads_nowhere(&reference.key)) {
+        let text = format!("the reference to {} leads nowhere: there is no such resource", reference.key);
+        let issue = Issue::error(Kind::Rule, text);
+        // To find a location is to walk to it, and no client is told of more.
+        let is_told = issues.len() < ISSUES_MAX;
+        let at = is_told.then(|| location(resource, &write.key.type_name, reference.value));
+        issues.push(at.into_iter().fold(issue, Issue::at));
     }
     let preconditions = keys.into_iter().map(Precondition::Present).collect();
-    Ok(Verdict { issues: Vec::new(), preconditions })
+    Ok(Verdict { issues, preconditions })
 }
 
 /// Nothing may refer to it but what goes or changes with it.
@@ -82,7 +81,7 @@ async fn deleted(context: &WriteContext<'_>) -> Result<Verdict> {
             let hidden = store.hides_some(scope, &referrer.type_name);
             let name = if hidden { "another resource".to_owned() } else { referrer.to_string() };
             let text = format!("{} cannot be deleted: {name} refers to it", write.key);
-            Verdict::from(Error::new(Kind::Conflict, text))
+            Verdict::from(Issue::error(Kind::Conflict, text))
         }
         None => {
             let preconditions = vec![Precondition::Unreferenced(write.key.clone())];

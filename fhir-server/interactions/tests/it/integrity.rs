@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fhir_interactions::{RequestLimits, Settings};
+use fhir_model::error::ISSUES_MAX;
 use fhir_search::{Bases, IndexSettings};
 use fhir_store::{Options, testing};
 use serde_json::{Value, json};
@@ -82,6 +83,60 @@ async fn a_reference_leads_somewhere() {
         let answer = app.send("POST Basic", &basic).await;
         assert_eq!(answer.status, wanted, "{basic}: {}", answer.body);
     }
+}
+
+/// The locations of all issues, each of which is an error.
+fn faults(outcome: &Value) -> Vec<String> {
+    let issues = outcome["issue"].as_array().unwrap();
+    assert!(issues.iter().all(|issue| issue["severity"] == "error"), "{outcome}");
+    issues.iter().map(|issue| issue["expression"][0].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn every_reference_that_leads_nowhere_is_named() {
+    let app = enforcing().await;
+    app.send("PUT Patient/p", &patient("p")).await;
+    let mut bad = observation("Patient/none");
+    bad["performer"] = json!([
+        {"reference": "Patient/p"}, {"reference": "Practitioner/none"}, {"reference": "Patient/none"}
+    ]);
+    let answer = app.send("POST Observation", &bad).await;
+    let wanted = ["subject.reference", "performer[1].reference", "performer[2].reference"];
+    assert_eq!(faults(&answer.body), wanted.map(|path| format!("Observation.{path}")));
+    assert_eq!(answer.status, 422);
+    let whole = transaction(vec![
+        entry("POST", "Observation", "", observation("Patient/none")),
+        entry("POST", "Observation", "", observation("Patient/p")),
+        entry("POST", "Observation", "", observation("Group/none")),
+        entry("DELETE", "Patient/p", "", Value::Null),
+    ]);
+    let answer = app.send("POST ", &whole).await;
+    assert_eq!(answer.status, 422, "{}", answer.body);
+    let subject = |at: usize| format!("Bundle.entry[{at}].resource.subject.reference");
+    assert_eq!(faults(&answer.body), [subject(0), subject(1), subject(2)]);
+    let texts = answer.body["issue"].as_array().unwrap().iter().map(|issue| &issue["details"]["text"]);
+    for (text, wanted) in texts.zip(["entry 0: ", "entry 1: ", "entry 2: "]) {
+        assert!(text.as_str().unwrap().starts_with(wanted), "{text}");
+    }
+    // More than an answer holds are counted.
+    bad["performer"] = (0..200).map(|at| json!({"reference": format!("Practitioner/none-{at}")})).collect();
+    let issues = app.send("POST Observation", &bad).await.body["issue"].as_array().unwrap().clone();
+    assert_eq!(issues.len(), ISSUES_MAX + 1);
+    assert_eq!(issues[ISSUES_MAX]["details"]["text"], "101 more issues are left out");
+}
+
+#[tokio::test]
+async fn all_malformed_entries_of_a_transaction_are_named() {
+    let app = App::new().await;
+    let whole = transaction(vec![
+        entry("PUT", "Patient/a", "", patient("b")),
+        entry("PUT", "Patient/c", "", patient("c")),
+        entry("POST", "Patient", "", json!({"resourceType": "Patient", "name": []})),
+    ]);
+    let answer = app.send("POST ", &whole).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(faults(&answer.body), ["Bundle.entry[0].resource.id", "Bundle.entry[2].resource.name"]);
+    assert_eq!(app.ask("GET Patient/c").await.status, 404);
 }
 
 #[tokio::test]

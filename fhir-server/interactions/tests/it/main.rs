@@ -25,4 +25,5 @@ mod search;
 mod search_parameters;
 mod synthea;
 mod transaction;
+mod warnings;
 mod write;
