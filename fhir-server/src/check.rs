@@ -22,9 +22,9 @@ use fhir_http::CorsOrigins;
 pub(crate) async fn check(config: &Config) -> Result<()> {
     CorsOrigins::new(&config.allow_origins)?;
     println!("settings: good");
-    wiring::load_definitions().await?;
+    let (definitions, _) = wiring::load_definitions().await?;
     let modules = modules::list().context("the modules do not fit together")?;
-    Operations::new(modules.operations()).context("the operations do not fit together")?;
+    Operations::new(modules.operations(), &*definitions).context("the operations do not fit together")?;
     println!("definitions: good");
     let listener = TcpListener::bind(config.listen).await;
     drop(listener.with_context(|| format!("cannot listen on {}", config.listen))?);

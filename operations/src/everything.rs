@@ -27,6 +27,10 @@ impl Operation for Everything {
         include_str!("everything/definition.json")
     }
 
+    fn is_paged(&self) -> bool {
+        true
+    }
+
     async fn run(&self, cx: &Cx, call: Call) -> Result<Reply> {
         let asked = request::EverythingRequest::read(cx, &call)?;
         let page = match &call.level {

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use fhir_interactions::{Call, Cx, Handling, Operation, Reply};
 use fhir_model::interaction::Level;
-use fhir_model::{Error, Result};
+use fhir_model::{Kind, Result};
 use fhir_search::custom::{Custom, Stage};
 use fhir_store::ReindexJob;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ impl Operation for Reindex {
     }
 
     async fn run(&self, cx: &Cx, call: Call) -> Result<Reply> {
-        let types = types(cx, &call, "$reindex")?;
+        let types = types(cx, &call)?;
         let names: Vec<&str> = types.iter().map(|name| &**name).collect();
         cx.store.reindex(&call.scope, &names).await?;
         let jobs = jobs(cx, &call, &types).await?;
@@ -40,7 +40,7 @@ impl Operation for ReindexStatus {
     }
 
     async fn run(&self, cx: &Cx, call: Call) -> Result<Reply> {
-        let types = types(cx, &call, "$reindex-status")?;
+        let types = types(cx, &call)?;
         let mut all = jobs(cx, &call, &types).await?;
         let customs = cx.registry.customs();
         let is_asked = |custom: &&std::sync::Arc<Custom>| custom.types.iter().any(|t| types.contains(t));
@@ -49,33 +49,27 @@ impl Operation for ReindexStatus {
     }
 }
 
-/// The types a call is about.
-fn types(cx: &Cx, call: &Call, name: &str) -> Result<Vec<Box<str>>> {
-    let mut types: Vec<Box<str>> = Vec::new();
-    for (parameter, value) in call.parameters()? {
-        match (&*parameter, &call.level) {
-            ("_format" | "_pretty", _) => {}
-            ("type", Level::System) => {
-                for type_name in value.split(',') {
-                    if !cx.definitions.resource_types().any(|t| t == type_name) {
-                        return Err(Error::value(format!("`{type_name}` is not a resource type")).at("type"));
-                    }
-                    types.push(type_name.into());
-                }
+/// The types a call is about. On a type there is no choice: others are refused under strict handling, else ignored.
+fn types(cx: &Cx, call: &Call) -> Result<Vec<Box<str>>> {
+    let sent: Vec<&str> =
+        call.parameters.texts("type")?.into_iter().flat_map(|list| list.split(',')).collect();
+    let mut types: Vec<Box<str>> = match &call.level {
+        Level::System if sent.is_empty() => cx.definitions.resource_types().map(Box::from).collect(),
+        Level::System => {
+            let is_known = |name: &str| cx.definitions.resource_types().any(|known| known == name);
+            if let Some(unknown) = sent.iter().find(|name| !is_known(name)) {
+                let text = format!("`{unknown}` is not a resource type");
+                return Err(call.parameters.error(Kind::Value, "type", text));
             }
-            _ if call.request.prefer.handling == Handling::Strict => {
-                let text = format!("`{parameter}` is not a parameter of {name} here (strict handling)");
-                return Err(Error::invalid(text).at(parameter));
-            }
-            _ => {}
+            sent.into_iter().map(Box::from).collect()
         }
-    }
-    match &call.level {
-        Level::Type(type_name) => types.push(type_name.clone()),
-        Level::Instance(key) => types.push(key.type_name.clone()),
-        Level::System if types.is_empty() => types.extend(cx.definitions.resource_types().map(Box::from)),
-        Level::System => {}
-    }
+        _ if !sent.is_empty() && call.request.prefer.handling == Handling::Strict => {
+            let text = "`type` is not a parameter here, but of a call on the whole server (strict handling)";
+            return Err(call.parameters.error(Kind::Invalid, "type", text));
+        }
+        Level::Type(type_name) => vec![type_name.clone()],
+        Level::Instance(key) => vec![key.type_name.clone()],
+    };
     types.sort();
     types.dedup();
     Ok(types)

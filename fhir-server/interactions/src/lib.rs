@@ -43,7 +43,7 @@ pub use error_log::ServerErrorLog;
 pub use fhir_model::interaction::{Interaction, Level, Method};
 pub use guard::{AccessRequest, Guard, Principal};
 pub use handle::{check_write, handle};
-pub use operation::{Call, Operation, OperationRoute, Operations};
+pub use operation::{Call, Operation, OperationRoute, Operations, Parameters};
 pub use reply::Reply;
 pub use request::{Body, Handling, Prefer, Request, Return};
 pub use rules::{Definition, Integrity, Rules, Verdict, WriteContext, WriteRule};

@@ -1,19 +1,27 @@
 //! Operations: what is called with a `$`. <https://hl7.org/fhir/R4/operations.html>
 //!
 //! The OperationDefinition beside the code is the single source: routes, the list in the CapabilityStatement and the
-//! level and method of a call come from it. Names, types and cardinality of parameters are checked by each operation.
+//! level and method of a call come from it. By it, too, names, types and cardinality of the parameters are checked before
+//! an operation runs ([`input`]), and of what it returns after ([`output`]).
 
-pub(crate) mod parameters;
+mod definition;
+mod input;
+mod output;
+mod parameters;
 mod routes;
+mod value;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use fhir_model::interaction::{Level, Method};
+use fhir_model::types::Types;
 use fhir_model::{Error, Kind, Result};
 use fhir_store::Scope;
-use serde_json::Value;
 
+pub(crate) use self::definition::Definition;
+use self::input::Sent;
+pub use self::parameters::Parameters;
 use crate::cx::Cx;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -27,6 +35,11 @@ pub trait Operation: Send + Sync {
     /// Its OperationDefinition, as JSON.
     fn definition(&self) -> &'static str;
 
+    /// Whether the answer has pages, whose links have a `_cursor`: a parameter that no definition declares.
+    fn is_paged(&self) -> bool {
+        false
+    }
+
     /// Answers a call that the definition allows.
     async fn run(&self, cx: &Cx, call: Call) -> Result<Reply>;
 }
@@ -38,8 +51,8 @@ pub struct Call {
     pub level: Level,
     /// The scope of the caller.
     pub scope: Scope,
-    /// The decoded query.
-    pub pairs: Vec<(String, String)>,
+    /// What it was called with.
+    pub parameters: Parameters,
     /// The request.
     pub request: Request,
 }
@@ -55,29 +68,18 @@ struct RegisteredOperation {
     definition: Definition,
 }
 
-/// The parts of an OperationDefinition that the server uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Definition {
-    pub(crate) code: Box<str>,
-    pub(crate) url: Box<str>,
-    pub(crate) system: bool,
-    pub(crate) types: bool,
-    pub(crate) instance: bool,
-    /// The types it is for; `Resource` or none for all.
-    pub(crate) resources: Vec<Box<str>>,
-    pub(crate) affects_state: bool,
-}
-
 impl Operations {
-    /// Reads the definitions. Two operations for the same call are an error, at start-up rather than later.
+    /// Compiles the definitions. Two operations for the same call are an error, at start-up rather than later.
     ///
     /// # Errors
     ///
-    /// When a definition cannot be read, or two operations have one code at the same level.
-    pub fn new(list: Vec<Box<dyn Operation>>) -> Result<Operations> {
+    /// When a definition cannot be read or contradicts itself (a parameter of no type of FHIR, a `min` above the `max`, two
+    /// parameters of one name), or two operations have one code at the same level.
+    pub fn new(list: Vec<Box<dyn Operation>>, types: &dyn Types) -> Result<Operations> {
         let mut all = Operations::default();
         for operation in list {
-            let definition = Definition::parse(operation.definition())?;
+            let definition = Definition::parse(operation.definition(), types)?;
+            let definition = if operation.is_paged() { definition.with_cursor() } else { definition };
             let same_code = all.by_code.entry(definition.code.clone()).or_default();
             if same_code.iter().any(|known| known.definition.overlaps(&definition)) {
                 let text = format!("two operations are called ${} in the same places", definition.code);
@@ -100,13 +102,16 @@ impl Operations {
                 format!("${code} changes things, so it takes POST alone"),
             ));
         }
-        let call = Call {
-            level: level.clone(),
-            scope: ctx.scope.clone(),
-            pairs: ctx.pairs.clone(),
-            request: ctx.request.clone(),
+        let sent = Sent {
+            pairs: &ctx.pairs,
+            body: ctx.request.body.as_ref(),
+            strict: ctx.strict(),
+            types: &*ctx.cx.definitions,
         };
-        operation.run(ctx.cx, call).await
+        let parameters = sent.read(definition)?;
+        let (level, scope, request) = (level.clone(), ctx.scope.clone(), ctx.request.clone());
+        let reply = operation.run(ctx.cx, Call { level, scope, parameters, request }).await?;
+        output::checked(definition, reply)
     }
 
     fn find(&self, level: &Level, code: &str) -> Result<&RegisteredOperation> {
@@ -120,86 +125,5 @@ impl Operations {
     }
 }
 
-impl Definition {
-    fn parse(text: &str) -> Result<Definition> {
-        let json: Value = serde_json::from_str(text).map_err(Error::internal)?;
-        let string = |name: &str| {
-            let found = json.get(name).and_then(Value::as_str).map(Box::<str>::from);
-            found.ok_or_else(|| Error::internal(format!("an OperationDefinition without `{name}`")))
-        };
-        let flag = |name: &str| json.get(name).and_then(Value::as_bool) == Some(true);
-        let resources = json.get("resource").and_then(Value::as_array);
-        Ok(Definition {
-            code: string("code")?,
-            url: string("url")?,
-            system: flag("system"),
-            types: flag("type"),
-            instance: flag("instance"),
-            resources: resources.into_iter().flatten().filter_map(Value::as_str).map(Box::from).collect(),
-            affects_state: flag("affectsState"),
-        })
-    }
-
-    pub(crate) fn is_for_type(&self, type_name: &str) -> bool {
-        self.resources.is_empty() || self.resources.iter().any(|r| **r == *type_name || &**r == "Resource")
-    }
-
-    fn is_for(&self, level: &Level) -> bool {
-        match level {
-            Level::System => self.system,
-            Level::Type(type_name) => self.types && self.is_for_type(type_name),
-            Level::Instance(key) => self.instance && self.is_for_type(&key.type_name),
-        }
-    }
-
-    fn overlaps(&self, other: &Definition) -> bool {
-        let same_level = (self.system && other.system)
-            || ((self.types && other.types || self.instance && other.instance)
-                && (self.resources.iter().any(|r| other.is_for_type(r))
-                    || other.resources.iter().any(|r| self.is_for_type(r))
-                    || (self.resources.is_empty() && other.resources.is_empty())));
-        self.code == other.code && same_level
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use fhir_model::Key;
-
-    use super::*;
-
-    struct Fake(&'static str);
-
-    #[async_trait]
-    impl Operation for Fake {
-        fn definition(&self) -> &'static str {
-            self.0
-        }
-        async fn run(&self, _: &Cx, _: Call) -> Result<Reply> {
-            Ok(Reply::empty(200))
-        }
-    }
-
-    const EVERYTHING: &str = r#"{"code":"everything","url":"u","type":true,"instance":true,"system":false,"resource":["Patient"]}"#;
-    const EVERYTHING_ELSE: &str =
-        r#"{"code":"everything","url":"u","instance":true,"resource":["Encounter"]}"#;
-
-    #[test]
-    fn definitions_say_where_an_operation_is() {
-        let definition = Definition::parse(EVERYTHING).unwrap();
-        assert!(definition.is_for(&Level::Instance(Key::new("Patient", "1"))));
-        assert!(definition.is_for(&Level::Type("Patient".into())));
-        assert!(!definition.is_for(&Level::Type("Encounter".into())));
-        assert!(!definition.is_for(&Level::System));
-    }
-
-    #[test]
-    fn one_call_has_one_operation() {
-        let list = |texts: &[&'static str]| -> Vec<Box<dyn Operation>> {
-            texts.iter().map(|t| Box::new(Fake(t)) as Box<dyn Operation>).collect()
-        };
-        assert!(Operations::new(list(&[EVERYTHING, EVERYTHING_ELSE])).is_ok());
-        assert!(Operations::new(list(&[EVERYTHING, EVERYTHING])).is_err());
-        assert!(Operations::new(list(&["{}"])).is_err());
-    }
-}
+mod tests;

@@ -109,7 +109,7 @@ impl TestApp {
             vec![Box::new(HoldOn(hold.clone())), Box::new(Panic), Box::new(Away)];
         operations.extend(modules.operations());
         let cx = Arc::new(Cx {
-            operations: Operations::new(operations).unwrap(),
+            operations: Operations::new(operations, &**store.registry().definitions()).unwrap(),
             rules: Rules::standard(false).with(modules.rules()),
             ..Cx::new(store.clone(), guard)
         });

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use fhir_interactions::{BundleText, Call, Cx, Reply};
-use fhir_model::error::Issue;
-use fhir_model::{Kind, url};
+use fhir_model::url;
 use fhir_store::Version;
 
 use super::continuation::ContinuationToken;
@@ -54,7 +53,6 @@ pub(crate) fn answer(cx: &Cx, call: &Call, asked: &EverythingRequest, page: Page
             bundle.end_entry();
         }
     }
-    let warning = |text: &String| Issue::warning(Kind::NotSupported, text);
-    bundle.outcome(&asked.warnings.iter().map(warning).collect::<Vec<_>>());
+    bundle.outcome(call.parameters.warnings());
     Reply::resource(bundle.finish())
 }

@@ -1,8 +1,7 @@
 //! What a call of `$everything` asks for.
 
-use fhir_interactions::{Call, Cx, Handling};
-use fhir_model::date::{DateTime, Zone};
-use fhir_model::{Error, Result, url};
+use fhir_interactions::{Call, Cx};
+use fhir_model::{Error, Kind, Result, url};
 use fhir_search::Bases;
 use fhir_search::cursor::Cursor;
 use fhir_store::EverythingFilter;
@@ -25,82 +24,40 @@ pub(crate) struct EverythingRequest {
     pub(crate) applied: Vec<(String, String)>,
     /// What page links are bound to.
     pub(crate) identity: String,
-    /// What was left out, a sentence each.
-    pub(crate) warnings: Vec<String>,
 }
 
-/// Parameters with one value.
-const ONCE: &[&str] = &["start", "end", "_since", "_count"];
-
 impl EverythingRequest {
-    /// Reads the parameters of a call. Those that are not known are refused under strict handling, else left out.
+    /// Reads the parameters of a call.
     pub(crate) fn read(cx: &Cx, call: &Call) -> Result<EverythingRequest> {
-        let mut asked = EverythingRequest {
-            wanted: EverythingFilter::default(),
-            types: Vec::new(),
-            count: cx.limits.count_max,
-            after: None,
-            bases: cx.store.bases_of(call.request.tenant).with(&call.request.base),
-            applied: Vec::new(),
-            identity: String::new(),
-            warnings: Vec::new(),
-        };
-        let (mut start, mut end, mut cursor) = (None, None, None);
-        for (name, value) in call.parameters()? {
-            let is_again = ONCE.contains(&&*name) && asked.applied.iter().any(|(before, _)| *before == name);
-            match &*name {
-                _ if is_again => {
-                    asked.ignore(call, &name, "is there more than once: the first one counts")?;
-                    continue;
-                }
-                "start" => start = Some(date(&name, &value, cx.store.zone())?.0),
-                "end" => end = Some(date(&name, &value, cx.store.zone())?.1),
-                "_since" => asked.wanted.since = Some(date(&name, &value, cx.store.zone())?.0),
-                "_type" => asked.types(cx, &value)?,
-                "_count" => asked.count = count(&value)?.min(cx.limits.count_max),
-                "_cursor" => {
-                    cursor = Some(value);
-                    continue;
-                }
-                "_format" | "_pretty" => continue,
-                _ => {
-                    asked.ignore(call, &name, "is not a parameter of $everything")?;
-                    continue;
-                }
-            }
-            asked.applied.push((name, value));
-        }
-        if start.is_some() || end.is_some() {
-            asked.wanted.care = Some((start.unwrap_or(i64::MIN), end.unwrap_or(i64::MAX)));
-        }
+        let sent = &call.parameters;
+        let micros =
+            |name| Ok::<_, Error>(sent.date(name)?.map(|date| date.range_micros_in(cx.store.zone())));
+        let (start, end, since) = (micros("start")?, micros("end")?, micros("_since")?);
+        let care = (start.is_some() || end.is_some())
+            .then(|| (start.map_or(i64::MIN, |(first, _)| first), end.map_or(i64::MAX, |(_, last)| last)));
+        let since = since.map(|(first, _)| first);
+        let applied: Vec<(String, String)> = sent
+            .pairs()
+            .filter(|(name, _)| *name != "_cursor")
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .collect();
         let who = call.request.bound_to();
-        asked.identity = format!("{}:{who}{}?{}", who.len(), call.request.path, url::query(&asked.applied));
-        if let Some(text) = cursor {
-            asked.after = Some(ContinuationToken::from_cursor(Cursor::open(
-                &text,
-                cx.store.secret(),
-                &asked.identity,
-            )?)?);
-        }
-        Ok(asked)
-    }
-
-    fn ignore(&mut self, call: &Call, name: &str, why: &str) -> Result<()> {
-        if call.request.prefer.handling == Handling::Strict {
-            return Err(Error::invalid(format!("`{name}` {why} (strict handling)")).at(name));
-        }
-        self.warnings.push(format!("`{name}` {why}; it was ignored"));
-        Ok(())
-    }
-
-    fn types(&mut self, cx: &Cx, value: &str) -> Result<()> {
-        for name in value.split(',').map(str::trim) {
-            if !cx.definitions.resource_types().any(|t| t == name) {
-                return Err(Error::value(format!("`{name}` is not a resource type")).at("_type"));
+        let identity = format!("{}:{who}{}?{}", who.len(), call.request.path, url::query(&applied));
+        let after = match sent.text("_cursor")? {
+            Some(text) => {
+                Some(ContinuationToken::from_cursor(Cursor::open(text, cx.store.secret(), &identity)?)?)
             }
-            self.types.push(name.into());
-        }
-        Ok(())
+            None => None,
+        };
+        Ok(EverythingRequest {
+            wanted: EverythingFilter { care, since, ..EverythingFilter::default() },
+            types: types(cx, call)?,
+            count: count(cx, call)?,
+            after,
+            bases: cx.store.bases_of(call.request.tenant).with(&call.request.base),
+            applied,
+            identity,
+        })
     }
 
     /// True when resources of the type are wanted.
@@ -120,18 +77,28 @@ impl EverythingRequest {
     }
 }
 
-/// First and last microsecond.
-fn date(name: &str, value: &str, zone: &Zone) -> Result<(i64, i64)> {
-    let found = DateTime::partial(value).or_else(|| DateTime::partial(&value.replace(' ', "+")));
-    let found = found.ok_or_else(|| {
-        Error::value(format!("`{value}` is not a date such as 2026-11-30 or 2026-11-30T08:00:00Z")).at(name)
-    })?;
-    Ok(found.range_micros_in(zone))
+/// The types, of one parameter or several, each a list.
+fn types(cx: &Cx, call: &Call) -> Result<Vec<Box<str>>> {
+    let mut types = Vec::new();
+    for name in call.parameters.texts("_type")?.into_iter().flat_map(|list| list.split(',')).map(str::trim) {
+        if !cx.definitions.resource_types().any(|known| known == name) {
+            let text = format!("`{name}` is not a resource type");
+            return Err(call.parameters.error(Kind::Value, "_type", text));
+        }
+        types.push(name.into());
+    }
+    Ok(types)
 }
 
-fn count(value: &str) -> Result<usize> {
-    match value.parse::<usize>() {
-        Ok(n) if n > 0 => Ok(n),
-        _ => Err(Error::value(format!("`_count` is a positive number, not `{value}`")).at("_count")),
+/// Resources of the compartment on a page, at most as many as the server gives.
+fn count(cx: &Cx, call: &Call) -> Result<usize> {
+    let max = cx.limits.count_max;
+    match call.parameters.integer("_count")? {
+        None => Ok(max),
+        Some(count) if count > 0 => Ok(usize::try_from(count).unwrap_or(max).min(max)),
+        Some(count) => {
+            let text = format!("`_count` is a positive number, not `{count}`");
+            Err(call.parameters.error(Kind::Value, "_count", text))
+        }
     }
 }

@@ -5,12 +5,12 @@ use fhir_model::interaction::{Interaction, Method};
 use fhir_model::json::{Doc, Kind, Ref};
 use fhir_model::reference::Reference;
 use fhir_model::types::Types;
-use fhir_model::{Error, Result, error, url};
+use fhir_model::{Error, Result};
 use fhir_search::Bases;
 
-use super::patches::{self, data};
+use super::patches;
+use super::search_body::search_body;
 use crate::conditions::Conditions;
-use crate::operation::parameters::simple;
 use crate::reply::Reply;
 use crate::request::{Body, Request};
 use crate::request_context::RequestContext;
@@ -152,24 +152,6 @@ fn check_full_url(url: &str, interaction: &Interaction) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// The parameters of a search by POST: a Binary around a form, as over HTTP, or Parameters.
-fn search_body(resource: Ref<'_>) -> Result<Body> {
-    let fits = |name: &str, value: &str| resource.get_str(name).as_deref() == Some(value);
-    if fits("resourceType", "Parameters") {
-        let pairs = simple(resource).map_err(|e| Error {
-            expression: e.expression.iter().map(|path| path.replacen("Parameters", "resource", 1)).collect(),
-            ..e
-        })?;
-        return Ok(Body::Form(url::query(&pairs)));
-    }
-    if fits("resourceType", "Binary") && fits("contentType", "application/x-www-form-urlencoded") {
-        let form = String::from_utf8(data(resource)?);
-        return form.map(Body::Form).map_err(|_| Error::value("the form is not UTF-8").at("resource.data"));
-    }
-    let text = "a search by POST takes Parameters, or a Binary that holds a form (application/x-www-form-urlencoded)";
-    Err(Error::new(error::Kind::UnsupportedMediaType, text).at("resource"))
 }
 
 /// Path and query of a url, relative to the server or below one of its bases.

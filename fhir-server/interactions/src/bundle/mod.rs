@@ -20,6 +20,7 @@ mod reads;
 mod references;
 mod replay;
 mod resolution;
+mod search_body;
 pub(crate) mod text;
 mod transaction;
 

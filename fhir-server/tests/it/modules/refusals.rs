@@ -205,7 +205,7 @@ async fn paths_operations_and_work_that_are_somebody_elses() {
             std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
         };
         modules.routes(&given).map_err(cause)?;
-        Operations::new(modules.operations()).map_err(cause)?;
+        Operations::new(modules.operations(), &**app.cx.registry.definitions()).map_err(cause)?;
         let work = modules.work(&given, Work::new(app.cx.store.clone())).map_err(cause)?;
         drop(work);
         Ok(())
