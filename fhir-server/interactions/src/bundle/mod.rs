@@ -5,6 +5,7 @@
 //! ([`references`]), and commits them together.
 
 mod batch;
+mod binary;
 mod checked_entry;
 mod conditional_references;
 mod criteria;

@@ -2,14 +2,13 @@
 //!
 //! A FHIRPath Patch stands in its entry as it is; a JSON Patch comes in a Binary, and is unpacked once.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use fhir_model::interaction::Interaction;
 use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 
+use super::binary::data;
 use super::elements::LinkKind;
 use super::entries::Entry;
 use super::full_url_index::FullUrlIndex;
@@ -77,12 +76,6 @@ pub(super) fn body(resource: Ref<'_>, ctx: &RequestContext<'_>) -> Result<Body> 
         return Err(Error::invalid(text).at("resource.contentType"));
     }
     data(resource).map(|bytes| Body::JsonPatch(Bytes::from(bytes)))
-}
-
-/// The content of a Binary.
-pub(super) fn data(binary: Ref<'_>) -> Result<Vec<u8>> {
-    let data = binary.get_str("data").unwrap_or_default();
-    STANDARD.decode(&*data).map_err(|_| Error::value("`data` is not base64").at("resource.data"))
 }
 
 /// All values of a patch that are to be replaced.

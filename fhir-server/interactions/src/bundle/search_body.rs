@@ -3,7 +3,7 @@
 use fhir_model::json::Ref;
 use fhir_model::{Error, Kind, Result, url};
 
-use super::patches::data;
+use super::binary::data;
 use crate::request::Body;
 
 /// The parameters of a search by POST: a Binary around a form, as over HTTP, or Parameters.
