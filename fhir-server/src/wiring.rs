@@ -241,8 +241,8 @@ pub async fn cx(
     };
     let store =
         Store::open(database_url, options, registry).await.context("the database could not be used")?;
-    let operations = Operations::new(modules.operations(), &*definitions)
-        .context("the operations do not fit together")?;
+    let operations =
+        Operations::new(modules.operations(), &*definitions).context("the operations do not fit together")?;
     // By what the database has, where its server decides: without the index there would be no integrity.
     let integrity = store.indexes_references();
     Ok(Arc::new(Cx {

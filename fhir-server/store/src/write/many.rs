@@ -293,8 +293,8 @@ pub(super) async fn run(
 async fn effects(transaction: &Transaction<'_>, effects: &[Addition]) -> Result<(), WriteFailure> {
     for effect in effects {
         let (parameters, kinds): (Vec<_>, Vec<_>) = effect.parameters().unzip();
-        let binds: Vec<String> =
-            kinds.iter().enumerate().map(|(at, kind)| format!("${}::{kind}", at + 1)).collect();
+        let bind = |(at, kind): (usize, &&str)| ["$", &(at + 1).to_string(), "::", kind].concat();
+        let binds: Vec<String> = kinds.iter().enumerate().map(bind).collect();
         // Names of modules' tables are constants that are checked at the start.
         let (table, names) = (effect.table(), effect.names());
         let text =

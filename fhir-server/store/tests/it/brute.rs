@@ -1,7 +1,8 @@
 //! Searches compared with brute force: thousands of random questions to R4's examples, synthetic records and changed
 //! ones of both, answered by the store and by an evaluator that shares nothing with it but the parser and FHIRPath.
 //!
-//! `CARI_BRUTE_QUERIES` says how many; `CARI_SEED` repeats the questions of a run that failed.
+//! `CARI_BRUTE_QUERIES` says how many; `CARI_SEED` repeats the questions of a run that failed; `CARI_BRUTE_ASK` is one question
+//! to be asked under many scopes.
 
 mod added;
 mod ask;
@@ -58,6 +59,9 @@ async fn the_store_finds_what_brute_force_finds() {
             vec![(1, queries - new), (seed, new)]
         }
     };
+    if let Ok(text) = std::env::var("CARI_BRUTE_ASK") {
+        return ask_one(&text, &store, corpus).await;
+    }
     for (seed, queries) in runs {
         println!("CARI_SEED={seed} CARI_BRUTE_QUERIES={queries}");
         let mut random = Random::new(seed);
@@ -91,6 +95,21 @@ async fn the_store_finds_what_brute_force_finds() {
         // Questions that find nothing show little.
         assert!(tally.refused * 20 < queries, "{} of {queries} are refused", tally.refused);
         assert!(tally.found_some * 3 > queries, "only {} of {queries} find anything", tally.found_some);
+    }
+}
+
+/// Asks one question, such as `Patient?name=ada`, without a scope and under many.
+async fn ask_one(text: &str, store: &Arc<Store>, corpus: &'static Corpus) {
+    let (type_name, pair) = text.split_once('?').unwrap();
+    let (name, value) = pair.split_once('=').unwrap();
+    let pairs = vec![(name.to_owned(), value.to_owned())];
+    let question = Question { type_name: type_name.into(), pairs, compartment: None };
+    let mut random = Random::new(1);
+    let (mut scope, mut seen) = (all(), corpus);
+    for n in 0..100 {
+        let asked = ask_both(&question, &mut random, (store, &scope), seen, &mut Tally::default()).await;
+        assert_eq!(asked, Ok(()), "{question}, scope {n}");
+        (scope, seen) = scopes::random(&mut random, store, corpus);
     }
 }
 

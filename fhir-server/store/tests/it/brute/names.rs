@@ -98,6 +98,8 @@ pub(super) fn begins(term: &SearchTerm, param: &Param, values: &[One]) -> bool {
         matches!(kind, "HumanName" | "Address")
             || (part && path.contains("name"))
             || path.contains("name.text")
+            // The value of an extension may be a HumanName, as the mother's maiden name is one to people.
+            || (kind == "string" && path.contains(".extension("))
             // The families that a component of an added composite finds by this definition.
             || (kind == "string" && path == "Patient.name")
     };
