@@ -1,6 +1,5 @@
 //! The settings, read and checked. What each means stands in [`crate::SETTINGS`].
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +8,10 @@ use fhir_model::date::Zone;
 
 use crate::backup::Backup;
 use crate::error::{Error, SettingOrigin};
-use crate::modules::{ModuleSetting, ModuleSettings};
+use crate::modules::ModuleSettings;
 use crate::reader::Reader;
+use crate::secret::Secret;
+use crate::settings::ModuleSetting;
 use crate::sources::Sources;
 
 /// All settings.
@@ -163,27 +164,6 @@ pub struct Log {
     pub level: String,
 }
 
-/// Text that no log and no message shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub(crate) fn new(text: String) -> Secret {
-        Secret(text)
-    }
-
-    /// The text, for the one who needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 /// Who can reach a server that asks nobody who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposure {
@@ -246,7 +226,7 @@ impl Config {
         let integrity = [("off", Integrity::Off), ("enforce", Integrity::Enforce)];
         let referential_integrity = reader.word("referential_integrity", &integrity, Integrity::Off);
         let (url, url_origin) = match reader.secret("database.url", database_url) {
-            Some((url, origin)) => (Some(Secret(url)), origin),
+            Some((url, origin)) => (Some(Secret::new(url)), origin),
             None => (None, SettingOrigin::Default),
         };
         let database = Database {

@@ -17,15 +17,17 @@ mod config;
 mod error;
 mod modules;
 mod reader;
+mod secret;
 mod settings;
 mod sources;
 
 pub use backup::Backup;
 pub use config::{
     Auth, Body, Concurrency, ConditionalDelete, Config, Database, Exposure, Integrity, Limits, Log,
-    LogFormat, Postgres, Secret, Storage, Work,
+    LogFormat, Postgres, Storage, Work,
 };
 pub use error::{Error, Problem, SettingOrigin};
-pub use modules::{ModuleSetting, ModuleSettings, SettingKind};
-pub use settings::{SETTINGS, Setting, example, reference};
+pub use modules::ModuleSettings;
+pub use secret::Secret;
+pub use settings::{ModuleSetting, SETTINGS, Setting, SettingKind, example, reference};
 pub use sources::Sources;

@@ -1,49 +1,11 @@
-//! Settings that modules bring.
+//! The values of settings that modules bring.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::Secret;
 use crate::reader::Reader;
-use crate::settings::Setting;
-
-/// A setting of a module. Its key begins with the module's name and a dot: `dlq.alert_depth`.
-#[derive(Debug, Clone, Copy)]
-pub struct ModuleSetting {
-    /// Its name, default and meaning.
-    pub setting: Setting,
-    /// What its value is.
-    pub kind: SettingKind,
-}
-
-/// What a value of a module's setting is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SettingKind {
-    /// Any text; unset when it is empty.
-    Text,
-    /// Text that no log and no message shows.
-    Secret,
-    /// `true` or `false`.
-    Boolean,
-    /// A whole number between two, both included.
-    Number(u64, u64),
-    /// Milliseconds between two, both included.
-    Milliseconds(u64, u64),
-    /// One of a few words.
-    Word(&'static [&'static str]),
-}
-
-impl ModuleSetting {
-    /// A setting with its default, as it would stand in an environment variable.
-    pub const fn new(
-        key: &'static str,
-        kind: SettingKind,
-        default: &'static str,
-        meaning: &'static str,
-    ) -> ModuleSetting {
-        ModuleSetting { setting: Setting { key, default, alias: None, meaning }, kind }
-    }
-}
+use crate::secret::Secret;
+use crate::settings::{ModuleSetting, Setting, SettingKind};
 
 /// The values of all modules' settings, checked.
 #[derive(Debug, Clone, Default)]

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::error::{Problem, SettingOrigin};
-use crate::modules::ModuleSetting;
-use crate::settings::{SETTINGS, Setting};
+use crate::settings::{ModuleSetting, SETTINGS, Setting};
 
 /// What the caller gives: the file's name, the environment, the command line.
 #[derive(Debug, Clone, Default)]

@@ -13,13 +13,15 @@ use http_body_util::Either;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Version};
 
+use crate::edge::Edge;
 use crate::fhir::RequestSummary;
 use crate::module_routes::Route;
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
 use crate::reply::{self, Answer};
+use crate::request_id::HEADER as REQUEST_ID;
 use crate::target::Target;
-use crate::{Edge, REQUEST_ID, browser, docs, fhir, module, probes};
+use crate::{browser, docs, fhir, module, probes};
 
 /// Answers a request, whatever it is.
 pub(crate) async fn answer(edge: &Arc<Edge>, request: hyper::Request<RequestBody>) -> Answer {
@@ -44,7 +46,7 @@ pub(crate) async fn answer(edge: &Arc<Edge>, request: hyper::Request<RequestBody
     // Who does not say whom it means is not listened to any further.
     let close =
         parts.version < Version::HTTP_2 && checked.as_ref().is_err_and(|error| error.kind == Kind::Invalid);
-    let (mut answer, answered) = match Target::parse(edge, parts.uri.path()) {
+    let (mut answer, answered) = match Target::parse(&edge.modules, parts.uri.path()) {
         Target::Module(called) => {
             let route = called.route().clone();
             let done = module::answer(edge, called, checked, &parts, body, &id);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use fhir_interactions::{Body, Interaction, Reply};
+use fhir_interactions::{Body, Cx, Interaction, Reply};
 use fhir_model::reference::Reference;
 use fhir_model::{Error, Kind, Result, json};
 use hyper::Method;
@@ -17,8 +17,8 @@ use hyper::http::request::Parts;
 use memchr::memmem::find;
 
 use super::media::{self, ContentFormat};
-use super::{Edge, request};
 use crate::reply::Shape;
+use crate::request;
 
 const BINARY: &str = "Binary";
 
@@ -124,8 +124,8 @@ impl Content {
     ///
     /// # Errors
     /// When a Binary is not well-formed, or content is longer than allowed.
-    pub(crate) async fn into_body(self, edge: &Edge, sent: ContentFormat, bytes: Vec<u8>) -> Result<Body> {
-        let (limits, definitions) = (edge.cx.limits.json, edge.cx.definitions.clone());
+    pub(crate) async fn into_body(self, cx: &Cx, sent: ContentFormat, bytes: Vec<u8>) -> Result<Body> {
+        let (limits, definitions) = (cx.limits.json, cx.definitions.clone());
         let parse = move || match sent {
             ContentFormat::FhirJson | ContentFormat::Json if may_be_json_binary(&bytes) => {
                 let marked = if bytes.starts_with(request::MARK) { request::MARK.len() } else { 0 };

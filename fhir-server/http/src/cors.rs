@@ -13,7 +13,7 @@ use hyper::header::{
 };
 use hyper::{Method, StatusCode, Uri};
 
-use super::Hosts;
+use crate::hosts::{Hosts, origin};
 use crate::reply::{self, Answer};
 
 /// Where a request comes from, as a browser says it and a page cannot: <https://www.w3.org/TR/fetch-metadata/>
@@ -138,16 +138,10 @@ impl CorsOrigins {
     }
 
     fn allowed(&self, headers: &HeaderMap) -> Option<Allowed> {
-        let origin = only(headers)?;
+        let origin = origin(headers)?;
         let credentials = self.named.contains(origin);
         (self.any || credentials).then(|| Allowed { origin: origin.clone(), credentials })
     }
-}
-
-/// The origin that a browser says, which it says once.
-pub(crate) fn only(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut origins = headers.get_all(ORIGIN).iter();
-    origins.next().filter(|_| origins.next().is_none())
 }
 
 /// 405 for `OPTIONS`, which is a browser's question whether a page may call.

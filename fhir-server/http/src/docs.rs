@@ -10,7 +10,7 @@ use hyper::header::{
 use hyper::{Method, Request, StatusCode};
 use utoipa_swagger_ui::{Config, serve};
 
-use crate::Edge;
+use crate::edge::Edge;
 use crate::reply::{self, Answer};
 
 /// Scripts and styles of this server alone. Swagger UI sets styles of its own on its elements, and draws from `data:`.

@@ -17,12 +17,14 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::authenticate::principal;
 use crate::body_budget::BodyPermit;
+use crate::edge::Edge;
 use crate::media::{ContentFormat, Format};
+use crate::mounts::MOUNTS;
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
 use crate::reply::{self, Answer, Shape};
 use crate::target::Mounted;
-use crate::{Edge, MOUNTS, binary, body, browser, cors, media, request};
+use crate::{binary, body, browser, cors, media, request};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
@@ -146,8 +148,10 @@ async fn process(
         Some((kind, bytes)) => {
             let content = as_it_is.then(|| binary::Content::new(&interaction, parts)).transpose()?;
             match content {
-                Some(content) => Some(content.into_body(edge, kind, bytes).await?),
-                None => Some(request::parse(edge, method, &interaction, kind, bytes, &mut seen.shape).await?),
+                Some(content) => Some(content.into_body(&edge.cx, kind, bytes).await?),
+                None => {
+                    Some(request::parse(&edge.cx, method, &interaction, kind, bytes, &mut seen.shape).await?)
+                }
             }
         }
         None => None,

@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use fhir_model::{Error, Kind, Result};
 use fhir_search::Bases;
-use hyper::header::{HOST, HeaderMap};
+use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Uri, Version};
 
-use super::{MOUNTS, cors};
+use crate::mounts::MOUNTS;
 
 /// The names of one server.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ impl Hosts {
     /// True when the page that asks is of this server: its origin is that of the public url, or names the host that is
     /// asked, whose scheme a proxy may have changed.
     pub(crate) fn is_own_origin(&self, uri: &Uri, headers: &HeaderMap) -> bool {
-        let Some(origin) = cors::only(headers).and_then(|origin| origin.to_str().ok()) else {
+        let Some(origin) = origin(headers).and_then(|origin| origin.to_str().ok()) else {
             return false;
         };
         let public = self.base_url.as_deref().and_then(origin_of);
@@ -160,6 +160,12 @@ fn without_port(host: &str) -> &str {
 fn is_loopback(name: &str) -> bool {
     let ip = name.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(name);
     ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The origin that a browser says, which it says once.
+pub(crate) fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    origins.next().filter(|_| origins.next().is_none())
 }
 
 #[cfg(test)]

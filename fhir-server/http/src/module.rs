@@ -15,13 +15,15 @@ use tower::ServiceExt;
 
 use crate::authenticate::principal;
 use crate::caller::Caller;
+use crate::edge::Edge;
 use crate::envelope::Failure;
 use crate::module_routes::Route;
+use crate::mounts::MOUNTS;
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
 use crate::routes::Access;
 use crate::target::{Called, Face, Mounted};
-use crate::{Edge, MOUNTS, body, fhir};
+use crate::{body, fhir};
 
 /// The answer of a module's handler.
 ///

@@ -7,7 +7,7 @@ use fhir_model::{Error, Result};
 use hyper::Method;
 use utoipa::openapi::{OpenApi, Paths};
 
-use crate::MOUNTS;
+use crate::mounts::MOUNTS;
 use crate::routes::{Access, Routes};
 
 /// The routes of one module.

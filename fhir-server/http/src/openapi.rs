@@ -12,7 +12,8 @@ use utoipa::openapi::path::{
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, Required, ResponseBuilder};
 
-use crate::{MOUNTS, RouteTable};
+use crate::module_routes::RouteTable;
+use crate::mounts::MOUNTS;
 
 /// FHIR's paths below the base, each with one that it stands for.
 const FHIR: [(&str, &str); 12] = [

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::{HeaderMap, Method, StatusCode};
 
-use super::Edge;
+use crate::edge::Edge;
 use crate::reply::{self, Answer};
 
 const JSON: &str = "application/json";

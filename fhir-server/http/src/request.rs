@@ -1,15 +1,13 @@
 //! Parts of a request, read: mount, format, headers, body.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use fhir_interactions::{Body, Interaction, Method, check_write};
+use fhir_interactions::{Body, Cx, Interaction, Method, check_write};
 use fhir_model::types::Types;
 use fhir_model::{Error, Kind, Result, json, url, xml};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::Edge;
 use super::limits::HEAVY_BYTES;
 use super::media::{self, ContentFormat, Format};
 use super::panics::from_panic;
@@ -20,7 +18,7 @@ pub(crate) const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What was sent, read as its `Content-Type` says.
 pub(crate) async fn parse(
-    edge: &Arc<Edge>,
+    cx: &Cx,
     method: Method,
     interaction: &Interaction,
     sent: ContentFormat,
@@ -53,14 +51,13 @@ pub(crate) async fn parse(
             Ok(Body::JsonPatch(bytes.into()))
         }
         (ContentFormat::Json | ContentFormat::FhirJson, _) => {
-            let limits = edge.cx.limits.json.for_body(bytes.len());
+            let limits = cx.limits.json.for_body(bytes.len());
             heavy(bytes.len(), move || json::Doc::parse(bytes, limits).map_err(Error::from))
                 .await
                 .map(Body::Resource)
         }
         (ContentFormat::Xml, _) => {
-            let (limits, definitions) =
-                (edge.cx.limits.json.for_body(bytes.len()), edge.cx.definitions.clone());
+            let (limits, definitions) = (cx.limits.json.for_body(bytes.len()), cx.definitions.clone());
             heavy(HEAVY_BYTES, move || from_xml(bytes, &*definitions, limits)).await.map(Body::Resource)
         }
     }

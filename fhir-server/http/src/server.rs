@@ -16,7 +16,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::pace::{AnswerBody, Pace, RequestBody, Slow, Transport};
-use super::{Edge, answer};
+use crate::answer;
+use crate::edge::Edge;
 
 /// A bound address, not yet answering.
 #[derive(Debug)]

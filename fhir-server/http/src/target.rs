@@ -5,8 +5,9 @@ use axum::response::Response;
 use fhir_model::Error;
 use std::sync::Arc;
 
-use crate::module_routes::{Route, RouteMatch};
-use crate::{Edge, MOUNTS, envelope};
+use crate::envelope;
+use crate::module_routes::{Route, RouteMatch, RouteTable};
+use crate::mounts::MOUNTS;
 
 /// Whose a request is.
 pub(crate) enum Target<'p> {
@@ -72,14 +73,14 @@ impl Face {
 
 impl<'p> Target<'p> {
     /// Reads a path of the server.
-    pub(crate) fn parse(edge: &Edge, path: &'p str) -> Target<'p> {
+    pub(crate) fn parse(modules: &RouteTable, path: &'p str) -> Target<'p> {
         if let Some(mounted) = Mounted::parse(path) {
-            return match edge.modules.below_fhir(mounted.path) {
+            return match modules.below_fhir(mounted.path) {
                 Some(matched) => Target::Module(Called { matched, base: Some(mounted) }),
                 None => Target::Fhir(Some(mounted)),
             };
         }
-        match edge.modules.at_root(path) {
+        match modules.at_root(path) {
             Some(matched) => Target::Module(Called { matched, base: None }),
             None if ["/api", "/admin", "/v1"].iter().any(|face| is_below(path, face)) => {
                 Target::Nobody(Face::at_root(path))

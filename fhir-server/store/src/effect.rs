@@ -5,11 +5,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fhir_model::{Error, Result};
+use fhir_model::json::Doc;
+use fhir_model::{Error, Key, Result};
 use fhir_search::TenantId;
 use tokio_postgres::types::ToSql;
 
-use crate::write::{PreparedWrite, Write};
+use crate::version::{Method, ResourceState};
 
 /// What a module records of writes.
 pub trait Effect: Send + Sync {
@@ -66,8 +67,16 @@ pub struct WriteChange<'w> {
     pub handle: i64,
     /// When the version comes to be, in microseconds since 1970.
     pub updated_at: i64,
-    /// The new version and the one that it replaces.
-    pub write: &'w Write,
+    /// The resource.
+    pub key: &'w Key,
+    /// The number of the version that comes.
+    pub version: u32,
+    /// The HTTP method that makes it.
+    pub method: Method,
+    /// What was there before.
+    pub before: &'w ResourceState,
+    /// The new body; `None` for a deletion.
+    pub doc: Option<&'w Doc>,
 }
 
 /// The effects of all modules.
@@ -81,24 +90,23 @@ impl fmt::Debug for Effects {
 }
 
 impl Effects {
+    /// True when nothing is recorded.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// These.
     pub fn new(effects: Vec<Arc<dyn Effect>>) -> Effects {
         Effects(effects)
     }
 
-    /// What they add for these writes.
-    pub(crate) fn additions(
-        &self,
-        tenant: TenantId,
-        updated_at: i64,
-        writes: &[PreparedWrite<'_>],
-    ) -> Result<Vec<Addition>> {
+    /// What they add for these writes, which are committed together.
+    pub(crate) fn additions(&self, changes: &[WriteChange<'_>]) -> Result<Vec<Addition>> {
         let mut all = Vec::new();
         for effect in &self.0 {
             let mut addition = Addition::new(effect.table());
-            for one in writes.iter().filter(|one| one.changes_something()) {
-                let change = WriteChange { tenant, handle: one.handle, updated_at, write: one.write() };
-                effect.rows(&change)?.into_iter().try_for_each(|row| addition.push(row))?;
+            for change in changes {
+                effect.rows(change)?.into_iter().try_for_each(|row| addition.push(row))?;
             }
             if !addition.is_empty() {
                 all.push(addition);

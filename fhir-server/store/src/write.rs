@@ -21,6 +21,7 @@ use fhir_search::tenant::TenantId;
 pub use self::preconditions::Precondition;
 use self::preconditions::Preconditions;
 use crate::body::AsJsonb;
+use crate::effect::{Addition, WriteChange};
 use crate::parameters::Definition;
 use crate::scope::{Scope, ScopedStore};
 use crate::stamp::CommitTimestamp;
@@ -132,7 +133,7 @@ impl Store {
         let scoped = self.scoped(scope);
         let ready = writes.iter().map(|w| scoped.prepare(w)).collect::<Result<Vec<_>>>()?;
         let preconditions = Preconditions::new(&scoped, writes)?;
-        let effects = self.options.effects.additions(scope.tenant(), timestamp.micros(), &ready)?;
+        let effects = self.effects(scope.tenant(), timestamp, &ready)?;
         self.keep_texts(ready.iter().flat_map(|one| &one.rows.distinct)).await?;
         let mut tries = 0;
         loop {
@@ -163,6 +164,26 @@ impl Store {
                 Err(WriteFailure::Database(e)) => return Err(failure::classify(e)),
             }
         }
+    }
+
+    /// What modules record of these writes.
+    fn effects(
+        &self,
+        tenant: TenantId,
+        timestamp: &CommitTimestamp,
+        ready: &[PreparedWrite<'_>],
+    ) -> Result<Vec<Addition>> {
+        let effects = &self.options.effects;
+        if effects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let updated_at = timestamp.micros();
+        let changes = ready.iter().filter(|one| one.changes_something()).map(|one| {
+            let Write { key, before, version, method, doc, .. } = one.write;
+            let (handle, version, method, doc) = (one.handle, *version, *method, doc.as_ref());
+            WriteChange { tenant, handle, updated_at, key, version, method, before, doc }
+        });
+        effects.additions(&changes.collect::<Vec<_>>())
     }
 
     /// What the reader of stale state does next: reads again; or, where others took this process for gone, waits.
@@ -296,15 +317,12 @@ impl ScopedStore<'_> {
     }
 }
 
-impl<'w> PreparedWrite<'w> {
+impl PreparedWrite<'_> {
     /// False for the deletion of what is not there.
     pub(crate) fn changes_something(&self) -> bool {
         self.write.doc.is_some() || matches!(self.write.before, ResourceState::Current(_))
     }
 
-    pub(crate) fn write(&self) -> &'w Write {
-        self.write
-    }
     /// True for a deletion, and for a creation under an id that was a client's choice: see `many::SEQUENCE`. An id that
     /// the server made just now is nobody else's.
     fn needs_sequence(&self) -> bool {

@@ -75,20 +75,19 @@ impl Effect for LedgerEffect {
     }
 
     fn rows(&self, change: &WriteChange<'_>) -> Result<Vec<Vec<EffectValue>>> {
-        let write = change.write;
-        let old = match write.before.last_version() {
+        let old = match change.before.last_version() {
             0 => EffectValue::Null,
             version => EffectValue::Int8(version.into()),
         };
         // Two rows for a Patient, one for others, none for a Basic.
-        let count = match &*write.key.type_name {
+        let count = match &*change.key.type_name {
             "Patient" => 2,
             "Basic" => 0,
             _ => 1,
         };
         let row = |_| {
             vec![
-                EffectValue::Text(format!("{}/{}", write.key, write.version)),
+                EffectValue::Text(format!("{}/{}", change.key, change.version)),
                 EffectValue::Int8(change.updated_at),
                 EffectValue::Int8(change.handle),
                 old.clone(),
