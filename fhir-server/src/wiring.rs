@@ -248,6 +248,7 @@ pub async fn cx(
     Ok(Arc::new(Cx {
         operations,
         rules: Rules::standard(integrity).with(modules.rules()),
+        observers: modules.observers(),
         limits: limits(config),
         settings: Settings { referential_integrity: integrity, ..settings(config) },
         ..Cx::new(store, guard(config.auth))

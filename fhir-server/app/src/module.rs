@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use fhir_config::ModuleSetting;
 use fhir_database::MigrationFile;
 use fhir_http::Routes;
-use fhir_interactions::{Operation, WriteRule};
+use fhir_interactions::{Observer, Operation, WriteRule};
 use fhir_model::Result;
 use fhir_store::Effect;
 use fhir_work::{CancellationToken, Consumer, JobType, Schedule};
@@ -54,6 +54,11 @@ pub trait Module: Send + Sync {
 
     /// What it records of writes, in their own transaction.
     fn effects(&self) -> Vec<Arc<dyn Effect>> {
+        Vec::new()
+    }
+
+    /// What sees every access, before the answer is given away.
+    fn observers(&self) -> Vec<Arc<dyn Observer>> {
         Vec::new()
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fhir_config::ModuleSetting;
 use fhir_database::Migrations;
 use fhir_http::{ModuleRoutes, RouteTable};
-use fhir_interactions::{Operation, WriteRule};
+use fhir_interactions::{Observer, Operation, WriteRule};
 use fhir_model::{Error, Result};
 use fhir_store::Effects;
 use fhir_work::{CancellationToken, Work};
@@ -106,6 +106,11 @@ impl Modules {
     /// What is demanded of writes, beside what the server itself demands.
     pub fn rules(&self) -> Vec<Box<dyn WriteRule>> {
         self.iter().flat_map(|module| module.rules()).collect()
+    }
+
+    /// What sees every access.
+    pub fn observers(&self) -> Vec<Arc<dyn Observer>> {
+        self.iter().flat_map(|module| module.observers()).collect()
     }
 
     /// What is recorded of writes.

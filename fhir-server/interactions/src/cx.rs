@@ -10,6 +10,7 @@ use fhir_store::Store;
 use crate::capabilities::Statements;
 use crate::error_log::ServerErrorLog;
 use crate::guard::Guard;
+use crate::observer::Observer;
 use crate::operation::Operations;
 use crate::rules::Rules;
 
@@ -35,9 +36,16 @@ pub struct Cx {
     pub statements: Statements,
     /// Logs server errors.
     pub error_log: ServerErrorLog,
+    /// Who sees every access.
+    pub observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Cx {
+    /// True when answers have to say what resources they hold.
+    pub fn is_observed(&self) -> bool {
+        !self.observers.is_empty()
+    }
+
     /// A server on a store, where a guard decides: without operations, with the rules and settings that a server has by default.
     pub fn new(store: Arc<Store>, guard: Arc<dyn Guard>) -> Cx {
         Cx {
@@ -49,6 +57,7 @@ impl Cx {
             settings: Settings::default(),
             statements: Statements::default(),
             error_log: ServerErrorLog::default(),
+            observers: Vec::new(),
             store,
             guard,
         }

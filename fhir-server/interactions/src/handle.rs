@@ -5,6 +5,7 @@ use fhir_model::interaction::Interaction;
 use fhir_store::HistoryTarget;
 
 use crate::cx::Cx;
+use crate::observer::Access;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::request_context::{RequestContext, only};
@@ -16,9 +17,18 @@ use crate::{bundle, capabilities, create, delete, history, read, search, update,
 ///
 /// When the guard refuses; then those of the interaction. The kind says the HTTP status.
 pub async fn handle(cx: &Cx, request: Request) -> Result<Reply> {
+    let done = answer(cx, &request).await;
+    let access = Access { request: &request, outcome: done.as_ref() };
+    for observer in &cx.observers {
+        observer.observe(&access).await?;
+    }
+    done
+}
+
+async fn answer(cx: &Cx, request: &Request) -> Result<Reply> {
     let interaction = &request.interaction;
     let scope = cx.guard.scope(request.access()).await?;
-    let ctx = RequestContext::new(cx, &request, scope)?;
+    let ctx = RequestContext::new(cx, request, scope)?;
     if ctx.strict() {
         check_write(interaction, &ctx.pairs)?;
     }

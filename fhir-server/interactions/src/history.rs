@@ -25,7 +25,7 @@ pub(crate) async fn history(ctx: &RequestContext<'_>, of: HistoryTarget) -> Resu
         asked.warnings.push(format!("`_list`: there is no List/{list}"));
     }
     let size = found.versions.iter().map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 400).sum();
-    let mut bundle = BundleText::new("history", size);
+    let mut bundle = BundleText::new("history", size).observed(ctx.cx.is_observed());
     if let Some(total) = found.total {
         bundle.total(total);
     }
@@ -46,7 +46,7 @@ pub(crate) async fn history(ctx: &RequestContext<'_>, of: HistoryTarget) -> Resu
         entry(ctx, &mut bundle, version, created, subset.as_ref())?;
     }
     warn(&mut bundle, &own, &asked.warnings);
-    Ok(Reply::resource(bundle.finish()))
+    Ok(bundle.into_reply())
 }
 
 /// Refuses what cannot be asked of a history.

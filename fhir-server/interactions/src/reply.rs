@@ -27,6 +27,8 @@ pub struct Reply {
     pub packed: Option<Bytes>,
     /// The resource in the body, when it is one of the store: its `fullUrl` below the base in a Bundle.
     pub key: Option<Key>,
+    /// The resources in a page that the body is, where an observer wants to know.
+    pub keys: Vec<Key>,
     /// The body is an OperationOutcome about what was done.
     pub is_outcome: bool,
     /// In place of the body: what is no resource. It cannot be the answer to an entry of a Bundle.
@@ -52,6 +54,7 @@ impl Reply {
             body: None,
             packed: None,
             key: None,
+            keys: Vec::new(),
             is_outcome: false,
             content: None,
             headers: Vec::new(),

@@ -77,7 +77,7 @@ async fn answer(ctx: &RequestContext<'_>, asked: SearchRequest) -> Result<Reply>
     page.warnings.extend(unknown);
     let size =
         page.matches.iter().chain(&page.included).map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 200).sum();
-    let mut bundle = BundleText::new("searchset", size);
+    let mut bundle = BundleText::new("searchset", size).observed(ctx.cx.is_observed());
     if let Some(total) = page.total {
         bundle.total(total.n);
     }
@@ -105,7 +105,7 @@ async fn answer(ctx: &RequestContext<'_>, asked: SearchRequest) -> Result<Reply>
     let mut issues: Vec<Issue> = warnings.map(|text| Issue::warning(Kind::NotSupported, text)).collect();
     issues.extend(explained.iter().map(|step| Issue::information(describe_step(step))));
     bundle.outcome(&issues);
-    Ok(Reply::resource(bundle.finish()))
+    Ok(bundle.into_reply())
 }
 
 fn entry(

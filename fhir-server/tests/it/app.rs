@@ -111,6 +111,7 @@ impl TestApp {
         let cx = Arc::new(Cx {
             operations: Operations::new(operations, &**store.registry().definitions()).unwrap(),
             rules: Rules::standard(false).with(modules.rules()),
+            observers: modules.observers(),
             ..Cx::new(store.clone(), guard)
         });
         let sources = Sources::default().modules(modules.settings());

@@ -21,6 +21,7 @@ mod headers;
 mod load;
 mod modules;
 mod names;
+mod observer;
 mod organizations;
 mod pages;
 mod process;

@@ -28,7 +28,7 @@ pub(crate) struct Page {
 pub(crate) fn answer(cx: &Cx, call: &Call, asked: &EverythingRequest, page: Page) -> Reply {
     let versions = || page.matches.iter().chain(&page.included);
     let size = versions().map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 200).sum();
-    let mut bundle = BundleText::new("searchset", size);
+    let mut bundle = BundleText::new("searchset", size).observed(cx.is_observed());
     if page.whole {
         bundle.total(page.matches.len() as u64);
     }
@@ -54,5 +54,5 @@ pub(crate) fn answer(cx: &Cx, call: &Call, asked: &EverythingRequest, page: Page
         }
     }
     bundle.outcome(call.parameters.warnings());
-    Reply::resource(bundle.finish())
+    bundle.into_reply()
 }

@@ -55,7 +55,7 @@ async fn run(ctx: &RequestContext<'_>, entries: Parsed<'_>, steps: Vec<Vec<Seque
     for answer in &answers {
         write(&mut bundle, answer, ctx);
     }
-    Ok(Reply::resource(bundle.finish()))
+    Ok(bundle.into_reply())
 }
 
 /// Answers entries one after the other.

@@ -8,6 +8,8 @@ use fhir_model::date::format_instant;
 use fhir_model::error::{Issue, operation_outcome};
 use fhir_model::status::reason;
 
+use crate::reply::Reply;
+
 /// A Bundle that grows.
 pub struct BundleText {
     out: Vec<u8>,
@@ -15,6 +17,8 @@ pub struct BundleText {
     list: List,
     /// The entry has no member yet.
     fresh: bool,
+    /// The resources in it, where an observer wants to know.
+    keys: Option<Vec<Key>>,
 }
 
 #[derive(PartialEq)]
@@ -31,7 +35,14 @@ impl BundleText {
         out.extend_from_slice(b"{\"resourceType\":\"Bundle\",\"type\":\"");
         out.extend_from_slice(type_name.as_bytes());
         out.push(b'"');
-        BundleText { out, list: List::None, fresh: true }
+        BundleText { out, list: List::None, fresh: true, keys: None }
+    }
+
+    /// Remembers what resources it holds, when somebody wants to know.
+    #[must_use]
+    pub fn observed(mut self, is_observed: bool) -> BundleText {
+        self.keys = is_observed.then(Vec::new);
+        self
     }
 
     /// `total`, before links and entries.
@@ -61,6 +72,9 @@ impl BundleText {
 
     /// The address of a resource of this server.
     pub fn full_url(&mut self, base: &str, key: &Key) {
+        if let Some(keys) = &mut self.keys {
+            keys.push(key.clone());
+        }
         self.member("fullUrl");
         self.string(&format!("{base}/{key}"));
     }
@@ -130,8 +144,14 @@ impl BundleText {
         self.push("}");
     }
 
+    /// The whole as a reply.
+    pub fn into_reply(mut self) -> Reply {
+        let keys = self.keys.take().unwrap_or_default();
+        Reply { keys, ..Reply::resource(self.finish()) }
+    }
+
     /// The whole.
-    pub fn finish(mut self) -> Bytes {
+    fn finish(mut self) -> Bytes {
         if self.list != List::None {
             self.push("]");
         }

@@ -47,7 +47,7 @@ pub(super) async fn transaction(ctx: &RequestContext<'_>, entries: &[Ref<'_>]) -
     for answer in &answers {
         write_answer(&mut bundle, answer.as_ref().unwrap_or(&Ok(Reply::empty(204))), ctx);
     }
-    Ok(Reply::resource(bundle.finish()))
+    Ok(bundle.into_reply())
 }
 
 /// A transaction as far as the Bundle alone says.
