@@ -61,7 +61,7 @@ struct Wanted {
     limit: Option<u64>,
 }
 
-/// The dead letters, newest first.
+/// The dead letters, oldest first.
 #[utoipa::path(get, path = "/admin/dlq", tag = "dlq", params(Wanted), responses((status = 200, description = "A page of letters.")))]
 async fn list(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>) -> Answered {
     let limit = wanted.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
@@ -133,7 +133,8 @@ fn done(id: &str, status: &str) -> Value {
 
 /// The number that the id of a letter writes; `None` when it is no id.
 fn number(id: &str) -> Option<i64> {
-    i64::from_str_radix(id, 16).ok().filter(|_| id.len() == 16)
+    let is_id = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    i64::from_str_radix(id, 16).ok().filter(|_| is_id)
 }
 
 fn unknown(id: &str) -> Error {

@@ -240,7 +240,7 @@ fn warn_of_exposure(config: &Config) {
             "no access control: everybody on this machine can read, change and delete every record (--auth none)"
         ),
         Exposure::Guarded => tracing::info!(
-            "only /metadata and the pages for operators are answered: start with `--auth none` to open the rest"
+            "only /metadata, the pages for operators and what is public are answered: start with `--auth none` to open the rest"
         ),
     }
 }

@@ -310,6 +310,8 @@ pub fn observe(cx: &Arc<Cx>, metrics: &Metrics, backups: Option<&Arc<Status>>) -
         "Seconds since the full text index had every change.",
         lag,
     )?;
+    let memory = "Resident memory of the server process.";
+    metrics.observe("process_resident_memory_bytes", memory, resident_bytes)?;
     let Some(status) = backups else { return Ok(()) };
     let show = |name, help, read: fn(&Status) -> u64| {
         let status = status.clone();
@@ -325,6 +327,13 @@ pub fn observe(cx: &Arc<Cx>, metrics: &Metrics, backups: Option<&Arc<Status>>) -
     show("fhir_backup_wal_waiting_bytes", help, |status| status.wal_bytes.load(Relaxed))?;
     let help = "1 when the backup target was there at the last attempt.";
     show("fhir_backup_target_present", help, |status| u64::from(status.target.load(Relaxed)))
+}
+
+/// Resident memory of this process, where the system tells.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// Seconds since an instant. What never was is as old as the epoch, so that an alert on the age sees it.

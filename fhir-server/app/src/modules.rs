@@ -25,7 +25,10 @@ impl std::fmt::Debug for Modules {
 }
 
 /// Names that are others': sections of the settings, and prefixes of the server's own tables.
-const RESERVED: [&str; 21] = [
+const RESERVED: [&str; 24] = [
+    "dead",
+    "distinct",
+    "long",
     "backup",
     "cari",
     "claim",
@@ -67,6 +70,12 @@ impl Modules {
             }
             if !names.insert(name) {
                 return Err(Error::internal(format!("`{name}` is the name of two modules")));
+            }
+            let begins = |other: &&str| name.strip_prefix(*other).is_some_and(|rest| rest.starts_with('-'));
+            if let Some(other) = modules.iter().map(|other| other.name()).find(|other| begins(other)) {
+                return Err(Error::internal(format!(
+                    "tables of `{name}` would have the prefix of `{other}`"
+                )));
             }
             check_settings(&**module)?;
             let prefix = format!("{}_", name.replace('-', "_"));

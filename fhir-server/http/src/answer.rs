@@ -25,6 +25,12 @@ use crate::{browser, docs, fhir, module, probes};
 
 /// Answers a request, whatever it is.
 pub(crate) async fn answer(edge: &Arc<Edge>, request: hyper::Request<RequestBody>) -> Answer {
+    let is_head = request.method() == Method::HEAD;
+    let answer = routed(edge, request).await;
+    if is_head { reply::without_body(answer) } else { answer }
+}
+
+async fn routed(edge: &Arc<Edge>, request: hyper::Request<RequestBody>) -> Answer {
     let (path, headers) = (request.uri().path(), request.headers());
     if let Some(answer) = probes::at(edge, request.method(), path, headers).await {
         return answer;
@@ -33,8 +39,11 @@ pub(crate) async fn answer(edge: &Arc<Edge>, request: hyper::Request<RequestBody
     let id = edge.ids.from_headers(headers);
     let checked = check(edge, &request);
     if checked.is_ok()
-        && let Some(answer) = browser::at_once(edge, &request).or_else(|| docs::at(edge, &request))
+        && let Some(mut answer) = browser::at_once(edge, &request).or_else(|| docs::at(edge, &request))
     {
+        let own = Answered::Fhir(RequestSummary::nothing());
+        own.record(edge, request.method(), &answer, &id, began);
+        reply::set(&mut answer, REQUEST_ID, id);
         return answer;
     }
     let (parts, body) = request.into_parts();
@@ -56,7 +65,8 @@ pub(crate) async fn answer(edge: &Arc<Edge>, request: hyper::Request<RequestBody
             (answer.map(Either::Right), Answered::Module(route))
         }
         Target::Nobody(face) => {
-            let answer = face.refused(&checked.err().unwrap_or_else(module::nothing_here));
+            let answer =
+                module::with_headers(face.refused(&checked.err().unwrap_or_else(module::nothing_here)));
             (answer.map(Either::Right), Answered::Fhir(RequestSummary::nothing()))
         }
         Target::Fhir(mounted) => {

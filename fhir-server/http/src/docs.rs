@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
 use hyper::{Method, Request, StatusCode};
@@ -17,16 +17,28 @@ use crate::reply::{self, Answer};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const ONLY_GET: &str =
+    r#"{"success":false,"error":{"code":"METHOD_NOT_ALLOWED","message":"this is read with GET"}}"#;
+
 /// The answer, when it is one of these pages that is asked for.
 pub(crate) fn at<B>(edge: &Edge, request: &Request<B>) -> Option<Answer> {
     let path = request.uri().path();
     let is_ours = path == "/openapi.json" || path == "/docs" || path.starts_with("/docs/");
-    if !is_ours || !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !is_ours {
         return None;
+    }
+    if let Some(answer) = edge.origins.preflight(request.method(), request.headers()) {
+        return Some(answer);
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut answer = reply::page(StatusCode::METHOD_NOT_ALLOWED, "application/json", ONLY_GET);
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Some(answer);
     }
     let mut answer = match path {
         "/openapi.json" => reply::page(StatusCode::OK, "application/json", edge.openapi.clone()),
-        "/docs" => return reply::redirect("/docs/".to_owned()).ok(),
+        // Relative, as the server may stand below a path.
+        "/docs" => return reply::redirect("docs/".to_owned()).ok(),
         _ => file(path.strip_prefix("/docs/")?)?,
     };
     let headers = answer.headers_mut();
@@ -37,7 +49,7 @@ pub(crate) fn at<B>(edge: &Edge, request: &Request<B>) -> Option<Answer> {
 
 /// A file of Swagger UI, which shows `/openapi.json` and asks nobody else about it.
 fn file(name: &str) -> Option<Answer> {
-    let config = Config::from("/openapi.json").use_base_layout().validator_url("none");
+    let config = Config::from("../openapi.json").use_base_layout().validator_url("none");
     let file = serve(name, Arc::new(config)).ok()??;
     let bytes = match file.bytes {
         Cow::Borrowed(bytes) => bytes::Bytes::from_static(bytes),
@@ -45,7 +57,7 @@ fn file(name: &str) -> Option<Answer> {
     };
     let mut answer = reply::page(StatusCode::OK, content_type(name), bytes);
     let headers = answer.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

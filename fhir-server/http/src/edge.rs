@@ -55,6 +55,10 @@ impl Edge {
     /// When its routes cannot be described, or something with these metrics was there before: defects of the program.
     pub fn new(cx: Arc<Cx>, options: EdgeOptions) -> Result<Edge> {
         let EdgeOptions { limits, metrics, hosts, origins, modules } = options;
+        let is_operation = |code: &&str| cx.operations.routes().iter().any(|route| route.code == *code);
+        if let Some(code) = modules.shadowed().find(is_operation) {
+            return Err(Error::internal(format!("a module wants the path of the operation ${code}")));
+        }
         let openapi = openapi::document(&cx, &modules)?;
         let (running, wait) = (limits.requests_max, limits.queue_wait_max);
         let edge = Edge {

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use fhir_model::Error;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What a handler of a module returns.
 pub type Answered = std::result::Result<Response, Failure>;
@@ -79,7 +79,7 @@ pub(crate) fn failed(error: &Error) -> Response {
         other if other < 500 => "REQUEST_REFUSED",
         _ => "INTERNAL_ERROR",
     };
-    let error = json!({ "code": code, "message": error.text });
+    let error = json!({ "code": code, "message": message(error) });
     written(status, &json!({ "success": false, "error": error }))
 }
 
@@ -102,15 +102,32 @@ pub(crate) fn failed_v1(error: &Error) -> Response {
         other if other < 500 => "request_refused",
         _ => "internal_error",
     };
-    let mut written_error = json!({ "code": code, "message": error.text });
-    if let (422, false, Some(object)) =
-        (status.as_u16(), error.expression.is_empty(), written_error.as_object_mut())
-    {
-        let fields = error.expression.iter().map(|field| (field.clone(), Value::from(error.text.as_str())));
-        object.insert("fields".to_owned(), Value::Object(fields.collect()));
+    let mut written_error = json!({ "code": code, "message": message(error) });
+    let fields = error.issues().into_iter().filter(|issue| issue.severity.is_error());
+    let fields: Map<String, Value> = fields
+        .flat_map(|issue| {
+            issue
+                .expression
+                .iter()
+                .map(move |field| (field.clone(), Value::from(&*issue.text)))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    if let (422, false, Some(object)) = (status.as_u16(), fields.is_empty(), written_error.as_object_mut()) {
+        object.insert("fields".to_owned(), Value::Object(fields));
     }
     written(status, &json!({ "error": written_error }))
 }
+
+/// The sentences of all issues, at most some.
+fn message(error: &Error) -> String {
+    let issues = error.issues();
+    let texts: Vec<&str> = issues.iter().take(MESSAGES_MAX).map(|issue| &*issue.text).collect();
+    texts.join("; ")
+}
+
+/// Issues that are told in one message.
+const MESSAGES_MAX: usize = 10;
 
 pub(crate) fn status(error: &Error) -> StatusCode {
     StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

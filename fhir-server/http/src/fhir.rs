@@ -3,10 +3,13 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use fhir_interactions::{Conditions, Handling, Interaction, Method, Prefer, Reply, Request, handle};
+use fhir_interactions::{
+    Conditions, Content, ContentBody, ContentStream, Handling, Interaction, Method, Prefer, Reply, Request,
+    handle,
+};
 use fhir_model::{Error, Kind, Result};
 use fhir_search::TenantId;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use hyper::body::Body as _;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
@@ -132,9 +135,12 @@ async fn process(
     if binary::is_read(&interaction) {
         seen.shape.content = binary::BinaryRequest::new(query, parts, accept.as_deref(), &mut seen.shape)?;
     }
-    if seen.shape.content.is_none() {
-        format?;
-    }
+    let reads = matches!(method, Method::Get | Method::Head);
+    // What an operation answers need not be a resource: a client asks for it by its own media type.
+    let may_be_content = reads && matches!(interaction, Interaction::Operation(..));
+    let refused = format.err().filter(|_| seen.shape.content.is_none());
+    let (refused, refused_later) = if may_be_content { (None, refused) } else { (refused, None) };
+    refused.map_or(Ok(()), Err)?;
     seen.shape.wrote = interaction.is_write() || interaction == Interaction::Bundle;
     seen.interaction = interaction.code();
     seen.type_name = request::type_name(path);
@@ -176,15 +182,31 @@ async fn process(
         principal: principal(&parts.headers)?,
     };
     let base = request.base.clone();
-    let reads = matches!(method, Method::Get | Method::Head);
-    let reply =
-        if reads { handle(&edge.cx, request).await } else { to_its_end(edge, request, (place, held)).await };
-    match reply? {
+    let reply = match reads {
+        true => holding(handle(&edge.cx, request).await?, place),
+        false => to_its_end(edge, request, (place, held)).await?,
+    };
+    if let (Some(error), None) = (refused_later, &reply.content) {
+        return Err(error);
+    }
+    match reply {
         reply if as_it_is && seen.shape.format == Format::Json => {
             Ok((binary::for_medplum(reply, parts, &base), base))
         }
         reply => Ok((reply, base)),
     }
+}
+
+/// The reply, whose stream, where it has one, keeps the request's place until it ends.
+fn holding(mut reply: Reply, place: OwnedSemaphorePermit) -> Reply {
+    if let Some(Content { body: ContentBody::Stream(stream), .. }) = reply.content.as_deref_mut()
+        && let Some(all) = stream.take()
+    {
+        *stream = ContentStream::new(all.inspect(move |_| {
+            let _held = &place;
+        }));
+    }
+    reply
 }
 
 /// The tenant of a base; the default organisation without one.
@@ -237,8 +259,8 @@ async fn to_its_end(
 ) -> Result<Reply> {
     let cx = edge.cx.clone();
     let task = tokio::spawn(async move {
-        let _holds = holds;
-        handle(&cx, request).await
+        let (place, _held) = holds;
+        handle(&cx, request).await.map(|reply| holding(reply, place))
     });
     task.await.unwrap_or_else(|ended| match ended.try_into_panic() {
         Ok(panic) => Err(from_panic(panic)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fhir_model::{Error, Result};
 use hyper::StatusCode;
-use prometheus::core::{Collector, Desc};
+use prometheus::core::{Collector, Desc, Describer};
 use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
@@ -104,11 +104,12 @@ impl Metrics {
         help: &str,
         read: impl Fn() -> Option<u64> + Send + Sync + 'static,
     ) -> Result<()> {
-        let shown = match name.ends_with("_total") {
-            true => Shown::Counter(IntCounter::new(name, help).map_err(Error::internal)?),
-            false => Shown::Gauge(IntGauge::new(name, help).map_err(Error::internal)?),
-        };
-        self.registry.register(Box::new(Observed { shown, read })).map_err(Error::internal)
+        let options = Opts::new(name, help);
+        let desc = options.describe().map_err(Error::internal)?;
+        let is_counter = name.ends_with("_total");
+        self.registry
+            .register(Box::new(Observed { options, desc, is_counter, read }))
+            .map_err(Error::internal)
     }
 
     /// The text of `/metrics`.
@@ -125,36 +126,29 @@ impl Metrics {
 
 /// A value that is read when it is asked for.
 struct Observed<F> {
-    shown: Shown,
+    options: Opts,
+    desc: Desc,
+    is_counter: bool,
     read: F,
-}
-
-enum Shown {
-    Counter(IntCounter),
-    Gauge(IntGauge),
 }
 
 impl<F: Fn() -> Option<u64> + Send + Sync> Collector for Observed<F> {
     fn desc(&self) -> Vec<&Desc> {
-        match &self.shown {
-            Shown::Counter(counter) => counter.desc(),
-            Shown::Gauge(gauge) => gauge.desc(),
-        }
+        vec![&self.desc]
     }
 
+    /// Made anew each time, as two may ask at once.
     fn collect(&self) -> Vec<MetricFamily> {
         let Some(value) = (self.read)() else { return Vec::new() };
-        match &self.shown {
-            Shown::Counter(counter) => {
-                counter.reset();
-                counter.inc_by(value);
-                counter.collect()
-            }
-            Shown::Gauge(gauge) => {
-                gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-                gauge.collect()
-            }
+        let options = self.options.clone();
+        if self.is_counter {
+            let Ok(counter) = IntCounter::with_opts(options) else { return Vec::new() };
+            counter.inc_by(value);
+            return counter.collect();
         }
+        let Ok(gauge) = IntGauge::with_opts(options) else { return Vec::new() };
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge.collect()
     }
 }
 

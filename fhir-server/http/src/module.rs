@@ -5,12 +5,15 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use fhir_model::{Error, Kind, Result};
+use futures_util::StreamExt;
 use hyper::body::Body as _;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
+    TRANSFER_ENCODING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
+use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
 use crate::authenticate::principal;
@@ -60,10 +63,13 @@ pub(crate) async fn answer(
         base: edge.hosts.base(&parts.uri, &parts.headers, mount),
         request_id: id.to_str().unwrap_or("").to_owned(),
     };
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
     // Whole, as all bodies are: what a handler reads has passed the limits, and is here.
     let mut held = edge.body_budget.reserve(1);
     let bytes = match sent.is_end_stream() {
         true => Vec::new(),
+        // As with FHIR's, the body of what reads is not read.
+        false if is_read => Vec::new(),
         false => body::read(sent, &parts.headers, &edge.limits, &mut held).await?,
     };
     let place = edge.concurrency.acquire().await?;
@@ -71,28 +77,46 @@ pub(crate) async fn answer(
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = below(parts, called.base)?;
     *request.headers_mut() = parts.headers.clone();
+    // They speak of the body as it came.
+    for name in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        request.headers_mut().remove(name);
+    }
     request.extensions_mut().insert(caller);
-    let router = called.router();
-    // As with FHIR's writes: when the client goes away, what was begun is finished all the same.
+    let (router, limit) = (called.router(), edge.limits.handler_timeout);
+    // As with FHIR's writes: when the client goes away, what was begun is finished all the same. What takes too long is
+    // not, or it would keep its permit for ever.
     let work = async move {
-        let _holds = (place, held);
-        router.oneshot(request).await
+        let answered = tokio::time::timeout(limit, router.oneshot(request)).await;
+        drop(held);
+        match answered {
+            Ok(Ok(answered)) => Ok(holding(answered, place)),
+            Ok(Err(never)) => match never {},
+            Err(_) => Err(Error::new(Kind::Timeout, "the request took longer than allowed")),
+        }
     };
-    let limit = edge.limits.handler_timeout;
-    let answered = match matches!(parts.method, Method::GET | Method::HEAD) {
-        true => tokio::time::timeout(limit, work).await.map(Ok),
-        false => tokio::time::timeout(limit, tokio::spawn(work)).await,
-    };
-    let answered = match answered {
-        Ok(Ok(Ok(answered))) => answered,
-        Ok(Ok(Err(never))) => match never {},
-        Ok(Err(ended)) => match ended.try_into_panic() {
-            Ok(panic) => return Err(from_panic(panic)),
-            Err(ended) => return Err(Error::internal(ended)),
+    let answered = match is_read {
+        true => work.await?,
+        false => match tokio::spawn(work).await {
+            Ok(answered) => answered?,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => return Err(from_panic(panic)),
+                Err(ended) => return Err(Error::internal(ended)),
+            },
         },
-        Err(_) => return Err(Error::new(Kind::Timeout, "the request took longer than allowed")),
     };
     Ok(finished(edge, &route, answered, id).await)
+}
+
+/// The answer, whose stream, where it is one, keeps the request's place until it ends.
+fn holding(answered: Response, place: OwnedSemaphorePermit) -> Response {
+    match answered.body().size_hint().exact() {
+        Some(_) => answered,
+        None => answered.map(|body| {
+            Body::from_stream(body.into_data_stream().inspect(move |_| {
+                let _held = &place;
+            }))
+        }),
+    }
 }
 
 /// The URI as the module's routes have it: without the base that it is below.
@@ -111,17 +135,21 @@ async fn finished(edge: &Edge, route: &Route, answered: Response, id: &HeaderVal
     let is_error = answered.status().is_client_error() || answered.status().is_server_error();
     let is_text = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/plain");
     if is_error && answered.headers().get(CONTENT_TYPE).is_none_or(is_text) {
-        return refused(edge, route, &rejection(answered).await, id);
+        return rejected(route, answered).await;
     }
     with_headers(answered)
 }
 
-/// What an extractor says of a request that it cannot read, or a handler that answers an error as a text.
-async fn rejection(answered: Response) -> Error {
-    let kind = match answered.status().as_u16() {
+/// What an extractor says of a request that it cannot read, or a handler that answers an error as a text: in the form of the
+/// path, with its own status and headers.
+async fn rejected(route: &Route, answered: Response) -> Response {
+    let (mut head, body) = answered.into_parts();
+    let kind = match head.status.as_u16() {
         401 => Kind::Unauthorized,
         403 => Kind::Forbidden,
         404 => Kind::NotFound,
+        405 => Kind::MethodNotAllowed,
+        408 => Kind::RequestTimeout,
         409 => Kind::Conflict,
         410 => Kind::Gone,
         412 => Kind::Precondition,
@@ -129,11 +157,26 @@ async fn rejection(answered: Response) -> Error {
         415 => Kind::UnsupportedMediaType,
         422 => Kind::Rule,
         429 => Kind::Throttled,
+        503 => Kind::Unavailable,
+        504 => Kind::Timeout,
         400..500 => Kind::Invalid,
-        _ => return Error::internal("a handler failed without saying why"),
+        _ => Kind::Internal,
     };
-    let text = axum::body::to_bytes(answered.into_body(), REJECTION_BYTES_MAX).await.unwrap_or_default();
-    Error::new(kind, String::from_utf8_lossy(&text))
+    let text = axum::body::to_bytes(body, REJECTION_BYTES_MAX).await.unwrap_or_default();
+    let text = match text.is_empty() {
+        true => head.status.canonical_reason().unwrap_or("refused").to_owned(),
+        false => String::from_utf8_lossy(&text).into_owned(),
+    };
+    let written = face(route).refused(&Error::new(kind, text));
+    let kind = written.headers().get(CONTENT_TYPE).cloned();
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
+    with_headers(Response::from_parts(head, written.into_body()))
+}
+
+/// The form of errors of a route.
+fn face(route: &Route) -> Face {
+    if route.is_below_fhir { Face::Fhir } else { Face::at_root(&route.template) }
 }
 
 /// Longest sentence of an extractor.
@@ -142,7 +185,7 @@ const REJECTION_BYTES_MAX: usize = 4096;
 /// An error in the form of the path that was asked.
 pub(crate) fn refused(edge: &Edge, route: &Route, error: &Error, id: &HeaderValue) -> Response {
     edge.cx.error_log.record(error, route.module, id.to_str().ok());
-    let face = if route.is_below_fhir { Face::Fhir } else { Face::at_root(&route.template) };
+    let face = face(route);
     let mut answer = face.refused(error);
     let headers = answer.headers_mut();
     match error.kind {
@@ -150,7 +193,8 @@ pub(crate) fn refused(edge: &Edge, route: &Route, error: &Error, id: &HeaderValu
             headers.extend(HeaderValue::try_from(route.allowed()).ok().map(|allowed| (ALLOW, allowed)));
         }
         Kind::Unauthorized => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cari\""));
+            let realm = if face == Face::Fhir { "Bearer realm=\"fhir\"" } else { "Bearer realm=\"cari\"" };
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(realm));
         }
         Kind::Unavailable | Kind::Throttled => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -166,7 +210,7 @@ pub(crate) fn nothing_here() -> Error {
 }
 
 /// Kept by no cache, unless the module says otherwise.
-fn with_headers(mut answer: Response) -> Response {
+pub(crate) fn with_headers(mut answer: Response) -> Response {
     let headers = answer.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

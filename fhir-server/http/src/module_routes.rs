@@ -1,11 +1,12 @@
 //! The routes of all modules: whose a path is, and who answers it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
 use fhir_model::{Error, Result};
 use hyper::Method;
-use utoipa::openapi::{OpenApi, Paths};
+use utoipa::openapi::OpenApi;
 
 use crate::mounts::MOUNTS;
 use crate::routes::{Access, Routes};
@@ -96,11 +97,6 @@ impl RouteTable {
         Ok(RouteTable { root, below_fhir, documentation })
     }
 
-    /// No modules.
-    pub fn empty() -> RouteTable {
-        RouteTable { root: Table::default(), below_fhir: Table::default(), documentation: OpenApi::default() }
-    }
-
     /// The route of a path of the server.
     pub(crate) fn at_root(&self, path: &str) -> Option<RouteMatch> {
         self.root.find(path)
@@ -120,17 +116,26 @@ impl RouteTable {
         &self.documentation
     }
 
-    /// The documented paths.
-    pub fn paths(&self) -> &Paths {
-        &self.documentation.paths
+    /// Codes of operations that a route below a FHIR base would shadow.
+    pub(crate) fn shadowed(&self) -> impl Iterator<Item = &str> {
+        let below =
+            self.documentation.paths.paths.keys().filter_map(|path| path.strip_prefix(MOUNTS_AND_OPERATION));
+        below.filter_map(|rest| rest.split('/').next())
     }
 }
+
+/// What the path of an operation of the whole server begins with.
+const MOUNTS_AND_OPERATION: &str = "/fhir/R4/$";
 
 impl Table {
     fn add(&mut self, module: &'static str, routes: Routes, is_below_fhir: bool) -> Result<OpenApi> {
         let rows = routes.rows().to_vec();
-        let mut templates: Vec<&str> = rows.iter().map(|row| &*row.template).collect();
-        templates.dedup();
+        if let Some(path) = routes.broken() {
+            return Err(Error::internal(format!(
+                "the module {module} cannot answer {path}, or does so twice"
+            )));
+        }
+        let templates: BTreeSet<&str> = rows.iter().map(|row| &*row.template).collect();
         let is_reserved = if is_below_fhir { reserved_below_fhir } else { reserved_at_root };
         for template in templates {
             if !template.starts_with('/') || is_reserved(template) {
@@ -143,7 +148,22 @@ impl Table {
                 Error::internal(format!("the module {module} wants {template}, which is taken: {error}"))
             })?;
         }
-        let (router, documentation) = routes.into_parts();
+        let (router, mut documentation) = routes.into_parts();
+        for item in documentation.paths.paths.values_mut() {
+            let all = [
+                &mut item.get,
+                &mut item.head,
+                &mut item.post,
+                &mut item.put,
+                &mut item.patch,
+                &mut item.delete,
+            ];
+            for operation in all.into_iter().flatten() {
+                // Handlers of two modules may have one name.
+                let id = operation.operation_id.take().unwrap_or_default();
+                operation.operation_id = Some(format!("{module}-{id}"));
+            }
+        }
         self.router = std::mem::take(&mut self.router).merge(router);
         Ok(documentation)
     }

@@ -9,8 +9,9 @@ use fhir_model::types::Types;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathItemBuilder,
 };
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, Required, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, Required, ResponseBuilder, Server};
 
 use crate::module_routes::RouteTable;
 use crate::mounts::MOUNTS;
@@ -54,6 +55,8 @@ pub(crate) fn document(cx: &Cx, modules: &RouteTable) -> Result<OpenApi> {
         .version(cx.settings.software_version)
         .description(Some(text))
         .build();
+    // Relative to this description: the server may stand below a path.
+    all.servers = Some(vec![Server::new(".")]);
     for (path, id, summary, content_type) in OWN {
         let operation = operation("server", id, summary, content_type);
         all.paths.paths.insert(path.to_owned(), PathItem::new(HttpMethod::Get, operation.build()));
@@ -73,7 +76,10 @@ pub(crate) fn document(cx: &Cx, modules: &RouteTable) -> Result<OpenApi> {
         for method in methods {
             let id =
                 format!("{}{}-{code}", method.as_str().to_lowercase(), place.replace(['/', '{', '}'], "-"));
-            let operation = with_parameters(operation("operation", &id, route.url, FHIR_JSON), &place);
+            let mut operation = with_parameters(operation("operation", &id, route.url, FHIR_JSON), &place);
+            if *method == Method::Post {
+                operation = operation.request_body(Some(body(FHIR_JSON)));
+            }
             item = item.operation(http_method(*method), operation.build());
         }
         all.paths.paths.insert(format!("{}{place}/${code}", MOUNTS[0]), item.build());
@@ -89,10 +95,21 @@ fn fhir(template: &str, sample: &str, types: &dyn Types) -> Result<PathItem> {
         let code = Interaction::parse(*method, sample, types)?.code();
         let place = template.replace(['/', '{', '}'], "-");
         let id = format!("{}{place}", method.as_str().to_lowercase());
-        let operation = with_parameters(operation("fhir", &id, code, FHIR_JSON), template);
+        let mut operation = with_parameters(operation("fhir", &id, code, FHIR_JSON), template);
+        if matches!(method, Method::Post | Method::Put | Method::Patch) {
+            let sent =
+                if template.ends_with("_search") { "application/x-www-form-urlencoded" } else { FHIR_JSON };
+            operation = operation.request_body(Some(body(sent)));
+        }
         item = item.operation(http_method(*method), operation.build());
     }
     Ok(item.build())
+}
+
+/// A body of a media type.
+fn body(content_type: &str) -> RequestBody {
+    let content = ContentBuilder::new().schema(Some(ObjectBuilder::new())).build();
+    RequestBodyBuilder::new().content(content_type, content).build()
 }
 
 const FHIR_JSON: &str = "application/fhir+json";

@@ -22,6 +22,7 @@ use fhir_model::{Error, Kind, Result, json, xml};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::{Either, Full};
+use hyper::body::Body as _;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
     HeaderValue, LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -107,13 +108,8 @@ pub async fn from_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Ty
         answer.headers_mut().insert(ETAG, value(tag.to_owned())?);
         return Ok(answer);
     }
-    if let Some(content) = reply.content {
-        let mut answer = content::answer(*content, shape)?;
-        *answer.status_mut() = StatusCode::from_u16(reply.status).map_err(Error::internal)?;
-        further(answer.headers_mut(), reply.headers)?;
-        return Ok(answer);
-    }
     let mut answer = match reply.body {
+        _ if let Some(content) = reply.content => content::answer(*content, shape)?,
         // What is packed already is not packed anew for each who takes it.
         Some(_) if let Some(packed) = reply.packed.filter(|_| shape.is_packed_json()) => {
             whole_body(packed, true, shape)
@@ -163,7 +159,7 @@ pub async fn from_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Ty
 fn further(headers: &mut HeaderMap, more: Vec<(&'static str, String)>) -> Result<()> {
     for (name, text) in more {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(Error::internal)?;
-        headers.insert(name, value(text)?);
+        headers.append(name, value(text)?);
     }
     Ok(())
 }
@@ -269,6 +265,17 @@ fn value(text: String) -> Result<HeaderValue> {
 
 fn whole(body: Bytes) -> Either<Full<Bytes>, axum::body::Body> {
     Either::Left(Full::new(body))
+}
+
+/// The headers alone, for HEAD: HTTP/2 would send a body that is there.
+pub(crate) fn without_body(mut answer: Answer) -> Answer {
+    let length = answer.body().size_hint().exact().filter(|length| *length > 0);
+    let headers = answer.headers_mut();
+    if let (Some(length), false) = (length, headers.contains_key(CONTENT_LENGTH)) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *answer.body_mut() = whole(Bytes::new());
+    answer
 }
 
 /// No content, for what is said by headers alone.

@@ -1,6 +1,7 @@
 //! The routes of a module: each with its documentation, and with who may call it.
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use hyper::Method;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
@@ -23,6 +24,8 @@ pub enum Access {
 pub struct Routes<S = ()> {
     router: OpenApiRouter<S>,
     rows: Vec<RouteRow>,
+    /// What no router can hold, which axum would say by a panic.
+    broken: Option<String>,
 }
 
 /// One route: a template of paths, and a method.
@@ -41,7 +44,7 @@ impl<S> std::fmt::Debug for Routes<S> {
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
     fn default() -> Routes<S> {
-        Routes { router: OpenApiRouter::new(), rows: Vec::new() }
+        Routes { router: OpenApiRouter::new(), rows: Vec::new(), broken: None }
     }
 }
 
@@ -54,6 +57,13 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// Adds the handlers of one path, made by `utoipa_axum::routes!`.
     pub fn add(mut self, access: Access, route: UtoipaMethodRouter<S>) -> Routes<S> {
         for (template, item) in &route.1.paths {
+            let is_there = |method: &Method| {
+                self.rows.iter().any(|row| row.template == *template && row.method == *method)
+            };
+            if !template.starts_with('/') || methods(item).any(|method| is_there(&method)) {
+                self.broken.get_or_insert_with(|| template.clone());
+                return self;
+            }
             self.rows.extend(methods(item).map(|method| RouteRow {
                 template: template.clone(),
                 method,
@@ -66,18 +76,25 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// The routes with the state that their handlers take.
     pub fn with_state(self, state: S) -> Routes {
-        Routes { router: self.router.with_state(state), rows: self.rows }
+        Routes { router: self.router.with_state(state), rows: self.rows, broken: self.broken }
     }
 }
 
 impl Routes {
+    /// A path that cannot be routed, or is routed twice with one method.
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
     pub(crate) fn rows(&self) -> &[RouteRow] {
         &self.rows
     }
 
     /// The handlers, and what is said of them.
     pub(crate) fn into_parts(self) -> (Router, OpenApi) {
-        self.router.split_for_parts()
+        let (router, documentation) = self.router.split_for_parts();
+        // The edge has read the body within its own limits.
+        (router.layer(DefaultBodyLimit::disable()), documentation)
     }
 }
 

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -75,15 +76,30 @@ impl Server {
             };
             let (edge, builder, stopping) = (self.edge.clone(), builder.clone(), self.stopping.clone());
             tokio::spawn(async move {
-                edge.metrics.connections.inc();
+                let _open = Open::new(edge.metrics.connections.clone());
                 serve(&edge, &builder, stream, stopping).await;
-                edge.metrics.connections.dec();
                 drop(place);
             });
         }
         drop(self.listener);
         self.edge.stopping.store(true, Relaxed);
         drain(&self.edge, &places, places_max as u32).await;
+    }
+}
+
+/// An open connection; counted until dropped, also when its task panics.
+struct Open(IntGauge);
+
+impl Open {
+    fn new(gauge: IntGauge) -> Open {
+        gauge.inc();
+        Open(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -113,6 +113,14 @@ impl Error {
     }
 
     /// Its issues, the first of which says what it is.
+    pub fn issues(&self) -> Vec<Issue> {
+        let first = Issue { expression: self.expression.clone(), ..Issue::error(self.kind, &*self.text) };
+        std::iter::once(first)
+            .chain(self.further.0.iter().flat_map(|further| further.iter().cloned()))
+            .collect()
+    }
+
+    /// The same, of an error that nobody needs any more.
     pub fn into_issues(self) -> Vec<Issue> {
         let Error { kind, text, expression, further, .. } = self;
         let mut issues = vec![Issue { expression, ..Issue::error(kind, text) }];
@@ -129,13 +137,9 @@ impl Error {
         Error { kind: first.kind, text: first.text, expression: first.expression, source, further }
     }
 
-    /// The OperationOutcome a client gets: all issues, or the first [`ISSUES_MAX`] and how many more there are.
+    /// The OperationOutcome a client gets.
     pub fn outcome(&self) -> Value {
-        let first = Issue { expression: self.expression.clone(), ..Issue::error(self.kind, &*self.text) };
-        let further: &[Issue] = self.further.0.as_ref().map_or(&[], |further| further.as_slice());
-        let left_out = (1 + further.len()).saturating_sub(ISSUES_MAX);
-        let more = (left_out > 0).then(|| Issue::information(format!("{left_out} more issues are left out")));
-        operation_outcome(std::iter::once(&first).chain(further).take(ISSUES_MAX).chain(&more))
+        operation_outcome(&self.issues())
     }
 }
 

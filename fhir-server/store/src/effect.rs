@@ -25,7 +25,8 @@ pub trait Effect: Send + Sync {
     fn rows(&self, change: &WriteChange<'_>) -> Result<Vec<Vec<EffectValue>>>;
 }
 
-/// A table of a module, with the columns that an effect fills.
+/// A table of a module, with the columns that an effect fills. A row that the table refuses, for a unique index of its own, fails
+/// the write.
 #[derive(Debug, Clone, Copy)]
 pub struct EffectTable {
     /// Its name.
@@ -172,13 +173,19 @@ impl Addition {
         }
     }
 
+    /// True when an error comes from the table, or from a part of it.
+    pub(crate) fn refused(&self, error: &tokio_postgres::Error) -> bool {
+        let table = error.as_db_error().and_then(|error| error.table());
+        table.is_some_and(|table| table.starts_with(self.table.name))
+    }
+
     pub(crate) fn table(&self) -> &'static str {
         self.table.name
     }
 
-    /// `at, patient`
+    /// `"at", "user"`: a column may be called by a word of SQL's.
     pub(crate) fn names(&self) -> String {
-        self.table.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        self.table.columns.iter().map(|(name, _)| ["\"", name, "\""].concat()).collect::<Vec<_>>().join(", ")
     }
 
     /// The columns as parameters, each with the type of its array.

@@ -90,6 +90,8 @@ pub(crate) struct PreparedWrite<'w> {
 
 pub(crate) enum WriteFailure {
     Stale,
+    /// A row is there already.
+    Duplicate(tokio_postgres::Error),
     Database(tokio_postgres::Error),
     Other(Error),
 }
@@ -97,7 +99,7 @@ pub(crate) enum WriteFailure {
 impl From<tokio_postgres::Error> for WriteFailure {
     fn from(e: tokio_postgres::Error) -> WriteFailure {
         match failure::is_duplicate(&e) {
-            true => WriteFailure::Stale,
+            true => WriteFailure::Duplicate(e),
             false => WriteFailure::Database(e),
         }
     }
@@ -151,7 +153,11 @@ impl Store {
                     }
                     return Ok(Commit::Done);
                 }
-                Err(WriteFailure::Stale) => return self.stale(timestamp).await,
+                // What a module's own table refuses no reading anew can mend.
+                Err(WriteFailure::Duplicate(e)) if effects.iter().any(|effect| effect.refused(&e)) => {
+                    return Err(Error::internal(e));
+                }
+                Err(WriteFailure::Stale | WriteFailure::Duplicate(_)) => return self.stale(timestamp).await,
                 Err(WriteFailure::Other(e)) => return Err(e),
                 Err(WriteFailure::Database(e)) if failure::is_retryable(&e) && tries < RETRIES_MAX => {
                     tries += 1;

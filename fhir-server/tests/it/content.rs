@@ -54,6 +54,12 @@ async fn bytes_and_streams_are_answers() {
     assert_eq!(whole.headers()["x-lines"], "1000");
     assert_eq!(whole.headers()["cache-control"], "private, no-cache");
     assert_eq!(whole.text().await.unwrap(), "all");
+    // By its own media type, which FHIR does not know.
+    let asked =
+        app.ask("GET", "Patient/$lines").header("accept", "application/fhir+ndjson").send().await.unwrap();
+    assert_eq!((asked.status().as_u16(), asked.text().await.unwrap().as_str()), (200, "all"));
+    let other = app.ask("GET", "Patient").header("accept", "application/fhir+ndjson").send().await.unwrap();
+    assert_eq!(other.status().as_u16(), 406);
     let head = app.ask("HEAD", "Patient/$lines").send().await.unwrap();
     assert_eq!(head.headers()["content-length"], "3");
 
@@ -61,6 +67,13 @@ async fn bytes_and_streams_are_answers() {
     assert_eq!((stream.status().as_u16(), stream.content_length()), (200, None));
     let text = stream.text().await.unwrap();
     assert_eq!((text.lines().count(), text.lines().last()), (1000, Some("{\"n\":999}")));
+
+    // A stream keeps its place among the requests until it ends.
+    let open = app.ask("GET", "$lines").send().await.unwrap();
+    let running = async || app.metric("fhir_requests_in_flight").await;
+    let text = open.text().await.unwrap();
+    assert_eq!(text.lines().count(), 1000);
+    assert_eq!(running().await, "0");
 
     // What fails in its middle is not taken for complete.
     let broken = app.ask("POST", "$lines").send().await.unwrap();

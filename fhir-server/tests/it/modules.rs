@@ -153,6 +153,19 @@ async fn effects_are_of_the_write_itself() {
     assert_eq!(status("DELETE", "List/l", "").await, 204);
     let wanted = "Patient/p/1 Patient/p/1 Patient/p/2<1 Patient/p/2<1 Group/g/1 List/l/1 List/l/2<1";
     assert_eq!(lines().await, wanted);
+    // What the table itself refuses is not "others changed it, try again".
+    client
+        .batch_execute("create unique index ledger_line_key on ledger_line (key, at) where key like 'Group%'")
+        .await
+        .unwrap();
+    client.execute("insert into ledger_line (key, at) select 'Group/h/1', 0", &[]).await.unwrap();
+    client
+        .batch_execute("create unique index ledger_line_h on ledger_line (key) where key = 'Group/h/1'")
+        .await
+        .unwrap();
+    let group = r#"{"resourceType":"Group","id":"h","type":"person","actual":true}"#;
+    assert_eq!(status("PUT", "Group/h", group).await, 500);
+    assert_eq!(status("GET", "Group/h", "").await, 404);
     // The table is gone: nothing can be written that should be recorded there, and what needs no record can.
     client.batch_execute("drop table ledger_line").await.unwrap();
     assert_eq!(status("PUT", "Patient/q", &patient.replace("\"p\"", "\"q\"")).await, 500);

@@ -2,10 +2,10 @@
 //!
 //! <https://hl7.org/fhir/R4/operations.html#request>
 
-use fhir_model::error::Issue;
+use fhir_model::error::{ISSUES_MAX, Issue};
 use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
-use fhir_model::{Error, Kind, Result, url};
+use fhir_model::{Error, Kind, Result};
 
 use super::definition::{Definition, ParameterDefinition, ParameterType};
 use super::parameters::{Argument, Parameters, Value};
@@ -33,21 +33,25 @@ impl Sent<'_> {
     ///
     /// All of status 400, with an issue for each parameter that is wrong: its value is not of its type, a url cannot hold
     /// it, it is there too often, it is missing (`MissingParameter`), or, under strict handling, it is not known.
-    /// `Invalid` when the body is neither a form nor a Parameters resource, nor the one resource that the operation takes.
+    /// `Invalid` when the body is neither a Parameters resource nor the one resource that the operation takes.
     pub(super) fn read(&self, definition: &Definition) -> Result<Parameters> {
-        let mut reader =
-            Reader { sent: self, code: &definition.code, issues: Vec::new(), warnings: Vec::new() };
+        let mut reader = Reader {
+            sent: self,
+            code: &definition.code,
+            issues: Vec::new(),
+            warnings: Vec::new(),
+            unread: Vec::new(),
+        };
         let mut read = Parameters::default();
         let inputs = &definition.inputs;
         reader.pairs(inputs, self.pairs, &mut read);
         match self.body {
             None => {}
-            Some(Body::Form(form)) => reader.pairs(inputs, &url::pairs(form)?, &mut read),
             Some(Body::Resource(doc)) if is_parameters(doc) => {
                 reader.list(inputs, doc.root(), ("Parameters", "parameter"), &mut read);
             }
             Some(Body::Resource(doc)) => reader.bare(inputs, doc, &mut read)?,
-            Some(Body::JsonPatch(_)) => return Err(no_parameters()),
+            Some(Body::Form(_) | Body::JsonPatch(_)) => return Err(no_parameters()),
         }
         reader.cardinality(inputs, &read, "");
         match Error::from_issues(reader.issues) {
@@ -72,10 +76,19 @@ struct Reader<'a> {
     issues: Vec<Issue>,
     /// What is ignored.
     warnings: Vec<Issue>,
+    /// Names of parameters whose values could not be read.
+    unread: Vec<Box<str>>,
 }
 
 impl Reader<'_> {
-    /// Those of a url or a form.
+    /// One thing more that refuses the call; more than a client is told are not kept.
+    fn refuse(&mut self, issue: Issue) {
+        if self.issues.len() <= ISSUES_MAX {
+            self.issues.push(issue);
+        }
+    }
+
+    /// Those of a url.
     fn pairs(&mut self, known: &[ParameterDefinition], pairs: &[(String, String)], read: &mut Parameters) {
         for (name, text) in pairs.iter().filter(|(name, _)| !CONTROL.contains(&name.as_str())) {
             let Some(parameter) = known.iter().find(|known| *known.name == **name) else {
@@ -84,7 +97,8 @@ impl Reader<'_> {
             };
             let ParameterType::Primitive(primitive) = parameter.of else {
                 let why = format!("`{name}` is no simple value: send it in a Parameters resource");
-                self.issues.push(Issue::error(Kind::Invalid, why).at(name));
+                self.unread.push(parameter.name.clone());
+                self.refuse(Issue::error(Kind::Invalid, why).at(name));
                 continue;
             };
             match primitive.parse(text) {
@@ -96,7 +110,8 @@ impl Reader<'_> {
                 }),
                 None => {
                     let why = format!("`{name}` is {}, not `{text}`", primitive.expected());
-                    self.issues.push(Issue::error(Kind::Value, why).at(name));
+                    self.unread.push(parameter.name.clone());
+                    self.refuse(Issue::error(Kind::Value, why).at(name));
                 }
             }
         }
@@ -113,7 +128,7 @@ impl Reader<'_> {
         for (at, sent) in holder.get(member).into_iter().flat_map(Ref::items).enumerate() {
             let at = format!("{path}.{member}[{at}]");
             let Some(name) = sent.get_str("name") else {
-                self.issues.push(Issue::error(Kind::Structure, "a parameter has a name").at(at));
+                self.refuse(Issue::error(Kind::Structure, "a parameter has a name").at(at));
                 continue;
             };
             match known.iter().find(|known| *known.name == *name) {
@@ -123,7 +138,12 @@ impl Reader<'_> {
                     Ok((text, value)) => {
                         read.arguments.push(Argument { name: parameter.name.clone(), at, text, value });
                     }
-                    Err(error) => self.issues.extend(error.into_issues()),
+                    Err(error) => {
+                        if self.issues.len() <= ISSUES_MAX {
+                            self.unread.push(parameter.name.clone());
+                        }
+                        error.into_issues().into_iter().for_each(|issue| self.refuse(issue));
+                    }
                 },
             }
         }
@@ -204,7 +224,8 @@ impl Reader<'_> {
     fn unknown(&mut self, name: &str, at: &str) {
         let why = format!("`{name}` is not a parameter of ${}", self.code);
         match self.sent.strict {
-            true => self.issues.push(Issue::error(Kind::Invalid, format!("{why} (strict handling)")).at(at)),
+            true => self.refuse(Issue::error(Kind::Invalid, format!("{why} (strict handling)")).at(at)),
+            false if self.warnings.len() > ISSUES_MAX => {}
             false => {
                 let ignored = format!("{why}; it was ignored");
                 self.warnings.push(Issue::warning(Kind::NotSupported, ignored));
@@ -218,17 +239,17 @@ impl Reader<'_> {
             let mut there = read.arguments.iter().filter(|argument| argument.name == *name);
             if let Some(surplus) = there.clone().nth(*max) {
                 let why = format!("`{name}` is there more than {}", times(*max));
-                self.issues.push(Issue::error(Kind::Invalid, why).at(&surplus.at));
+                self.refuse(Issue::error(Kind::Invalid, why).at(&surplus.at));
             }
             // A value that cannot be read is not missing: it was complained of.
             let complete = *min == 0 || there.nth(*min - 1).is_some();
-            if !complete && self.issues.is_empty() {
+            if !complete && !self.unread.contains(name) {
                 let why = match min {
                     1 => format!("`{name}` is missing"),
                     _ => format!("`{name}` is there less than {}", times(*min)),
                 };
                 let at = if path.is_empty() { name } else { path };
-                self.issues.push(Issue::error(Kind::MissingParameter, why).at(at));
+                self.refuse(Issue::error(Kind::MissingParameter, why).at(at));
             }
         }
     }

@@ -65,7 +65,10 @@ impl Primitive {
         let kept = |fits: bool| (fits && !text.is_empty()).then(|| Value::Text(text.to_owned()));
         match self {
             Primitive::Boolean => text.parse().ok().map(Value::Boolean),
-            Primitive::Integer(min) => text.parse().ok().filter(|number| *number >= min).map(Value::Integer),
+            Primitive::Integer(min) => {
+                let fits = |number: &i64| (min..=i64::from(i32::MAX)).contains(number);
+                text.parse().ok().filter(fits).map(Value::Integer)
+            }
             Primitive::Decimal => Decimal::parse(text).map(Value::Decimal),
             // Where a `+` was lost to the decoding of a url, there is a space.
             Primitive::Date => DateTime::partial(text)

@@ -84,9 +84,15 @@ impl Issue {
     }
 }
 
-/// The OperationOutcome of some issues: the one way in which any is written.
+/// The OperationOutcome of some issues, the one way in which any is written: all of them, or the first [`ISSUES_MAX`] and how
+/// many more there are.
 pub fn operation_outcome<'i>(issues: impl IntoIterator<Item = &'i Issue>) -> Value {
-    let issues: Vec<Value> = issues.into_iter().map(Issue::to_json).collect();
+    let mut all = issues.into_iter();
+    let mut issues: Vec<Value> = all.by_ref().take(ISSUES_MAX).map(Issue::to_json).collect();
+    let left_out = all.count();
+    if left_out > 0 {
+        issues.push(Issue::information(format!("{left_out} more issues are left out")).to_json());
+    }
     json!({ "resourceType": "OperationOutcome", "issue": issues })
 }
 

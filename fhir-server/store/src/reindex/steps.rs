@@ -164,7 +164,9 @@ impl Store {
             .collect::<Result<Vec<_>>>()?;
         self.keep_texts_in(&transaction, all.iter().flat_map(|one| &one.rows.distinct)).await?;
         index_only::run(&transaction, &all).await.map_err(|e| match e {
-            WriteFailure::Stale => Error::new(Kind::Conflict, "entries were written at the same time"),
+            WriteFailure::Stale | WriteFailure::Duplicate(_) => {
+                Error::new(Kind::Conflict, "entries were written at the same time")
+            }
             WriteFailure::Database(e) => failure::classify(e),
             WriteFailure::Other(e) => e,
         })?;

@@ -7,6 +7,7 @@ use fhir_app::{
     Access, App, ColumnType, Consumer, Effect, EffectTable, EffectValue, JobType, MigrationFile, Module,
     ModuleSetting, Modules, Operation, Result, Routes, SettingKind, WriteChange, async_trait, routes, utoipa,
 };
+use fhir_http::{CorsOrigins, Edge, EdgeOptions, Hosts, HttpLimits, Metrics};
 use fhir_interactions::{Call, Cx, Operations, Reply};
 use fhir_work::{Cron, Schedule, Work};
 use serde_json::Value;
@@ -133,6 +134,8 @@ fn names_settings_and_tables_that_are_not_its_own() {
         (vec![some("2a")], "`2a` cannot be the name of a module"),
         (vec![some("a_b")], "`a_b` cannot be the name of a module"),
         (vec![some("a'b")], "`a'b` cannot be the name of a module"),
+        (vec![some("dead")], "`dead` cannot be the name of a module"),
+        (vec![some("lab-order"), some("lab")], "tables of `lab-order` would have the prefix of `lab`"),
         (vec![some("limits")], "`limits` cannot be the name of a module"),
         (
             vec![Some { settings: setting("b.c"), ..some("a") }],
@@ -194,6 +197,16 @@ at!(a_type, "/Patient/x");
 at!(history, "/_history");
 at!(metadata, "/metadata");
 at!(parameter, "/{type}/x");
+at!(shadow, "/$hold");
+at!(once, "/api/twice");
+
+fn twice() -> Routes {
+    #[utoipa::path(get, path = "/api/twice", responses((status = 200, description = "Here.")))]
+    async fn here() -> Response {
+        answer().await
+    }
+    once().add(Access::Public, routes!(here))
+}
 
 #[tokio::test]
 async fn paths_operations_and_work_that_are_somebody_elses() {
@@ -255,6 +268,14 @@ async fn paths_operations_and_work_that_are_somebody_elses() {
             "two operations are called $x in the same places",
         ),
         (
+            vec![Some { root: Option::Some(relative), ..some("a") }],
+            "the module a cannot answer x, or does so twice",
+        ),
+        (
+            vec![Some { root: Option::Some(twice), ..some("a") }],
+            "the module a cannot answer /api/twice, or does so twice",
+        ),
+        (
             vec![Some { job: Option::Some("b.job"), ..some("a") }],
             "the module a works as `b.job`, which is not its own",
         ),
@@ -271,8 +292,16 @@ async fn paths_operations_and_work_that_are_somebody_elses() {
         let text = served(list).unwrap_err();
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
-    // A path without its slash cannot be routed at all.
-    let without = std::panic::catch_unwind(|| relative().with_state(()));
-    assert!(without.is_err());
+    // A route may not be in the way of an operation.
+    let shadow = modules(vec![Some { below: Option::Some(shadow), ..some("a") }]).unwrap();
+    let options = EdgeOptions {
+        limits: HttpLimits::default(),
+        metrics: Arc::new(Metrics::new().unwrap()),
+        hosts: Hosts::new(app.address, None, &[]),
+        origins: CorsOrigins::default(),
+        modules: shadow.routes(&given).unwrap(),
+    };
+    let error = Edge::new(app.cx.clone(), options).unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("$hold"));
     app.stop.now();
 }
