@@ -37,6 +37,10 @@ pub(crate) struct Setup {
     pub(crate) names: Option<Hosts>,
     pub(crate) guard: Arc<dyn Guard>,
     pub(crate) modules: Vec<Box<dyn Module>>,
+    /// Of these, what every test server has is overwritten: names, organisations, effects.
+    pub(crate) store: fhir_store::Options,
+    /// The url of its database, where it is not a fresh one.
+    pub(crate) database: Option<String>,
     /// Settings of the modules, as environment variables.
     pub(crate) variables: &'static [(&'static str, &'static str)],
 }
@@ -49,6 +53,8 @@ impl Default for Setup {
             names: None,
             guard: Arc::new(Open),
             modules: Vec::new(),
+            store: fhir_store::Options { connections_max: 4, ..fhir_store::Options::default() },
+            database: None,
             variables: &[],
         }
     }
@@ -85,20 +91,22 @@ impl TestApp {
     }
 
     pub(crate) async fn set_up(setup: Setup) -> TestApp {
-        let Setup { limits, origins, names, guard, modules, variables } = setup;
+        let Setup { limits, origins, names, guard, modules, store, database, variables } = setup;
         let modules = Modules::new(modules).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let names = names.unwrap_or_else(|| Hosts::new(address, None, &["ehr.local".to_owned()]));
         let settings = fhir_search::IndexSettings { bases: names.bases().clone(), ..Default::default() };
         let options = fhir_store::Options {
-            connections_max: 4,
             settings,
             organizations: vec!["north".to_owned(), "south".to_owned()],
             effects: modules.effects(),
-            ..fhir_store::Options::default()
+            ..store
         };
-        let url = fhir_store::testing::database().await.unwrap();
+        let url = match database {
+            Some(url) => url,
+            None => fhir_store::testing::database().await.unwrap(),
+        };
         let migrations: Vec<_> =
             std::iter::once(fhir_store::MIGRATIONS).chain(modules.migrations()).collect();
         fhir_database::migrate(&url, &migrations).await.unwrap();

@@ -18,6 +18,7 @@ mod dead_letters;
 mod export;
 mod formats;
 mod headers;
+mod law;
 mod load;
 mod modules;
 mod names;

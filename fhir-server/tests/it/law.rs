@@ -1,0 +1,172 @@
+//! The law of access: what a guard hides is as if it had never been written.
+//!
+//! Two servers: one holds everything and has a guard that hides a random part of it; the other was written in the same order, but
+//! never what the first one hides, and is open. Both answer every question alike. Ids that servers give, times and version
+//! numbers are compared by what they are of, page links by where they lead.
+//!
+//! What is made different on purpose: versions are counted, so that one that is hidden leaves a gap.
+//!
+//! `CARI_SEED` repeats a run that failed.
+
+mod corpus;
+mod hiding;
+mod questions;
+mod random;
+mod servers;
+mod writes;
+
+use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
+
+use fhir_store::Options;
+use futures_util::{StreamExt, stream};
+
+use self::corpus::{Change, Corpus};
+use self::hiding::Hiding;
+use self::questions::Question;
+use self::random::Random;
+use self::servers::{Side, copy_secrets};
+use crate::app::{Setup, TestApp};
+
+/// Runs without a seed, each with another guard.
+const RUNS: u64 = 2;
+const QUESTIONS: usize = 400;
+const WRITES: usize = 40;
+/// Questions that are asked at the same time.
+const PARALLEL: usize = 4;
+/// Of an answer that differs, these are shown before and after.
+const LINES: usize = 12;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hidden_is_as_if_it_had_never_been_written() {
+    let seeds: Vec<u64> = match std::env::var("CARI_SEED") {
+        Ok(seed) => vec![seed.parse().unwrap()],
+        Err(_) => {
+            let now = UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+            (0..RUNS).map(|n| now + n).collect()
+        }
+    };
+    for seed in seeds {
+        println!("CARI_SEED={seed}");
+        run(seed).await;
+    }
+}
+
+async fn run(seed: u64) {
+    let mut random = Random::new(seed);
+    let corpus = Corpus::random(&mut random);
+    let options = options(&mut random);
+    let seen = corpus.groups.iter().flatten().filter(|change| change.seen).count();
+    let all = corpus.groups.iter().flatten().count();
+    println!("{seen} of {all} versions are seen; hidden: {:?}", corpus.hidden);
+    let guard = Hiding::new();
+    let [from, to] = [database().await, database().await];
+    let setup = || Setup {
+        modules: vec![Box::new(fhir_operations::Everything)],
+        store: options.clone(),
+        ..Setup::default()
+    };
+    let guarded = Setup { guard: guard.clone(), database: Some(from.clone()), ..setup() };
+    let mut guarded = Side::new(TestApp::set_up(guarded).await, &corpus.partly);
+    copy_secrets(&from, &to).await;
+    let open = Setup { database: Some(to), ..setup() };
+    let mut open = Side::new(TestApp::set_up(open).await, &corpus.partly);
+    write(&mut guarded, &mut open, &corpus).await;
+    assert!(
+        guard.rules.set(corpus.hidden.rules(&guarded.app.cx.store, &|text| guarded.render(text))).is_ok()
+    );
+    guard.off.store(false, Ordering::SeqCst);
+
+    let mut asked: Vec<Question> = questions::fixed();
+    asked.extend((0..QUESTIONS).map(|_| questions::random(&mut random, &corpus)));
+    let found = compare(&guarded, &open, &asked).await;
+    assert!(found > QUESTIONS / 4, "only {found} answers have something in them");
+
+    writes::an_id_that_is_hidden_answers_as_one_that_is_free(&guarded, &corpus).await;
+    for _ in 0..WRITES {
+        let write = writes::random(&mut random, &corpus);
+        guarded.begin().await;
+        open.begin().await;
+        writes::compare(&mut guarded, &mut open, &write).await;
+    }
+    compare(&guarded, &open, &questions::fixed()).await;
+    for side in [guarded, open] {
+        side.app.stop.now();
+    }
+}
+
+/// What is looked up rarely, small limits: each way to answer is taken, and refusals are compared, too.
+fn options(random: &mut Random) -> Options {
+    let mut options = Options { connections_max: 4, chain_rare: 2, entries_few: 4, ..Options::default() };
+    if random.chance(50) {
+        options.include_max = 1 + random.below(12);
+        options.page_bytes_max = 3000;
+        options.chain_max = 2 + random.below(6);
+        options.sorted_max = 3 + random.below(8);
+        options.looked_up_max = 10 + random.below(30);
+    }
+    options
+}
+
+async fn database() -> String {
+    fhir_store::testing::database().await.unwrap()
+}
+
+/// Everything on one side, what is seen on the other.
+async fn write(guarded: &mut Side, open: &mut Side, corpus: &Corpus) {
+    for group in &corpus.groups {
+        guarded.begin().await;
+        open.begin().await;
+        guarded.write(&group.iter().collect::<Vec<_>>()).await;
+        let seen: Vec<&Change> = group.iter().filter(|change| change.seen).collect();
+        if !seen.is_empty() {
+            open.write(&seen).await;
+        }
+        if open.ids.len() < guarded.ids.len() {
+            open.ids.extend(guarded.ids.last().cloned());
+        }
+    }
+    let changes: Vec<&Change> = corpus.groups.iter().flatten().collect();
+    for n in 0..changes.len() {
+        let change = changes.iter().find(|change| change.number == n).unwrap();
+        let before = || {
+            let is_before =
+                |c: &&&Change| c.number <= n && c.type_name == change.type_name && c.id == change.id;
+            changes.iter().filter(is_before)
+        };
+        let version = before().count();
+        guarded.versions.push(version);
+        // There is none of the number where it is not seen, on either side.
+        open.versions.push(if change.seen { before().filter(|c| c.seen).count() } else { 900 });
+    }
+}
+
+/// Returns how many questions are answered with more than a little.
+async fn compare(guarded: &Side, open: &Side, asked: &[Question]) -> usize {
+    let each = asked.iter().map(async |question| {
+        let (one, other) = tokio::join!(guarded.ask(question), open.ask(question));
+        let found = usize::from(one.iter().any(|page| page.contains("fullUrl")));
+        (found, difference(question, &one, &other))
+    });
+    let answers: Vec<_> = stream::iter(each).buffered(PARALLEL).collect().await;
+    let different: Vec<&String> = answers.iter().filter_map(|(_, different)| different.as_ref()).collect();
+    if let Some(first) = different.first() {
+        let more: Vec<&str> =
+            different.iter().skip(1).take(10).filter_map(|one| one.lines().next()).collect();
+        panic!("{} answers differ: {first}\nand of these:\n{}", different.len(), more.join("\n"));
+    }
+    answers.iter().map(|(found, _)| found).sum()
+}
+
+/// Lines of two answers around the first that differs.
+fn difference(question: &Question, guarded: &[String], open: &[String]) -> Option<String> {
+    let at = (0..guarded.len().max(open.len())).find(|&n| guarded.get(n) != open.get(n))?;
+    let [one, other] = [guarded, open].map(|pages| pages.get(at).map_or("no page", String::as_str));
+    let line = one.lines().zip(other.lines()).take_while(|(one, other)| one == other).count();
+    let [one, other] = [one, other].map(|page| {
+        page.lines().skip(line.saturating_sub(LINES)).take(2 * LINES).collect::<Vec<_>>().join("\n")
+    });
+    Some(format!(
+        "{question:?}, page {at}, line {line}\n--- behind the guard:\n{one}\n--- where it never was:\n{other}"
+    ))
+}

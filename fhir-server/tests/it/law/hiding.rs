@@ -1,0 +1,137 @@
+//! What is hidden: the guard that hides it, and what it leaves, told by the bodies alone.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use fhir_interactions::{AccessRequest, Guard};
+use fhir_search::condition::Condition;
+use fhir_search::{ParseCx, Query, TenantId};
+use fhir_store::{Rule, Rules, Scope, Store};
+use serde_json::Value;
+
+use super::corpus::{TYPES, patient_of};
+use super::random::Random;
+
+/// The tag of what is secret.
+pub(super) const SECRET: &str = "http://tags.example|secret";
+
+/// What nobody sees. Ids may be placeholders of those that the server gives.
+#[derive(Debug, Default)]
+pub(super) struct Hidden {
+    /// All of these types.
+    pub(super) types: Vec<&'static str>,
+    /// These Patients and what is about them.
+    pub(super) patients: Vec<String>,
+    /// What has the tag [`SECRET`].
+    pub(super) tagged: bool,
+    /// Some of these types.
+    pub(super) ids: Vec<(&'static str, String)>,
+}
+
+impl Hidden {
+    /// Part of these resources.
+    pub(super) fn random(random: &mut Random, all: &[(&'static str, String)]) -> Hidden {
+        let mut hidden = Hidden { tagged: random.chance(70), ..Hidden::default() };
+        if random.chance(25) {
+            hidden.types.push(*random.pick::<&str>(&[
+                "Organization",
+                "Practitioner",
+                "Encounter",
+                "Condition",
+                "List",
+            ]));
+        }
+        let share = *random.pick(&[0, 30, 60]);
+        let patients = all.iter().filter(|(type_name, _)| *type_name == "Patient");
+        hidden.patients.extend(patients.filter(|_| random.chance(share)).map(|(_, id)| id.clone()));
+        let share = *random.pick(&[10, 25]);
+        hidden.ids.extend(all.iter().filter(|_| random.chance(share)).cloned());
+        hidden
+    }
+
+    /// Whether a version with this body is hidden, by itself.
+    pub(super) fn hides(&self, type_name: &'static str, id: &str, body: &Value) -> bool {
+        let is_patient_hidden = |id: &str| self.patients.iter().any(|hidden| hidden == id);
+        self.types.contains(&type_name)
+            || self.ids.iter().any(|(of, hidden)| *of == type_name && hidden == id)
+            || (self.tagged && body["meta"]["tag"].to_string().contains("\"secret\""))
+            || match type_name {
+                "Patient" => is_patient_hidden(id),
+                _ => patient_of(type_name, body).is_some_and(|id| is_patient_hidden(&id)),
+            }
+    }
+
+    /// The rules that hide it, when the ids are known.
+    pub(super) fn rules(&self, store: &Store, render: &dyn Fn(&str) -> String) -> Rules {
+        let rule = |type_name: &&'static str| {
+            let mut pairs = Vec::new();
+            if self.tagged {
+                pairs.push(("_tag", SECRET.to_owned()));
+            }
+            let mut ids: Vec<&str> =
+                self.ids.iter().filter(|(of, _)| of == type_name).map(|(_, id)| id.as_str()).collect();
+            if *type_name == "Patient" {
+                ids.extend(self.patients.iter().map(String::as_str));
+            } else if ABOUT_PATIENTS.contains(type_name) && !self.patients.is_empty() {
+                let all: Vec<String> = self.patients.iter().map(|id| format!("Patient/{id}")).collect();
+                pairs.push(("patient", all.join(",")));
+            }
+            if !ids.is_empty() {
+                pairs.push(("_id", ids.join(",")));
+            }
+            let none = pairs.iter().map(|(name, value)| {
+                Condition::Not(Box::new(condition(store, type_name, name, &render(value))))
+            });
+            let filter = Condition::All(none.collect()).simplify();
+            ((*type_name).into(), Rule { filter, ..Rule::all() })
+        };
+        let shown = TYPES.iter().filter(|type_name| !self.types.contains(type_name));
+        Rules::ByType(shown.map(rule).collect::<BTreeMap<_, _>>())
+    }
+}
+
+/// Types with a parameter `patient`.
+const ABOUT_PATIENTS: &[&str] = &["Encounter", "Condition", "Observation", "List"];
+
+fn condition(store: &Store, type_name: &str, name: &str, value: &str) -> Condition {
+    let cx = ParseCx {
+        strict: true,
+        bases: store.bases(),
+        zone: store.zone(),
+        now: store.now(),
+        count_default: 10,
+        count_max: 10,
+        values_max: 100,
+        secret: store.secret(),
+        bound_to: "",
+    };
+    let pairs = [(name.to_owned(), value.to_owned())];
+    let query = Query::parse(store.registry(), type_name, &pairs, &cx).unwrap();
+    store.condition(TenantId::DEFAULT, &query)
+}
+
+/// Hides nothing while it is off.
+#[derive(Default)]
+pub(super) struct Hiding {
+    pub(super) rules: OnceLock<Rules>,
+    pub(super) off: AtomicBool,
+}
+
+impl Hiding {
+    pub(super) fn new() -> Arc<Hiding> {
+        Arc::new(Hiding { off: AtomicBool::new(true), ..Hiding::default() })
+    }
+}
+
+#[async_trait]
+impl Guard for Hiding {
+    async fn scope(&self, access: AccessRequest<'_>) -> fhir_model::Result<Scope> {
+        let rules = match self.off.load(Ordering::SeqCst) {
+            true => Rules::All,
+            false => self.rules.get().unwrap().clone(),
+        };
+        Scope::new(access.tenant, vec![(access.tenant, rules)])
+    }
+}
