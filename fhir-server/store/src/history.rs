@@ -81,13 +81,13 @@ const INSTANCE: &str = page_of!(
     "$8::int8"
 );
 
-/// True for a version in history that was current at the instant `$4`, or came after it: the next one came later. That
+/// True for a version in history that was current at the instant `$4`, or came after it: the next one that is seen came later. That
 /// has the same handle, so it lies beside this one however the tables are distributed. (As values, since the planner
 /// may answer `exists` by hashing the whole table.)
 macro_rules! current_after {
     () => {
         "(h.updated_at > $4::int8 or coalesce( \
-         (select n.updated_at from resource_history n where n.handle = h.handle and n.version > h.version \
+         (select n.updated_at from resource_history n where n.handle = h.handle and n.version > h.version{n} \
          order by n.version limit 1), \
          (select n.updated_at from resource n where n.handle = h.handle), \
          9223372036854775807) > $4::int8)"
@@ -130,7 +130,7 @@ const COUNT_TYPES: &str = concat!(
 /// When the last version up to an instant came: what was current when the interval of `_at` began.
 const LAST_BEFORE: &str = "select coalesce(max(v.updated_at), $3::int8) from ( \
      select r.updated_at from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4{r} \
-     union all select h.updated_at from resource_history h where h.handle = any($1::int8[]) and h.type_id = $2::int4) v \
+     union all select h.updated_at from resource_history h where h.handle = any($1::int8[]) and h.type_id = $2::int4{h}) v \
      where v.updated_at <= $3::int8";
 
 const COUNT: &str = "select (select count(*) from resource r where r.handle = any($1::int8[]) and r.type_id = $2::int4 \

@@ -14,6 +14,8 @@ use crate::search::parameters;
 const CURRENT: &str = "{r}";
 /// In a statement's text: what is asked of the row `h` of `resource_history`, as ` and ..`.
 const HISTORY: &str = "{h}";
+/// The same of a row `n` of `resource_history` whose resource is seen: of that row alone.
+const NEXT: &str = "{n}";
 
 impl ScopedStore<'_> {
     /// The rows of a statement whose text says with `{r}` and `{h}` where what is hidden is left out. A superseded version and a
@@ -36,6 +38,7 @@ impl ScopedStore<'_> {
         let predicate = sql::predicate(&self.visible_rows(), values.len() + 1);
         let text = text.replace(CURRENT, &format!(" and ({})", predicate.text()));
         let text = text.replace(HISTORY, &history(predicate.text()));
+        let text = text.replace(NEXT, &own_row("n", predicate.text()));
         let mut all = values.to_vec();
         all.extend(parameters(predicate.binds()));
         let statement = client.prepare_cached(&text).await.map_err(failure::classify)?;
@@ -45,16 +48,23 @@ impl ScopedStore<'_> {
 
 /// The statement of who sees everything.
 pub(crate) fn without_limits(text: &str) -> String {
-    text.replace(CURRENT, "").replace(HISTORY, "")
+    text.replace(CURRENT, "").replace(HISTORY, "").replace(NEXT, "")
 }
 
-/// The predicate of one row, said of the row `h` and of the last row of its resource. Of a version from before history had keys
-/// it is not known what it was about.
-fn history(predicate: &str) -> String {
+/// The predicate of one row, said of a row of history. Of a version from before history had keys it is not known what it was
+/// about.
+fn own_row(alias: &str, predicate: &str) -> String {
     format!(
-        " and h.keys is not null \
-         and (select {predicate} from (select h.handle, h.type_id, h.id, h.patient, h.keys) r) \
-         and coalesce((select ({predicate}) is true from resource r where r.handle = h.handle), \
+        " and {alias}.keys is not null and (select {predicate} from \
+         (select {alias}.handle, {alias}.type_id, {alias}.id, {alias}.patient, {alias}.keys) r)"
+    )
+}
+
+/// The same, said of the row `h` and of the last row of its resource.
+fn history(predicate: &str) -> String {
+    let own_row = own_row("h", predicate);
+    format!(
+        "{own_row} and coalesce((select ({predicate}) is true from resource r where r.handle = h.handle), \
          (select ({predicate}) is true from resource_history r where r.handle = h.handle and r.keys is not null \
          order by r.version desc limit 1))"
     )
