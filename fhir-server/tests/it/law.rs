@@ -89,7 +89,7 @@ async fn run(seed: u64) {
         open.begin().await;
         writes::compare(&mut guarded, &mut open, &write).await;
     }
-    compare(&guarded, &open, &questions::fixed()).await;
+    compare(&guarded, &open, &questions::whole()).await;
     for side in [guarded, open] {
         side.app.stop.now();
     }

@@ -236,6 +236,18 @@ pub(super) fn fixed() -> Vec<Question> {
     asked
 }
 
+/// All there is. What conditional updates create has ids that differ, and is in the order of their hashes where nothing else
+/// decides.
+pub(super) fn whole() -> Vec<Question> {
+    let each = TYPES.iter().flat_map(|type_name| {
+        [
+            format!("{type_name}?_count=500&_total=accurate&_sort=_lastUpdated"),
+            format!("{type_name}/_history?_count=500"),
+        ]
+    });
+    each.chain(["_history?_count=500".to_owned()]).map(get).collect()
+}
+
 const FIXED: &[&str] = &[
     "_history?_count=20",
     "_history?_count=0",

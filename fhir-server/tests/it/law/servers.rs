@@ -30,7 +30,8 @@ pub(super) struct Side {
 
 impl Side {
     pub(super) fn new(app: TestApp, partly: &[String]) -> Side {
-        Side { app, ids: Vec::new(), times: Vec::new(), versions: Vec::new(), partly: partly.to_vec() }
+        let (ids, times, versions) = (Vec::new(), Vec::new(), Vec::new());
+        Side { app, ids, times, versions, partly: partly.to_vec() }
     }
 
     /// A text with what this server made in the place of placeholders.
@@ -205,6 +206,12 @@ impl Side {
                         }
                         _ => self.level(value),
                     }
+                }
+                if let Some(entries) = members.get_mut("entry").and_then(Value::as_array_mut) {
+                    // What is included comes in no particular order, after the matches.
+                    entries.sort_by_cached_key(|entry| {
+                        (entry["search"]["mode"] == "include").then(|| entry["fullUrl"].to_string())
+                    });
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.level(item)),
