@@ -13,6 +13,7 @@ mod hiding;
 mod questions;
 mod random;
 mod servers;
+mod templates;
 mod writes;
 
 use std::sync::atomic::Ordering;
@@ -55,7 +56,7 @@ async fn what_is_hidden_is_as_if_it_had_never_been_written() {
 async fn run(seed: u64) {
     let mut random = Random::new(seed);
     let corpus = Corpus::random(&mut random);
-    let options = options(&mut random);
+    let options = options(&mut random, seed % 2 == 1);
     let seen = corpus.groups.iter().flatten().filter(|change| change.seen).count();
     let all = corpus.groups.iter().flatten().count();
     println!("{seen} of {all} versions are seen; hidden: {:?}", corpus.hidden);
@@ -95,16 +96,19 @@ async fn run(seed: u64) {
     }
 }
 
-/// What is looked up rarely, small limits: each way to answer is taken, and refusals are compared, too.
-fn options(random: &mut Random) -> Options {
+/// What is looked up rarely, and, in every other run, small limits: each way to answer is taken, and what is refused is compared, too.
+fn options(random: &mut Random, limited: bool) -> Options {
     let mut options = Options { connections_max: 4, chain_rare: 2, entries_few: 4, ..Options::default() };
-    if random.chance(50) {
-        options.include_max = 1 + random.below(12);
-        options.page_bytes_max = 3000;
-        options.chain_max = 2 + random.below(6);
-        options.sorted_max = 3 + random.below(8);
-        options.looked_up_max = 10 + random.below(30);
-    }
+    let mut limit = |limit: &mut usize, least: usize, more: usize| {
+        if limited && random.chance(70) {
+            *limit = least + random.below(more);
+        }
+    };
+    limit(&mut options.include_max, 1, 12);
+    limit(&mut options.page_bytes_max, 1000, 5000);
+    limit(&mut options.chain_max, 1, 8);
+    limit(&mut options.sorted_max, 2, 10);
+    limit(&mut options.looked_up_max, 5, 30);
     options
 }
 

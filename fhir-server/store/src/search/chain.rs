@@ -126,6 +126,7 @@ impl ScopedStore<'_> {
         if matches!(&candidates, Condition::Keys(keys) if keys.is_empty()) {
             return Ok(Some(Vec::new()));
         }
+        let candidates = Condition::All(vec![candidates, self.visible(type_name)]).simplify();
         let mut handles = Vec::new();
         let mut look = |row: &Row| -> Result<()> {
             let version = read::version(type_name, row)?;
@@ -150,8 +151,13 @@ impl ScopedStore<'_> {
         match reach {
             ChainReach::Few(limit) => self.rows_if_few(plan, limit).await,
             ChainReach::All(limit) => {
-                let rows = self.run_plan(plan, limit + 1).await?;
-                Ok((rows.len() <= limit).then_some(rows))
+                let mut rows = self.run_plan(plan, limit + 1).await?;
+                // Rows that say what is embedded somewhere do not count: it may be within what the caller does not see.
+                if rows.len() > limit && rows.iter().any(|row| embedded_type(row).is_some()) {
+                    rows = self.run_plan(plan, usize::MAX).await?;
+                }
+                let ends = rows.iter().filter(|row| embedded_type(row).is_none()).count();
+                Ok((ends <= limit).then_some(rows))
             }
         }
     }

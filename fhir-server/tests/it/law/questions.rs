@@ -5,6 +5,7 @@
 
 use super::corpus::{CODES, Corpus, DATES, FAMILIES, TYPES};
 use super::random::Random;
+use super::templates::{CONDITIONS, FIXED, INCLUDES, OF_ALL, SORTS, SORTS_OF_ALL};
 
 /// A request, with placeholders of what each server makes by itself.
 #[derive(Debug, Clone, Default)]
@@ -14,192 +15,6 @@ pub(super) struct Question {
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<String>,
 }
-
-/// Conditions by type.
-const CONDITIONS: &[(&str, &[&str])] = &[
-    (
-        "Patient",
-        &[
-            "name={family}",
-            "family:exact={family}",
-            "name:contains=th",
-            "gender=male",
-            "gender:not=male",
-            "birthdate={prefix}1990",
-            "birthdate:missing=true",
-            "identifier=http://ids.example|{digit}",
-            "identifier:not=http://ids.example|{digit}",
-            "general-practitioner=Practitioner/{Practitioner}",
-            "general-practitioner={Practitioner}",
-            "general-practitioner:Practitioner.name={family}",
-            "general-practitioner:missing=true",
-            "organization.name={family}",
-            "organization.partof.name={family}",
-            "organization.partof={Organization}",
-            "link:Patient.name={family}",
-            "link=Patient/{Patient}",
-            "_has:Observation:patient:code={code}",
-            "_has:Observation:subject:value-quantity=ge2",
-            "_has:Encounter:patient:_has:Observation:encounter:code={code}",
-            "_has:Condition:patient:encounter.status=finished",
-            "_has:Group:member:_id={Group}",
-            "_has:List:item:identifier={digit}",
-            "_has:Patient:link:name={family}",
-        ],
-    ),
-    (
-        "Observation",
-        &[
-            "code={code}",
-            "code=http://loinc.org|{code},{code}",
-            "code:not={code}",
-            "status=final",
-            "status:not=final",
-            "date={prefix}{date}",
-            "date:missing=false",
-            "value-quantity={prefix}{digit}",
-            "value-quantity={digit}|http://unitsofmeasure.org|mg",
-            "value-string={family}",
-            "value-concept={code}",
-            "code-value-quantity={code}$gt1",
-            "patient={Patient}",
-            "subject=Patient/{Patient},Patient/{Patient}",
-            "subject:Patient.name={family}",
-            "subject:Patient.general-practitioner.name={family}",
-            "patient.identifier=http://ids.example|{digit}",
-            "patient.organization.name={family}",
-            "patient.gender:not=male",
-            "patient.birthdate:missing=true",
-            "patient:missing=true",
-            "patient._has:Encounter:patient:status=finished",
-            "encounter={Encounter}",
-            "encounter.status=planned",
-            "encounter.participant.name={family}",
-            "encounter:missing=true",
-            "performer={Patient}",
-            "performer.name={family}",
-            "performer:Practitioner.identifier={digit}",
-            "has-member={Observation}",
-            "has-member.code={code}",
-            "has-member.patient.name={family}",
-            "_has:Observation:has-member:status=final",
-            "_has:List:item:_id={List}",
-        ],
-    ),
-    (
-        "Encounter",
-        &[
-            "status=finished",
-            "date={prefix}2025-02",
-            "patient={Patient}",
-            "patient.name={family}",
-            "participant={Practitioner}",
-            "participant.name={family}",
-            "service-provider.name={family}",
-            "service-provider:missing=true",
-            "part-of={Encounter}",
-            "part-of.part-of.status=planned",
-            "part-of:missing=true",
-            "_has:Condition:encounter:code={code}",
-            "_has:Encounter:part-of:status=planned",
-        ],
-    ),
-    (
-        "Condition",
-        &[
-            "code={code}",
-            "onset-date={prefix}{date}",
-            "patient={Patient}",
-            "subject:Patient.name={family}",
-            "encounter.service-provider.name={family}",
-            "encounter.patient.name={family}",
-            "asserter.name={family}",
-            "asserter:missing=false",
-        ],
-    ),
-    (
-        "Organization",
-        &[
-            "name={family}",
-            "partof={Organization}",
-            "partof.name={family}",
-            "partof:missing=true",
-            "_has:Patient:organization:name={family}",
-            "_has:Encounter:service-provider:patient.name={family}",
-        ],
-    ),
-    (
-        "Practitioner",
-        &[
-            "name={family}",
-            "_has:Patient:general-practitioner:gender=female",
-            "_has:Encounter:participant:status=planned",
-            "_has:Observation:performer:code={code}",
-        ],
-    ),
-    ("Group", &["member={Patient}", "member:Patient.name={family}", "identifier={digit}"]),
-    (
-        "List",
-        &[
-            "item={key}",
-            "patient={Patient}",
-            "item:Observation.code={code}",
-            "subject:missing=true",
-            "item:Patient.name={family}",
-        ],
-    ),
-];
-
-/// Conditions on every type.
-const OF_ALL: &[&str] = &[
-    "_id={id},{id},{id}",
-    "_tag=red",
-    "_tag:not=http://tags.example|secret",
-    "_tag=secret",
-    "identifier={digit}",
-    "identifier=http://ids.example|{digit},http://ids.example|{digit}",
-    "_lastUpdated={prefix}{time}",
-    "_list={List}",
-    "nonsense=1",
-];
-
-/// What is included, whatever the type: of others it says so.
-const INCLUDES: &[&str] = &[
-    "_include=Observation:patient",
-    "_include=Observation:*",
-    "_include=Observation:encounter&_include:iterate=Encounter:service-provider",
-    "_include=Observation:performer&_include:iterate=Patient:organization&_include:iterate=Organization:partof",
-    "_include:iterate=Observation:has-member",
-    "_include=Encounter:patient&_include=Encounter:participant&_revinclude:iterate=Observation:encounter",
-    "_include:iterate=Encounter:part-of",
-    "_include=Patient:link&_revinclude=Group:member",
-    "_include=Patient:general-practitioner",
-    "_include=List:item&_include:iterate=Observation:subject",
-    "_revinclude=Observation:patient&_revinclude:iterate=List:item",
-    "_revinclude=Condition:encounter",
-    "_revinclude=Encounter:patient&_include:iterate=Encounter:participant&_revinclude:iterate=Condition:encounter",
-    "_revinclude=List:item",
-    "_revinclude=Patient:organization&_revinclude:iterate=Organization:partof",
-    "_include=*&_revinclude=Observation:has-member",
-];
-
-const SORTS: &[&str] = &[
-    "_id",
-    "-_lastUpdated",
-    "_lastUpdated",
-    "identifier,-_id",
-    "status,date",
-    "-date,code",
-    "patient,-_lastUpdated",
-    "name,birthdate",
-    "-family,gender",
-    "value-quantity,-date",
-    "subject:Patient.name",
-    "patient.name,-date",
-    "encounter.date",
-    "organization.name",
-    "-part-of,status",
-];
 
 /// A question of any kind.
 pub(super) fn random(random: &mut Random, corpus: &Corpus) -> Question {
@@ -247,29 +62,6 @@ pub(super) fn whole() -> Vec<Question> {
     });
     each.chain(["_history?_count=500".to_owned()]).map(get).collect()
 }
-
-const FIXED: &[&str] = &[
-    "_history?_count=20",
-    "_history?_count=0",
-    "?_type=Patient,Encounter,Observation&_total=accurate&_count=5",
-    "?_lastUpdated=gt2020-01-01&_summary=count",
-    "Patient/$everything?_count=4",
-    "Patient/$everything",
-    "Patient/nobody/$everything",
-    "Patient/nobody",
-    "Nothing/nobody",
-    "Observation?_include=*&_include:iterate=*&_count=3",
-    "Patient?_revinclude=*&_count=2",
-    "Patient?_sort=-family,given,_id&_count=2",
-    "Observation?_sort=patient.name,-date&_count=3",
-    "Observation?subject=pa1",
-    "List?item=pa1,pa2",
-    "Observation?patient.name=otieno&patient.gender:not=male&_total=accurate",
-    "Patient?_has:Observation:patient:_has:List:item:status=current&_total=accurate",
-    "Observation?_lastUpdated=lt2020",
-    "Patient?nonsense=1&_sort=nonsense&_include=Patient:nonsense",
-    "Patient?_filter=name eq a",
-];
 
 fn get(path: String) -> Question {
     Question { method: "GET", path, ..Question::default() }
@@ -350,64 +142,70 @@ fn search(random: &mut Random, corpus: &Corpus) -> Question {
         "Observation",
         "Observation",
         "Encounter",
+        "Encounter",
         "Condition",
         "Organization",
         "Practitioner",
         "Group",
         "List",
     ]);
-    let path = match random.below(12) {
-        0 | 1 => filled(random, corpus, &format!("Patient/{{Patient}}/{type_name}")),
-        2 => filled(random, corpus, "Patient/{Patient}/*"),
-        3 => String::new(),
-        4 => filled(random, corpus, &format!("Encounter/{{Encounter}}/{type_name}")),
+    let of_type = |all: &'static [(&str, &'static [&'static str])]| -> &'static [&'static str] {
+        all.iter().find(|(of, _)| *of == type_name).unwrap().1
+    };
+    let in_patient = !matches!(type_name, "Organization" | "Practitioner");
+    let path = match random.below(20) {
+        0 | 1 | 2 if in_patient => filled(random, corpus, &format!("Patient/{{Patient}}/{type_name}")),
+        3 => filled(random, corpus, "Patient/{Patient}/*"),
+        4 | 5 => String::new(),
+        6 if matches!(type_name, "Observation" | "Condition") => {
+            filled(random, corpus, &format!("Encounter/{{Encounter}}/{type_name}"))
+        }
         _ => type_name.to_owned(),
     };
+    let is_one_type = path.ends_with(type_name);
     let mut query = Vec::new();
-    let own = CONDITIONS.iter().find(|(of, _)| *of == type_name).unwrap().1;
     if path.is_empty() {
-        query.push(
-            random
-                .pick(&[
-                    "_type=Patient,Observation",
-                    "_type=Practitioner,Organization,Group",
-                    "_type=List,Encounter,Condition",
-                    "_lastUpdated=gt2020",
-                ])
-                .to_string(),
-        );
+        let types = [
+            "Patient,Observation",
+            "Practitioner,Organization,Group",
+            "List,Encounter,Condition",
+            "Observation,Condition",
+        ];
+        query.push(format!("_type={}", random.pick(&types)));
     }
-    for _ in 0..random.below(3) {
-        let template = match path.is_empty() || path.ends_with('*') || random.chance(25) {
-            true => random.pick(OF_ALL),
-            false => random.pick(own),
+    for _ in 0..*random.pick(&[0, 1, 1, 1, 1, 2]) {
+        let template = match is_one_type && random.chance(80) {
+            true => random.pick(of_type(CONDITIONS)),
+            false => random.pick(OF_ALL),
         };
-        query.push(
-            filled(random, corpus, template)
-                .replace("{id}", &filled(random, corpus, &format!("{{{type_name}}}"))),
-        );
+        query.push(filled(random, corpus, &template.replace("{id}", &format!("{{{type_name}}}"))));
     }
     if random.chance(40) {
-        query.push((*random.pick(INCLUDES)).to_owned());
+        query.push((*random.pick(of_type(INCLUDES))).to_owned());
     }
-    if random.chance(30) {
-        query.push(format!("_sort={}", random.pick(SORTS)));
+    if random.chance(40) {
+        let sort = match is_one_type && random.chance(75) {
+            true => random.pick(of_type(SORTS)),
+            false => random.pick(SORTS_OF_ALL),
+        };
+        query.push(format!("_sort={sort}"));
+    }
+    if random.chance(60) {
+        query.push(format!("_count={}", random.pick(&[1, 2, 3, 5, 0])));
     }
     if random.chance(50) {
-        query.push(format!("_count={}", random.pick(&[2, 3, 5, 0])));
+        let kinds = [
+            "_total=accurate",
+            "_total=estimate",
+            "_total=none",
+            "_summary=count",
+            "_summary=true",
+            "_elements=id",
+        ];
+        query.push((*random.pick(&kinds)).to_owned());
     }
-    if random.chance(50) {
-        query.push(
-            (*random.pick(&[
-                "_total=accurate",
-                "_total=estimate",
-                "_total=none",
-                "_summary=count",
-                "_summary=true",
-                "_elements=id",
-            ]))
-            .to_owned(),
-        );
+    if random.chance(3) {
+        query.push("nonsense=1".to_owned());
     }
     let mut question = get(format!("{path}?{}", query.join("&")));
     if random.chance(10) {

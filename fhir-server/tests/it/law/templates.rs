@@ -1,0 +1,287 @@
+//! Templates of what is asked.
+
+/// Conditions by type.
+pub(super) const CONDITIONS: &[(&str, &[&str])] = &[
+    (
+        "Patient",
+        &[
+            "name={family}",
+            "family:exact={family}",
+            "name:contains=th",
+            "gender=male",
+            "gender:not=male",
+            "birthdate={prefix}1990",
+            "birthdate:missing=true",
+            "identifier=http://ids.example|{digit}",
+            "identifier:not=http://ids.example|{digit}",
+            "general-practitioner=Practitioner/{Practitioner}",
+            "general-practitioner={Practitioner}",
+            "general-practitioner:Practitioner.name={family}",
+            "general-practitioner:missing=true",
+            "organization.name={family}",
+            "organization.partof.name={family}",
+            "organization.partof={Organization}",
+            "link:Patient.name={family}",
+            "link=Patient/{Patient}",
+            "_has:Observation:patient:code={code}",
+            "_has:Observation:subject:value-quantity=ge2",
+            "_has:Encounter:patient:_has:Observation:encounter:code={code}",
+            "_has:Condition:patient:encounter.status=finished",
+            "_has:Group:member:_id={Group}",
+            "_has:List:item:identifier={digit}",
+            "_has:Patient:link:name={family}",
+        ],
+    ),
+    (
+        "Observation",
+        &[
+            "code={code}",
+            "code=http://loinc.org|{code},{code}",
+            "code:not={code}",
+            "status=final",
+            "status:not=final",
+            "date={prefix}{date}",
+            "date:missing=false",
+            "value-quantity={prefix}{digit}",
+            "value-quantity={digit}|http://unitsofmeasure.org|mg",
+            "value-string={family}",
+            "value-concept={code}",
+            "code-value-quantity={code}$gt1",
+            "patient={Patient}",
+            "subject=Patient/{Patient},Patient/{Patient}",
+            "subject:Patient.name={family}",
+            "subject:Patient.general-practitioner.name={family}",
+            "patient.identifier=http://ids.example|{digit}",
+            "patient.organization.name={family}",
+            "patient.gender:not=male",
+            "patient.birthdate:missing=true",
+            "patient:missing=true",
+            "patient._has:Encounter:patient:status=finished",
+            "encounter={Encounter}",
+            "encounter.status=planned",
+            "encounter.participant.name={family}",
+            "encounter:missing=true",
+            "performer={Patient}",
+            "performer.name={family}",
+            "performer:Practitioner.identifier={digit}",
+            "has-member={Observation}",
+            "has-member.code={code}",
+            "has-member.patient.name={family}",
+            "_has:Observation:has-member:status=final",
+            "_has:List:item:_id={List}",
+        ],
+    ),
+    (
+        "Encounter",
+        &[
+            "status=finished",
+            "date={prefix}2025-02",
+            "patient={Patient}",
+            "patient.name={family}",
+            "participant={Practitioner}",
+            "participant.name={family}",
+            "service-provider.name={family}",
+            "service-provider:missing=true",
+            "part-of={Encounter}",
+            "part-of.part-of.status=planned",
+            "part-of:missing=true",
+            "_has:Condition:encounter:code={code}",
+            "_has:Encounter:part-of:status=planned",
+        ],
+    ),
+    (
+        "Condition",
+        &[
+            "code={code}",
+            "onset-date={prefix}{date}",
+            "patient={Patient}",
+            "subject:Patient.name={family}",
+            "encounter.service-provider.name={family}",
+            "encounter.patient.name={family}",
+            "asserter.name={family}",
+            "asserter:missing=false",
+        ],
+    ),
+    (
+        "Organization",
+        &[
+            "name={family}",
+            "partof={Organization}",
+            "partof.name={family}",
+            "partof:missing=true",
+            "_has:Patient:organization:name={family}",
+            "_has:Encounter:service-provider:patient.name={family}",
+        ],
+    ),
+    (
+        "Practitioner",
+        &[
+            "name={family}",
+            "_has:Patient:general-practitioner:gender=female",
+            "_has:Encounter:participant:status=planned",
+            "_has:Observation:performer:code={code}",
+        ],
+    ),
+    ("Group", &["member={Patient}", "member:Patient.name={family}", "identifier={digit}"]),
+    (
+        "List",
+        &[
+            "item={key}",
+            "patient={Patient}",
+            "item:Observation.code={code}",
+            "subject:missing=true",
+            "item:Patient.name={family}",
+        ],
+    ),
+];
+
+/// Conditions on every type.
+pub(super) const OF_ALL: &[&str] = &[
+    "_id={id},{id},{id}",
+    "_tag=red",
+    "_tag:not=http://tags.example|secret",
+    "_tag=secret",
+    "identifier={digit}",
+    "identifier=http://ids.example|{digit},http://ids.example|{digit}",
+    "_lastUpdated={prefix}{time}",
+    "_list={List}",
+];
+
+/// What is included, by type.
+pub(super) const INCLUDES: &[(&str, &[&str])] = &[
+    (
+        "Patient",
+        &[
+            "_revinclude=Observation:patient&_revinclude:iterate=List:item",
+            "_include=Patient:general-practitioner",
+            "_include=Patient:link&_revinclude=Group:member",
+            "_include:iterate=Patient:link&_revinclude:iterate=Encounter:patient",
+            "_include=Patient:organization&_include:iterate=Organization:partof&_revinclude=Condition:patient",
+            "_revinclude=Encounter:patient&_include:iterate=Encounter:participant&_revinclude:iterate=Condition:encounter",
+            "_revinclude=List:item",
+        ],
+    ),
+    (
+        "Observation",
+        &[
+            "_include=Observation:patient",
+            "_include=Observation:*",
+            "_include=Observation:encounter&_include:iterate=Encounter:service-provider",
+            "_include=Observation:performer&_include:iterate=Patient:organization&_include:iterate=Organization:partof",
+            "_include:iterate=Observation:has-member",
+            "_revinclude=Observation:has-member&_revinclude:iterate=List:item",
+            "_include=Observation:subject:Patient&_revinclude:iterate=Observation:has-member",
+        ],
+    ),
+    (
+        "Encounter",
+        &[
+            "_include=Encounter:patient&_include=Encounter:participant&_revinclude:iterate=Observation:encounter",
+            "_include:iterate=Encounter:part-of",
+            "_revinclude=Condition:encounter&_include:iterate=Condition:asserter",
+            "_revinclude=Encounter:part-of&_include:iterate=Encounter:service-provider",
+        ],
+    ),
+    (
+        "Condition",
+        &[
+            "_include=*",
+            "_include=Condition:encounter&_include:iterate=Encounter:patient&_revinclude:iterate=Group:member",
+        ],
+    ),
+    (
+        "Organization",
+        &[
+            "_revinclude=Patient:organization&_revinclude:iterate=Organization:partof",
+            "_include:iterate=Organization:partof",
+        ],
+    ),
+    (
+        "Practitioner",
+        &[
+            "_revinclude=Patient:general-practitioner",
+            "_revinclude=Encounter:participant&_revinclude:iterate=Observation:encounter",
+        ],
+    ),
+    ("Group", &["_include=Group:member&_revinclude:iterate=Observation:patient"]),
+    (
+        "List",
+        &[
+            "_include=List:item&_include:iterate=Observation:subject",
+            "_include=List:item&_revinclude:iterate=Encounter:patient",
+            "_include=List:*",
+        ],
+    ),
+];
+
+/// What is sorted by, by type.
+pub(super) const SORTS: &[(&str, &[&str])] = &[
+    (
+        "Patient",
+        &[
+            "name,birthdate",
+            "-family,gender",
+            "birthdate,-family",
+            "organization.name,family",
+            "general-practitioner.family",
+            "-link.birthdate",
+            "gender,-given,_id",
+        ],
+    ),
+    (
+        "Observation",
+        &[
+            "status,date",
+            "-date,code",
+            "patient,-_lastUpdated",
+            "value-quantity,-date",
+            "subject:Patient.name",
+            "-patient.name,-date",
+            "encounter.date",
+            "-performer:Practitioner.name",
+            "value-string,code",
+        ],
+    ),
+    (
+        "Encounter",
+        &[
+            "-part-of,status",
+            "date,patient",
+            "patient.birthdate,-date",
+            "-service-provider.name",
+            "part-of.date",
+        ],
+    ),
+    ("Condition", &["onset-date,code", "-encounter.date", "patient.name,-onset-date"]),
+    ("Organization", &["name", "partof.name,-name"]),
+    ("Practitioner", &["-name", "family,identifier"]),
+    ("Group", &["identifier", "member"]),
+    ("List", &["subject:Patient.name", "-item", "status,-_id"]),
+];
+
+/// What any type is sorted by.
+pub(super) const SORTS_OF_ALL: &[&str] = &["_id", "-_lastUpdated", "_lastUpdated", "identifier,-_id"];
+
+/// What is asked in every run.
+pub(super) const FIXED: &[&str] = &[
+    "_history?_count=20",
+    "_history?_count=0",
+    "?_type=Patient,Encounter,Observation&_total=accurate&_count=5",
+    "?_lastUpdated=gt2020-01-01&_summary=count",
+    "Patient/$everything?_count=4",
+    "Patient/$everything",
+    "Patient/nobody/$everything",
+    "Patient/nobody",
+    "Nothing/nobody",
+    "Observation?_include=*&_include:iterate=*&_count=3",
+    "Patient?_revinclude=*&_count=2",
+    "Patient?_sort=-family,given,_id&_count=2",
+    "Observation?_sort=patient.name,-date&_count=3",
+    "Observation?subject=pa1",
+    "List?item=pa1,pa2",
+    "Observation?patient.name=otieno&patient.gender:not=male&_total=accurate",
+    "Patient?_has:Observation:patient:_has:List:item:status=current&_total=accurate",
+    "Observation?_lastUpdated=lt2020",
+    "Patient?nonsense=1&_sort=nonsense&_include=Patient:nonsense",
+    "Patient?_filter=name eq a",
+];
