@@ -147,7 +147,18 @@ impl ScopedStore<'_> {
         for looked_at in std::iter::successors(Some(first), |n| Some(n * SCAN_GROWTH))
             .take_while(|n| *n <= SCAN_ENTRIES_MAX)
         {
-            let (rows, cut) = self.run_within(&scan.sql(request.condition, looked_at), request.bytes).await?;
+            let (mut rows, mut taken) = (Vec::new(), 0);
+            let fits = |row: Row| {
+                // What does not match, or is hidden, has no bytes: a page ends where it ends without such entries.
+                let matches = row.try_get::<_, Option<i64>>(0).map_err(Error::internal)?.is_some();
+                let fits = !matches || taken <= request.bytes;
+                if fits {
+                    taken += if matches { row.raw_size_bytes() } else { 0 };
+                    rows.push(row);
+                }
+                Ok(fits)
+            };
+            let cut = !self.run_each(&scan.sql(request.condition, looked_at), fits).await?;
             let exhausted = !cut && rows.len() < looked_at;
             let last = rows.last().map(entry).transpose()?;
             let (mut rows_of, mut sort_keys, mut values) = (HashMap::new(), Vec::new(), Vec::new());
