@@ -3,6 +3,7 @@
 
 mod child;
 mod consumers;
+mod delay;
 mod jobs;
 mod kill;
 mod schedules;
