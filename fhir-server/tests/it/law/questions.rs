@@ -154,7 +154,7 @@ fn search(random: &mut Random, corpus: &Corpus) -> Question {
     };
     let in_patient = !matches!(type_name, "Organization" | "Practitioner");
     let path = match random.below(20) {
-        0 | 1 | 2 if in_patient => filled(random, corpus, &format!("Patient/{{Patient}}/{type_name}")),
+        0..=2 if in_patient => filled(random, corpus, &format!("Patient/{{Patient}}/{type_name}")),
         3 => filled(random, corpus, "Patient/{Patient}/*"),
         4 | 5 => String::new(),
         6 if matches!(type_name, "Observation" | "Condition") => {
@@ -214,6 +214,9 @@ fn search(random: &mut Random, corpus: &Corpus) -> Question {
     question
 }
 
+/// Makes what stands for a placeholder.
+type Value<'v> = &'v dyn Fn(&mut Random) -> String;
+
 /// A template with what it asks for. `{id}` stays.
 pub(super) fn filled(random: &mut Random, corpus: &Corpus, template: &str) -> String {
     let mut text = template.to_owned();
@@ -221,7 +224,7 @@ pub(super) fn filled(random: &mut Random, corpus: &Corpus, template: &str) -> St
         let (type_name, id) = random.pick(&corpus.all);
         format!("{type_name}/{id}")
     };
-    let make: [(&str, &dyn Fn(&mut Random) -> String); 7] = [
+    let make: [(&str, Value<'_>); 7] = [
         ("{key}", &key),
         ("{family}", &|random| (*random.pick(FAMILIES)).to_owned()),
         ("{code}", &|random| (*random.pick(CODES)).to_owned()),

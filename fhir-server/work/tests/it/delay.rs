@@ -36,7 +36,7 @@ impl Consumer for Arrivals {
 
     async fn perform(&self, changes: &[FeedChange]) -> Result<()> {
         let mut arrived = self.0.lock().unwrap();
-        changes.iter().for_each(|change| drop(arrived.insert(change.key(), Instant::now())));
+        arrived.extend(changes.iter().map(|change| (change.key(), Instant::now())));
         Ok(())
     }
 
