@@ -216,7 +216,8 @@ impl Store {
             terminology: OnceLock::new(),
             commit_clock,
             published: AtomicI64::new(0),
-            has_others: AtomicBool::new(false),
+            // Not known before it has looked.
+            has_others: AtomicBool::new(true),
             low_watermark: watch::Sender::new(i64::MIN),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -153,17 +153,23 @@ impl Store {
     pub(crate) async fn publish(&self) -> Result<()> {
         let shared = self.connections.pipelined().await?;
         let process = self.commit_clock.process();
-        let low_watermark = self.commit_clock.low_watermark();
-        if self.published.load(Ordering::Relaxed) != low_watermark && !self.commit_clock.has_left() {
-            let publish = shared.statement(crate::PUBLISH)?;
-            let parameters: [&(dyn ToSql + Sync); 2] = [&process, &low_watermark];
-            shared.client.execute(publish, &parameters).await.map_err(failure::classify)?;
-            self.published.store(low_watermark, Ordering::Relaxed);
-        }
+        let publish_own = async || -> Result<i64> {
+            let low_watermark = self.commit_clock.low_watermark();
+            if self.published.load(Ordering::Relaxed) != low_watermark && !self.commit_clock.has_left() {
+                let publish = shared.statement(crate::PUBLISH)?;
+                let parameters: [&(dyn ToSql + Sync); 2] = [&process, &low_watermark];
+                shared.client.execute(publish, &parameters).await.map_err(failure::classify)?;
+                self.published.store(low_watermark, Ordering::Relaxed);
+            }
+            Ok(low_watermark)
+        };
+        let low_watermark = publish_own().await?;
         let writers = self.writers().await?;
         let latest = writers.iter().map(|writer| writer.low_watermark).max().unwrap_or(0);
         let least = writers.iter().map(|writer| writer.low_watermark).min();
         self.commit_clock.go_on_from(latest.saturating_sub(1));
+        // Who writes nothing itself says at once that others need not wait for it.
+        publish_own().await?;
         self.has_others.store(writers.iter().any(|writer| writer.id != process), Ordering::Relaxed);
         // Without any row nobody writes: what there is, is there.
         let least = least.unwrap_or(low_watermark);

@@ -84,9 +84,11 @@ async fn changes_come_soon_and_a_killed_process_holds_them_up_for_a_while() {
 
     // A second process, which others have to wait for.
     let mut second = start(&url, &folder.path().join("effects"), None);
-    until("both are there", async || count(&client, "select count(*) from writer").await == 2).await;
+    // While it joins it holds up the feed, for a second at most.
+    let both = "select count(*) from writer where horizon > 0";
+    until("both are there", async || count(&client, both).await == 2).await;
     let both = arrivals.delays(&store, (0..CHANGES).map(|n| format!("b{n}"))).await;
-    println!("beside another process: p99 {:?}, most {:?}", both[CHANGES * 99 / 100], both[CHANGES - 1]);
+    println!("beside another process: p95 {:?}, most {:?}", both[CHANGES * 95 / 100], both[CHANGES - 1]);
     second.kill().unwrap();
     ended(second).await;
     let held_up = arrivals.delays(&store, (0..CHANGES).map(|n| format!("c{n}"))).await;
@@ -94,6 +96,9 @@ async fn changes_come_soon_and_a_killed_process_holds_them_up_for_a_while() {
     println!("after it was killed: most {most:?}");
     working.stop().await;
     store.leave().await;
-    assert!(p99 < P99_MAX, "p99 {p99:?}");
+    // But for those that came while it joined.
+    let (p95_both, joined) = (both[CHANGES * 95 / 100], both[CHANGES - 1]);
+    assert!(p99 < P99_MAX && p95_both < P99_MAX, "p99 {p99:?}, beside another process p95 {p95_both:?}");
+    assert!(joined < KILLED_MAX, "{joined:?}");
     assert!(most < KILLED_MAX, "{most:?} after a kill");
 }
