@@ -85,6 +85,17 @@ async fn pages_and_transactions_stay_below_the_base() {
         url = next.map(|link| link["url"].as_str().unwrap().to_owned()).unwrap_or_default();
     }
     assert_eq!(seen, 3);
+    // Pages for people lead nowhere else either.
+    for path in ["Patient", "Patient/p1", "Patient/p1/_history", "metadata"] {
+        let page =
+            app.client.get(format!("{base}/{path}")).header("accept", "text/html").send().await.unwrap();
+        assert_eq!(page.status().as_u16(), 200, "{path}");
+        let page = page.text().await.unwrap();
+        let mut links = page.split(" href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let leads_out = links.clone().find(|link| link.starts_with("/fhir") || link.starts_with("/o/south"));
+        assert_eq!(leads_out, None, "{path}");
+        assert!(links.any(|link| link.starts_with("/o/north/fhir/R4")), "{path}: {page}");
+    }
     // The link to a page is followed below the base that gave it, and nowhere else.
     let (_, page) = get(&app, "/o/north/fhir/R4/Patient?_count=1").await;
     let next = page["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next").unwrap();
