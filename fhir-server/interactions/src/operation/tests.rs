@@ -179,9 +179,9 @@ fn what_a_url_holds_is_checked() {
     ];
     for (query, wanted) in rows {
         assert_eq!(faults(INPUTS, query, "", false), wanted, "{query}");
-        // A form says the same.
-        assert_eq!(faults(INPUTS, "", query, false), wanted, "{query}");
     }
+    // A form is no body of an operation.
+    assert_eq!(faults(INPUTS, "", "n=1", false), "invalid ");
 }
 
 #[test]
@@ -259,6 +259,8 @@ fn what_must_be_there_is() {
     assert_eq!(faults(&inputs, "url=a&code=b", "", false), "required code");
     // One complaint is enough.
     assert_eq!(faults(&inputs, "url=a%20b&code=b&code=c", "", false), "value url");
+    assert_eq!(faults(&inputs, "", "[]", false), "required url, required code");
+    assert_eq!(faults(&inputs, "url=a%20b", "", false), "value url, required code");
 }
 
 #[test]
