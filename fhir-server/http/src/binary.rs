@@ -68,6 +68,8 @@ pub(crate) struct BinaryRequest {
     pub(crate) range: Option<String>,
     /// `If-Range`
     pub(crate) if_range: Option<String>,
+    /// Its headers alone are asked for: the content need not be decoded.
+    pub(crate) is_head: bool,
 }
 
 impl BinaryRequest {
@@ -91,7 +93,8 @@ impl BinaryRequest {
         }
         let range = if parts.method == Method::GET { request::only(parts, RANGE)? } else { None };
         let if_range = request::only(parts, IF_RANGE)?;
-        Ok(Some(Arc::new(BinaryRequest { format, accept: accept.map(str::to_owned), range, if_range })))
+        let (accept, is_head) = (accept.map(str::to_owned), parts.method == Method::HEAD);
+        Ok(Some(Arc::new(BinaryRequest { format, accept, range, if_range, is_head })))
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn at_once<B>(edge: &Edge, asked: &Request<B>) -> Option<Answer> {
         return None;
     }
     match uri.path() {
-        "/" => front(edge, asked.method(), uri, headers),
+        "/" => front(edge, uri, headers),
         "/icon.svg" | "/favicon.ico" => Some(reply::icon()),
         path => {
             let Mounted { mount, path } = Mounted::parse(path)?;
@@ -47,18 +47,14 @@ pub(crate) fn at_once<B>(edge: &Edge, asked: &Request<B>) -> Option<Answer> {
 }
 
 /// What this server is; for browsers alone.
-fn front(edge: &Edge, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Answer> {
+fn front(edge: &Edge, uri: &Uri, headers: &HeaderMap) -> Option<Answer> {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     if !accept.is_some_and(media::prefers_page) {
         return None;
     }
     let base = edge.hosts.base(uri, headers, MOUNTS[0]);
     let visit = visit(&base, "", "", headers, "");
-    let shape = Shape {
-        gzip: request::takes_gzip(headers.get_all(ACCEPT_ENCODING).iter()),
-        head: method == Method::HEAD,
-        ..Shape::PLAIN
-    };
+    let shape = Shape { gzip: request::takes_gzip(headers.get_all(ACCEPT_ENCODING).iter()), ..Shape::PLAIN };
     let page = fhir_html::front(&site(edge), &visit);
     reply::html(StatusCode::OK, HeaderMap::new(), page, visit.language.tag(), &shape).ok()
 }

@@ -109,7 +109,6 @@ async fn process(
 ) -> Result<(Reply, String)> {
     let types = &*edge.cx.definitions;
     let head = |name: HeaderName| request::text(parts, name);
-    seen.shape.head = parts.method == hyper::Method::HEAD;
     if matches!(parts.method, hyper::Method::GET | hyper::Method::HEAD) {
         seen.shape.has = request::all(parts, IF_NONE_MATCH)?;
     }

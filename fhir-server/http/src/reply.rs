@@ -53,8 +53,6 @@ pub struct Shape {
     pub pretty: bool,
     /// Packed when that pays.
     pub gzip: bool,
-    /// Headers without the body.
-    pub head: bool,
     /// A page for people, made of the JSON.
     pub page: bool,
     /// The answer is to a write, which is done by now: it is not refused for want of a format.
@@ -71,7 +69,6 @@ impl Shape {
         format: Format::Json,
         pretty: false,
         gzip: false,
-        head: false,
         page: false,
         wrote: false,
         has: None,
@@ -82,7 +79,7 @@ impl Shape {
     pub fn take_page(&mut self) -> Option<Shape> {
         let page = self.page.then(|| self.clone());
         if page.is_some() {
-            (self.format, self.pretty, self.gzip, self.head) = (Format::Json, false, false, false);
+            (self.format, self.pretty, self.gzip) = (Format::Json, false, false);
             self.has = None;
         }
         page
@@ -109,7 +106,7 @@ pub async fn from_reply(reply: Reply, base: &str, shape: &Shape, types: &impl Ty
         return Ok(answer);
     }
     let mut answer = match reply.body {
-        _ if let Some(content) = reply.content => content::answer(*content, shape)?,
+        _ if let Some(content) = reply.content => content::answer(*content)?,
         // What is packed already is not packed anew for each who takes it.
         Some(_) if let Some(packed) = reply.packed.filter(|_| shape.is_packed_json()) => {
             whole_body(packed, true, shape)
@@ -219,14 +216,10 @@ async fn with_body(body: Bytes, shape: &Shape, types: &impl Types) -> Result<Ans
 
 /// Bytes as they go out, with the headers that speak of them.
 fn whole_body(body: Bytes, packed: bool, shape: &Shape) -> Answer {
-    let length = body.len();
-    let mut answer = Response::new(whole(if shape.head { Bytes::new() } else { body }));
+    let mut answer = Response::new(whole(body));
     let headers = answer.headers_mut();
     headers.reserve(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(shape.format.content_type()));
-    if shape.head {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
     if packed {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -267,7 +260,7 @@ fn whole(body: Bytes) -> Either<Full<Bytes>, axum::body::Body> {
     Either::Left(Full::new(body))
 }
 
-/// The headers alone, for HEAD: HTTP/2 would send a body that is there.
+/// The answer to HEAD: the headers that GET would get, without the body, which HTTP/2 would send if it were there.
 pub(crate) fn without_body(mut answer: Answer) -> Answer {
     let length = answer.body().size_hint().exact().filter(|length| *length > 0);
     let headers = answer.headers_mut();

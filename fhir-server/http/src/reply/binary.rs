@@ -79,7 +79,7 @@ pub(super) async fn answer(
     }
     let mut headers = Headers::new(&doc, content_type)?;
     let (range, if_range) = (asked.range.clone(), asked.if_range.clone());
-    let head = shape.head;
+    let is_head = asked.is_head;
     let heavy = doc.text().len() > HEAVY_BYTES;
     let take = move || {
         let part = Content::new(&doc).map(|content| {
@@ -87,7 +87,7 @@ pub(super) async fn answer(
             let fits = if_range.is_none_or(|date| last_modified.is_some_and(|at| http_date(at) == date));
             let part = range.filter(|_| fits).map_or(Part::Whole, |range| Part::parse(&range, length));
             let bytes = match &part {
-                _ if head => Some(Vec::new()),
+                _ if is_head => Some(Vec::new()),
                 Part::Whole => content.decode(0..length),
                 Part::Some(range) => content.decode(range.clone()),
                 Part::Beyond => Some(Vec::new()),
@@ -121,7 +121,7 @@ pub(super) async fn answer(
         let last = range.end.saturating_sub(1);
         headers.range = Some(value(format!("bytes {}-{last}/{length}", range.start))?);
     }
-    headers.write(&mut answer, head.then_some(length));
+    headers.write(&mut answer, is_head.then_some(length));
     Ok(answer)
 }
 

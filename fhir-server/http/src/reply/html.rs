@@ -46,7 +46,7 @@ pub fn html(
     if packed {
         out.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    *answer.body_mut() = whole(if shape.head { Bytes::new() } else { body });
+    *answer.body_mut() = whole(body);
     Ok(answer)
 }
 
