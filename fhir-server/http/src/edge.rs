@@ -56,7 +56,7 @@ impl Edge {
     pub fn new(cx: Arc<Cx>, options: EdgeOptions) -> Result<Edge> {
         let EdgeOptions { limits, metrics, hosts, origins, modules } = options;
         let is_operation = |code: &&str| cx.operations.routes().iter().any(|route| route.code == *code);
-        if let Some(code) = modules.shadowed().find(is_operation) {
+        if let Some(code) = modules.operation_codes().find(is_operation) {
             return Err(Error::internal(format!("a module wants the path of the operation ${code}")));
         }
         let openapi = openapi::document(&cx, &modules)?;

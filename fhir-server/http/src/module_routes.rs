@@ -32,6 +32,7 @@ pub struct RouteTable {
 
 #[derive(Debug, Default)]
 struct Table {
+    templates: Vec<String>,
     matcher: matchit::Router<Arc<Route>>,
     router: Router,
 }
@@ -116,16 +117,12 @@ impl RouteTable {
         &self.documentation
     }
 
-    /// Codes of operations that a route below a FHIR base would shadow.
-    pub(crate) fn shadowed(&self) -> impl Iterator<Item = &str> {
-        let below =
-            self.documentation.paths.paths.keys().filter_map(|path| path.strip_prefix(MOUNTS_AND_OPERATION));
-        below.filter_map(|rest| rest.split('/').next())
+    /// What routes below a FHIR base begin with that would be in the way of an operation: `/$export` as `export`.
+    pub(crate) fn operation_codes(&self) -> impl Iterator<Item = &str> {
+        let first = self.below_fhir.templates.iter().filter_map(|template| template.split('/').nth(1));
+        first.filter_map(|segment| segment.strip_prefix('$'))
     }
 }
-
-/// What the path of an operation of the whole server begins with.
-const MOUNTS_AND_OPERATION: &str = "/fhir/R4/$";
 
 impl Table {
     fn add(&mut self, module: &'static str, routes: Routes, is_below_fhir: bool) -> Result<OpenApi> {
@@ -144,6 +141,7 @@ impl Table {
             let here = rows.iter().filter(|row| row.template == template);
             let methods = here.map(|row| (row.method.clone(), row.access)).collect();
             let route = Route { module, template: template.to_owned(), is_below_fhir, methods };
+            self.templates.push(template.to_owned());
             self.matcher.insert(template, Arc::new(route)).map_err(|error| {
                 Error::internal(format!("the module {module} wants {template}, which is taken: {error}"))
             })?;
