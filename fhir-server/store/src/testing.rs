@@ -1,5 +1,7 @@
 //! For tests: a store on a fresh database, cloned from a migrated template.
 
+mod random;
+
 use std::sync::Arc;
 
 use fhir_model::Result;
@@ -7,6 +9,7 @@ use fhir_profiles::Definitions;
 use fhir_search::Registry;
 use tokio::sync::OnceCell;
 
+pub use self::random::Random;
 use crate::{Options, Store, failure, migrate};
 
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();

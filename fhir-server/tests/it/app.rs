@@ -10,6 +10,8 @@ use fhir_config::{Config, Sources};
 use fhir_http::{CorsOrigins, Edge, EdgeOptions, Hosts, HttpLimits, Metrics, Server, Stop};
 use fhir_interactions::{Call, Cx, Guard, Operation, Operations, Reply, Rules};
 use fhir_model::{Error, Kind, Result};
+use fhir_search::condition::Condition;
+use fhir_search::{ParseCx, Query, TenantId};
 use fhir_store::Store;
 use fhir_work::{CancellationToken, Work, Working};
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -173,6 +175,27 @@ pub(crate) async fn json(answer: Response) -> (u16, Value) {
     let text = answer.text().await.unwrap();
     let value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{status}, not JSON ({e}): {text}"));
     (status, value)
+}
+
+/// The condition of a search, such as `("Patient", "_tag", "http://t|secret")`, on rows of a tenant: for rules.
+pub(crate) fn condition(
+    store: &Store,
+    tenant: TenantId,
+    (type_name, name, value): (&str, &str, &str),
+) -> Condition {
+    let cx = ParseCx {
+        strict: true,
+        bases: store.bases(),
+        zone: store.zone(),
+        now: store.now(),
+        count_default: 10,
+        count_max: 10,
+        values_max: 100,
+        secret: store.secret(),
+        bound_to: "",
+    };
+    let pairs = [(name.to_owned(), value.to_owned())];
+    store.condition(tenant, &Query::parse(store.registry(), type_name, &pairs, &cx).unwrap())
 }
 
 /// The sentence and code of the first issue of an OperationOutcome.

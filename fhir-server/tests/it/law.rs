@@ -11,7 +11,6 @@
 mod corpus;
 mod hiding;
 mod questions;
-mod random;
 mod servers;
 mod templates;
 mod writes;
@@ -25,9 +24,9 @@ use futures_util::{StreamExt, stream};
 use self::corpus::{Change, Corpus};
 use self::hiding::Hiding;
 use self::questions::Question;
-use self::random::Random;
 use self::servers::{Side, copy_secrets};
 use crate::app::{Setup, TestApp};
+use fhir_store::testing::Random;
 
 /// Runs without a seed, each with another guard.
 const RUNS: u64 = 2;

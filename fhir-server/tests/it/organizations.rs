@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fhir_interactions::{AccessRequest, Guard};
 use fhir_search::condition::Condition;
-use fhir_store::{Rule, Rules, Scope};
+use fhir_store::{Rule, Rules, Scope, Store};
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, json as read};
+use crate::app::{TestApp, condition, json as read};
 
 async fn send(app: &TestApp, method: &str, path: &str, body: Value) -> (u16, Value, String) {
     let request = app.at(method, path).header("content-type", "application/fhir+json").body(body.to_string());
@@ -121,11 +121,8 @@ impl Guard for Hiding {
     async fn scope(&self, access: AccessRequest<'_>) -> fhir_model::Result<Scope> {
         let store = STORE.get().unwrap();
         let filter = |type_name: &str, name: &str, value: &str| {
-            let query = store.parse_for_tests(type_name, name, value);
-            Rule {
-                filter: Condition::Not(Box::new(store.0.store.condition(access.tenant, &query))),
-                ..Rule::all()
-            }
+            let hidden = condition(store, access.tenant, (type_name, name, value));
+            Rule { filter: Condition::Not(Box::new(hidden)), ..Rule::all() }
         };
         if access.query.contains("_summary=false") {
             return Scope::new(access.tenant, vec![(access.tenant, Rules::All)]);
@@ -139,33 +136,12 @@ impl Guard for Hiding {
     }
 }
 
-struct TestStore(Arc<fhir_interactions::Cx>);
-
-impl TestStore {
-    fn parse_for_tests(&self, type_name: &str, name: &str, value: &str) -> fhir_search::Query {
-        let store = &self.0.store;
-        let cx = fhir_search::ParseCx {
-            strict: true,
-            bases: store.bases(),
-            zone: store.zone(),
-            now: store.now(),
-            count_default: 10,
-            count_max: 10,
-            values_max: 10,
-            secret: store.secret(),
-            bound_to: "",
-        };
-        fhir_search::Query::parse(store.registry(), type_name, &[(name.to_owned(), value.to_owned())], &cx)
-            .unwrap()
-    }
-}
-
-static STORE: std::sync::OnceLock<TestStore> = std::sync::OnceLock::new();
+static STORE: std::sync::OnceLock<Arc<Store>> = std::sync::OnceLock::new();
 
 #[tokio::test]
 async fn what_is_hidden_is_not_there() {
     let app = TestApp::guarded(Arc::new(Hiding)).await;
-    assert!(STORE.set(TestStore(app.cx.clone())).is_ok());
+    assert!(STORE.set(app.cx.store.clone()).is_ok());
     let all = "?_summary=false";
     let secret = json!({"resourceType": "Patient", "id": "hidden", "name": [{"family": "Otieno"}],
         "meta": {"tag": [{"system": "http://t", "code": "secret"}]}});

@@ -15,7 +15,6 @@ mod matches;
 mod mutate;
 mod names;
 mod order;
-pub(crate) mod random;
 mod resources;
 mod scopes;
 mod terms;
@@ -29,8 +28,8 @@ use corpus::Corpus;
 use fhir_model::Key;
 use fhir_model::date::Zone;
 use fhir_search::{IndexSettings, ParseCx, Query};
+use fhir_store::testing::Random;
 use fhir_store::{Scope, Store};
-use random::Random;
 
 use super::all;
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fhir_search::cursor::Cursor;
 use fhir_store::testing;
 
-use super::brute::random::Random;
 use super::*;
+use fhir_store::testing::Random;
 
 const LASTING: usize = 60;
 const PASSING: usize = 40;

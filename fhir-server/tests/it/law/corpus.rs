@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::hiding::Hidden;
-use super::random::Random;
+use fhir_store::testing::Random;
 
 /// In the order in which they are first written.
 pub(super) const TYPES: &[&str] =
@@ -129,7 +129,7 @@ impl Writer<'_> {
     fn id(&mut self, type_name: &str) -> String {
         let known: Vec<&String> =
             self.all.iter().filter(|(of, _)| *of == type_name).map(|(_, id)| id).collect();
-        let id = (*self.random.pick(&known)).clone();
+        let id = (*self.random.pick(&known).unwrap()).clone();
         let is_written = self.changes.iter().any(|c| c.type_name == type_name && c.id == id);
         match id.starts_with('{') && !is_written {
             true => "nobody".to_owned(),
@@ -148,11 +148,11 @@ impl Writer<'_> {
     }
 
     fn name(&mut self) -> Value {
-        json!({"family": self.random.pick(FAMILIES), "given": [self.random.pick(GIVEN)]})
+        json!({"family": self.random.pick(FAMILIES).unwrap(), "given": [self.random.pick(GIVEN).unwrap()]})
     }
 
     fn code(&mut self) -> Value {
-        json!({"coding": [{"system": "http://loinc.org", "code": self.random.pick(CODES)}]})
+        json!({"coding": [{"system": "http://loinc.org", "code": self.random.pick(CODES).unwrap()}]})
     }
 
     fn body(&mut self, type_name: &str, id: &str, number: usize, secret: bool) -> Value {
@@ -160,8 +160,9 @@ impl Writer<'_> {
         if !id.starts_with('{') || self.changes.iter().any(|c| c.type_name == type_name && c.id == id) {
             body["id"] = json!(id);
         }
-        let mut tags =
-            vec![json!({"system": "http://tags.example", "code": self.random.pick(&["red", "blue"])})];
+        let mut tags = vec![
+            json!({"system": "http://tags.example", "code": self.random.pick(&["red", "blue"]).unwrap()}),
+        ];
         if secret {
             tags.push(json!({"system": "http://tags.example", "code": "secret"}));
         }
@@ -172,7 +173,7 @@ impl Writer<'_> {
             {"system": "http://numbers.example", "value": format!("{number}")}]);
         match type_name {
             "Organization" => {
-                body["name"] = json!(self.random.pick(FAMILIES));
+                body["name"] = json!(self.random.pick(FAMILIES).unwrap());
                 if self.random.chance(40) {
                     body["partOf"] = self.reference("Organization");
                 }
@@ -192,7 +193,7 @@ impl Writer<'_> {
                 let of = ["Patient", "Observation", "Encounter", "Practitioner"];
                 let entries: Vec<Value> = (0..6)
                     .map(|_| {
-                        let of = *self.random.pick(&of);
+                        let of = *self.random.pick(&of).unwrap();
                         json!({"item": {"reference": format!("{of}/{}", self.id(of))}})
                     })
                     .collect();
@@ -208,9 +209,9 @@ impl Writer<'_> {
 
     fn patient(&mut self, body: &mut Value) {
         body["name"] = json!([self.name()]);
-        body["gender"] = json!(self.random.pick(&["female", "male"]));
+        body["gender"] = json!(self.random.pick(&["female", "male"]).unwrap());
         if self.random.chance(80) {
-            body["birthDate"] = json!(self.random.pick(&["1980-01-01", "1990", "2001-05"]));
+            body["birthDate"] = json!(self.random.pick(&["1980-01-01", "1990", "2001-05"]).unwrap());
         }
         if self.random.chance(60) {
             body["generalPractitioner"] = json!([self.reference("Practitioner")]);
@@ -225,13 +226,12 @@ impl Writer<'_> {
 
     fn event(&mut self, type_name: &str, body: &mut Value) {
         body["subject"] = self.reference("Patient");
-        let date = json!(self.random.pick(DATES));
+        let date = json!(self.random.pick(DATES).unwrap());
         match type_name {
             "Encounter" => {
-                body["status"] = json!(self.random.pick(&["planned", "finished"]));
+                body["status"] = json!(self.random.pick(&["planned", "finished"]).unwrap());
                 body["class"] = json!({"code": "AMB"});
-                body["period"] =
-                    json!({"start": "2025-01-01", "end": self.random.pick(&["2025-01-02", "2025-03-01"])});
+                body["period"] = json!({"start": "2025-01-01", "end": self.random.pick(&["2025-01-02", "2025-03-01"]).unwrap()});
                 body["participant"] = json!([{"individual": self.reference("Practitioner")}]);
                 body["serviceProvider"] = self.reference("Organization");
                 if self.random.chance(40) {
@@ -245,11 +245,11 @@ impl Writer<'_> {
                 body["asserter"] = self.reference("Practitioner");
             }
             _ => {
-                body["status"] = json!(self.random.pick(&["final", "preliminary"]));
+                body["status"] = json!(self.random.pick(&["final", "preliminary"]).unwrap());
                 body["code"] = self.code();
                 body["effectiveDateTime"] = date;
                 match self.random.below(3) {
-                    0 => body["valueString"] = json!(self.random.pick(FAMILIES)),
+                    0 => body["valueString"] = json!(self.random.pick(FAMILIES).unwrap()),
                     1 => body["valueCodeableConcept"] = self.code(),
                     _ => {
                         body["valueQuantity"] = json!({"value": self.random.below(5), "unit": "mg",
@@ -260,7 +260,7 @@ impl Writer<'_> {
                     body["encounter"] = self.reference("Encounter");
                 }
                 if self.random.chance(60) {
-                    let of = *self.random.pick(&["Practitioner", "Organization", "Patient"]);
+                    let of = *self.random.pick(&["Practitioner", "Organization", "Patient"]).unwrap();
                     body["performer"] = json!([self.reference(of)]);
                 }
                 if self.random.chance(40) {

@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use fhir_interactions::{AccessRequest, Guard};
+use fhir_search::TenantId;
 use fhir_search::condition::Condition;
-use fhir_search::{ParseCx, Query, TenantId};
 use fhir_store::{Rule, Rules, Scope, Store};
 use serde_json::Value;
 
 use super::corpus::{TYPES, patient_of};
-use super::random::Random;
+use crate::app::condition;
+use fhir_store::testing::Random;
 
 /// The tag of what is secret.
 pub(super) const SECRET: &str = "http://tags.example|secret";
@@ -35,18 +36,16 @@ impl Hidden {
     pub(super) fn random(random: &mut Random, all: &[(&'static str, String)]) -> Hidden {
         let mut hidden = Hidden { tagged: random.chance(70), ..Hidden::default() };
         if random.chance(25) {
-            hidden.types.push(*random.pick::<&str>(&[
-                "Organization",
-                "Practitioner",
-                "Encounter",
-                "Condition",
-                "List",
-            ]));
+            hidden.types.push(
+                *random
+                    .pick::<&str>(&["Organization", "Practitioner", "Encounter", "Condition", "List"])
+                    .unwrap(),
+            );
         }
-        let share = *random.pick(&[0, 30, 60]);
+        let share = *random.pick(&[0, 30, 60]).unwrap();
         let patients = all.iter().filter(|(type_name, _)| *type_name == "Patient");
         hidden.patients.extend(patients.filter(|_| random.chance(share)).map(|(_, id)| id.clone()));
-        let share = *random.pick(&[10, 25]);
+        let share = *random.pick(&[10, 25]).unwrap();
         hidden.ids.extend(all.iter().filter(|_| random.chance(share)).cloned());
         hidden
     }
@@ -82,7 +81,11 @@ impl Hidden {
                 pairs.push(("_id", ids.join(",")));
             }
             let none = pairs.iter().map(|(name, value)| {
-                Condition::Not(Box::new(condition(store, type_name, name, &render(value))))
+                Condition::Not(Box::new(condition(
+                    store,
+                    TenantId::DEFAULT,
+                    (type_name, name, &render(value)),
+                )))
             });
             let filter = Condition::All(none.collect()).simplify();
             ((*type_name).into(), Rule { filter, ..Rule::all() })
@@ -94,23 +97,6 @@ impl Hidden {
 
 /// Types with a parameter `patient`.
 const ABOUT_PATIENTS: &[&str] = &["Encounter", "Condition", "Observation", "List"];
-
-fn condition(store: &Store, type_name: &str, name: &str, value: &str) -> Condition {
-    let cx = ParseCx {
-        strict: true,
-        bases: store.bases(),
-        zone: store.zone(),
-        now: store.now(),
-        count_default: 10,
-        count_max: 10,
-        values_max: 100,
-        secret: store.secret(),
-        bound_to: "",
-    };
-    let pairs = [(name.to_owned(), value.to_owned())];
-    let query = Query::parse(store.registry(), type_name, &pairs, &cx).unwrap();
-    store.condition(TenantId::DEFAULT, &query)
-}
 
 /// Hides nothing while it is off.
 #[derive(Default)]

@@ -4,8 +4,8 @@
 //! `{time}` what they say.
 
 use super::corpus::{CODES, Corpus, DATES, FAMILIES, TYPES};
-use super::random::Random;
 use super::templates::{CONDITIONS, FIXED, INCLUDES, OF_ALL, SORTS, SORTS_OF_ALL};
+use fhir_store::testing::Random;
 
 /// A request, with placeholders of what each server makes by itself.
 #[derive(Debug, Clone, Default)]
@@ -68,8 +68,8 @@ fn get(path: String) -> Question {
 }
 
 fn read(random: &mut Random, corpus: &Corpus) -> Question {
-    let group = random.pick(&corpus.groups);
-    let change = random.pick(group);
+    let group = random.pick(&corpus.groups).unwrap();
+    let change = random.pick(group).unwrap();
     let key = format!("{}/{}", change.type_name, change.id);
     let mut question = match random.below(5) {
         0 | 1 => get(format!("{key}/_history/{{v{}}}", change.number)),
@@ -88,10 +88,10 @@ fn read(random: &mut Random, corpus: &Corpus) -> Question {
 fn history(random: &mut Random, corpus: &Corpus) -> Question {
     let of = match random.below(4) {
         0 | 1 => filled(random, corpus, "{key}/"),
-        2 => format!("{}/", random.pick(TYPES)),
+        2 => format!("{}/", random.pick(TYPES).unwrap()),
         _ => String::new(),
     };
-    let mut query = vec![format!("_count={}", random.pick(&[3, 5, 10, 50, 0]))];
+    let mut query = vec![format!("_count={}", random.pick(&[3, 5, 10, 50, 0]).unwrap())];
     if random.chance(30) {
         query.push(filled(random, corpus, "_since={time}"));
     }
@@ -114,7 +114,7 @@ fn everything(random: &mut Random, corpus: &Corpus) -> Question {
         "start=2025-01-01&end=2025-02-01",
         "_type=Observation,Practitioner,Patient&_count=3",
     ];
-    let template = format!("{of}{}", random.pick(&more));
+    let template = format!("{of}{}", random.pick(&more).unwrap());
     get(filled(random, corpus, &template))
 }
 
@@ -129,26 +129,28 @@ fn batch(random: &mut Random, corpus: &Corpus) -> Question {
             format!(r#"{{"request":{{"method":"GET","url":"{}"}}}}"#, inner.path)
         })
         .collect();
-    let kind = random.pick(&["batch", "transaction"]);
+    let kind = random.pick(&["batch", "transaction"]).unwrap();
     let body = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{}]}}"#, entries.join(","));
     Question { method: "POST", path: String::new(), body: Some(body), ..Question::default() }
 }
 
 fn search(random: &mut Random, corpus: &Corpus) -> Question {
-    let type_name = *random.pick(&[
-        "Patient",
-        "Patient",
-        "Observation",
-        "Observation",
-        "Observation",
-        "Encounter",
-        "Encounter",
-        "Condition",
-        "Organization",
-        "Practitioner",
-        "Group",
-        "List",
-    ]);
+    let type_name = *random
+        .pick(&[
+            "Patient",
+            "Patient",
+            "Observation",
+            "Observation",
+            "Observation",
+            "Encounter",
+            "Encounter",
+            "Condition",
+            "Organization",
+            "Practitioner",
+            "Group",
+            "List",
+        ])
+        .unwrap();
     let of_type = |all: &'static [(&str, &'static [&'static str])]| -> &'static [&'static str] {
         all.iter().find(|(of, _)| *of == type_name).unwrap().1
     };
@@ -171,27 +173,27 @@ fn search(random: &mut Random, corpus: &Corpus) -> Question {
             "List,Encounter,Condition",
             "Observation,Condition",
         ];
-        query.push(format!("_type={}", random.pick(&types)));
+        query.push(format!("_type={}", random.pick(&types).unwrap()));
     }
-    for _ in 0..*random.pick(&[0, 1, 1, 1, 1, 2]) {
+    for _ in 0..*random.pick(&[0, 1, 1, 1, 1, 2]).unwrap() {
         let template = match is_one_type && random.chance(80) {
-            true => random.pick(of_type(CONDITIONS)),
-            false => random.pick(OF_ALL),
+            true => random.pick(of_type(CONDITIONS)).unwrap(),
+            false => random.pick(OF_ALL).unwrap(),
         };
         query.push(filled(random, corpus, &template.replace("{id}", &format!("{{{type_name}}}"))));
     }
     if random.chance(40) {
-        query.push((*random.pick(of_type(INCLUDES))).to_owned());
+        query.push((*random.pick(of_type(INCLUDES)).unwrap()).to_owned());
     }
     if random.chance(40) {
         let sort = match is_one_type && random.chance(75) {
-            true => random.pick(of_type(SORTS)),
-            false => random.pick(SORTS_OF_ALL),
+            true => random.pick(of_type(SORTS)).unwrap(),
+            false => random.pick(SORTS_OF_ALL).unwrap(),
         };
         query.push(format!("_sort={sort}"));
     }
     if random.chance(60) {
-        query.push(format!("_count={}", random.pick(&[1, 2, 3, 5, 0])));
+        query.push(format!("_count={}", random.pick(&[1, 2, 3, 5, 0]).unwrap()));
     }
     if random.chance(50) {
         let kinds = [
@@ -202,7 +204,7 @@ fn search(random: &mut Random, corpus: &Corpus) -> Question {
             "_summary=true",
             "_elements=id",
         ];
-        query.push((*random.pick(&kinds)).to_owned());
+        query.push((*random.pick(&kinds).unwrap()).to_owned());
     }
     if random.chance(3) {
         query.push("nonsense=1".to_owned());
@@ -221,16 +223,16 @@ type Value<'v> = &'v dyn Fn(&mut Random) -> String;
 pub(super) fn filled(random: &mut Random, corpus: &Corpus, template: &str) -> String {
     let mut text = template.to_owned();
     let key = |random: &mut Random| {
-        let (type_name, id) = random.pick(&corpus.all);
+        let (type_name, id) = random.pick(&corpus.all).unwrap();
         format!("{type_name}/{id}")
     };
     let make: [(&str, Value<'_>); 7] = [
         ("{key}", &key),
-        ("{family}", &|random| (*random.pick(FAMILIES)).to_owned()),
-        ("{code}", &|random| (*random.pick(CODES)).to_owned()),
-        ("{date}", &|random| (*random.pick(DATES)).to_owned()),
+        ("{family}", &|random| (*random.pick(FAMILIES).unwrap()).to_owned()),
+        ("{code}", &|random| (*random.pick(CODES).unwrap()).to_owned()),
+        ("{date}", &|random| (*random.pick(DATES).unwrap()).to_owned()),
         ("{digit}", &|random| random.below(6).to_string()),
-        ("{prefix}", &|random| (*random.pick(&["", "ge", "lt", "gt", "le", "ne"])).to_owned()),
+        ("{prefix}", &|random| (*random.pick(&["", "ge", "lt", "gt", "le", "ne"]).unwrap()).to_owned()),
         ("{time}", &|random| format!("{{t{}}}", random.below(corpus.groups.len()))),
     ];
     for (name, value) in make {
@@ -243,7 +245,7 @@ pub(super) fn filled(random: &mut Random, corpus: &Corpus, template: &str) -> St
         while text.contains(&name) {
             let ids: Vec<&String> =
                 corpus.all.iter().filter(|(of, _)| of == type_name).map(|(_, id)| id).collect();
-            text = text.replacen(&name, random.pick::<&String>(&ids), 1);
+            text = text.replacen(&name, random.pick::<&String>(&ids).unwrap(), 1);
         }
     }
     text

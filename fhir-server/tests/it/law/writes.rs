@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::corpus::Corpus;
 use super::questions::{Question, filled};
-use super::random::Random;
 use super::servers::Side;
+use fhir_store::testing::Random;
 
 /// A write by criteria or by id, of what is seen or not.
 pub(super) fn random(random: &mut Random, corpus: &Corpus) -> Question {

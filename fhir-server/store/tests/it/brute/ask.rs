@@ -12,9 +12,9 @@ use super::corpus::{Corpus, One};
 use super::expression;
 use super::matches::{local, numbers, quantities, target_text, texts, token_texts, tokens};
 use super::names::folded;
-use super::random::Random;
 use super::terms;
 use super::when;
+use fhir_store::testing::Random;
 
 /// A search as a client writes it: type, pairs, and sometimes a Patient in whose compartment it is.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use fhir_search::registry::Registry;
 use super::ask::{Question, escaped, term};
 use super::corpus::{Corpus, One};
 use super::matches::tokens;
-use super::random::Random;
+use fhir_store::testing::Random;
 
 const TYPE: &str = "Observation";
 

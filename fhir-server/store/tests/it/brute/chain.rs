@@ -11,7 +11,7 @@ use fhir_search::registry::{Param, Registry};
 use super::ask::pair;
 use super::corpus::{Corpus, Home, One, Resource};
 use super::matches::{local, matches, target_text};
-use super::random::Random;
+use fhir_store::testing::Random;
 
 /// For each resource of a type, whether its reference leads to one that all filters of its type hold of.
 pub(super) fn chain(

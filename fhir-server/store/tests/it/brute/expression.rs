@@ -7,7 +7,7 @@ use fhir_search::registry::TypeSearch;
 use super::ask::pair;
 use super::corpus::Corpus;
 use super::matches::{local, matches};
-use super::random::Random;
+use fhir_store::testing::Random;
 
 /// For each resource of a type, whether an expression holds.
 pub(super) fn holds(expression: &Expression, type_name: &str, corpus: &'static Corpus) -> Vec<bool> {

@@ -15,9 +15,9 @@ use super::ask::{self, Question};
 use super::chain;
 use super::corpus::{Corpus, One};
 use super::parse;
-use super::random::Random;
 use super::when;
 use crate::all;
+use fhir_store::testing::Random;
 
 /// Questions for each law that is asked at random.
 const QUESTIONS: usize = 250;

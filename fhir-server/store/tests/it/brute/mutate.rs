@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::random::Random;
+use fhir_store::testing::Random;
 
 /// Most changes of one resource.
 const CHANGES_MAX: usize = 8;

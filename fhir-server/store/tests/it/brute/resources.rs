@@ -10,7 +10,7 @@ use fhir_model::Key;
 use serde_json::Value;
 
 use super::mutate::mutated;
-use super::random::Random;
+use fhir_store::testing::Random;
 
 /// Larger resources slow the test down and show nothing that others do not.
 const BYTES_MAX: usize = 200_000;

@@ -11,8 +11,8 @@ use fhir_store::{HistoryPage, HistoryTarget, ResourceState, Rule, Rules, Scope, 
 
 use super::ask::Question;
 use super::corpus::Corpus;
-use super::random::Random;
 use super::{matches, parse};
+use fhir_store::testing::Random;
 
 /// A random scope, and what is left of the corpus under it.
 pub(super) fn random(

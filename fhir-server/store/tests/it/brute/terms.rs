@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::ask::escaped;
 use super::corpus::One;
 use super::matches::tokens;
-use super::random::Random;
+use fhir_store::testing::Random;
 
 /// System and code.
 pub(super) type Codes = BTreeSet<(String, String)>;
