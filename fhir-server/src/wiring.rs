@@ -12,7 +12,7 @@ use fhir_config::{Auth, Body, ConditionalDelete, Config, Integrity};
 use fhir_database::Migrations;
 use fhir_fulltext::Index as Words;
 use fhir_http::{self as http, CorsOrigins, Edge, EdgeOptions, Hosts, Metrics};
-use fhir_interactions::{Cx, Guard, Operations, RequestLimits, Rules, Settings};
+use fhir_interactions::{Cx, Guard, Operations, RequestLimits, Settings};
 use fhir_model::json;
 use fhir_postgres::backup::{Site, Status, Worker};
 use fhir_postgres::{Download, Embedded, Search};
@@ -243,15 +243,14 @@ pub async fn cx(
         Store::open(database_url, options, registry).await.context("the database could not be used")?;
     let operations =
         Operations::new(modules.operations(), &*definitions).context("the operations do not fit together")?;
-    // By what the database has, where its server decides: without the index there would be no integrity.
-    let integrity = store.indexes_references();
+    let cx = Cx::new(store, guard(config.auth));
     Ok(Arc::new(Cx {
         operations,
-        rules: Rules::standard(integrity).with(modules.rules()),
+        rules: cx.rules.with(modules.rules()),
         observers: modules.observers(),
         limits: limits(config),
-        settings: Settings { referential_integrity: integrity, ..settings(config) },
-        ..Cx::new(store, guard(config.auth))
+        settings: settings(config),
+        ..cx
     }))
 }
 

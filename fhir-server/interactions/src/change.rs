@@ -55,7 +55,7 @@ pub(crate) struct PreparedChange {
 ///
 /// # Errors
 ///
-/// `NotFound`, as for an id that is free, hidden or deleted.
+/// `NotFound`, for an id that is free as for one that is hidden.
 pub(crate) fn check_creatable(ctx: &RequestContext<'_>, key: &Key, before: &ResourceState) -> Result<()> {
     match before {
         ResourceState::Absent if ctx.cx.store.hides_some(&ctx.scope, &key.type_name) => {

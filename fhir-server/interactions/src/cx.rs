@@ -132,8 +132,6 @@ pub struct Settings {
     pub if_match_required: bool,
     /// What a conditional delete may delete.
     pub conditional_delete: ConditionalDelete,
-    /// References lead somewhere: the store has the index for it, and [`Cx::rules`] the rule.
-    pub referential_integrity: bool,
     /// `PUT` to an id that is not there creates it.
     pub update_creates: bool,
     /// What the CapabilityStatement calls the server.
@@ -149,7 +147,6 @@ impl Default for Settings {
         Settings {
             if_match_required: false,
             conditional_delete: ConditionalDelete::Single,
-            referential_integrity: false,
             update_creates: true,
             software: "Cari FHIR Server",
             software_version: env!("CARGO_PKG_VERSION"),

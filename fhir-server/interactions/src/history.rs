@@ -8,6 +8,7 @@ use fhir_store::{HistoryPage, HistoryTarget, Method, Version};
 
 use crate::bundle::text::BundleText;
 use crate::reply::Reply;
+use crate::request::FORMAT_PARAMETERS;
 use crate::request_context::RequestContext;
 use crate::summary::Subset;
 
@@ -157,7 +158,7 @@ impl HistoryRequest {
                 |what: &str| Error::value(format!("`{name}` is {what}, not `{value}`")).at(name.as_str());
             let is_again = ONCE.contains(&name.as_str()) && applied.iter().any(|(n, _)| n == name);
             match name.as_str() {
-                "_format" | "_pretty" => continue,
+                name if FORMAT_PARAMETERS.contains(&name) => continue,
                 _ if is_again => {
                     ignore(ctx, &mut warnings, name, "can be given once: the first value counts")?;
                     continue;

@@ -28,6 +28,7 @@ use crate::request::Request;
 use crate::request_context::RequestContext;
 
 pub use self::routes::OperationRoute;
+pub(crate) use self::value::value_of;
 
 /// One operation.
 #[async_trait]

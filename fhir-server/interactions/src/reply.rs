@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fhir_model::Key;
-use fhir_model::error::{ISSUES_MAX, Issue, operation_outcome};
+use fhir_model::error::{Issue, operation_outcome};
 use fhir_store::{Version, Write};
 
 use crate::content::Content;
@@ -155,6 +155,6 @@ pub(crate) fn location(key: &Key, version: u32) -> String {
 /// What was done, and what is warned of: as much as an error would say.
 fn outcome(done: String, warnings: Vec<Issue>) -> Bytes {
     let mut issues = vec![Issue::information(done)];
-    issues.extend(warnings.into_iter().take(ISSUES_MAX));
+    issues.extend(warnings);
     Bytes::from(operation_outcome(&issues).to_string())
 }

@@ -10,6 +10,9 @@ use fhir_search::TenantId;
 use crate::conditions::Conditions;
 use crate::guard::{AccessRequest, Principal};
 
+/// What the HTTP edge reads, as it decides the format of the answer.
+pub(crate) const FORMAT_PARAMETERS: [&str; 2] = ["_format", "_pretty"];
+
 /// One request: from HTTP, from a Bundle entry, from an adapter.
 #[derive(Debug, Clone)]
 pub struct Request {

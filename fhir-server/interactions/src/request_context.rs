@@ -9,7 +9,7 @@ use fhir_store::Scope;
 
 use crate::check::check;
 use crate::cx::Cx;
-use crate::request::{Body, Handling, Request, Return};
+use crate::request::{Body, FORMAT_PARAMETERS, Handling, Request, Return};
 
 /// One request with everything needed to answer it.
 pub(crate) struct RequestContext<'a> {
@@ -91,9 +91,7 @@ impl<'a> RequestContext<'a> {
 
 /// An error for a parameter that is none of `known`. `what`: which have no such parameter.
 pub(crate) fn only(pairs: &[(String, String)], known: &[&str], what: &str) -> Result<()> {
-    // The HTTP edge decides the format of the answer.
-    const OUTSIDE: [&str; 2] = ["_format", "_pretty"];
-    let is_known = |name: &str| OUTSIDE.contains(&name) || known.contains(&name);
+    let is_known = |name: &str| FORMAT_PARAMETERS.contains(&name) || known.contains(&name);
     match pairs.iter().find(|(name, _)| !is_known(name)) {
         Some((name, _)) => {
             let text = format!("`{name}` is not a parameter of {what} (strict handling)");

@@ -45,6 +45,7 @@ pub(crate) async fn conditional_update(ctx: &RequestContext<'_>, type_name: &str
                 if let ResourceState::Current(_) = before {
                     return Err(taken(&key, &criteria.text));
                 }
+                check_creatable(ctx, &key, &before)?;
                 (key, before, claim)
             }
         };

@@ -162,15 +162,15 @@ mod tests {
     #[test]
     fn the_first_issue_that_is_an_error_is_the_error() {
         let warning = || Issue::warning(Kind::Duplicate, "a warning").at("a");
-        let fatal = || Issue { severity: Severity::Fatal, ..Issue::error(Kind::Rule, "fatal").at("b") };
+        let rule = || Issue::error(Kind::Rule, "a rule").at("b");
         let error = || Issue::error(Kind::Conflict, "an error").at("c");
         assert!(Error::from_issues(Vec::new()).is_none());
         assert!(Error::from_issues(vec![warning(), Issue::information("said")]).is_none());
         // issues, status of the error, codes in the outcome
         let rows = [
             (vec![error()], 409, "conflict"),
-            (vec![warning(), error(), fatal()], 409, "conflict duplicate business-rule"),
-            (vec![fatal(), warning(), error()], 422, "business-rule duplicate conflict"),
+            (vec![warning(), error(), rule()], 409, "conflict duplicate business-rule"),
+            (vec![rule(), warning(), error()], 422, "business-rule duplicate conflict"),
         ];
         for (issues, status, codes) in rows {
             let found = Error::from_issues(issues).unwrap();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_says_how_many_issues_it_leaves_out() {
+    fn an_outcome_says_that_it_leaves_issues_out() {
         let outcome = |n: usize| {
             let issues = (0..n).map(|at| Issue::error(Kind::Rule, format!("rule {at}"))).collect();
             Error::from_issues(issues).unwrap().outcome()["issue"].as_array().unwrap().clone()

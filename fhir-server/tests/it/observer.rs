@@ -84,6 +84,13 @@ async fn every_access_is_seen() {
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert_eq!(lines[..2], ["read 200 Patient/a", "search-type 200 Observation/o"]);
 
+    // A transaction that finds a resource in place of creating it gives it away.
+    let entry = json!({"request": {"method": "POST", "url": "Patient", "ifNoneExist": "_id=a"}, "resource": {"resourceType": "Patient"}});
+    let transaction = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]}).to_string();
+    let asked = app.send("POST", "", &transaction).header("prefer", "return=representation");
+    assert_eq!(asked.send().await.unwrap().status().as_u16(), 200);
+    assert_eq!(seen(), ["transaction 200 Patient/a"]);
+
     // Nothing is read that cannot be recorded; what was written stays written.
     let basic = json!({"resourceType": "Basic", "id": "x", "code": {"text": "x"}});
     assert_eq!(status("PUT", "Basic/x", &basic).await, 503);

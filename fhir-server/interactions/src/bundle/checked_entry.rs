@@ -21,7 +21,7 @@ use crate::request_context::{RequestContext, same_id};
 /// One entry.
 pub(super) struct CheckedEntry<'d> {
     pub(super) entry: Entry<'d>,
-    /// What the entry may see and change, were it a request of its own.
+    /// What the entry may change, were it a request of its own. What it reads is read in the scope of the Bundle.
     pub(super) scope: Scope,
     /// Of `ifNoneExist`, or of the url of a conditional update, patch or delete.
     pub(super) criteria: Option<Criteria>,

@@ -4,6 +4,7 @@ use fhir_model::json::Ref;
 use fhir_model::{Error, Kind, Result, url};
 
 use super::binary::data;
+use crate::operation::value_of;
 use crate::request::Body;
 
 /// The parameters of a search by POST: a Binary around a form, as over HTTP, or Parameters.
@@ -35,7 +36,7 @@ fn pairs(parameters: Ref<'_>) -> Result<Vec<(String, String)>> {
 
 fn pair(parameter: Ref<'_>) -> Option<(String, String)> {
     let name = parameter.get_str("name")?.into_owned();
-    let value = parameter.children().find(|member| member.key().starts_with("value"))?;
+    let (_, value) = value_of(parameter)?;
     let text = match (value.str(), value.number(), value.bool()) {
         (Some(text), _, _) => text.into_owned(),
         (_, Some(number), _) => number.to_owned(),

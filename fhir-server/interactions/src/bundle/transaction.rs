@@ -43,7 +43,8 @@ pub(super) async fn transaction(ctx: &RequestContext<'_>, entries: &[Ref<'_>]) -
         }
     };
     reads::after(ctx, &plan.entries, &mut answers).await;
-    let mut bundle = BundleText::new("transaction-response", answers.len() * 256);
+    let mut bundle =
+        BundleText::new("transaction-response", answers.len() * 256).observed(ctx.cx.is_observed());
     for answer in &answers {
         write_answer(&mut bundle, answer.as_ref().unwrap_or(&Ok(Reply::empty(204))), ctx);
     }
@@ -116,8 +117,8 @@ impl<'d> Plan<'d> {
         }
         let Decided { mut writes, entries, mut answers, written, deleted, same } = decided;
         reads::before(ctx, &self.entries, &writes, stamp.micros(), &mut answers).await?;
-        for (at, position, _) in &written {
-            if let (Some(checked), Some(write)) = (self.entries.get(*at), writes.get(*position)) {
+        for (write, at) in writes.iter().zip(&entries) {
+            if let Some(checked) = self.entries.get(*at) {
                 cx.store.check_write(&checked.scope, write).map_err(|e| in_entry(e, *at))?;
             }
         }

@@ -128,7 +128,7 @@ fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Va
 
 /// <https://hl7.org/fhir/R4/valueset-reference-handling-policy.html>
 fn reference_policy(cx: &Cx) -> &'static [&'static str] {
-    match cx.settings.referential_integrity {
+    match cx.store.indexes_references() {
         true => &["literal", "logical", "enforced"],
         false => &["literal", "logical"],
     }

@@ -11,7 +11,7 @@ use super::definition::{Definition, ParameterDefinition, ParameterType};
 use super::parameters::{Argument, Parameters, Value};
 use super::value::value_of;
 use crate::check::{check, type_of};
-use crate::request::Body;
+use crate::request::{Body, FORMAT_PARAMETERS};
 
 /// What was sent with a call.
 pub(super) struct Sent<'a> {
@@ -22,9 +22,6 @@ pub(super) struct Sent<'a> {
     pub(super) strict: bool,
     pub(super) types: &'a dyn Types,
 }
-
-/// The HTTP edge decides the format of the answer.
-const CONTROL: [&str; 2] = ["_format", "_pretty"];
 
 impl Sent<'_> {
     /// Reads and checks the parameters of the url, then those of the body.
@@ -90,7 +87,7 @@ impl Reader<'_> {
 
     /// Those of a url.
     fn pairs(&mut self, known: &[ParameterDefinition], pairs: &[(String, String)], read: &mut Parameters) {
-        for (name, text) in pairs.iter().filter(|(name, _)| !CONTROL.contains(&name.as_str())) {
+        for (name, text) in pairs.iter().filter(|(name, _)| !FORMAT_PARAMETERS.contains(&name.as_str())) {
             let Some(parameter) = known.iter().find(|known| *known.name == **name) else {
                 self.unknown(name, name);
                 continue;
@@ -132,7 +129,7 @@ impl Reader<'_> {
                 continue;
             };
             match known.iter().find(|known| *known.name == *name) {
-                None if CONTROL.contains(&&*name) => {}
+                None if FORMAT_PARAMETERS.contains(&&*name) => {}
                 None => self.unknown(&name, &at),
                 Some(parameter) => match self.value(parameter, sent, &at) {
                     Ok((text, value)) => {

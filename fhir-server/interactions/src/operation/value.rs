@@ -95,7 +95,7 @@ impl Primitive {
     }
 }
 
-/// The name of the type of a member `value[x]`, as it stands there: `Code` of `valueCode`.
-pub(super) fn value_of(parameter: Ref<'_>) -> Option<(String, Ref<'_>)> {
+/// The member `value[x]`, with its type as it stands in its name: `Code` of `valueCode`.
+pub(crate) fn value_of(parameter: Ref<'_>) -> Option<(String, Ref<'_>)> {
     parameter.children().find_map(|member| Some((member.key().strip_prefix("value")?.to_owned(), member)))
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fhir_interactions::{
-    AccessRequest, Body, Conditions, Cx, Guard, Method, Prefer, Reply, Request, RequestLimits, Rules,
-    Settings, handle,
+    AccessRequest, Body, Conditions, Cx, Guard, Method, Prefer, Reply, Request, RequestLimits, Settings,
+    handle,
 };
 use fhir_model::json::Doc;
 use fhir_model::{Error, Result};
@@ -52,8 +52,7 @@ impl App {
     }
 
     pub(crate) fn on(store: Arc<Store>, settings: Settings, limits: RequestLimits) -> App {
-        let rules = Rules::standard(settings.referential_integrity);
-        App { cx: Cx { rules, limits, settings, ..Cx::new(store, Arc::new(Everybody)) } }
+        App { cx: Cx { limits, settings, ..Cx::new(store, Arc::new(Everybody)) } }
     }
 
     /// `GET Patient/1 | If-None-Match: W/"1"`

@@ -15,7 +15,7 @@ async fn enforcing() -> App {
     let settings = IndexSettings { bases: Bases::new([BASE]), references: true, ..IndexSettings::default() };
     let options = Options { connections_max: 8, settings, ..Options::default() };
     let store = testing::fresh_with(options).await.unwrap();
-    App::on(store, Settings { referential_integrity: true, ..Settings::default() }, RequestLimits::default())
+    App::on(store, Settings::default(), RequestLimits::default())
 }
 
 fn patient(id: &str) -> Value {

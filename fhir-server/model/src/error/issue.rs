@@ -13,7 +13,6 @@ pub const ISSUES_MAX: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the specification's own words")]
 pub enum Severity {
-    Fatal,
     Error,
     Warning,
     Information,
@@ -22,13 +21,12 @@ pub enum Severity {
 impl Severity {
     /// True when what was asked is not done because of it.
     pub fn is_error(self) -> bool {
-        matches!(self, Severity::Fatal | Severity::Error)
+        self == Severity::Error
     }
 
     /// Its code.
     pub fn code(self) -> &'static str {
         match self {
-            Severity::Fatal => "fatal",
             Severity::Error => "error",
             Severity::Warning => "warning",
             Severity::Information => "information",
@@ -41,7 +39,7 @@ impl Severity {
 pub struct Issue {
     /// How grave it is.
     pub severity: Severity,
-    /// What kind of trouble it is. Of an information: none.
+    /// What kind of trouble it is; of an information `Informational`.
     pub kind: Kind,
     /// A sentence for the client.
     pub text: String,
@@ -84,14 +82,13 @@ impl Issue {
     }
 }
 
-/// The OperationOutcome of some issues, the one way in which any is written: all of them, or the first [`ISSUES_MAX`] and how
-/// many more there are.
+/// The OperationOutcome of some issues, the one way in which any is written: all of them, or the first [`ISSUES_MAX`] and
+/// that there are more.
 pub fn operation_outcome<'i>(issues: impl IntoIterator<Item = &'i Issue>) -> Value {
     let mut all = issues.into_iter();
     let mut issues: Vec<Value> = all.by_ref().take(ISSUES_MAX).map(Issue::to_json).collect();
-    let left_out = all.count();
-    if left_out > 0 {
-        issues.push(Issue::information(format!("{left_out} more issues are left out")).to_json());
+    if all.next().is_some() {
+        issues.push(Issue::information("there are more issues than these").to_json());
     }
     json!({ "resourceType": "OperationOutcome", "issue": issues })
 }
