@@ -51,9 +51,9 @@ impl Consumer for Follower {
     }
 
     async fn perform(&self, changes: &[FeedChange]) -> Result<()> {
-        let versions: Vec<_> = changes.iter().map(|change| change.version.clone()).collect();
-        self.uncommitted.fetch_add(versions.len(), Ordering::Relaxed);
-        run_blocking(&self.index, move |index| index.apply(&versions)).await
+        let changes: Vec<_> = changes.iter().map(|change| (change.tenant, change.version.clone())).collect();
+        self.uncommitted.fetch_add(changes.len(), Ordering::Relaxed);
+        run_blocking(&self.index, move |index| index.apply(&changes)).await
     }
 
     async fn reached(&self, place: FeedPosition, is_all: bool) -> Result<()> {

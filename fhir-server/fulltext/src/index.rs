@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use fhir_model::{Error, Kind, Result};
+use fhir_search::TenantId;
 use fhir_search::query::{TextQuery, TextSource};
 use fhir_store::{FeedPosition, FullText, TextHits, Version};
 use tantivy::collector::{Count, TopDocs};
@@ -20,7 +21,7 @@ use crate::texts::Texts;
 use crate::words::{NAME, analyzer, words};
 
 /// Changes when the fields, the words or tantivy's own format do: an index of another one is made anew.
-const FORMAT: &str = "1-tantivy-0.27";
+const FORMAT: &str = "2-tantivy-0.27";
 /// Memory of the writer before it flushes a segment.
 const WRITER_BYTES: usize = 15_000_000;
 /// Most resources that one search may name to the database.
@@ -108,16 +109,16 @@ impl Index {
     /// # Errors
     ///
     /// When a body is not JSON, or the index cannot be written.
-    pub fn apply(&self, versions: &[Version]) -> Result<()> {
+    pub fn apply(&self, changes: &[(TenantId, Version)]) -> Result<()> {
         let writer = self.writer.lock().unwrap_or_else(|e| e.into_inner());
         let fields = self.fields;
-        for version in versions {
+        for (tenant, version) in changes {
             writer.delete_term(Term::from_field_i64(fields.handle, version.handle));
             let Some(body) = &version.body else { continue };
             let texts = Texts::from_body(body)?;
             let mut document = TantivyDocument::default();
             document.add_i64(fields.handle, version.handle);
-            document.add_text(fields.type_name, &version.key.type_name);
+            document.add_text(fields.type_name, type_term(*tenant, &version.key.type_name));
             document.add_text(fields.narrative, texts.narrative);
             document.add_text(fields.content, texts.content);
             writer.add_document(document).map_err(Error::internal)?;
@@ -159,9 +160,9 @@ impl FullText for Index {
         self.complete_at.lock().unwrap_or_else(|e| e.into_inner()).map(|at| at.elapsed())
     }
 
-    fn find(&self, type_name: &str, ask: &TextQuery) -> Result<TextHits> {
+    fn find(&self, tenant: TenantId, type_name: &str, ask: &TextQuery) -> Result<TextHits> {
         let position = self.position();
-        let of_type = Term::from_field_text(self.fields.type_name, type_name);
+        let of_type = Term::from_field_text(self.fields.type_name, &type_term(tenant, type_name));
         let query: Box<dyn Query> = Box::new(BooleanQuery::new(vec![
             (Occur::Must, TextExpression::parse(&ask.text)?.query(self.field(ask.source))),
             (Occur::Must, without_score(TermQuery::new(of_type, IndexRecordOption::Basic))),
@@ -169,8 +170,8 @@ impl FullText for Index {
         let searcher = self.reader.searcher();
         let count = searcher.search(&query, &Count).map_err(Error::internal)?;
         if count > FOUND_MAX {
-            let text =
-                format!("{count} resources have these words; {FOUND_MAX} can be searched on: add words");
+            // Their number would tell of those that the caller does not see.
+            let text = format!("more than {FOUND_MAX} resources have these words: add words");
             return Err(Error::new(Kind::TooCostly, text));
         }
         let top = TopDocs::with_limit(count.max(1)).order_by_score();
@@ -191,6 +192,11 @@ impl FullText for Index {
         };
         Ok(TextExpression::parse(&ask.text)?.matches(&words(text)))
     }
+}
+
+/// What the type field holds: `16:Patient` for an organisation of its own.
+fn type_term(tenant: TenantId, type_name: &str) -> String {
+    format!("{}:{type_name}", tenant.number())
 }
 
 fn without_score(query: TermQuery) -> Box<dyn Query> {

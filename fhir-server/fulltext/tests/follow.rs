@@ -7,6 +7,7 @@ use std::time::Duration;
 use fhir_fulltext::{Index, consumer};
 use fhir_model::Key;
 use fhir_model::json::{Doc, JsonLimits};
+use fhir_search::TenantId;
 use fhir_search::query::{TextQuery, TextSource};
 use fhir_store::{Commit, FullText, Method, Scope, Store, Write, testing};
 use fhir_work::{CancellationToken, Work, Working};
@@ -31,7 +32,11 @@ async fn put(store: &Store, id: &str, words: Option<&str>) {
 }
 
 fn found(index: &Index, words: &str) -> usize {
-    index.find("Basic", &TextQuery { source: TextSource::Content, text: words.into() }).unwrap().hits.len()
+    index
+        .find(TenantId::DEFAULT, "Basic", &TextQuery { source: TextSource::Content, text: words.into() })
+        .unwrap()
+        .hits
+        .len()
 }
 
 async fn until(index: &Index, words: &str, wanted: usize) {

@@ -93,18 +93,19 @@ pub struct Change {
     pub position: FeedPosition,
 }
 
-/// By `updated_at + 0`, as the index of the feed has it: see `migrations/0012_modules.sql`.
+/// By `updated_at + 0`, as the index of the feed has it: see `migrations/0012_modules.sql`. The low half of a `type_id` is the
+/// type: another process may have added an organisation.
 const CHANGES: &str = "select v.* from ( \
      (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as current from resource r \
      where r.updated_at + 0 >= $1::int8 and r.updated_at + 0 < $4::int8 \
      and (r.updated_at + 0, r.handle, r.version) > ($1::int8, $2::int8, $3::int4) \
-     and (cardinality($6::int4[]) = 0 or r.type_id = any($6::int4[])) \
+     and (cardinality($6::int4[]) = 0 or r.type_id % 65536 = any($6::int4[])) \
      order by r.updated_at + 0, r.handle limit $5::int8) \
      union all \
      (select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, h.packed, false from resource_history h \
      where h.updated_at + 0 >= $1::int8 and h.updated_at + 0 < $4::int8 \
      and (h.updated_at + 0, h.handle, h.version) > ($1::int8, $2::int8, $3::int4) \
-     and (cardinality($6::int4[]) = 0 or h.type_id = any($6::int4[])) \
+     and (cardinality($6::int4[]) = 0 or h.type_id % 65536 = any($6::int4[])) \
      order by h.updated_at + 0, h.handle, h.version limit $5::int8)) v \
      order by v.updated_at, v.handle, v.version limit $5::int8";
 
@@ -159,7 +160,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let types = types.iter().map(|name| self.type_number(name).map(i32::from));
-        let types = crate::parameters::of_all_tenants(self, &types.collect::<Result<Vec<_>>>()?);
+        let types = types.collect::<Result<Vec<_>>>()?;
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(CHANGES).await.map_err(failure::classify)?;
         let version = i32::try_from(after.version).unwrap_or(i32::MAX);

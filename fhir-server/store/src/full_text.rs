@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
+use fhir_search::TenantId;
 use fhir_search::query::TextQuery;
 use fhir_search::sql::rows_by_handle;
 use futures_util::TryStreamExt;
@@ -33,12 +34,12 @@ pub struct TextHits {
 
 /// A full text index. Its work is done on threads that may block.
 pub trait FullText: Send + Sync {
-    /// What has these words, of a type.
+    /// What has these words, of a type of a tenant.
     ///
     /// # Errors
     ///
     /// `Value` when the words cannot be parsed as an expression, `Internal` when the index cannot be read.
-    fn find(&self, type_name: &str, ask: &TextQuery) -> Result<TextHits>;
+    fn find(&self, tenant: TenantId, type_name: &str, ask: &TextQuery) -> Result<TextHits>;
 
     /// Whether a body has these words: what [`FullText::find`] would say of it.
     ///
@@ -95,8 +96,10 @@ impl ScopedStore<'_> {
         let index = self.full_text.get().ok_or_else(|| {
             Error::new(Kind::NotSupported, "full text search is switched off on this server")
         })?;
+        let tenant = self.hasher.tenant();
         let found =
-            run_blocking(index, type_name, ask, |index, type_name, ask| index.find(type_name, ask)).await?;
+            run_blocking(index, type_name, ask, move |index, name, ask| index.find(tenant, name, ask))
+                .await?;
         let since = found.position.updated_at();
         let mut words = TextMatches { scores: found.hits.into_iter().collect(), behind: false };
         let type_id = self.type_id(type_name)?;
@@ -124,10 +127,9 @@ impl ScopedStore<'_> {
         Ok(words)
     }
 
-    /// Leaves what the caller sees: scores are relative to the best hit, which may be a hidden one. There is one index of words
-    /// for all tenants.
+    /// Leaves what the caller sees: scores are relative to the best hit, which may be a hidden one.
     pub(crate) async fn retain_visible(&self, scores: &mut HashMap<i64, f32>) -> Result<()> {
-        if self.sees_all() && self.tenants.is_one() {
+        if self.sees_all() {
             return Ok(());
         }
         let sql = rows_by_handle(scores.keys().copied().collect(), &self.visible_rows());

@@ -138,7 +138,8 @@ pub(crate) async fn apply_definitions(
             }
             let statement = transaction.prepare_cached(RETIRE).await?;
             transaction.execute(&statement, &[&number, &version]).await?;
-            crate::reindex::request(transaction, &of_all_tenants(store, &types), version).await?;
+            let type_ids = of_all_tenants(transaction, &types).await?;
+            crate::reindex::request(transaction, &type_ids, version).await?;
         }
         if let Some(defined) = &definition.defined {
             add(store, transaction, one.handle, version, defined).await?;
@@ -183,17 +184,28 @@ fn parse(text: &str) -> Result<Parameter> {
 }
 
 /// The `type_id`s of all resource types, of all tenants.
-pub(crate) fn type_ids(store: &Store) -> Vec<i32> {
+pub(crate) async fn type_ids(
+    store: &Store,
+    transaction: &Transaction<'_>,
+) -> std::result::Result<Vec<i32>, tokio_postgres::Error> {
     let names = store.registry.definitions().resource_types();
     let numbers: Vec<i32> = names.filter_map(|name| store.registry.number(name)).map(i32::from).collect();
-    of_all_tenants(store, &numbers)
+    of_all_tenants(transaction, &numbers).await
 }
 
-/// The `type_id`s of resource types, of all tenants.
-pub(crate) fn of_all_tenants(store: &Store, numbers: &[i32]) -> Vec<i32> {
-    let numbers = || numbers.iter().filter_map(|number| u16::try_from(*number).ok());
-    store.tenants.ids().flat_map(|tenant| numbers().map(move |number| tenant.type_id(number))).collect()
+/// The `type_id`s of resource types, of all tenants of the database: another process may have added one that this one does
+/// not serve.
+pub(crate) async fn of_all_tenants(
+    transaction: &Transaction<'_>,
+    numbers: &[i32],
+) -> std::result::Result<Vec<i32>, tokio_postgres::Error> {
+    let statement = transaction.prepare_cached(TYPE_IDS).await?;
+    transaction.query(&statement, &[&numbers]).await?.iter().map(|row| row.try_get(0)).collect()
 }
+
+/// A tenant is the high half of a `type_id`; the default organisation, 0, has no row.
+const TYPE_IDS: &str = "select t.number * 65536 + n.number from (select 0 as number union all select t.number from tenant t) t \
+     cross join unnest($1::int4[]) as n(number)";
 
 /// The names of resource types.
 pub(crate) fn names(store: &Store, numbers: &[i32]) -> Result<Vec<Box<str>>> {

@@ -109,7 +109,7 @@ fn is_row_predicate(condition: &Condition) -> bool {
         Condition::All(parts) | Condition::Any(parts) => parts.iter().all(is_row_predicate),
         Condition::Not(inner) => is_row_predicate(inner),
         Condition::Keys(_) | Condition::Tokens(_) | Condition::Codes(_) => true,
-        Condition::Patient(_) | Condition::Ids(..) | Condition::Handles(_) => true,
+        Condition::Patient(_) | Condition::Ids(..) => true,
         _ => false,
     }
 }

@@ -65,18 +65,11 @@ impl Tenants {
         Ok(Tenants(all))
     }
 
-    /// True when there is none beside the default organisation.
-    pub(crate) fn is_one(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The default organisation and all others.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = TenantId> {
-        std::iter::once(TenantId::DEFAULT).chain(self.0.values().map(|tenant| tenant.id))
-    }
-
     /// By what the resources of a tenant are indexed. Returns `None` for the default organisation.
     pub(crate) fn settings(&self, id: TenantId) -> Option<&IndexSettings> {
+        if id == TenantId::DEFAULT {
+            return None;
+        }
         self.0.values().find(|tenant| tenant.id == id).map(|tenant| &tenant.settings)
     }
 }
@@ -85,6 +78,12 @@ impl Store {
     /// The tenant of an organisation. Returns `None` when the server has none of this name.
     pub fn tenant(&self, slug: &str) -> Option<TenantId> {
         self.tenants.0.get(slug).map(|tenant| tenant.id)
+    }
+
+    /// True for the `type_id` of a tenant that this process serves.
+    pub(crate) fn knows_tenant_of(&self, type_id: i32) -> bool {
+        TenantId::from_type_id(type_id)
+            .is_ok_and(|(tenant, _)| tenant == TenantId::DEFAULT || self.tenants.settings(tenant).is_some())
     }
 
     /// By what the resources of a tenant are indexed.

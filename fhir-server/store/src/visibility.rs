@@ -18,7 +18,7 @@ const HISTORY: &str = "{h}";
 const NEXT: &str = "{n}";
 
 impl ScopedStore<'_> {
-    /// The rows of a statement whose text says with `{r}` and `{h}` where what is hidden is left out. A superseded version and a
+    /// The rows of a statement whose text says with `{r}`, `{h}` and `{n}` where what is hidden is left out. A superseded version and a
     /// deletion are seen when both their own row and the last row of the resource are: who lost sight of a resource has lost
     /// its past, and who got it does not get what it was before.
     ///

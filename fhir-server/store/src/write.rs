@@ -218,9 +218,11 @@ impl ScopedStore<'_> {
     ) -> Result<Commit> {
         let unknown = failure::classify(lost);
         let Some(one) = ready.first() else { return Ok(Commit::Done) };
+        // What the caller may write it need not see.
+        let scope = Scope::everything_of(self.hasher.tenant());
         for _ in 0..20 {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let found = match self.vread(&one.write.key, one.write.version).await {
+            let found = match self.scoped(&scope).vread(&one.write.key, one.write.version).await {
                 Err(e) if e.kind == Kind::Unavailable => continue,
                 found => found?,
             };

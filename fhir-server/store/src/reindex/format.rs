@@ -124,9 +124,8 @@ impl Store {
             return Ok(Some(since));
         }
         let mut types = Vec::new();
-        for row in
-            transaction.query(TYPES, &[&parameters::type_ids(self)]).await.map_err(failure::classify)?
-        {
+        let all = parameters::type_ids(self, &transaction).await.map_err(failure::classify)?;
+        for row in transaction.query(TYPES, &[&all]).await.map_err(failure::classify)? {
             types.push(row.try_get(0).map_err(Error::internal)?);
         }
         if types.is_empty() {

@@ -84,7 +84,9 @@ impl Store {
         self.note_progress(&scans);
         let customs = self.registry.customs();
         let known: Vec<_> = customs.iter().filter(|c| c.stage == Stage::Known).collect();
-        let mut due: Vec<&ReindexScan> = scans.iter().filter(|scan| scan.done < scan.wanted).collect();
+        // Those of an organisation that another process added are its to do, as it knows the urls of its base.
+        let is_due = |scan: &&ReindexScan| scan.done < scan.wanted && self.knows_tenant_of(scan.type_id);
+        let mut due: Vec<&ReindexScan> = scans.iter().filter(is_due).collect();
         // What fails keeps nothing else from being done.
         due.sort_by_key(|scan| scan.failure.is_some());
         if known.is_empty() && due.is_empty() {
@@ -126,9 +128,8 @@ impl Store {
         // No row: another process was faster, or the parameter was retired.
         let Some(row) = row else { return Ok(()) };
         let types: Vec<i32> = row.try_get(0).map_err(Error::internal)?;
-        request(&transaction, &parameters::of_all_tenants(self, &types), version)
-            .await
-            .map_err(failure::classify)?;
+        let type_ids = parameters::of_all_tenants(&transaction, &types).await.map_err(failure::classify)?;
+        request(&transaction, &type_ids, version).await.map_err(failure::classify)?;
         transaction.commit().await.map_err(failure::classify)?;
         drop(client);
         self.refresh_catalog().await
@@ -282,7 +283,7 @@ impl Store {
         for row in transaction.query(CHANGING, &[]).await.map_err(failure::classify)? {
             let types: Vec<i32> = row.try_get(1).map_err(Error::internal)?;
             let since: i64 = row.try_get(3).map_err(Error::internal)?;
-            let types = parameters::of_all_tenants(self, &types);
+            let types = parameters::of_all_tenants(&transaction, &types).await.map_err(failure::classify)?;
             let left = transaction.query_one(NOT_DONE, &[&types, &since]).await.map_err(failure::classify)?;
             if left.try_get::<_, i64>(0).map_err(Error::internal)? == 0 {
                 done.push(row);

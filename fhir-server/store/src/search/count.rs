@@ -64,12 +64,16 @@ impl ScopedStore<'_> {
             let count = match query.total {
                 Total::Estimate => self.estimate(query, condition, until).await?,
                 Total::None | Total::Accurate => match self.count_until(query, condition, until).await? {
-                    Some(count) => count,
+                    Some(count) => Some(count),
                     None => {
                         timed_out = true;
                         self.planned(query, condition, 0).await?
                     }
                 },
+            };
+            let Some(count) = count else {
+                warnings.push("there is no total: it could not be counted in time".to_owned());
+                return Ok(None);
             };
             all = Count { n: all.n + count.n, exact: all.exact && count.exact };
         }
@@ -97,23 +101,23 @@ impl ScopedStore<'_> {
         Ok(Some(Count { n: number(&rows)?, exact: true }))
     }
 
-    async fn estimate(&self, query: &Query, condition: &Condition, until: Instant) -> Result<Count> {
+    async fn estimate(&self, query: &Query, condition: &Condition, until: Instant) -> Result<Option<Count>> {
         let bounded = sql::count(self.type_id(&query.type_name)?, condition, Some(ESTIMATE_COUNTS_MAX + 1));
         let n = match self.run_until(&bounded, until).await? {
             Some(rows) => number(&rows)?,
             None => return self.planned(query, condition, 0).await,
         };
         match n <= ESTIMATE_COUNTS_MAX as u64 {
-            true => Ok(Count { n, exact: true }),
+            true => Ok(Some(Count { n, exact: true })),
             false => self.planned(query, condition, n).await,
         }
     }
 
     /// What the planner's statistics say, but never less than was seen. They count what a caller does not see, who is told
-    /// what was seen alone.
-    async fn planned(&self, query: &Query, condition: &Condition, seen: u64) -> Result<Count> {
+    /// what was seen alone; `None` when that is nothing.
+    async fn planned(&self, query: &Query, condition: &Condition, seen: u64) -> Result<Option<Count>> {
         if !self.sees_all() {
-            return Ok(Count { n: seen, exact: false });
+            return Ok((seen > 0).then_some(Count { n: seen, exact: false }));
         }
         let all = sql::count(self.type_id(&query.type_name)?, condition, Some(i32::MAX as usize));
         let text = format!("explain (format json) {}", all.text());
@@ -124,7 +128,7 @@ impl ScopedStore<'_> {
         };
         let planned =
             plan.pointer("/0/Plan/Plans/0/Plan Rows").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
-        Ok(Count { n: (planned as u64).max(seen), exact: false })
+        Ok(Some(Count { n: (planned as u64).max(seen), exact: false }))
     }
 }
 

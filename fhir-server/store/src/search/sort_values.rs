@@ -11,12 +11,11 @@ use fhir_search::sql::everything::current;
 use tokio_postgres::Row;
 
 use super::canonical::targets_of;
-use crate::read;
+use crate::read::{self, COLUMNS};
 use crate::scope::ScopedStore;
 use crate::version::Version;
 
 /// The columns of a match, before its sort values.
-const COLUMNS: usize = 7;
 /// Resources that are read at once to know what others are sorted by.
 const TARGETS_AT_ONCE: usize = 500;
 

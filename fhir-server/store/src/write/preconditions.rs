@@ -1,7 +1,8 @@
 //! What a write relies on beside the resources it changes: locked and looked at within the commit, so that it still holds
 //! when the write takes place.
 //!
-//! Rows are locked in the order of their handles. Locks of those that must only be there do not meet those of who changes
+//! Rows that must be there are locked in the order of their handles, after those that are replaced: two commits may
+//! deadlock, of which PostgreSQL ends one, which is tried again. Locks of those that must only be there do not meet those of who changes
 //! them, so that many can refer to a resource that is written all the time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,7 @@ pub enum Precondition {
 
 /// The rows of resources that must be there, or must not.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(super) struct PreconditionRows {
     pub(super) handles: Vec<i64>,
     pub(super) type_ids: Vec<i32>,
     /// As stored: none where the handle says the id.
@@ -48,9 +49,11 @@ pub(super) struct Rows {
 pub(super) struct Preconditions {
     pub(super) claims: Vec<Claim>,
     /// Rows of which `present` must be found.
-    pub(super) rows: Rows,
+    pub(super) rows: PreconditionRows,
     pub(super) present: i64,
-    pub(super) absent: Rows,
+    pub(super) absent: PreconditionRows,
+    /// One resource would have to be current in two versions.
+    is_contradictory: bool,
     /// The keys that who refers to certain resources has.
     pub(super) unreferenced: Vec<i64>,
 }
@@ -72,7 +75,8 @@ impl Preconditions {
             match precondition {
                 Precondition::Claim(claim) => all.claims.push(claim.clone()),
                 Precondition::Unchanged(key, version) => {
-                    present.insert(key, Some(*version));
+                    let known = present.insert(key, Some(*version)).flatten();
+                    all.is_contradictory |= known.is_some_and(|known| known != *version);
                 }
                 Precondition::Present(key) => {
                     present.entry(key).or_default();
@@ -93,7 +97,10 @@ impl Preconditions {
 
     /// One statement is enough for them.
     pub(super) fn are_simple(&self) -> bool {
-        self.claims.len() <= 1 && self.absent.handles.is_empty() && self.unreferenced.is_empty()
+        !self.is_contradictory
+            && self.claims.len() <= 1
+            && self.absent.handles.is_empty()
+            && self.unreferenced.is_empty()
     }
 
     /// Text and parameters of what finds the rows that must be there, and locks them.
@@ -107,6 +114,9 @@ impl Preconditions {
 
     /// Before anything is written. `Stale` when one does not hold.
     pub(super) async fn hold(&self, transaction: &Transaction<'_>) -> std::result::Result<(), WriteFailure> {
+        if self.is_contradictory {
+            return Err(WriteFailure::Stale);
+        }
         if self.present > 0 {
             let rows = &self.rows;
             let from = "select r.handle from resource r \
@@ -153,7 +163,7 @@ impl Preconditions {
 pub(super) const ROW: &str = "r.handle = n.handle and r.type_id = n.type_id and r.id is not distinct from n.id \
      and (n.version is null or r.version = n.version)";
 
-impl Rows {
+impl PreconditionRows {
     /// The rows that a resource may be in.
     fn push(&mut self, store: &ScopedStore<'_>, key: &Key, version: Option<u32>) -> Result<()> {
         let number = store.type_number(&key.type_name)?;

@@ -59,6 +59,7 @@ mod names;
 mod paging;
 mod parameters;
 mod partitioned;
+mod preconditions;
 mod previous;
 mod reindex;
 mod search;

@@ -10,6 +10,7 @@ use fhir_store::{
     Rules, Scope, Store, Write,
 };
 
+use super::parameters::until;
 use super::{doc, query};
 
 async fn two_clinics() -> (Arc<Store>, [Scope; 3]) {
@@ -162,21 +163,60 @@ async fn an_index_made_anew_is_that_of_each_tenant() {
     let body = r#"{"name":[{"family":"Achieng"}]}"#;
     write(&store, &scopes[1], &Key::new("Patient", "p"), Method::Put, Some(body)).await;
     assert!(store.reindex_jobs(&scopes[2]).await.unwrap().is_empty());
+    // What it is found by is lost.
+    let client = store.connections().client().await.unwrap();
+    client
+        .batch_execute("update resource set keys = '{}', beginnings = null; delete from string_entry")
+        .await
+        .unwrap();
+    assert_eq!(ids(&store, &scopes[1], "Patient?name=achieng").await, "");
     store.reindex(&scopes[1], &["Patient"]).await.unwrap();
     assert!(
         store.reindex_jobs(&scopes[2]).await.unwrap().is_empty(),
         "what the first does is none of the second's"
     );
-    let done = |jobs: Vec<fhir_store::ReindexJob>| {
-        jobs.iter()
-            .filter(|job| &*job.type_name == "Patient")
-            .all(|job| job.state == fhir_store::ReindexState::Done)
-    };
-    while !done(store.reindex_jobs(&scopes[1]).await.unwrap()) {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until("the index is made anew", async || {
+        let jobs = store.reindex_jobs(&scopes[1]).await.unwrap();
+        jobs.iter().any(|job| &*job.type_name == "Patient" && job.state == fhir_store::ReindexState::Done)
+    })
+    .await;
     for (scope, wanted) in scopes.iter().zip(["", "Patient/p", ""]) {
         assert_eq!(ids(&store, scope, "Patient?name=achieng").await, wanted);
+    }
+}
+
+/// A process that began before another one added an organisation leaves nothing of it out.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_may_add_an_organisation() {
+    let url = fhir_store::testing::database().await.unwrap();
+    let registry = async || fhir_store::testing::registry().await.unwrap();
+    let open = async |organizations: Vec<String>| {
+        let options = Options { organizations, connections_max: 4, ..Options::default() };
+        Store::open(&url, options, registry().await).await.unwrap()
+    };
+    let first = open(Vec::new()).await;
+    let second = open(vec!["east".to_owned()]).await;
+    assert!(first.tenant("east").is_none());
+    let east = Scope::everything_of(second.tenant("east").unwrap());
+    let body = r#"{"name":[{"family":"Otieno"}]}"#;
+    write(&second, &east, &Key::new("Patient", "p"), Method::Put, Some(body)).await;
+    until("the feed has it", async || {
+        let before = *first.low_watermark().borrow();
+        let changes = first.changes_before(FeedPosition::default(), before, &["Patient"], 10).await.unwrap();
+        changes.iter().any(|change| change.tenant == east.tenant())
+    })
+    .await;
+    // A search parameter that the first takes in is ready when the rows of the second's organisation are indexed by it.
+    let definition = r#"{"url":"http://example.org/clan","name":"clan","status":"active","description":"d","code":"clan",
+        "base":["Patient"],"type":"string","expression":"Patient.name.family"}"#;
+    super::put(&first, "SearchParameter", "clan", definition).await;
+    until("it is found", async || match super::parse(&second, "Patient?clan=otieno") {
+        Ok(asked) => second.search(&east, &asked).await.unwrap().matches.len() == 1,
+        Err(_) => false,
+    })
+    .await;
+    for store in [first, second] {
+        store.leave().await;
     }
 }
 
