@@ -10,8 +10,8 @@ use fhir_store::SchemaState;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::modules;
 use crate::wiring::{self, Database, Index};
+use fhir_app::Modules;
 use fhir_http::CorsOrigins;
 
 /// Does what a start does, as far as that changes nothing, and prints each step that is good.
@@ -19,26 +19,25 @@ use fhir_http::CorsOrigins;
 /// # Errors
 ///
 /// When a start would fail, with its reason.
-pub(crate) async fn check(config: &Config) -> Result<()> {
+pub(crate) async fn check(config: &Config, modules: &Modules) -> Result<()> {
     CorsOrigins::new(&config.allow_origins)?;
     println!("settings: good");
     let (definitions, _) = wiring::load_definitions().await?;
-    let modules = modules::list().context("the modules do not fit together")?;
     Operations::new(modules.operations(), &*definitions).context("the operations do not fit together")?;
     println!("definitions: good");
     let listener = TcpListener::bind(config.listen).await;
     drop(listener.with_context(|| format!("cannot listen on {}", config.listen))?);
     println!("address: good");
     let is_new = config.database.url.is_none() && !config.data_dir.join("pg").exists();
-    let state = if is_new { rehearse(config).await } else { inspect(config).await };
+    let state = if is_new { rehearse(config, modules).await } else { inspect(config, modules).await };
     println!("database: good{}", state.context("database")?);
     Ok(())
 }
 
 /// Looks at a database that is there.
-async fn inspect(config: &Config) -> Result<String> {
+async fn inspect(config: &Config, modules: &Modules) -> Result<String> {
     let database = Database::start(config).await?;
-    let state = fhir_database::schema(&database.url, &wiring::migrations()?).await;
+    let state = fhir_database::schema(&database.url, &wiring::migrations(modules)).await;
     database.stop().await;
     Ok(match state? {
         SchemaState::Current => String::new(),
@@ -50,11 +49,11 @@ async fn inspect(config: &Config) -> Result<String> {
 }
 
 /// Starts a PostgreSQL of our own where there is none yet, in a directory that is removed afterwards.
-async fn rehearse(config: &Config) -> Result<String> {
+async fn rehearse(config: &Config, modules: &Modules) -> Result<String> {
     let stage = Stage::new(&config.data_dir)?;
     let rehearsal = Config { data_dir: stage.dir.path().to_path_buf(), ..config.clone() };
     let (database, cx) =
-        wiring::start(&rehearsal, Index::Kept(&wiring::hosts(config, config.listen))).await?;
+        wiring::start(&rehearsal, modules, Index::Kept(&wiring::hosts(config, config.listen))).await?;
     let answers = cx.store.ping().await;
     cx.store.leave().await;
     drop(cx);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use fhir_app::{App, Running};
+use fhir_app::{App, Modules, Running};
 use fhir_config::{Auth, Config, Exposure, Sources};
 use fhir_http::{MOUNTS, Metrics, Server, Stop};
 use fhir_interactions::{Cx, Method, Request, handle};
@@ -43,18 +43,20 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let origins = (!args.allow_origin.is_empty()).then(|| args.allow_origin.join(","));
-    let sources = sources(&args.database)?
+    let modules = modules::list()?;
+    let sources = sources(&args.database, &modules)
         .flag("--listen", "listen", args.listen)
         .flag("--auth", "auth", args.auth)
         .flag("--allow-origin", "allow_origins", origins);
     let config = Config::load(sources)?;
-    let serving = Serving::start(&config).await?;
+    let serving = Serving::start(&config, &modules).await?;
     serving.until_stopped().await;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
-    let config = opened_to_us(&args.database)?;
+    let modules = modules::list()?;
+    let config = opened_to_us(&args.database, &modules)?;
     logging::start(&config.log);
     let parallel = usize::from(args.parallel);
     let summary = if let Some(url) = &args.to {
@@ -64,7 +66,8 @@ async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
         let target = load::Target::server(remote, wiring::json_limits(&config), definitions);
         until_stopped(load::load(&target, &args.paths, parallel)).await?
     } else {
-        let started = wiring::start(&config, Index::Kept(&wiring::hosts(&config, config.listen))).await;
+        let started =
+            wiring::start(&config, &modules, Index::Kept(&wiring::hosts(&config, config.listen))).await;
         let (database, cx) = started.map_err(into_running)?;
         let done = until_stopped(load::load(&load::Target::store(&cx), &args.paths, parallel)).await;
         cx.store.leave().await;
@@ -97,7 +100,8 @@ fn into_running(error: anyhow::Error) -> anyhow::Error {
 
 /// Of a database that is served meanwhile, or of one that is not.
 async fn export(args: ExportArgs) -> Result<ExitCode> {
-    let config = opened_to_us(&args.database)?;
+    let modules = modules::list()?;
+    let config = opened_to_us(&args.database, &modules)?;
     logging::start(&config.log);
     let names = wiring::hosts(&config, config.listen);
     let running = match config.database.url {
@@ -107,11 +111,11 @@ async fn export(args: ExportArgs) -> Result<ExitCode> {
     let (database, cx) = match running {
         Some(site) => {
             let knowledge = wiring::load_definitions().await?;
-            (None, wiring::cx(&config, &site.url(), Index::Kept(&names), knowledge).await?)
+            (None, wiring::cx(&config, &modules, &site.url(), Index::Kept(&names), knowledge).await?)
         }
-        None => {
-            wiring::start(&config, Index::Kept(&names)).await.map(|(database, cx)| (Some(database), cx))?
-        }
+        None => wiring::start(&config, &modules, Index::Kept(&names))
+            .await
+            .map(|(database, cx)| (Some(database), cx))?,
     };
     let done = tokio::select! {
         done = crate::export::export(&cx, &args.target, args.gzip) => done,
@@ -127,24 +131,28 @@ async fn export(args: ExportArgs) -> Result<ExitCode> {
 }
 
 async fn migrate(args: DatabaseArgs) -> Result<ExitCode> {
-    let config = Config::load(sources(&args)?)?;
+    let modules = modules::list()?;
+    let config = Config::load(sources(&args, &modules))?;
     logging::start(&config.log);
-    wiring::migrated(&config).await?.stop().await;
+    wiring::migrated(&config, &modules).await?.stop().await;
     println!("the database has the schema of this version");
     Ok(ExitCode::SUCCESS)
 }
 
 async fn check(args: DatabaseArgs) -> Result<ExitCode> {
-    let config = Config::load(sources(&args)?)?;
+    let modules = modules::list()?;
+    let config = Config::load(sources(&args, &modules))?;
     logging::start(&config.log);
-    check::check(&config).await?;
+    check::check(&config, &modules).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn capabilities(args: DatabaseArgs) -> Result<ExitCode> {
-    let config = opened_to_us(&args)?;
+    let modules = modules::list()?;
+    let config = opened_to_us(&args, &modules)?;
     logging::start(&config.log);
-    let (database, cx) = wiring::start(&config, Index::Kept(&wiring::hosts(&config, config.listen))).await?;
+    let (database, cx) =
+        wiring::start(&config, &modules, Index::Kept(&wiring::hosts(&config, config.listen))).await?;
     let request = Request::new(Method::Get, "metadata", &*cx.definitions)?;
     let request = Request { base: wiring::base_url(&config), ..request };
     let reply = handle(&cx, request).await;
@@ -169,7 +177,7 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// Starts everything that the settings ask for.
-    pub(crate) async fn start(config: &Config) -> Result<Serving> {
+    pub(crate) async fn start(config: &Config, modules: &Modules) -> Result<Serving> {
         logging::start(&config.log);
         let metrics = Arc::new(Metrics::new()?);
         logging::count_panics(metrics.clone());
@@ -177,16 +185,15 @@ impl Serving {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let names = wiring::hosts(config, listener.local_addr()?);
-        let (database, cx) = wiring::start(config, Index::Served(&names)).await?;
-        let modules = modules::list()?;
+        let (database, cx) = wiring::start(config, modules, Index::Served(&names)).await?;
         let app = Arc::new(App::new(cx.clone(), config.modules.clone()));
         let prepared = async {
             let backups = database.backups(config).await?;
             wiring::observe(&cx, &metrics, backups.as_ref().map(Worker::status))?;
-            let edge = wiring::edge(config, &app, &modules, metrics, names)?;
+            let edge = wiring::edge(config, &app, modules, metrics, names)?;
             let (server, stop) = Server::new(listener, edge);
             let base = format!("http://{}{}", server.address()?, MOUNTS[0]);
-            let work = wiring::work(config, &app, &modules)?;
+            let work = wiring::work(config, &app, modules)?;
             anyhow::Ok((backups, server, stop, base, work))
         };
         let (backups, server, stop, base, work) = match prepared.await {
@@ -259,20 +266,20 @@ pub(crate) async fn stop_signal() {
 }
 
 /// Settings for a command that serves nobody: whoever may start it has the database itself.
-fn opened_to_us(args: &DatabaseArgs) -> Result<Config> {
-    let mut config = Config::load(sources(args)?)?;
+fn opened_to_us(args: &DatabaseArgs, modules: &Modules) -> Result<Config> {
+    let mut config = Config::load(sources(args, modules))?;
     config.auth = Auth::None;
     Ok(config)
 }
 
 /// The settings of a command.
 pub(crate) fn settings(args: &DatabaseArgs) -> Result<Config> {
-    Ok(Config::load(sources(args)?)?)
+    Ok(Config::load(sources(args, &modules::list()?))?)
 }
 
-fn sources(args: &DatabaseArgs) -> Result<Sources> {
-    Ok(Sources::from_process(args.config.clone())
-        .modules(modules::list()?.settings())
+fn sources(args: &DatabaseArgs, modules: &Modules) -> Sources {
+    Sources::from_process(args.config.clone())
+        .modules(modules.settings())
         .flag("--data-dir", "data_dir", args.data_dir.clone())
-        .flag("--database-url", "database.url", args.database_url.clone()))
+        .flag("--database-url", "database.url", args.database_url.clone())
 }

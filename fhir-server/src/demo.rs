@@ -22,8 +22,9 @@ const DATA: &[(&str, &str)] = &[
 /// Starts a server of its own, loads the examples, says how to go on, and stays.
 pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
     let origins = (!args.allow_origin.is_empty()).then(|| args.allow_origin.join(","));
+    let modules = modules::list()?;
     let sources = Sources::from_process(None)
-        .modules(modules::list()?.settings())
+        .modules(modules.settings())
         .flag("--listen", "listen", Some(args.listen))
         .flag("--data-dir", "data_dir", Some(args.data_dir))
         .flag("--allow-origin", "allow_origins", origins)
@@ -39,7 +40,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
             config.listen
         );
     }
-    let serving = Serving::start(&config).await?;
+    let serving = Serving::start(&config, &modules).await?;
     let summary = load::load_texts(&load::Target::store(&serving.cx), DATA).await?;
     println!("{summary}");
     println!("{}", greeting(&serving.base));

@@ -9,10 +9,8 @@ pub mod cli;
 pub mod command;
 mod demo;
 mod export;
-
 pub mod load;
 pub mod logging;
 pub mod modules;
-
 mod upgrade;
 pub mod wiring;

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use crate::cli::UpgradeArgs;
 use crate::command::settings;
 use crate::wiring::{self, Database};
-use crate::{backup, logging};
+use crate::{backup, logging, modules};
 
 pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
     let config = settings(&args.database)?;
+    let modules = modules::list()?;
     logging::start(&config.log);
     if config.database.url.is_some() {
         bail!(
@@ -30,7 +31,7 @@ pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
         println!("backup {archive}/{} is complete", base.name);
     }
     let schema = async |connection: &fhir_postgres::Connection| {
-        wiring::migrate(&connection.url()).await.map_err(|error| error.to_string())
+        wiring::migrate(&connection.url(), &modules).await.map_err(|error| error.to_string())
     };
     let upgraded = fhir_postgres::upgrade(&wiring::postgres(&config), schema).await?;
     let Some(upgraded) = upgraded else {
@@ -38,7 +39,7 @@ pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let names = wiring::hosts(&config, config.listen);
-    let (database, cx) = wiring::start(&config, wiring::Index::Kept(&names))
+    let (database, cx) = wiring::start(&config, &modules, wiring::Index::Kept(&names))
         .await
         .context("the upgraded database does not start")?;
     let answers = cx.store.ping().await;

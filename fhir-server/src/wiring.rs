@@ -21,8 +21,6 @@ use fhir_search::{IndexSettings, Registry};
 use fhir_store::{Clock, Endpoint, Store};
 use fhir_work::{CancellationToken, Consumer, Work, Working};
 
-use crate::modules;
-
 /// A database, and the process that serves it when it is our own.
 #[derive(Debug)]
 pub struct Database {
@@ -130,12 +128,12 @@ pub async fn load_definitions() -> Result<FhirDefinitions> {
 /// # Errors
 ///
 /// As [`migrated`], [`load_definitions`] and [`cx`]. The database is stopped then.
-pub async fn start(config: &Config, index: Index<'_>) -> Result<(Database, Arc<Cx>)> {
+pub async fn start(config: &Config, modules: &Modules, index: Index<'_>) -> Result<(Database, Arc<Cx>)> {
     let began = Instant::now();
-    let (database, knowledge) = tokio::join!(migrated(config), load_definitions());
+    let (database, knowledge) = tokio::join!(migrated(config, modules), load_definitions());
     let database = database?;
     let cx = match knowledge {
-        Ok(knowledge) => cx(config, &database.url, index, knowledge).await,
+        Ok(knowledge) => cx(config, modules, &database.url, index, knowledge).await,
         Err(error) => Err(error),
     };
     match cx {
@@ -155,9 +153,9 @@ pub async fn start(config: &Config, index: Index<'_>) -> Result<(Database, Arc<C
 /// # Errors
 ///
 /// As [`Database::start`] and [`fhir_database::migrate`]. The database is stopped then.
-pub async fn migrated(config: &Config) -> Result<Database> {
+pub async fn migrated(config: &Config, modules: &Modules) -> Result<Database> {
     let database = Database::start(config).await?;
-    match migrate(&database.url).await {
+    match migrate(&database.url, modules).await {
         Ok(()) => Ok(database),
         Err(error) => {
             database.stop().await;
@@ -167,13 +165,8 @@ pub async fn migrated(config: &Config) -> Result<Database> {
 }
 
 /// All migrations: the store's, and then those of the modules.
-///
-/// # Errors
-///
-/// As [`modules::list`].
-pub(crate) fn migrations() -> fhir_model::Result<Vec<Migrations>> {
-    let modules = modules::list()?.migrations();
-    Ok(std::iter::once(fhir_store::MIGRATIONS).chain(modules).collect())
+pub(crate) fn migrations(modules: &Modules) -> Vec<Migrations> {
+    std::iter::once(fhir_store::MIGRATIONS).chain(modules.migrations()).collect()
 }
 
 /// Brings a database to the schema of this version.
@@ -181,8 +174,8 @@ pub(crate) fn migrations() -> fhir_model::Result<Vec<Migrations>> {
 /// # Errors
 ///
 /// As [`fhir_database::migrate`].
-pub(crate) async fn migrate(url: &str) -> fhir_model::Result<()> {
-    fhir_database::migrate(url, &migrations()?).await
+pub(crate) async fn migrate(url: &str, modules: &Modules) -> fhir_model::Result<()> {
+    fhir_database::migrate(url, &migrations(modules)).await
 }
 
 /// By which settings resources are indexed.
@@ -212,6 +205,7 @@ fn index_settings(config: &Config, names: &Hosts) -> IndexSettings {
 /// when two operations have one code at the same level.
 pub async fn cx(
     config: &Config,
+    modules: &Modules,
     database_url: &str,
     index: Index<'_>,
     (definitions, registry): FhirDefinitions,
@@ -220,7 +214,6 @@ pub async fn cx(
         Index::Served(names) => (names, false),
         Index::Kept(names) => (names, true),
     };
-    let modules = modules::list()?;
     let options = fhir_store::Options {
         connections_max: config.database.connections_max,
         statement_timeout: config.limits.statement_timeout,
@@ -296,7 +289,7 @@ fn guard(auth: Auth) -> Arc<dyn Guard> {
     }
 }
 
-/// What is shown at `/metrics` of what others keep.
+/// Registers the metrics whose values are kept by the store, the system and the backups.
 ///
 /// # Errors
 ///

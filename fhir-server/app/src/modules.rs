@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use fhir_config::ModuleSetting;
+use fhir_config::{ModuleSetting, SETTINGS};
 use fhir_database::Migrations;
 use fhir_http::{ModuleRoutes, RouteTable};
 use fhir_interactions::{Observer, Operation, WriteRule};
@@ -24,36 +25,40 @@ impl std::fmt::Debug for Modules {
     }
 }
 
-/// Names that are others': sections of the settings, and prefixes of the server's own tables.
-const RESERVED: [&str; 24] = [
-    "dead",
-    "distinct",
-    "long",
-    "backup",
+/// What the names of the server's own tables begin with, where that is not a section of its settings, too; and its own name.
+const RESERVED: [&str; 19] = [
     "cari",
     "claim",
-    "concurrency",
-    "database",
+    "consumer",
+    "dead",
+    "distinct",
     "fhir",
     "full-text",
     "job",
     "lease",
-    "limits",
-    "log",
+    "long",
     "ordered",
-    "postgres",
     "resource",
+    "schedule",
     "search",
     "setting",
-    "storage",
     "string",
     "tenant",
     "work",
     "writer",
 ];
 
+/// True for a name that is the server's own: of its settings, or of its tables.
+fn is_reserved(name: &str) -> bool {
+    let is_setting = |key: &str| key.split('.').next().is_some_and(|first| first.replace('_', "-") == name);
+    RESERVED.contains(&name) || SETTINGS.iter().any(|setting| is_setting(setting.key))
+}
+
+/// How long a module may take to end when the server stops.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
 impl Modules {
-    /// These, in this order.
+    /// A list of modules, which are asked in its order.
     ///
     /// # Errors
     ///
@@ -65,7 +70,7 @@ impl Modules {
             let name = module.name();
             let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             let is_name = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_part);
-            if !is_name || RESERVED.contains(&name) {
+            if !is_name || is_reserved(name) {
                 return Err(Error::internal(format!("`{name}` cannot be the name of a module")));
             }
             if !names.insert(name) {
@@ -127,7 +132,7 @@ impl Modules {
         Effects::new(self.iter().flat_map(|module| module.effects()).collect())
     }
 
-    /// What all answer.
+    /// The routes of all modules.
     ///
     /// # Errors
     ///
@@ -141,7 +146,7 @@ impl Modules {
         RouteTable::new(self.iter().map(routes).collect())
     }
 
-    /// What they do in the background, with what the server itself does.
+    /// Adds the jobs, consumers and schedules of modules to those of the server.
     ///
     /// # Errors
     ///
@@ -165,7 +170,7 @@ impl Modules {
         Ok(work)
     }
 
-    /// Starts what they do besides.
+    /// Starts the tasks of modules.
     pub fn run(&self, app: &Arc<App>) -> Running {
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         for at in 0..self.0.len() {
@@ -181,7 +186,7 @@ impl Modules {
     }
 }
 
-/// What modules do besides, while it is done.
+/// The tasks of modules, while they run.
 #[derive(Debug)]
 pub struct Running {
     stop: CancellationToken,
@@ -189,13 +194,18 @@ pub struct Running {
 }
 
 impl Running {
-    /// Ends it; returns when nothing of it runs any more.
+    /// Ends it; returns when nothing of it runs any more. What takes too long is broken off.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
+        let deadline = tokio::time::Instant::now() + STOP_MAX;
+        while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
             if let Err(error) = ended {
                 tracing::error!("a module ended by itself: {error}");
             }
+        }
+        if !self.tasks.is_empty() {
+            tracing::warn!("a module did not end within {} s", STOP_MAX.as_secs());
+            self.tasks.shutdown().await;
         }
     }
 }

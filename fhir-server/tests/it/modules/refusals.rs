@@ -135,6 +135,8 @@ fn names_settings_and_tables_that_are_not_its_own() {
         (vec![some("a_b")], "`a_b` cannot be the name of a module"),
         (vec![some("a'b")], "`a'b` cannot be the name of a module"),
         (vec![some("dead")], "`dead` cannot be the name of a module"),
+        (vec![some("auth")], "`auth` cannot be the name of a module"),
+        (vec![some("consumer")], "`consumer` cannot be the name of a module"),
         (vec![some("lab-order"), some("lab")], "tables of `lab-order` would have the prefix of `lab`"),
         (vec![some("limits")], "`limits` cannot be the name of a module"),
         (
