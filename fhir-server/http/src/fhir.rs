@@ -131,6 +131,11 @@ async fn process(
         _ => Error::new(Kind::MethodNotAllowed, format!("the method {} means nothing here", parts.method)),
     })?;
     let interaction = Interaction::parse(method, path, types)?;
+    if let Interaction::Operation(level, code) = &interaction
+        && let Some(methods) = edge.cx.operations.allowed(level, code)
+    {
+        seen.allowed = methods;
+    }
     if binary::is_read(&interaction) {
         seen.shape.content = binary::BinaryRequest::new(query, parts, accept.as_deref(), &mut seen.shape)?;
     }

@@ -61,9 +61,13 @@ impl Route {
         known.map_or(if *method == Method::HEAD { "HEAD" } else { "other" }, Method::as_str)
     }
 
-    /// `GET, POST`, for the header `Allow`.
+    /// `GET, HEAD, POST`, for the header `Allow`.
     pub(crate) fn allowed(&self) -> String {
-        let names: Vec<&str> = self.methods.iter().map(|(method, _)| method.as_str()).collect();
+        let named = self.methods.iter().map(|(method, _)| method);
+        let head = named.clone().find(|method| **method == Method::GET).map(|_| &Method::HEAD);
+        let mut names: Vec<&str> = named.chain(head).map(Method::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
         names.join(", ")
     }
 }

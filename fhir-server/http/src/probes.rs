@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hyper::header::{ALLOW, HeaderValue};
 use hyper::{HeaderMap, Method, StatusCode};
 
 use crate::edge::Edge;
@@ -29,7 +30,10 @@ pub(crate) async fn at(edge: &Edge, method: &Method, path: &str, headers: &Heade
 
 async fn own(edge: &Edge, method: &Method, path: &str) -> Answer {
     if method != Method::GET && method != Method::HEAD {
-        return reply::page(StatusCode::METHOD_NOT_ALLOWED, JSON, "{\"status\":\"only GET\"}\n");
+        let mut answer =
+            reply::page(StatusCode::METHOD_NOT_ALLOWED, JSON, "{\"status\":\"this is read with GET\"}\n");
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
     }
     match path {
         "/health" => reply::page(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n"),

@@ -48,4 +48,4 @@ pub use observer::{Access, Observer};
 pub use operation::{Call, Operation, OperationRoute, Operations, Parameters};
 pub use reply::Reply;
 pub use request::{Body, Handling, Prefer, Request, Return};
-pub use rules::{Definition, Integrity, Rules, Verdict, WriteContext, WriteRule};
+pub use rules::{ReferentialIntegrityRule, Rules, SearchParameterRule, Verdict, WriteContext, WriteRule};

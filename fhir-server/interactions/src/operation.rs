@@ -120,6 +120,12 @@ impl Operations {
         known.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no operation ${code} here")))
     }
 
+    /// The methods that call an operation. Returns `None` when there is none there.
+    pub fn allowed(&self, level: &Level, code: &str) -> Option<&'static [Method]> {
+        let affects_state = self.affects_state(level, code).ok()?;
+        Some(if affects_state { &[Method::Post] } else { &[Method::Get, Method::Head, Method::Post] })
+    }
+
     /// True when the call may change resources.
     pub(crate) fn affects_state(&self, level: &Level, code: &str) -> Result<bool> {
         Ok(self.find(level, code)?.definition.affects_state)

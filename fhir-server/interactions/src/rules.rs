@@ -3,8 +3,8 @@
 //! A rule sees what is to be written, its references resolved and its patch applied, and what else the same commit writes.
 //! It says what is wrong, and what must still be true when the commit takes place. It never writes.
 
-mod definition;
 mod integrity;
+mod search_parameter;
 mod standard;
 
 use std::collections::HashMap;
@@ -14,8 +14,8 @@ use fhir_model::error::Issue;
 use fhir_model::{Error, Key, Result};
 use fhir_store::{Precondition, Scope, Store, Write};
 
-pub use definition::Definition;
-pub use integrity::Integrity;
+pub use integrity::ReferentialIntegrityRule;
+pub use search_parameter::SearchParameterRule;
 
 /// One demand on writes.
 #[async_trait]
@@ -76,7 +76,7 @@ impl Rules {
         Rules(rules)
     }
 
-    /// These, and then others.
+    /// This list with more rules at its end.
     #[must_use]
     pub fn with(mut self, more: Vec<Box<dyn WriteRule>>) -> Rules {
         self.0.extend(more);

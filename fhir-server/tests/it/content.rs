@@ -1,14 +1,22 @@
 //! Operations that answer what is no resource: bytes of a media type, streams, headers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fhir_app::{Call, Module, Operation, Reply, Result, async_trait};
 use fhir_interactions::{Content, ContentBody, ContentStream, Cx};
 use fhir_model::Error;
+use futures_util::StreamExt;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::app::{TestApp, issue, json};
 
-struct Lines;
+/// Streams of lines that end when they are told to.
+#[derive(Clone, Default)]
+struct Lines {
+    end: Arc<Notify>,
+}
 
 impl Module for Lines {
     fn name(&self) -> &'static str {
@@ -16,7 +24,7 @@ impl Module for Lines {
     }
 
     fn operations(&self) -> Vec<Box<dyn Operation>> {
-        vec![Box::new(Lines)]
+        vec![Box::new(self.clone())]
     }
 }
 
@@ -38,7 +46,16 @@ impl Operation for Lines {
                 if method == fhir_interactions::Method::Post {
                     parts.push(Err(Error::internal("the disk is away")));
                 }
-                ContentBody::Stream(ContentStream::new(futures_util::stream::iter(parts)))
+                let (all, end) = (futures_util::stream::iter(parts), self.end.clone());
+                // Asked to wait, it holds back what is left of nothing.
+                let waits = call.request.query.contains("_format=json");
+                let last = futures_util::stream::once(async move {
+                    if waits {
+                        end.notified().await;
+                    }
+                    Ok(Bytes::new())
+                });
+                ContentBody::Stream(ContentStream::new(all.chain(last)))
             }
         };
         Ok(Reply::content(Content { media_type, body }).header("x-lines", "1000"))
@@ -47,7 +64,8 @@ impl Operation for Lines {
 
 #[tokio::test]
 async fn bytes_and_streams_are_answers() {
-    let app = TestApp::with_modules(vec![Box::new(Lines)]).await;
+    let lines = Lines::default();
+    let app = TestApp::with_modules(vec![Box::new(lines.clone())]).await;
     let whole = app.ask("GET", "Patient/$lines").send().await.unwrap();
     assert_eq!(whole.status().as_u16(), 200);
     assert_eq!(whole.headers()["content-type"], "application/fhir+ndjson");
@@ -69,10 +87,11 @@ async fn bytes_and_streams_are_answers() {
     assert_eq!((text.lines().count(), text.lines().last()), (1000, Some("{\"n\":999}")));
 
     // A stream keeps its place among the requests until it ends.
-    let open = app.ask("GET", "$lines").send().await.unwrap();
+    let open = app.ask("GET", "$lines?_format=json").send().await.unwrap();
     let running = async || app.metric("fhir_requests_in_flight").await;
-    let text = open.text().await.unwrap();
-    assert_eq!(text.lines().count(), 1000);
+    assert_eq!(running().await, "1");
+    lines.end.notify_one();
+    assert_eq!(open.text().await.unwrap().lines().count(), 1000);
     assert_eq!(running().await, "0");
 
     // What fails in its middle is not taken for complete.

@@ -96,6 +96,14 @@ async fn pages_and_transactions_stay_below_the_base() {
         assert_eq!(leads_out, None, "{path}");
         assert!(links.any(|link| link.starts_with("/o/north/fhir/R4")), "{path}: {page}");
     }
+    // Search parameters are the server's own.
+    let parameter = json!({"resourceType": "SearchParameter", "url": "http://x.org/clan", "name": "clan", "status": "active",
+        "description": "d", "code": "clan", "base": ["Patient"], "type": "string", "expression": "Patient.name.family"});
+    let stored =
+        app.at("POST", "/o/north/fhir/R4/SearchParameter").header("prefer", "return=OperationOutcome");
+    let stored = stored.header("content-type", "application/fhir+json").body(parameter.to_string());
+    let (status, outcome) = read(stored.send().await.unwrap()).await;
+    assert_eq!((status, &outcome["issue"][1]["severity"]), (201, &json!("warning")), "{outcome}");
     // The link to a page is followed below the base that gave it, and nowhere else.
     let (_, page) = get(&app, "/o/north/fhir/R4/Patient?_count=1").await;
     let next = page["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next").unwrap();

@@ -33,6 +33,11 @@ impl EverythingRequest {
         let micros =
             |name| Ok::<_, Error>(sent.date(name)?.map(|date| date.range_micros_in(cx.store.zone())));
         let (start, end, since) = (micros("start")?, micros("end")?, micros("_since")?);
+        if let (Some((first, _)), Some((_, last))) = (start, end)
+            && first > last
+        {
+            return Err(Error::value("`start` is after `end`").at("start"));
+        }
         let care = (start.is_some() || end.is_some())
             .then(|| (start.map_or(i64::MIN, |(first, _)| first), end.map_or(i64::MAX, |(_, last)| last)));
         let since = since.map(|(first, _)| first);

@@ -22,10 +22,10 @@ use crate::check::location;
 
 /// Keeps references from leading nowhere. The store must index references (`IndexSettings::references`).
 #[derive(Debug)]
-pub struct Integrity;
+pub struct ReferentialIntegrityRule;
 
 #[async_trait]
-impl WriteRule for Integrity {
+impl WriteRule for ReferentialIntegrityRule {
     fn applies_to(&self, _: &Write) -> bool {
         true
     }

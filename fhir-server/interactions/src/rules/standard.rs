@@ -1,13 +1,13 @@
 //! The rules that a server has of its own.
 
-use super::{Definition, Integrity, Rules, WriteRule};
+use super::{ReferentialIntegrityRule, Rules, SearchParameterRule, WriteRule};
 
 impl Rules {
-    /// The server's own. `integrity`: references lead somewhere ([`Integrity`]).
+    /// The server's own. `integrity`: references lead somewhere ([`ReferentialIntegrityRule`]).
     pub fn standard(integrity: bool) -> Rules {
-        let mut rules: Vec<Box<dyn WriteRule>> = vec![Box::new(Definition)];
+        let mut rules: Vec<Box<dyn WriteRule>> = vec![Box::new(SearchParameterRule)];
         if integrity {
-            rules.push(Box::new(Integrity));
+            rules.push(Box::new(ReferentialIntegrityRule));
         }
         Rules::new(rules)
     }

@@ -58,13 +58,24 @@ pub(super) async fn an_id_that_is_hidden_answers_as_one_that_is_free(guarded: &S
     for (type_name, id) in hidden.take(8) {
         let id = guarded.render(id);
         let free = "f".repeat(id.len());
-        for (method, version) in [("PUT", None), ("PUT", Some("W/\"1\"")), ("PUT", Some("W/\"9\""))] {
+        // By its id, and under criteria that find nothing.
+        let rows = [
+            ("/ID", None),
+            ("/ID", Some("W/\"1\"")),
+            ("/ID", Some("W/\"9\"")),
+            ("?_tag=http://none|none", None),
+        ];
+        for (path, version) in rows {
             let mut answers = Vec::new();
             for id in [&id, &free] {
                 let body = json!({"resourceType": type_name, "id": id, "status": "final", "code": {"text": "c"},
                     "class": {"code": "AMB"}, "subject": {"reference": "Patient/nobody"}, "name": "n"});
                 // Not all of these members are of every type: what is refused is refused alike.
-                let mut request = guarded.app.send(method, &format!("{type_name}/{id}"), &body.to_string());
+                let mut request = guarded.app.send(
+                    "PUT",
+                    &format!("{type_name}{}", path.replace("ID", id)),
+                    &body.to_string(),
+                );
                 if let Some(version) = version {
                     request = request.header("if-match", version);
                 }
@@ -72,7 +83,7 @@ pub(super) async fn an_id_that_is_hidden_answers_as_one_that_is_free(guarded: &S
                 let status = answer.status().as_u16();
                 answers.push((status, answer.text().await.unwrap().replace(id.as_str(), "ID")));
             }
-            assert_eq!(answers[0], answers[1], "{method} {type_name}/{id} {version:?}");
+            assert_eq!(answers[0], answers[1], "PUT {type_name}{path} with {id} {version:?}");
         }
     }
 }
