@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use fhir_app::envelope::{Answered, Page, success, success_page};
 use fhir_app::{
-    Access, App, Error, Kind, Module, ModuleSetting, Routes, SettingKind, async_trait, routes, utoipa,
+    Access, App, Error, Kind, Module, ModuleSetting, Result, Routes, SettingKind, async_trait, routes, utoipa,
 };
 use fhir_model::date::format_instant;
 use fhir_work::{DeadLetter, DeadLetters};
@@ -56,16 +56,18 @@ impl Module for DeadLetterQueue {
 #[into_params(parameter_in = Query)]
 struct Wanted {
     /// The page's number, from 1 on.
+    #[param(minimum = 1)]
     page: Option<u64>,
-    /// Letters on a page, 1 to 100.
+    /// Letters on a page, 1 to 100; 20 when it is not said.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
 }
 
 /// The dead letters, oldest first.
 #[utoipa::path(get, path = "/admin/dlq", tag = "dlq", params(Wanted), responses((status = 200, description = "A page of letters.")))]
 async fn list(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>) -> Answered {
-    let limit = wanted.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
-    let page = wanted.page.unwrap_or(1).max(1);
+    let limit = within("limit", wanted.limit.unwrap_or(LIMIT), LIMIT_MAX)?;
+    let page = within("page", wanted.page.unwrap_or(1), u64::MAX)?;
     let (found, total) = letters(&app).list((page - 1).saturating_mul(limit), limit).await?;
     let data: Vec<Value> = found.iter().map(letter).collect();
     Ok(success_page(&Value::from(data), Page { page, limit, total }))
@@ -106,6 +108,13 @@ async fn discard(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answere
             Ok(success(StatusCode::OK, &done(&id, "discarded")))
         }
         _ => Err(unknown(&id).into()),
+    }
+}
+
+fn within(name: &str, number: u64, max: u64) -> Result<u64> {
+    match (1..=max).contains(&number) {
+        true => Ok(number),
+        false => Err(Error::value(format!("`{name}` is between 1 and {max}")).at(name)),
     }
 }
 

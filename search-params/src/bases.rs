@@ -1,5 +1,11 @@
 //! The urls a server is known by: <https://hl7.org/fhir/R4/references.html#literal>
 
+/// Where FHIR is mounted; the first that fits is taken.
+pub const MOUNTS: [&str; 2] = ["/fhir/R4", "/fhir"];
+
+/// What stands before the name of an organisation, and this before the mount: `/o/clinic/fhir/R4`.
+pub const ORGANIZATION: &str = "/o/";
+
 /// The base urls of one server. An absolute reference below any of them is the same as a relative one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bases(Vec<Base>);
@@ -47,9 +53,9 @@ impl Bases {
     #[must_use]
     pub fn with_organization(&self, slug: &str) -> Bases {
         let own = self.0.iter().filter_map(|base| {
-            let before = base.path.strip_suffix("/fhir/R4").map(|before| (before, "/fhir/R4"));
-            let (before, mount) = before.or_else(|| Some((base.path.strip_suffix("/fhir")?, "/fhir")))?;
-            Some(Base { path: format!("{before}/o/{slug}{mount}").into(), ..base.clone() })
+            let cut = |mount: &'static str| Some((base.path.strip_suffix(mount)?, mount));
+            let (before, mount) = MOUNTS.into_iter().find_map(cut)?;
+            Some(Base { path: format!("{before}{ORGANIZATION}{slug}{mount}").into(), ..base.clone() })
         });
         Bases(self.0.iter().cloned().chain(own).collect())
     }

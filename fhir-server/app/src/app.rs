@@ -55,7 +55,7 @@ impl App {
         self.cx.store.now()
     }
 
-    /// Asks what any client can ask, in the name of the request's principal: the only way to resources.
+    /// Asks what any client can ask, in the name of the request's principal: the way to resources.
     ///
     /// # Errors
     ///

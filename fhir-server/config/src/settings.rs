@@ -90,7 +90,8 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Organisations that share the server without sharing a record, by the names in their base urls: `north-clinic, lab` are \
          served at `/o/north-clinic/fhir/R4` and `/o/lab/fhir/R4`. Nothing that one of them stores is found, counted or led to \
-         from another or from `/fhir/R4`. One that is taken from the list keeps its data and stays served.",
+         from another or from `/fhir/R4`. One that is taken from the list keeps its data and stays served. Search parameters are \
+         those of `/fhir/R4`, for all of them.",
     ),
     setting(
         "allow_origins",

@@ -1,4 +1,5 @@
-//! The one way of every request: request id, host and origin, whose it is, the answer, CORS, metrics, the access log.
+//! The one way of every request but probes: request id, host and origin, whose path it is, the answer, CORS, metrics, the access
+//! log.
 //!
 //! A function rather than a stack of layers (decisions/0028): each step is a line, what one finds out goes to the next by its
 //! name, and no future is boxed.

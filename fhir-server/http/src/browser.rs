@@ -14,10 +14,10 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::edge::Edge;
-use crate::mounts::MOUNTS;
 use crate::reply::{self, Answer, Shape};
 use crate::target::Mounted;
 use crate::{media, request};
+use fhir_search::MOUNTS;
 
 /// Answers up to this length become pages where they are made; longer ones where they keep no other request from its turn.
 const SHORT_BYTES_MAX: usize = 32 * 1024;

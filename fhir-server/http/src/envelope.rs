@@ -1,6 +1,6 @@
 //! Answers of modules: the envelopes of `/api`, `/admin` and `/v1`.
 //!
-//! By mount and never mixed: below `/v1` errors have the form of the sister API, below a FHIR base they are
+//! By mount and never mixed: below `/v1` errors are `{"error":{"code","message","fields"}}`, below a FHIR base they are
 //! OperationOutcomes, elsewhere they have Cari's form. A handler returns an [`Error`] as a [`Failure`] and does not choose.
 
 use std::sync::Arc;
@@ -83,7 +83,7 @@ pub(crate) fn failed(error: &Error) -> Response {
     written(status, &json!({ "success": false, "error": error }))
 }
 
-/// The sister API's form of an error; `fields` stand with 422 alone.
+/// The form of an error below `/v1`; `fields` stand with 422 alone.
 pub(crate) fn failed_v1(error: &Error) -> Response {
     let status = status(error);
     let code = match status.as_u16() {

@@ -22,12 +22,12 @@ use crate::authenticate::principal;
 use crate::body_budget::BodyPermit;
 use crate::edge::Edge;
 use crate::media::{ContentFormat, Format};
-use crate::mounts::MOUNTS;
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
 use crate::reply::{self, Answer, Shape};
 use crate::target::Mounted;
 use crate::{binary, body, browser, cors, media, request};
+use fhir_search::MOUNTS;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");

@@ -10,7 +10,7 @@ use fhir_search::Bases;
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Uri, Version};
 
-use crate::mounts::MOUNTS;
+use fhir_search::MOUNTS;
 
 /// The names of one server.
 #[derive(Debug, Clone)]

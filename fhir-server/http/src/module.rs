@@ -21,12 +21,12 @@ use crate::caller::Caller;
 use crate::edge::Edge;
 use crate::envelope::Failure;
 use crate::module_routes::Route;
-use crate::mounts::MOUNTS;
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
 use crate::routes::Access;
 use crate::target::{Called, Face, Mounted};
 use crate::{body, fhir};
+use fhir_search::MOUNTS;
 
 /// The answer of a module's handler.
 ///

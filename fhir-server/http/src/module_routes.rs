@@ -8,8 +8,8 @@ use fhir_model::{Error, Result};
 use hyper::Method;
 use utoipa::openapi::OpenApi;
 
-use crate::mounts::MOUNTS;
 use crate::routes::{Access, Routes};
+use fhir_search::MOUNTS;
 
 /// The routes of one module.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, Required, ResponseBuilder, Server};
 
 use crate::module_routes::RouteTable;
-use crate::mounts::MOUNTS;
+use fhir_search::MOUNTS;
 
 /// FHIR's paths below the base, each with one that it stands for.
 const FHIR: [(&str, &str); 12] = [

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::envelope;
 use crate::module_routes::{Route, RouteMatch, RouteTable};
-use crate::mounts::MOUNTS;
+use fhir_search::{MOUNTS, ORGANIZATION};
 
 /// Whose a request is.
 pub(crate) enum Target<'p> {
@@ -51,7 +51,7 @@ pub(crate) enum Face {
     Fhir,
     /// Cari's envelope.
     Cari,
-    /// The sister API's envelope.
+    /// The envelope of `/v1`: `{"error":{"code":"not_found","message":".."}}`.
     V1,
 }
 
@@ -107,9 +107,6 @@ impl<'p> Mounted<'p> {
         organization(self.mount)
     }
 }
-
-/// What the base of an organisation begins with.
-const ORGANIZATION: &str = "/o/";
 
 fn organization(path: &str) -> Option<&str> {
     path.strip_prefix(ORGANIZATION)?.split('/').next().filter(|slug| !slug.is_empty())

@@ -10,10 +10,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::request_context::RequestContext;
 use crate::rules::{Verdict, WriteContext};
 
-/// An issue of each write that has any, with the place of the write among those that are committed together.
+/// An issue of each write that has any, with the position of the write among those that are committed together.
 pub(crate) type WriteIssues = Vec<(usize, Issue)>;
 
-/// The issues without the places, where all is one interaction.
+/// The issues without positions, where all is one interaction.
 pub(crate) fn issues(all: WriteIssues) -> Vec<Issue> {
     all.into_iter().map(|(_, issue)| issue).collect()
 }
@@ -77,7 +77,7 @@ pub(crate) async fn commit(
     }
 }
 
-/// What the rules say, by the place of the write. Costs nothing where no rule applies.
+/// What the rules say, by the position of the write. Costs nothing where no rule applies.
 async fn check(
     ctx: &RequestContext<'_>,
     writes: &[Write],

@@ -202,7 +202,7 @@ mod tests {
         let issues = outcome(ISSUES_MAX + 3);
         assert_eq!(issues.len(), ISSUES_MAX + 1);
         assert_eq!(issues[ISSUES_MAX]["severity"], "information");
-        assert_eq!(issues[ISSUES_MAX]["details"]["text"], "3 more issues are left out");
+        assert_eq!(issues[ISSUES_MAX]["details"]["text"], "there are more issues than these");
     }
 
     #[test]

@@ -96,12 +96,12 @@ impl Effects {
         self.0.is_empty()
     }
 
-    /// These.
+    /// The effects of a list, which are asked in its order.
     pub fn new(effects: Vec<Arc<dyn Effect>>) -> Effects {
         Effects(effects)
     }
 
-    /// What they add for these writes, which are committed together.
+    /// The rows that all effects add for writes that are committed together.
     pub(crate) fn additions(&self, changes: &[WriteChange<'_>]) -> Result<Vec<Addition>> {
         let mut all = Vec::new();
         for effect in &self.0 {

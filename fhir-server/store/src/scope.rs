@@ -87,12 +87,6 @@ impl Scope {
         Ok(Scope { tenant, parts })
     }
 
-    /// The same rules for a request that is about another tenant.
-    #[must_use]
-    pub fn in_tenant(self, tenant: TenantId) -> Scope {
-        Scope { tenant, ..self }
-    }
-
     /// The tenant that the request is about.
     pub fn tenant(&self) -> TenantId {
         self.tenant

@@ -15,7 +15,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When there is no such type, or the database does not answer.
+    /// `NotFound` when there is no such type; `Unavailable` when the database is away.
     pub async fn read(&self, scope: &Scope, key: &Key) -> Result<ResourceState> {
         self.scoped(scope).read(key).await
     }
@@ -42,7 +42,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the database does not answer.
+    /// `Unavailable` when the database is away.
     pub async fn current(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<Version>> {
         self.scoped(scope).current(keys).await
     }
@@ -51,16 +51,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When what is asked for never was there, or the database does not answer.
+    /// `NotFound` when what is asked for never was there; `Unavailable` when the database is away.
     pub async fn history(&self, scope: &Scope, of: &HistoryTarget, page: &HistoryPage) -> Result<History> {
         self.scoped(scope).history(of, page).await
     }
 
-    /// The next members of a patient's compartment after a place, without the patient: one statement.
+    /// The next members of a patient's compartment after a position, without the patient: one statement.
     ///
     /// # Errors
     ///
-    /// When the database does not answer.
+    /// `Unavailable` when the database is away.
     pub async fn compartment(
         &self,
         scope: &Scope,
@@ -76,7 +76,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the database does not answer.
+    /// `Unavailable` when the database is away.
     pub async fn types_with_resources(&self, scope: &Scope, types: &[&str]) -> Result<Vec<Box<str>>> {
         self.scoped(scope).types_with_resources(types).await
     }
@@ -94,7 +94,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the search leads to more than the options allow, or the database does not answer.
+    /// `TooCostly` when chains, value sets or words lead to more values than are looked up, or when more matches than
+    /// `sorted_max` would have to be sorted in memory; `Value` for codes that terminology does not know;
+    /// `NotSupported` for words without a full text index; `Timeout`, naming the parameter, when a statement takes
+    /// too long; `Unavailable` when the database is away.
     pub async fn search(&self, scope: &Scope, query: &Query) -> Result<Page> {
         self.scoped(scope).search_types(std::slice::from_ref(query)).await
     }

@@ -19,7 +19,7 @@ impl Cron {
     ///
     /// # Errors
     ///
-    /// When the text is none.
+    /// When the text is no schedule.
     pub fn parse(text: &str) -> Result<Cron> {
         Cron::in_zone(text, TimeZone::UTC)
     }

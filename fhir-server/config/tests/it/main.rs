@@ -244,7 +244,8 @@ fn plain_variables_are_understood_and_prefixed_ones_win() {
     assert_eq!(config.base_url, None);
 }
 
-const OF_MODULES: [ModuleSetting; 4] = [
+const OF_MODULES: [ModuleSetting; 5] = [
+    ModuleSetting::new("tally.open", SettingKind::Boolean, "true", "A truth."),
     ModuleSetting::new("tally.depth", SettingKind::Number(1, 9), "5", "A number."),
     ModuleSetting::new("tally.rest_ms", SettingKind::Milliseconds(0, 5000), "250", "A time."),
     ModuleSetting::new("tally.mode", SettingKind::Word(&["fast", "slow"]), "slow", "A word."),
@@ -257,6 +258,7 @@ fn modules_bring_settings() {
     let modules = Config::load(sources()).unwrap().modules;
     assert_eq!((modules.number("tally.depth"), modules.text("tally.mode")), (5, Some("slow")));
     assert_eq!(modules.milliseconds("tally.rest_ms"), Duration::from_millis(250));
+    assert!(modules.is_true("tally.open") && !modules.is_true("tally.mode"));
     assert_eq!(modules.secret("tally.key"), None);
 
     let dir = tempfile::tempdir().unwrap();

@@ -130,15 +130,6 @@ impl Parameters {
         self.all(name, |value| if let Value::Parts(parts) = value { Some(parts) } else { None })
     }
 
-    /// The value, where this call must have it though others need not.
-    ///
-    /// # Errors
-    ///
-    /// `MissingParameter` when there is none.
-    pub fn required<T>(&self, name: &str, found: Option<T>) -> Result<T> {
-        found.ok_or_else(|| Error::new(Kind::MissingParameter, format!("`{name}` is missing")).at(name))
-    }
-
     /// An error about the value of a parameter, with the place where it was sent.
     pub fn error(&self, kind: Kind, name: &str, text: impl Into<String>) -> Error {
         let sent = self.arguments.iter().find(|argument| *argument.name == *name);

@@ -62,8 +62,8 @@ async fn written(context: &WriteContext<'_>, resource: Ref<'_>) -> Result<Verdic
         let text = format!("the reference to {} leads nowhere: there is no such resource", reference.key);
         let issue = Issue::error(Kind::Rule, text);
         // To find a location is to walk to it, and no client is told of more.
-        let is_told = issues.len() < ISSUES_MAX;
-        let at = is_told.then(|| location(resource, &write.key.type_name, reference.value));
+        let has_room = issues.len() < ISSUES_MAX;
+        let at = has_room.then(|| location(resource, &write.key.type_name, reference.value));
         issues.push(at.into_iter().fold(issue, Issue::at));
     }
     let preconditions = keys.into_iter().map(Precondition::Present).collect();

@@ -118,11 +118,11 @@ async fn every_reference_that_leads_nowhere_is_named() {
     for (text, wanted) in texts.zip(["entry 0: ", "entry 1: ", "entry 2: "]) {
         assert!(text.as_str().unwrap().starts_with(wanted), "{text}");
     }
-    // More than an answer holds are counted.
+    // What an answer does not hold is said to be missing.
     bad["performer"] = (0..200).map(|at| json!({"reference": format!("Practitioner/none-{at}")})).collect();
     let issues = app.send("POST Observation", &bad).await.body["issue"].as_array().unwrap().clone();
     assert_eq!(issues.len(), ISSUES_MAX + 1);
-    assert_eq!(issues[ISSUES_MAX]["details"]["text"], "101 more issues are left out");
+    assert_eq!(issues[ISSUES_MAX]["details"]["text"], "there are more issues than these");
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ pub enum Kind {
     Timeout,
     /// Our fault.
     Internal,
-    /// Nothing is wrong: what an issue that only informs is of. No error is.
+    /// Nothing is wrong: the kind of issues that inform. No error has it.
     Informational,
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Query};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use fhir_access::{DenyAll, Open};
 use fhir_app::envelope::{Answered, success};
 use fhir_app::{Access, App, Caller, Error, Kind, Module, Routes, routes, utoipa};
 use fhir_http::{CorsOrigins, HttpLimits};
-use fhir_interactions::Guard;
+use fhir_interactions::{Guard, Method, Request};
 use serde_json::{Value, json};
 
 use crate::app::{Setup, TestApp, json};
@@ -22,13 +22,15 @@ impl Module for Doors {
         "doors"
     }
 
-    fn routes(&self, _: &Arc<App>) -> Routes {
+    fn routes(&self, app: &Arc<App>) -> Routes {
         Routes::new()
+            .add(Access::Caller, routes!(patients))
             .add(Access::Public, routes!(open))
             .add(Access::Caller, routes!(echo, replace))
             .add(Access::Administrator, routes!(administer))
             .add(Access::Public, routes!(v1))
             .add(Access::Public, routes!(fails, hangs))
+            .with_state(app.clone())
     }
 
     fn below_fhir(&self, _: &Arc<App>) -> Routes {
@@ -39,6 +41,15 @@ impl Module for Doors {
 #[utoipa::path(get, path = "/api/doors/open", responses((status = 200, description = "Open.")))]
 async fn open() -> Answered {
     Ok(success(StatusCode::OK, &json!("open")))
+}
+
+#[utoipa::path(get, path = "/api/patients", responses((status = 200, description = "Their number.")))]
+async fn patients(State(app): State<Arc<App>>, caller: Caller) -> Answered {
+    let plain = Request::new(Method::Get, "Patient", &*app.cx().definitions)?;
+    let (query, base, principal) = ("_summary=count".to_owned(), caller.base, caller.principal);
+    let reply = app.handle(Request { query, base, principal, ..plain }).await?;
+    let found: Value = serde_json::from_slice(&reply.body.unwrap()).unwrap();
+    Ok(success(StatusCode::OK, &json!({ "total": found["total"], "is_past": app.now() > 0 })))
 }
 
 #[derive(serde::Deserialize)]
@@ -266,6 +277,18 @@ async fn routes_below_a_base_know_it() {
     // What is below a base is nowhere else, and the other way about.
     assert_eq!(ask(&app, "GET", "/.well-known/doors").await.0, 404);
     assert_eq!(ask(&app, "GET", "/fhir/R4/api/doors/open").await.0, 404);
+}
+
+/// Resources are asked for in the name of the caller.
+#[tokio::test]
+async fn a_module_asks_as_its_caller() {
+    for (guard, wanted) in [(Arc::new(Open) as Arc<dyn Guard>, 200), (Arc::new(DenyAll), 401)] {
+        let app = start(guard, HttpLimits::default()).await;
+        app.send("POST", "Patient", r#"{"resourceType":"Patient"}"#).send().await.unwrap();
+        let (status, answer) = ask(&app, "GET", "/api/patients").await;
+        assert_eq!(status, wanted, "{answer}");
+        assert!(status == 401 || answer["data"] == json!({ "total": 1, "is_past": true }), "{answer}");
+    }
 }
 
 /// Hosts, origins, ids, caching: as of every answer.
