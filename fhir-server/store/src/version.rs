@@ -1,7 +1,8 @@
 //! One version of a resource.
 
 use bytes::Bytes;
-use fhir_model::Key;
+use fhir_model::json::{Doc, JsonLimits};
+use fhir_model::{Error, Key, Result};
 
 /// How a version came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,14 @@ pub struct Version {
     pub body: Option<Bytes>,
     /// The row it is in.
     pub handle: i64,
+}
+
+impl Version {
+    /// The body as a tree; that of a deletion, which has none, is an error.
+    pub(crate) fn doc(&self) -> Result<Doc> {
+        let body = self.body.as_deref().unwrap_or_default();
+        Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)
+    }
 }
 
 /// The state of a resource.

@@ -11,7 +11,6 @@ use fhir_search::index_hash::Form;
 use fhir_search::registry::Param;
 use fhir_search::sql;
 
-use super::include::parse;
 use crate::scope::ScopedStore;
 use crate::version::Version;
 
@@ -108,7 +107,7 @@ impl ScopedStore<'_> {
     /// A resource as its body says that it is named.
     pub(super) fn named_by_body(&self, version: &Version) -> Result<ReferencedResource> {
         match self.registry.has_canonical_url(&version.key.type_name) {
-            true => Ok(ReferencedResource::from_body(version.key.clone(), parse(version)?.root())),
+            true => Ok(ReferencedResource::from_body(version.key.clone(), version.doc()?.root())),
             false => Ok(version.key.clone().into()),
         }
     }

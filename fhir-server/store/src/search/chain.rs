@@ -9,7 +9,6 @@
 
 use std::collections::HashSet;
 
-use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::condition::{Chain, Condition, Has};
 use fhir_search::embedded::{self, Evaluation, keys_of_types};
@@ -17,13 +16,12 @@ use fhir_search::filter::refers_to;
 use fhir_search::include::Followed;
 use fhir_search::index_hash::format_server_id;
 use fhir_search::query::Include;
-use fhir_search::reference::ParsedReference;
 use fhir_search::registry::{Param, Role};
 use fhir_search::sql::{self, Plan};
 use tokio_postgres::Row;
 
-use super::explain;
-use super::resolve::Resolved;
+use super::canonical::targets_of;
+use super::timeouts;
 use crate::read;
 use crate::scope::ScopedStore;
 use crate::version::Version;
@@ -86,7 +84,7 @@ impl ScopedStore<'_> {
                     }
                 };
                 let rows = self.rows_within_reach(&plan, reach).await;
-                let rows = rows.map_err(|e| explain::costly_for(e, &chain.code))?;
+                let rows = rows.map_err(|e| timeouts::costly_for(e, &chain.code))?;
                 let Some(mut rows) = rows else { return reach.too_many(&chain.code) };
                 // Of several steps each says it.
                 let types = embedded_types.get_or_insert_default();
@@ -136,13 +134,13 @@ impl ScopedStore<'_> {
             Ok(())
         };
         let all = self.each_body(type_name, &candidates, reach, &chain.code, &mut look).await;
-        let all = all.map_err(|e| explain::costly_for(e, &chain.code))?;
+        let all = all.map_err(|e| timeouts::costly_for(e, &chain.code))?;
         Ok(all.then_some(handles))
     }
 
     /// True when a reference of a version leads to a resource within it that meets a chain's condition.
     pub(super) fn embedded_target_matches(&self, version: &Version, chain: &Chain) -> Result<bool> {
-        let doc = super::include::parse(version)?;
+        let doc = version.doc()?;
         Evaluation::new(&self.registry, &self.hasher, self.index_settings()).reaches(doc.root(), chain)
     }
 
@@ -184,7 +182,7 @@ impl ScopedStore<'_> {
                 ChainReach::All(_) => Plan::single(sql::chain::patients(type_id, &condition, limit + 1)),
             };
             let rows = self.rows_within_reach(&plan, reach).await;
-            let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
+            let rows = rows.map_err(|e| timeouts::costly_for(e, &has.name()))?;
             let Some(rows) = rows else { return reach.too_many(&has.code) };
             let at = if matches!(reach, ChainReach::Few(_)) { 2 } else { 0 };
             let mut patients = Vec::with_capacity(rows.len());
@@ -194,7 +192,7 @@ impl ScopedStore<'_> {
             return Ok(Some(self.patient_handles(patients)));
         }
         let found = self.targets_of_matches(type_name, has, reach).await;
-        let Some(found) = found.map_err(|e| explain::costly_for(e, &has.name()))? else { return Ok(None) };
+        let Some(found) = found.map_err(|e| timeouts::costly_for(e, &has.name()))? else { return Ok(None) };
         let handles = found.iter().map(|key| self.handles(key)).collect::<Result<Vec<_>>>()?;
         let ids = found.iter().map(|key| key.id.to_string()).collect();
         Ok(Some(Condition::Ids(handles.into_iter().flatten().collect(), ids)))
@@ -258,44 +256,6 @@ impl ScopedStore<'_> {
         Ok(true)
     }
 
-    /// The entries of a List that are of a type, but for those that are marked as deleted.
-    pub(super) async fn list_condition(
-        &self,
-        type_name: &str,
-        id: &str,
-        resolved: &mut Resolved,
-    ) -> Result<Condition> {
-        let Some(listed) = self.list_entries(id).await? else {
-            resolved.warnings.push(format!("`_list`: there is no List/{id}"));
-            return Ok(Condition::never());
-        };
-        let (mut handles, mut ids) = (Vec::new(), Vec::new());
-        for key in listed.iter().filter(|key| *key.type_name == *type_name) {
-            handles.extend(self.handles(key)?);
-            ids.push(key.id.to_string());
-        }
-        Ok(Condition::Ids(handles, ids))
-    }
-
-    /// The local references in the entries of a List, without those marked as deleted. Returns `None` when there is no such List.
-    pub(crate) async fn list_entries(&self, id: &str) -> Result<Option<Vec<Key>>> {
-        let list = Key::new("List", id);
-        let Some(version) = self.current(&[list]).await?.pop() else { return Ok(None) };
-        let doc = super::include::parse(&version)?;
-        let mut listed = Vec::new();
-        for entry in doc.root().get("entry").into_iter().flat_map(Ref::items) {
-            let text = entry.get("item").and_then(|item| item.get_str("reference"));
-            let target = text.and_then(|text| ParsedReference::parse(&text, &self.index_settings().bases));
-            let deleted = entry.get("deleted").and_then(Ref::bool) == Some(true);
-            if let (Some(ParsedReference::Local(key)), false) = (target, deleted)
-                && self.registry.number(&key.type_name).is_some()
-            {
-                listed.push(key);
-            }
-        }
-        Ok(Some(listed))
-    }
-
     /// The rows of patients, by the handles that references to them have. A reference cannot tell whether the id it names
     /// was given by the server or chosen by a client.
     fn patient_handles(&self, mut handles: Vec<i64>) -> Condition {
@@ -317,7 +277,7 @@ impl ScopedStore<'_> {
         wanted: &(dyn Fn(&str) -> bool + Sync),
         found: &mut Followed,
     ) -> Result<()> {
-        let doc = super::include::parse(version)?;
+        let doc = version.doc()?;
         let by = Include { code: Some(code.into()), ..Include::default() };
         let mut all = Followed::default();
         let (type_name, bases) = (&version.key.type_name, &self.index_settings().bases);
@@ -343,7 +303,7 @@ impl ScopedStore<'_> {
         }
         let canonicals = each.iter().flat_map(|found| &found.canonicals).cloned().collect();
         let known = self.resolve_canonicals(&canonicals).await?;
-        Ok(each.into_iter().map(|found| super::canonical::targets_of(found, &known)).collect())
+        Ok(each.into_iter().map(|found| targets_of(found, &known)).collect())
     }
 
     pub(super) fn reference(&self, type_name: &str, code: &str) -> Result<std::sync::Arc<Param>> {

@@ -12,7 +12,8 @@ use fhir_search::sql;
 use tokio::time::Instant;
 use tokio_postgres::Row;
 
-use super::{Part, explain};
+use super::part::Part;
+use super::timeouts;
 use crate::scope::ScopedStore;
 
 /// A number of matches.
@@ -121,7 +122,7 @@ impl ScopedStore<'_> {
         }
         let all = sql::count(self.type_id(&query.type_name)?, condition, Some(i32::MAX as usize));
         let text = format!("explain (format json) {}", all.text());
-        let rows = self.run_text(&text, all.binds()).await.map_err(|e| explain::costly(e, all.shape()))?;
+        let rows = self.run_text(&text, all.binds()).await.map_err(|e| timeouts::costly(e, all.shape()))?;
         let plan: serde_json::Value = match rows.first() {
             Some(row) => row.try_get(0).map_err(Error::internal)?,
             None => serde_json::Value::Null,

@@ -6,13 +6,12 @@
 
 use std::collections::HashSet;
 
-use fhir_model::json::{Doc, JsonLimits};
-use fhir_model::{Error, Key, Kind, Result};
+use fhir_model::{Key, Kind, Result};
 use fhir_search::include::{Followed, ReferencedResource, Referring, Targets};
 use fhir_search::query::Include;
 use fhir_search::sql;
 
-use super::explain;
+use super::timeouts;
 use crate::scope::ScopedStore;
 use crate::version::{ResourceState, Version};
 
@@ -93,7 +92,7 @@ impl ScopedStore<'_> {
         // What is referred to need not be there, so that only what is found counts.
         for keys in keys.chunks((included.rows + 1).max(KEYS_MIN)) {
             let found = self.current_within(keys, included.bytes).await;
-            let (found, more) = found.map_err(|e| explain::costly_for(e, "_include"))?;
+            let (found, more) = found.map_err(|e| timeouts::costly_for(e, "_include"))?;
             for version in found {
                 let named = targets.get(&version.key).copied().flatten();
                 if !included.try_push(self.version_named(version, named).await?) {
@@ -115,7 +114,7 @@ impl ScopedStore<'_> {
         // With so many rows from either index, at least one is new and does not fit.
         let limit = included.rows + included.seen.len() + 1;
         let rows = self.run_within(&sql::referring(to, &self.visible_rows(), limit), included.bytes).await;
-        let (rows, more) = rows.map_err(|e| explain::costly_for(e, "_revinclude"))?;
+        let (rows, more) = rows.map_err(|e| timeouts::costly_for(e, "_revinclude"))?;
         for row in rows {
             if !included.try_push(self.version_of_any_type(&row)?) {
                 return Ok(false);
@@ -143,7 +142,7 @@ impl ScopedStore<'_> {
             if forward.is_empty() {
                 continue;
             }
-            let doc = parse(version)?;
+            let doc = version.doc()?;
             let bases = &self.index_settings().bases;
             self.registry.follow(type_name, &forward, doc.root(), bases, &mut followed)?;
         }
@@ -157,12 +156,6 @@ impl ScopedStore<'_> {
             false => Ok(Vec::new()),
         }
     }
-}
-
-/// The body as a tree.
-pub(super) fn parse(version: &Version) -> Result<Doc> {
-    let body = version.body.as_deref().unwrap_or_default();
-    Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)
 }
 
 /// The includes that count in a round.

@@ -13,8 +13,8 @@ use fhir_search::query::Include;
 use fhir_search::sql::{self, everything::current_in_order};
 use tokio_postgres::Row;
 
-use super::explain;
 use super::include::includes_in_round;
+use super::timeouts;
 use crate::scope::ScopedStore;
 use crate::version::Version;
 
@@ -64,7 +64,7 @@ impl ScopedStore<'_> {
             // One for the next page, one that may be the match itself.
             let referring =
                 self.row_keys(&sql::referring_rows(&to, &self.visible_rows(), after, limit + 2)).await;
-            rows.extend(referring.map_err(|e| explain::costly_for(e, "_revinclude"))?);
+            rows.extend(referring.map_err(|e| timeouts::costly_for(e, "_revinclude"))?);
         }
         Ok(rows.into_iter().map(|(row, _)| row).filter(|row| *row != one.handle).collect())
     }
@@ -126,7 +126,7 @@ impl ScopedStore<'_> {
         if !to.is_empty() {
             let referring =
                 self.row_keys(&sql::referring_rows(&to, &self.visible_rows(), i64::MIN, max + 2)).await;
-            places.extend(referring.map_err(|e| explain::costly_for(e, "_revinclude"))?);
+            places.extend(referring.map_err(|e| timeouts::costly_for(e, "_revinclude"))?);
         }
         Ok(places)
     }

@@ -8,8 +8,8 @@ use fhir_search::query::Query;
 use fhir_search::sql;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::part::{Part, PartRows};
 use super::sort_values::SortedRow;
-use super::{Part, PartRows};
 use crate::scope::ScopedStore;
 
 /// Types that are asked at the same time.

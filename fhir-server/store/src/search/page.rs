@@ -4,14 +4,36 @@
 //! and the next one goes on from there. When what a single match includes is, it has pages of its own. Nothing is left
 //! out, and no page holds more than a bounded amount of memory.
 
+use std::collections::HashMap;
+
 use fhir_model::{Error, Result};
 use fhir_search::cursor::Cursor;
 use fhir_search::sql::everything::current;
 
+use super::count::Count;
 use super::merge::Hit;
-use super::{Page, Part};
+use super::part::Part;
 use crate::scope::ScopedStore;
 use crate::version::Version;
+
+/// A page of a search.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Matches, in order.
+    pub matches: Vec<Version>,
+    /// Included resources, each once, none of them a match.
+    pub included: Vec<Version>,
+    /// Number of all matches, when it was asked for or costs nothing.
+    pub total: Option<Count>,
+    /// The cursor of the next page, when there is one.
+    pub next: Option<Cursor>,
+    /// The cursor of the previous page, when there may be one.
+    pub previous: Option<Cursor>,
+    /// Warnings for the client, a sentence each.
+    pub warnings: Vec<String>,
+    /// By handle, how well matches match: from 0 to 1, when words were searched.
+    pub scores: HashMap<i64, f32>,
+}
 
 impl ScopedStore<'_> {
     pub(super) async fn fill(&self, parts: &mut [Part<'_>], page: &mut Page) -> Result<()> {

@@ -11,9 +11,9 @@ use fhir_search::registry::{Param, Role};
 use fhir_search::sql::{self, chain::By};
 
 use super::chain::{is_by_patient, key_of_row};
-use super::explain;
 use super::sort_values::SortedRow;
 use super::sorted::{PageRequest, PageRows};
+use super::timeouts;
 use crate::read;
 use crate::scope::ScopedStore;
 use crate::version::Version;
@@ -161,7 +161,7 @@ impl ScopedStore<'_> {
             if found.len() >= wanted {
                 break;
             }
-            let doc = super::include::parse(&read::version(type_name, &sorted_row.row)?)?;
+            let doc = read::version(type_name, &sorted_row.row)?.doc()?;
             let entries =
                 self.registry.extract(&self.hasher, type_name, doc.root(), self.index_settings())?;
             if conditions.iter().all(|condition| condition.holds(&entries)) {
@@ -210,7 +210,7 @@ impl ScopedStore<'_> {
             // Not every number of ends is to be a statement of its own.
             let limit = ends.len().next_power_of_two();
             let plan = sql::row_keys(self.type_id(target)?, both, limit);
-            let rows = self.run_plan(&plan, limit).await.map_err(|e| explain::costly_for(e, &chain.code))?;
+            let rows = self.run_plan(&plan, limit).await.map_err(|e| timeouts::costly_for(e, &chain.code))?;
             for row in rows {
                 let end = key_of_row(target, &row)?;
                 holds.extend(leading.get(&end).into_iter().flatten().cloned());
@@ -234,7 +234,7 @@ impl ScopedStore<'_> {
         let marks = marked.keys().copied().collect();
         let condition = has.condition.clone().on_rows();
         let rows = self.run(&sql::chain::held(by, marks, type_id, &condition)).await;
-        let rows = rows.map_err(|e| explain::costly_for(e, &has.name()))?;
+        let rows = rows.map_err(|e| timeouts::costly_for(e, &has.name()))?;
         let mut holds = HashSet::new();
         for row in rows {
             let mark: i64 = row.try_get(0).map_err(Error::internal)?;

@@ -1,6 +1,5 @@
 //! Resolves what no statement on one row can express (chains, words, value sets) into conditions that one can.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -12,24 +11,11 @@ use fhir_search::sql;
 
 use super::chain::ChainReach;
 use super::post_filter::can_post_filter;
+use super::resolved::Resolved;
 use crate::scope::ScopedStore;
 
 /// Texts of a parameter that are looked at one by one.
 const TEXTS_FEW: usize = 1000;
-
-/// A query's condition with nothing left to resolve, and what came to light on the way.
-#[derive(Debug, Default)]
-pub(super) struct Resolved {
-    pub(super) condition: Condition,
-    /// Conditions that are not selective and that no column decides: they are evaluated on each match.
-    pub(super) post_filters: Vec<Condition>,
-    /// By handle, how well words match: from 0 to 1.
-    pub(super) scores: HashMap<i64, f32>,
-    /// The number of values that were looked up for it.
-    pub(super) looked_up: usize,
-    /// Warnings for the client.
-    pub(super) warnings: Vec<String>,
-}
 
 impl ScopedStore<'_> {
     /// Resolves what queries need besides rows (codes of value sets, words, ends of chains), without searching.

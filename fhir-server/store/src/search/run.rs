@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{NoTls, Row};
 
-use super::explain;
+use super::{statement_log, timeouts};
 use crate::{Store, failure};
 
 /// How long the database has to take note that a statement is to be stopped.
@@ -83,8 +83,8 @@ impl Store {
         sql: &Sql,
         mut each: impl FnMut(Row) -> Result<bool>,
     ) -> Result<bool> {
-        explain::record(sql);
-        let failed = |e| explain::costly(failure::classify(e), sql.shape());
+        statement_log::record(sql);
+        let failed = |e| timeouts::costly(failure::classify(e), sql.shape());
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(sql.text()).await.map_err(failed)?;
         let stream = client.query_raw(&statement, parameters(sql.binds())).await.map_err(failed)?;
@@ -98,8 +98,8 @@ impl Store {
     }
 
     pub(crate) async fn run(&self, sql: &Sql) -> Result<Vec<Row>> {
-        explain::record(sql);
-        self.run_text(sql.text(), sql.binds()).await.map_err(|e| explain::costly(e, sql.shape()))
+        statement_log::record(sql);
+        self.run_text(sql.text(), sql.binds()).await.map_err(|e| timeouts::costly(e, sql.shape()))
     }
 
     pub(super) async fn run_text(&self, text: &str, binds: &[Bind]) -> Result<Vec<Row>> {
@@ -109,7 +109,7 @@ impl Store {
 
     /// The rows of a statement. Returns `None` when it runs beyond `until`; it is cancelled then.
     pub(super) async fn run_until(&self, sql: &Sql, until: Instant) -> Result<Option<Vec<Row>>> {
-        explain::record(sql);
+        statement_log::record(sql);
         let client = self.connections.client().await?;
         let cancel = client.cancel_token();
         let mut running = std::pin::pin!(run_on(&client, sql.text(), sql.binds()));

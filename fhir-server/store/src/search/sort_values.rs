@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fhir_model::json::{Doc, JsonLimits};
+use fhir_model::json::Doc;
 use fhir_model::{Error, Key, Result};
 use fhir_search::cursor::{Cursor, SortValue};
 use fhir_search::include::Followed;
@@ -15,7 +15,6 @@ use crate::read::{self, COLUMNS};
 use crate::scope::ScopedStore;
 use crate::version::Version;
 
-/// The columns of a match, before its sort values.
 /// Resources that are read at once to know what others are sorted by.
 const TARGETS_AT_ONCE: usize = 500;
 
@@ -66,7 +65,7 @@ impl ScopedStore<'_> {
     /// The sort values of a row. Those that follow references are not looked up yet.
     pub(super) fn sort_key(&self, type_name: &str, row: &Row, order: &Order) -> Result<SortKey> {
         let version = read::version(type_name, row)?;
-        let doc = parse(&version)?;
+        let doc = version.doc()?;
         let mut ends = Vec::new();
         for (at, key) in order.keys().iter().enumerate() {
             let SortSource::Chain(param, targets) = &key.by else { continue };
@@ -117,11 +116,8 @@ impl ScopedStore<'_> {
                 self.run(&current(handles.into_iter().flatten().collect(), &self.visible_rows())).await?
             {
                 let version = self.version_of_any_type(&row)?;
-                let sort_values = self.sort_values(
-                    &order.for_targets(&version.key.type_name),
-                    &version,
-                    &parse(&version)?,
-                )?;
+                let sort_values =
+                    self.sort_values(&order.for_targets(&version.key.type_name), &version, &version.doc()?)?;
                 known.insert(version.key, sort_values);
             }
         }
@@ -137,9 +133,4 @@ impl ScopedStore<'_> {
             RowFacts { id: &version.key.id, updated_at: version.updated_at, rows: &rows, texts: &texts };
         Ok(order.keys().iter().map(|key| key.sort_value(&facts)).collect())
     }
-}
-
-fn parse(version: &Version) -> Result<Doc> {
-    let body = version.body.as_deref().unwrap_or_default();
-    Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)
 }

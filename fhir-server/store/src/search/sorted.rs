@@ -13,8 +13,8 @@ use fhir_search::sql::everything::current;
 use fhir_search::sql::{self, index_scan::IndexScan};
 use tokio_postgres::Row;
 
-use super::explain;
 use super::sort_values::{SortKey, SortedRow};
+use super::timeouts;
 use crate::scope::ScopedStore;
 
 /// Entries that are looked at before the search is answered in another way. First it is some more than a page, or some
@@ -208,7 +208,7 @@ impl ScopedStore<'_> {
             }
             Ok(few)
         };
-        if !self.run_each(&step.sql, few).await.map_err(|e| explain::costly_for(e, "_sort"))? {
+        if !self.run_each(&step.sql, few).await.map_err(|e| timeouts::costly_for(e, "_sort"))? {
             return Ok(None);
         }
         self.add_target_values(request.order, &mut all).await?;
