@@ -3,17 +3,16 @@
 //! A resource carries the key of such a text; the text itself is kept once. It is there before the resource is, so that
 //! no search can find the one without the other.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+mod durable;
 
 use deadpool_postgres::Transaction;
+use fhir_database::failure;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::rows::Distinct;
 
-use crate::{Store, failure};
+pub(crate) use self::durable::DurableTexts;
+use crate::Store;
 
-/// Keys of texts that are remembered as written; when there are more, remembering begins anew.
-const REMEMBERED_MAX: usize = 200_000;
 /// Most texts of an index that one search looks at.
 pub(crate) const TEXTS_MAX: usize = 5_000;
 
@@ -23,25 +22,6 @@ const INSERT: &str = "insert into distinct_text (key, value, token) \
 
 const STARTING_WITH: &str = "select d.value, d.token from distinct_text d where d.key = $1::int8 and d.value >= $2::text \
      and d.value < $3::text limit $4::int8";
-
-/// What this process knows to be durable.
-#[derive(Default)]
-pub(crate) struct DurableTexts(Mutex<HashSet<(i64, i64)>>);
-
-impl DurableTexts {
-    fn contains(&self, text: &Distinct) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains(&(text.key, text.token))
-    }
-
-    fn add(&self, texts: &[&Distinct]) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + texts.len() > REMEMBERED_MAX {
-            known.clear();
-        }
-        known.extend(texts.iter().map(|text| (text.key, text.token)));
-    }
-}
 
 impl Store {
     /// Keeps the texts that are new, durably.

@@ -1,5 +1,6 @@
 //! All current resources, as one instant has them.
 
+use fhir_database::failure;
 use fhir_model::{Error, Result};
 use fhir_search::sql;
 use futures_util::TryStreamExt;
@@ -9,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use crate::scope::Scope;
 use crate::search::parameters;
 use crate::version::Version;
-use crate::{Store, failure, read};
+use crate::{Store, read};
 
 const CURRENT: &str = "select r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end, r.packed \
      from resource r where r.type_id = $1::int4 and ";

@@ -5,9 +5,9 @@
 //! answer is made of it. It is read by one task of the process and kept, so that a look at
 //! the feed costs one statement over one index of each table, and none while nothing is new.
 
+mod position;
+
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 
 use fhir_database::failure;
 use fhir_model::{Error, Result};
@@ -16,71 +16,10 @@ use tokio::sync::watch;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+pub use self::position::FeedPosition;
 use crate::Store;
 use crate::read;
 use crate::version::Version;
-
-/// A position in the feed; the default is the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FeedPosition {
-    updated_at: i64,
-    handle: i64,
-    version: u32,
-}
-
-impl Default for FeedPosition {
-    fn default() -> FeedPosition {
-        FeedPosition { updated_at: i64::MIN, handle: i64::MIN, version: 0 }
-    }
-}
-
-impl FeedPosition {
-    /// The position before everything that has `lastUpdated` from `micros` (microseconds since 1970) on.
-    pub fn before(micros: i64) -> FeedPosition {
-        FeedPosition { updated_at: micros.saturating_sub(1), handle: i64::MAX, version: u32::MAX }
-    }
-
-    /// The position of a version.
-    pub fn from_version(version: &Version) -> FeedPosition {
-        FeedPosition { updated_at: version.updated_at, handle: version.handle, version: version.version }
-    }
-
-    /// A position from its parts: `lastUpdated`, row, version.
-    pub fn from_columns(updated_at: i64, handle: i64, version: u32) -> FeedPosition {
-        FeedPosition { updated_at, handle, version }
-    }
-
-    /// Its parts: `lastUpdated`, row, version.
-    pub fn columns(&self) -> (i64, i64, u32) {
-        (self.updated_at, self.handle, self.version)
-    }
-
-    /// The `lastUpdated` of the version, in microseconds since 1970: every earlier change is before the position.
-    pub fn updated_at(&self) -> i64 {
-        self.updated_at
-    }
-}
-
-impl fmt::Display for FeedPosition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.updated_at, self.handle, self.version)
-    }
-}
-
-impl FromStr for FeedPosition {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<FeedPosition> {
-        let mut parts = text.split(' ');
-        let mut part =
-            || parts.next().ok_or_else(|| Error::internal(format!("`{text}` is no position in the feed")));
-        Ok(FeedPosition {
-            updated_at: part()?.parse().map_err(Error::internal)?,
-            handle: part()?.parse().map_err(Error::internal)?,
-            version: part()?.parse().map_err(Error::internal)?,
-        })
-    }
-}
 
 /// One change.
 #[derive(Debug, Clone)]
@@ -163,10 +102,10 @@ impl Store {
         let types = types.collect::<Result<Vec<_>>>()?;
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(CHANGES).await.map_err(failure::classify)?;
-        let version = i32::try_from(after.version).unwrap_or(i32::MAX);
+        let (updated_at, handle, version) = after.columns();
+        let version = i32::try_from(version).unwrap_or(i32::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let parameters: [&(dyn ToSql + Sync); 6] =
-            [&after.updated_at, &after.handle, &version, &before, &limit, &types];
+        let parameters: [&(dyn ToSql + Sync); 6] = [&updated_at, &handle, &version, &before, &limit, &types];
         let rows = client.query(&statement, &parameters).await.map_err(failure::classify)?;
         let change = |row: &Row| {
             let (tenant, _) = TenantId::from_type_id(row.try_get(0).map_err(Error::internal)?)?;

@@ -6,34 +6,11 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use fhir_database::failure;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::long_search::LongSearch;
 
-use crate::{Store, failure};
-
-/// Bounds on what is kept.
-#[derive(Debug, Clone, Copy)]
-pub struct LongSearches {
-    /// How long a link works after it was last given.
-    pub lifetime: Duration,
-    /// Most searches.
-    pub rows_max: usize,
-    /// Most bytes of all their criteria.
-    pub bytes_max: usize,
-}
-
-impl Default for LongSearches {
-    fn default() -> LongSearches {
-        LongSearches { lifetime: Duration::from_secs(24 * 3600), rows_max: 10_000, bytes_max: 64 << 20 }
-    }
-}
-
-impl LongSearches {
-    /// Most bytes of one search.
-    fn search_bytes_max(&self) -> usize {
-        (self.bytes_max / 16).max(1)
-    }
-}
+use crate::Store;
 
 /// How often what has expired is deleted, at least.
 const CLEAN_EVERY: Duration = Duration::from_secs(600);

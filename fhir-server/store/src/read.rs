@@ -1,5 +1,6 @@
 //! read and vread: by primary key, nothing else.
 
+use fhir_database::failure;
 use fhir_model::{Error, Key, Result};
 use fhir_search::index_hash::format_server_id;
 use fhir_search::tenant::TenantId;
@@ -8,7 +9,7 @@ use tokio_postgres::Row;
 use crate::body::{self, Jsonb};
 use crate::scope::ScopedStore;
 use crate::version::{Method, ResourceState, Version};
-use crate::{Store, codec, failure};
+use crate::{Store, codec, pipelined};
 
 macro_rules! current {
     () => {
@@ -117,6 +118,11 @@ impl Store {
         let type_name = self.registry.definitions().type_name(number);
         type_name.ok_or_else(|| Error::internal("a row of an unknown type"))
     }
+
+    /// The types of `type_id`s.
+    pub(crate) fn type_names(&self, type_ids: &[i32]) -> Result<Vec<Box<str>>> {
+        type_ids.iter().map(|type_id| self.type_name(*type_id).map(Box::from)).collect()
+    }
 }
 
 impl ScopedStore<'_> {
@@ -132,7 +138,7 @@ impl ScopedStore<'_> {
                 .unwrap_or(ResourceState::Absent));
         }
         let connection = self.connections.pipelined().await?;
-        let read = connection.statement(crate::READ)?;
+        let read = connection.statement(pipelined::READ)?;
         let rows = connection.client.query(read, &[&handles, &type_id]).await.map_err(failure::classify)?;
         for row in &rows {
             let version = version(&key.type_name, row)?;

@@ -4,11 +4,9 @@
 //! Ids never come again, as they are made of the time, nor do commit timestamps, for the same reason. Versions are counted,
 //! so the count jumps ahead: the version that follows is higher than any that can have been given.
 
-use fhir_database::{Clock, Connections};
+use fhir_database::{Clock, Connections, failure};
 use fhir_model::{Error, Kind, Result};
 use tokio_postgres::NoTls;
-
-use crate::failure;
 
 /// More versions than one resource gets between a backup and the loss of its database.
 const STEP: i32 = 1_000_000;

@@ -4,6 +4,7 @@ mod canonical;
 mod chain;
 mod count;
 mod explain;
+mod full_text;
 mod include;
 mod include_paging;
 mod list;
@@ -19,6 +20,7 @@ mod sort_values;
 mod sorted;
 mod statement_log;
 mod timeouts;
+mod unselective;
 
 use std::borrow::Cow;
 
@@ -37,7 +39,7 @@ pub use self::explain::Explained;
 pub use self::page::Page;
 use self::part::Part;
 pub(crate) use self::run::parameters;
-pub(crate) use self::selectivity::UnselectiveConditions;
+pub(crate) use self::unselective::UnselectiveConditions;
 use crate::scope::ScopedStore;
 use crate::version::Version;
 use crate::{Store, read};

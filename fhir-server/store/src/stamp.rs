@@ -10,9 +10,6 @@ use std::time::{Duration, Instant};
 
 use fhir_database::Clock;
 use fhir_model::{Error, Kind, Result};
-use fhir_search::index_hash::format_server_id;
-
-use crate::Store;
 
 /// A process that has not announced itself for this long gives no commit timestamps. What it has begun by then is refused by the
 /// statements themselves where others no longer wait for it (`writers.rs`).
@@ -159,21 +156,30 @@ impl CommitClock {
 
     /// Microseconds by which this process's clock is ahead of the database's, or (negative) behind, where that is too much
     /// to write; 0 otherwise.
-    pub(crate) fn skew(&self) -> i64 {
+    fn skew(&self) -> i64 {
         let announced = self.open().announced;
         let skew = announced.map_or(0, |announced| announced.skew(self.clock.now()));
         if skew.abs() > SKEW_MAX_MICROS { skew } else { 0 }
     }
 
-    /// Refuses to write for a process whose clock is wrong.
-    pub(crate) fn check_skew(&self) -> Result<()> {
+    /// What is wrong with this process's clock, so that it writes nothing; `None` when it agrees with the database's.
+    pub(crate) fn failure(&self) -> Option<String> {
         match self.skew() {
-            0 => Ok(()),
-            skew => Err(Error::new(Kind::Unavailable, wrong_clock(skew))),
+            0 => None,
+            skew => Some(wrong_clock(skew)),
         }
     }
 
-    fn next_timestamp(&self) -> Result<CommitTimestamp> {
+    /// Refuses to write for a process whose clock is wrong.
+    pub(crate) fn check_skew(&self) -> Result<()> {
+        match self.failure() {
+            None => Ok(()),
+            Some(failure) => Err(Error::new(Kind::Unavailable, failure)),
+        }
+    }
+
+    /// The commit timestamp of a write, later than all before it.
+    pub(crate) fn next_timestamp(&self) -> Result<CommitTimestamp> {
         self.check_skew()?;
         let now = self.clock.now();
         let mut open = self.open();
@@ -221,41 +227,10 @@ impl Default for HandleGenerator {
 
 impl HandleGenerator {
     /// The next handle, for a time in microseconds since 1970.
-    fn next(&self, now: i64) -> i64 {
+    pub(crate) fn next(&self, now: i64) -> i64 {
         let millis = (now / 1000 - EPOCH_MILLIS).clamp(0, (1 << 41) - 1);
         let counter = self.counter.fetch_add(1, Ordering::Relaxed) & ((1 << COUNTER_BITS) - 1);
         millis << COUNTER_BITS | i64::from(counter)
-    }
-}
-
-impl Store {
-    /// A fresh id: 16 hexadecimal digits, ordered by time. The write fails as stale when it is taken.
-    pub fn new_id(&self) -> String {
-        // As commit timestamps, ids go on from what is stored when the clock is behind.
-        format_server_id(self.handles.next(self.now().max(self.commit_clock.latest())))
-    }
-
-    /// The commit timestamp of a write.
-    ///
-    /// # Errors
-    ///
-    /// When this process has lost touch with the database, is being stopped, or its clock is more than 5 s from the
-    /// database's.
-    pub fn commit_timestamp(&self) -> Result<CommitTimestamp> {
-        self.commit_clock.next_timestamp()
-    }
-
-    /// Microseconds since 1970, as the store sees it.
-    pub fn now(&self) -> i64 {
-        self.options.clock.now()
-    }
-
-    /// What is wrong with this server's clock, so that it writes nothing; `None` when it agrees with the database's.
-    pub fn clock_failure(&self) -> Option<String> {
-        match self.commit_clock.skew() {
-            0 => None,
-            skew => Some(wrong_clock(skew)),
-        }
     }
 }
 

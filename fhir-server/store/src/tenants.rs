@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use fhir_database::Connections;
+use fhir_database::{Connections, failure};
 use fhir_model::{Error, Result};
+use fhir_search::IndexSettings;
 use fhir_search::tenant::TenantId;
-use fhir_search::{Bases, IndexSettings};
-
-use crate::{Store, failure};
 
 const TENANTS: &str = "select t.number, t.slug from tenant t order by t.number";
 
@@ -65,34 +63,16 @@ impl Tenants {
         Ok(Tenants(all))
     }
 
+    /// The tenant of an organisation. Returns `None` when there is none of this name.
+    pub(crate) fn id(&self, slug: &str) -> Option<TenantId> {
+        self.0.get(slug).map(|tenant| tenant.id)
+    }
+
     /// By what the resources of a tenant are indexed. Returns `None` for the default organisation.
     pub(crate) fn settings(&self, id: TenantId) -> Option<&IndexSettings> {
         if id == TenantId::DEFAULT {
             return None;
         }
         self.0.values().find(|tenant| tenant.id == id).map(|tenant| &tenant.settings)
-    }
-}
-
-impl Store {
-    /// The tenant of an organisation. Returns `None` when the server has none of this name.
-    pub fn tenant(&self, slug: &str) -> Option<TenantId> {
-        self.tenants.0.get(slug).map(|tenant| tenant.id)
-    }
-
-    /// True for the `type_id` of a tenant that this process serves.
-    pub(crate) fn knows_tenant_of(&self, type_id: i32) -> bool {
-        TenantId::from_type_id(type_id)
-            .is_ok_and(|(tenant, _)| tenant == TenantId::DEFAULT || self.tenants.settings(tenant).is_some())
-    }
-
-    /// By what the resources of a tenant are indexed.
-    pub(crate) fn settings_of(&self, tenant: TenantId) -> &IndexSettings {
-        self.tenants.settings(tenant).unwrap_or(&self.settings.ours)
-    }
-
-    /// The urls that a tenant is known by here: the server's and its own. Those of other organisations are foreign.
-    pub fn bases_of(&self, tenant: TenantId) -> &Bases {
-        &self.settings_of(tenant).bases
     }
 }

@@ -4,13 +4,14 @@ mod random;
 
 use std::sync::Arc;
 
+use fhir_database::failure;
 use fhir_model::Result;
 use fhir_profiles::Definitions;
 use fhir_search::Registry;
 use tokio::sync::OnceCell;
 
 pub use self::random::Random;
-use crate::{Options, Store, failure, migrate};
+use crate::{Options, Store, migrate};
 
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 static REGISTRY: OnceCell<Arc<Registry>> = OnceCell::const_new();

@@ -1,12 +1,12 @@
 //! Statements by handle and over history, with what a caller sees of their rows.
 
 use deadpool_postgres::Client;
+use fhir_database::failure;
 use fhir_model::Result;
 use fhir_search::sql;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::failure;
 use crate::scope::ScopedStore;
 use crate::search::parameters;
 

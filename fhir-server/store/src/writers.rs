@@ -16,8 +16,8 @@ use fhir_database::failure;
 use fhir_model::{Error, Result};
 use tokio_postgres::types::ToSql;
 
-use crate::Store;
 use crate::stamp::Announced;
+use crate::{Store, pipelined};
 
 /// How often a process announces itself.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
@@ -132,7 +132,7 @@ impl Store {
         let (process, low_watermark) = (self.commit_clock.process(), self.commit_clock.low_watermark());
         let version = self.catalog.version(&self.commit_clock);
         let at = Instant::now();
-        let announce = shared.statement(crate::ANNOUNCE)?;
+        let announce = shared.statement(pipelined::ANNOUNCE)?;
         let row = shared.client.query_opt(announce, &[&process, &low_watermark, &version]).await;
         let Some(row) = row.map_err(failure::classify)? else {
             // Others took it for gone, or the database has lost its row: what it has begun is refused.
@@ -156,7 +156,7 @@ impl Store {
         let publish_own = async || -> Result<i64> {
             let low_watermark = self.commit_clock.low_watermark();
             if self.published.load(Ordering::Relaxed) != low_watermark && !self.commit_clock.has_left() {
-                let publish = shared.statement(crate::PUBLISH)?;
+                let publish = shared.statement(pipelined::PUBLISH)?;
                 let parameters: [&(dyn ToSql + Sync); 2] = [&process, &low_watermark];
                 shared.client.execute(publish, &parameters).await.map_err(failure::classify)?;
                 self.published.store(low_watermark, Ordering::Relaxed);
@@ -183,7 +183,7 @@ impl Store {
 
     async fn writers(&self) -> Result<Vec<Writer>> {
         let shared = self.connections.pipelined().await?;
-        let look = shared.statement(crate::LOOK)?;
+        let look = shared.statement(pipelined::LOOK)?;
         let rows = shared.client.query(look, &[]).await.map_err(failure::classify)?;
         let writer = |row: &tokio_postgres::Row| {
             Ok(Writer {

@@ -4,12 +4,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use fhir_database::failure;
 use fhir_model::{Error, Kind, Result};
 use tokio::time::Instant;
 
 use super::{RETRY_INTERVAL, ReindexScan, StepOutcome, request, settings};
+use crate::Store;
 use crate::parameters::{self, NEXT_VERSION};
-use crate::{Store, failure};
 
 /// Grows with every change of what R4's parameters leave in the index. Entries that are not made any more have to be
 /// deleted by a migration: nobody knows them.

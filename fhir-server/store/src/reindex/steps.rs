@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Transaction;
-use fhir_database::Lease;
-use fhir_model::json::{Doc, JsonLimits};
+use fhir_database::{Lease, failure};
+use fhir_model::json::Doc;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::custom::{Custom, Stage};
 use fhir_search::index_hash::IndexHasher;
@@ -17,7 +17,7 @@ use super::{ReindexScan, StepOutcome, request};
 use crate::parameters::{self, NEXT_VERSION};
 use crate::version::Version;
 use crate::write::{WriteFailure, index_only};
-use crate::{Store, failure, read};
+use crate::{Store, read};
 
 /// Bodies in one transaction, about.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -206,8 +206,7 @@ impl Store {
     }
 
     fn index_update(&self, type_id: i32, version: &Version) -> Result<index_only::IndexUpdate> {
-        let body = version.body.as_deref().unwrap_or_default();
-        let doc = Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)?;
+        let doc = version.doc()?;
         let hasher = self.hasher.with_tenant(TenantId::from_type_id(type_id)?.0);
         Ok(index_only::IndexUpdate {
             handle: version.handle,

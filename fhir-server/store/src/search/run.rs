@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Client;
+use fhir_database::failure;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::sql::{Bind, Plan, Sql, Then};
 use futures_util::TryStreamExt;
@@ -11,7 +12,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{NoTls, Row};
 
 use super::{statement_log, timeouts};
-use crate::{Store, failure};
+use crate::Store;
 
 /// How long the database has to take note that a statement is to be stopped.
 const STOPPING: Duration = Duration::from_secs(5);

@@ -7,15 +7,14 @@ use fhir_profiles::code_system::{Concept, Content};
 use fhir_profiles::value_set::{Contains, Filter, Include};
 use fhir_profiles::{CodeSystem, ValueSet};
 
-use super::{CODES_MAX, Code, Definition, TerminologyFuture, too_many};
-use crate::scope::ScopedStore;
+use super::{CODES_MAX, Code, Definition, Definitions, TerminologyFuture, too_many};
 
 /// Value sets of value sets of ...
 const DEPTH_MAX: usize = 10;
 
 /// Boxed: value sets are made of value sets.
 pub(super) fn value_set<'a>(
-    store: &'a ScopedStore<'a>,
+    definitions: &'a dyn Definitions,
     url: String,
     depth: usize,
 ) -> TerminologyFuture<'a, BTreeSet<Code>> {
@@ -23,7 +22,7 @@ pub(super) fn value_set<'a>(
         if depth > DEPTH_MAX {
             return Err(Error::value(format!("value sets that include `{url}` include each other")));
         }
-        let known = store.value_set(&url).await?;
+        let known = definitions.value_set(&url).await?;
         let set = known.get();
         // What FHIR publishes as the expansion is the expansion; a stored one may be older than its composition.
         let expanded = set.expansion.as_ref().filter(|_| match &known {
@@ -35,12 +34,12 @@ pub(super) fn value_set<'a>(
             contained(&expansion.contains, &mut codes);
             return bounded(codes);
         }
-        composed(store, &url, set, depth).await
+        composed(definitions, &url, set, depth).await
     })
 }
 
 async fn composed(
-    store: &ScopedStore<'_>,
+    definitions: &dyn Definitions,
     url: &str,
     set: &ValueSet,
     depth: usize,
@@ -50,11 +49,11 @@ async fn composed(
     }
     let mut codes = BTreeSet::new();
     for include in &set.compose.include {
-        codes.extend(included(store, include, depth).await?);
+        codes.extend(included(definitions, include, depth).await?);
         codes = bounded(codes)?;
     }
     for exclude in &set.compose.exclude {
-        for code in included(store, exclude, depth).await? {
+        for code in included(definitions, exclude, depth).await? {
             codes.remove(&code);
         }
     }
@@ -73,13 +72,13 @@ fn contained(all: &[Contains], codes: &mut BTreeSet<Code>) {
     }
 }
 
-async fn included(store: &ScopedStore<'_>, include: &Include, depth: usize) -> Result<BTreeSet<Code>> {
+async fn included(definitions: &dyn Definitions, include: &Include, depth: usize) -> Result<BTreeSet<Code>> {
     let mut found = match &include.system {
-        Some(system) => Some(codes_of_system(store, system, include).await?),
+        Some(system) => Some(codes_of_system(definitions, system, include).await?),
         None => None,
     };
     for url in &include.value_set {
-        let other = value_set(store, url.to_string(), depth + 1).await?;
+        let other = value_set(definitions, url.to_string(), depth + 1).await?;
         found = Some(match found {
             None => other,
             Some(mine) => mine.intersection(&other).cloned().collect(),
@@ -88,13 +87,17 @@ async fn included(store: &ScopedStore<'_>, include: &Include, depth: usize) -> R
     bounded(found.unwrap_or_default())
 }
 
-async fn codes_of_system(store: &ScopedStore<'_>, url: &str, include: &Include) -> Result<BTreeSet<Code>> {
+async fn codes_of_system(
+    definitions: &dyn Definitions,
+    url: &str,
+    include: &Include,
+) -> Result<BTreeSet<Code>> {
     let code = |code: &str| Code { system: url.to_owned(), code: code.to_owned() };
     if !include.concept.is_empty() {
         return Ok(include.concept.iter().map(|concept| code(&concept.code)).collect());
     }
     let versioned = include.version.as_ref().map(|version| format!("{url}|{version}"));
-    let known = store.code_system(versioned.as_deref().unwrap_or(url)).await?;
+    let known = definitions.code_system(versioned.as_deref().unwrap_or(url)).await?;
     let system = known.get();
     if matches!(system.content, Content::NotPresent | Content::Supplement) {
         return Err(Error::not_supported(format!("the codes of `{url}` are not known here")));

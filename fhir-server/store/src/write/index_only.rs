@@ -5,8 +5,9 @@ use fhir_search::rows::{DATE_MIN, Rows};
 use tokio_postgres::types::ToSql;
 
 use super::many::{self, LOCK, Lists};
+use super::prepared::date_high;
 use super::rows::Entries;
-use super::{WriteFailure, date_high};
+use super::write_failure::WriteFailure;
 
 const INDEX: &str = "update resource r set patient = v.patient, date = v.date, date_high = v.date_high, \
      primary_code = v.primary_code, present = v.present, keys = v.keys, beginnings = v.beginnings \

@@ -6,14 +6,16 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use super::preconditions::Preconditions;
+use super::prepared::PreparedWrite;
 use super::rows::Entries;
-use super::{PreparedWrite, WriteFailure};
+use super::write_failure::WriteFailure;
+use crate::Store;
 use crate::body::Jsonb;
 use crate::effect::Addition;
 use crate::parameters;
+use crate::stamp::CommitTimestamp;
 use crate::version::{Method, ResourceState};
 use crate::writers::MAY_WRITE;
-use crate::{CommitTimestamp, Store};
 
 /// Where nothing is deleted: who refers to a resource relies on its key, which stays.
 const LOCK_VERSIONS: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \

@@ -7,12 +7,15 @@
 
 use tokio_postgres::types::ToSql;
 
+use super::Claim;
 use super::preconditions::{Preconditions, ROW};
+use super::prepared::{PreparedWrite, prefix_hashes};
 use super::rows::Entries;
-use super::{Claim, PreparedWrite, WriteFailure, prefix_hashes};
+use super::write_failure::WriteFailure;
+use crate::Store;
 use crate::effect::Addition;
+use crate::stamp::CommitTimestamp;
 use crate::version::ResourceState;
-use crate::{CommitTimestamp, Store};
 
 /// A statement and its parameters, numbered as they are pushed.
 struct Statement<'p> {

@@ -8,30 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Transaction;
+use fhir_database::failure;
 use fhir_model::{Error, Key, Result};
 use fhir_search::index_hash::{format_server_id, parse_server_id};
 use fhir_search::local_references::key_of_target;
 use fhir_search::sql::rows_by_handle;
 
-use super::{Claim, Write, WriteFailure};
+use super::write_failure::WriteFailure;
+use super::{Claim, Precondition, Write};
 use crate::Store;
-use crate::scope::ScopedStore;
-
-/// Something that must be true when a write is committed. Where it is not, the commit is [`Commit::Stale`](super::Commit).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Precondition {
-    /// Nobody wrote under the same criteria since the claim was taken.
-    Claim(Claim),
-    /// The resource is current in this version.
-    Unchanged(Key, u32),
-    /// The resource is current, whatever its version.
-    Present(Key),
-    /// There is no such resource; there may have been one.
-    Absent(Key),
-    /// No current resource refers to this one, but those that the same commit takes away or changes. It is known of
-    /// databases that index references (`IndexSettings::references`).
-    Unreferenced(Key),
-}
+use crate::scope::{Scope, ScopedStore};
 
 /// The rows of resources that must be there, or must not.
 #[derive(Debug, Default)]
@@ -185,7 +171,7 @@ impl Store {
     /// # Errors
     ///
     /// When the database is away.
-    pub async fn are_current(&self, scope: &crate::Scope, keys: &[Key]) -> Result<Vec<bool>> {
+    pub async fn are_current(&self, scope: &Scope, keys: &[Key]) -> Result<Vec<bool>> {
         let scoped = self.scoped(scope);
         let mut handles = Vec::with_capacity(keys.len() * 2);
         for key in keys.iter().filter(|key| self.registry.number(&key.type_name).is_some()) {
@@ -207,17 +193,17 @@ impl Store {
     /// When the database is away.
     pub async fn referrers(
         &self,
-        scope: &crate::Scope,
+        scope: &Scope,
         key: &Key,
         without: &[i64],
         limit: usize,
     ) -> Result<Vec<Key>> {
         let target = key_of_target(&self.scoped(scope).hasher, key);
         let client = self.connections.client().await?;
-        let statement = client.prepare_cached(REFERRERS).await.map_err(crate::failure::classify)?;
+        let statement = client.prepare_cached(REFERRERS).await.map_err(failure::classify)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = client.query(&statement, &[&target, &without, &limit]).await;
-        rows.map_err(crate::failure::classify)?.iter().map(|row| self.key_of(row, 1)).collect()
+        rows.map_err(failure::classify)?.iter().map(|row| self.key_of(row, 1)).collect()
     }
 
     /// The key of a row: its handle, then in `at` its type and id.

@@ -1,0 +1,94 @@
+//! Opening the store of a database, with the tasks that live as long as it does.
+
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, OnceLock};
+
+use fhir_database::{ConnectionOptions, Connections};
+use fhir_model::Result;
+use fhir_search::Registry;
+use fhir_search::cursor::Secret;
+use fhir_search::index_hash::IndexHasher;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::options::Options;
+use crate::parameters::ParameterCatalog;
+use crate::reindex::Settings;
+use crate::store::Store;
+use crate::{
+    distinct, long_search, pipelined, read, reindex, restored, search, secrets, stamp, tenants, write,
+    writers,
+};
+
+/// The statements that are pipelined, by their position.
+const PIPELINED: [&str; pipelined::COUNT] = {
+    let mut all = [""; pipelined::COUNT];
+    all[pipelined::READ] = read::SQL;
+    all[pipelined::CLAIM] = write::CLAIM;
+    [all[pipelined::ANNOUNCE], all[pipelined::PUBLISH], all[pipelined::LOOK]] = writers::STATEMENTS;
+    all
+};
+
+impl Store {
+    /// Connects to a migrated database. Fails when it cannot be reached or is not migrated.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached or is not migrated, when another process uses it with other index settings
+    /// or another index format, or when it holds settings that this build does not know.
+    pub async fn open(url: &str, options: Options, registry: Arc<Registry>) -> Result<Arc<Store>> {
+        let connections = Arc::new(Connections::open(
+            url,
+            ConnectionOptions {
+                connections_max: options.connections_max,
+                statement_timeout: options.statement_timeout,
+                // Others tell by it whether this process is connected.
+                application_name: format!("cari {:016x}", fhir_database::random_id()),
+                pipelined: &PIPELINED,
+            },
+        )?);
+        let secrets = secrets::load(&connections).await?;
+        let version_min = restored::version_min(&connections).await?;
+        let settings = Settings::load(&connections, &options).await?;
+        let tenants =
+            tenants::Tenants::load(&connections, &options.organizations, &settings.ours, options.clock.now())
+                .await?;
+        let commit_clock = stamp::CommitClock::new(options.clock.clone());
+        let store = Arc::new(Store {
+            connections,
+            // What is added to R4 at runtime is this database's own.
+            registry: Arc::new(registry.fork()),
+            catalog: ParameterCatalog::default(),
+            hasher: IndexHasher::new(secrets.keys).with_fold_codes(settings.ours.fold_codes),
+            settings,
+            tenants,
+            secret: Secret(secrets.cursors),
+            options,
+            full_text: OnceLock::new(),
+            durable_texts: distinct::DurableTexts::default(),
+            unselective: search::UnselectiveConditions::default(),
+            terminology: OnceLock::new(),
+            commit_clock,
+            published: AtomicI64::new(0),
+            // Not known before it has looked.
+            has_others: AtomicBool::new(true),
+            low_watermark: watch::Sender::new(i64::MIN),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            handles: stamp::HandleGenerator::default(),
+            version_min,
+        });
+        store.join().await?;
+        store.announce().await?;
+        writers::keep_announced(&store);
+        let reconciled = store.reconcile_index().await;
+        if reconciled.is_err() {
+            store.leave().await;
+        }
+        reconciled?;
+        reindex::spawn_worker(&store);
+        long_search::clean(&store);
+        Ok(store)
+    }
+}

@@ -1,0 +1,116 @@
+//! How the store behaves: what its settings are made of.
+
+use std::time::Duration;
+
+use fhir_database::Clock;
+use fhir_search::IndexSettings;
+
+use crate::effect::Effects;
+
+/// How the store behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Connections for searches and writes.
+    pub connections_max: usize,
+    /// A statement that takes longer is stopped.
+    pub statement_timeout: Duration,
+    /// Current versions are kept compressed instead of as JSONB.
+    pub packed: bool,
+    /// What is indexed depends on these, so they are settings, and not taken from requests.
+    pub settings: IndexSettings,
+    /// The settings that the database has count instead, where it has any: for programs beside the server.
+    pub keep_settings: bool,
+    /// Slugs of the organisations that the database is to have, beside those it has.
+    pub organizations: Vec<String>,
+    /// Most resources that includes add to a page.
+    pub include_max: usize,
+    /// Bytes of matches, and of what they include, after which a page is full.
+    pub page_bytes_max: usize,
+    /// How long an exact total is counted before an estimate has to do.
+    pub total_timeout: Duration,
+    /// Rows with entries that meet a condition up to which these rows are looked up.
+    pub entries_few: usize,
+    /// Other ends of a chain up to which it is rare: an ordinary condition from the start.
+    pub chain_rare: usize,
+    /// Most other ends of a chain; where there are more, and no other way to answer, the search is refused.
+    pub chain_max: usize,
+    /// Most values that one search looks up before there is a statement for it: the ends of all its chains, the codes of
+    /// value sets, what has certain words.
+    pub looked_up_max: usize,
+    /// How old resources are indexed anew.
+    pub reindex: ReindexOptions,
+    /// Bounds on the criteria that are kept for links to further pages.
+    pub long_searches: LongSearches,
+    /// Most matches that are sorted by what only their bodies say.
+    pub sorted_max: usize,
+    /// What modules record of writes.
+    pub effects: Effects,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            connections_max: 16,
+            statement_timeout: Duration::from_secs(30),
+            packed: false,
+            settings: IndexSettings::default(),
+            keep_settings: false,
+            organizations: Vec::new(),
+            include_max: 1000,
+            page_bytes_max: 32 << 20,
+            total_timeout: Duration::from_secs(2),
+            entries_few: 250,
+            chain_rare: 50,
+            chain_max: 200_000,
+            looked_up_max: 1_000_000,
+            reindex: ReindexOptions::default(),
+            long_searches: LongSearches::default(),
+            sorted_max: 20_000,
+            effects: Effects::default(),
+            clock: Clock::default(),
+        }
+    }
+}
+
+/// How old resources are indexed anew.
+#[derive(Debug, Clone)]
+pub struct ReindexOptions {
+    /// Resources in one transaction.
+    pub batch: usize,
+    /// Between two of them.
+    pub pause: Duration,
+    /// For how long nobody else goes on where a process was seen.
+    pub lease: Duration,
+}
+
+impl Default for ReindexOptions {
+    fn default() -> ReindexOptions {
+        ReindexOptions { batch: 200, pause: Duration::ZERO, lease: Duration::from_secs(30) }
+    }
+}
+
+/// Bounds on the criteria that are kept for links to further pages.
+#[derive(Debug, Clone, Copy)]
+pub struct LongSearches {
+    /// How long a link works after it was last given.
+    pub lifetime: Duration,
+    /// Most searches.
+    pub rows_max: usize,
+    /// Most bytes of all their criteria.
+    pub bytes_max: usize,
+}
+
+impl Default for LongSearches {
+    fn default() -> LongSearches {
+        LongSearches { lifetime: Duration::from_secs(24 * 3600), rows_max: 10_000, bytes_max: 64 << 20 }
+    }
+}
+
+impl LongSearches {
+    /// Most bytes of one search.
+    pub(crate) fn search_bytes_max(&self) -> usize {
+        (self.bytes_max / 16).max(1)
+    }
+}

@@ -1,0 +1,201 @@
+//! What the store of one database consists of, and what can be said of it without asking the database.
+//!
+//! What it does stands in the modules above: each has its functions in an `impl Store` of its own, or in one of
+//! [`ScopedStore`](crate::ScopedStore) where it fetches rows for a caller.
+
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use fhir_database::{Clock, Connections, failure};
+use fhir_model::Result;
+use fhir_model::date::Zone;
+use fhir_search::cursor::Secret;
+use fhir_search::index_hash::{Form, IndexHasher, format_server_id};
+use fhir_search::tenant::TenantId;
+use fhir_search::{Bases, IndexSettings, Registry};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::distinct::DurableTexts;
+use crate::full_text::FullText;
+use crate::options::Options;
+use crate::parameters::ParameterCatalog;
+use crate::reindex::Settings;
+use crate::search::UnselectiveConditions;
+use crate::stamp::{CommitClock, CommitTimestamp, HandleGenerator};
+use crate::tenants::Tenants;
+use crate::terminology::Terminology;
+
+/// The store of one database.
+pub struct Store {
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) catalog: ParameterCatalog,
+    pub(crate) hasher: IndexHasher,
+    pub(crate) settings: Settings,
+    pub(crate) tenants: Tenants,
+    pub(crate) secret: Secret,
+    pub(crate) options: Options,
+    pub(crate) full_text: OnceLock<Arc<dyn FullText>>,
+    pub(crate) durable_texts: DurableTexts,
+    pub(crate) unselective: UnselectiveConditions,
+    pub(crate) terminology: OnceLock<Arc<dyn Terminology>>,
+    pub(crate) commit_clock: CommitClock,
+    /// The low-watermark that was published last.
+    pub(crate) published: AtomicI64,
+    /// Other processes write, too.
+    pub(crate) has_others: AtomicBool,
+    pub(crate) low_watermark: watch::Sender<i64>,
+    /// Ends the tasks of the store, which are these.
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) handles: HandleGenerator,
+    pub(crate) version_min: u32,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// Checks that the database answers.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the database does not answer.
+    pub async fn ping(&self) -> Result<()> {
+        let client = self.connections.client().await?;
+        client.query_one("select 1", &[]).await.map_err(failure::classify)?;
+        Ok(())
+    }
+
+    /// The least version that a change of an existing resource may get: higher than any that was given before the
+    /// database was last restored.
+    pub fn version_min(&self) -> u32 {
+        self.version_min
+    }
+
+    /// The search parameters it indexes by.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The urls the server is known by.
+    pub fn bases(&self) -> &Bases {
+        &self.settings.ours.bases
+    }
+
+    /// Whether it is known which resources refer to one ([`Store::referrers`]).
+    pub fn indexes_references(&self) -> bool {
+        self.settings.ours.references
+    }
+
+    /// The zone that dates and times are meant in which name none.
+    pub fn zone(&self) -> &Zone {
+        &self.settings.ours.zone
+    }
+
+    /// The key that page links are sealed with.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The time, as the store sees it.
+    pub fn clock(&self) -> &Clock {
+        &self.options.clock
+    }
+
+    /// The connections to its database, for what lives beside resources.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// (connections in use, connections there may be): for metrics.
+    pub fn pool(&self) -> (usize, usize) {
+        self.connections.usage()
+    }
+
+    /// A fresh id: 16 hexadecimal digits, ordered by time. The write fails as stale when it is taken.
+    pub fn new_id(&self) -> String {
+        // As commit timestamps, ids go on from what is stored when the clock is behind.
+        format_server_id(self.handles.next(self.now().max(self.commit_clock.latest())))
+    }
+
+    /// The commit timestamp of a write.
+    ///
+    /// # Errors
+    ///
+    /// When this process has lost touch with the database, is being stopped, or its clock is more than 5 s from the
+    /// database's.
+    pub fn commit_timestamp(&self) -> Result<CommitTimestamp> {
+        self.commit_clock.next_timestamp()
+    }
+
+    /// Microseconds since 1970, as the store sees it.
+    pub fn now(&self) -> i64 {
+        self.options.clock.now()
+    }
+
+    /// What is wrong with this server's clock, so that it writes nothing; `None` when it agrees with the database's.
+    pub fn clock_failure(&self) -> Option<String> {
+        self.commit_clock.failure()
+    }
+}
+
+/// Tenants.
+impl Store {
+    /// The tenant of an organisation. Returns `None` when the server has none of this name.
+    pub fn tenant(&self, slug: &str) -> Option<TenantId> {
+        self.tenants.id(slug)
+    }
+
+    /// True for the `type_id` of a tenant that this process serves.
+    pub(crate) fn knows_tenant_of(&self, type_id: i32) -> bool {
+        TenantId::from_type_id(type_id)
+            .is_ok_and(|(tenant, _)| tenant == TenantId::DEFAULT || self.tenants.settings(tenant).is_some())
+    }
+
+    /// By what the resources of a tenant are indexed.
+    pub(crate) fn settings_of(&self, tenant: TenantId) -> &IndexSettings {
+        self.tenants.settings(tenant).unwrap_or(&self.settings.ours)
+    }
+
+    /// The urls that a tenant is known by here: the server's and its own. Those of other organisations are foreign.
+    pub fn bases_of(&self, tenant: TenantId) -> &Bases {
+        &self.settings_of(tenant).bases
+    }
+}
+
+/// What others give it.
+impl Store {
+    /// Searches by words from now on. The first index stays.
+    pub fn set_full_text(&self, index: Arc<dyn FullText>) {
+        // A second one is none of a server's doing.
+        let _ = self.full_text.set(index);
+    }
+
+    /// True when there is a full text index, be it complete or not.
+    pub fn has_full_text(&self) -> bool {
+        self.full_text.get().is_some()
+    }
+
+    /// Time since the full text index was last complete. Returns `None` when there is no index, or it is still being built.
+    pub fn full_text_lag(&self) -> Option<Duration> {
+        self.full_text.get()?.lag()
+    }
+
+    /// A number of this database, by which data derived from it, such as a full text index on disk, is recognised.
+    pub fn database_number(&self) -> u64 {
+        self.hasher.key(0, "database", Form::Present, &[]).cast_unsigned()
+    }
+
+    /// Asks somebody else about codes from now on. The first one stays.
+    pub fn set_terminology(&self, terminology: Arc<dyn Terminology>) {
+        // A second one is none of a server's doing.
+        let _ = self.terminology.set(terminology);
+    }
+}
