@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::condition::Condition;
 use crate::index_hash::IndexHasher;
 use crate::order::{Entries, Key, NUMBERS, SortSource};
-use crate::registry::{Index, TypeSearch};
+use crate::param::Index;
+use crate::registry::TypeSearch;
 use crate::rows::{Ordered, Rows};
 
 /// Codes each of which is asked for its own entries.

@@ -13,48 +13,17 @@ use fhir_model::{Error, Kind, Result};
 use crate::condition::{Condition, Extra};
 use crate::filter;
 use crate::index_hash::IndexHasher;
+use crate::index_value::index_value;
 use crate::index_writer::{IndexWriter, IndexedValue};
 use crate::number::SortableNumber;
+use crate::param::{Composite, Param};
 use crate::parameters::ParameterKind;
-use crate::path::Trie;
 use crate::query::{Modifier, SearchTerm};
-use crate::registry::extract::index_value;
-use crate::registry::{Param, Registry, Role};
+use crate::registry::Registry;
 use crate::rows::{CONTINUED, Ordered, Rows, Text};
 
 /// Most combinations of the values of one element.
 const COMBINATIONS_MAX: usize = 10_000;
-
-/// How a composite parameter is put together.
-#[derive(Debug)]
-pub struct Composite {
-    /// Its parts, for reading what is asked: alike wherever they stand.
-    pub parts: Vec<Arc<Param>>,
-    /// The same composite on whole resources, where that is one of its contexts: parts over R4's indexes, and
-    /// over the composite's own where R4 has none.
-    pub whole: Option<Vec<Arc<Param>>>,
-}
-
-impl Composite {
-    /// The parameter of a quantity that it puts beside the primary code of whole resources.
-    pub(crate) fn quantity_by_code(&self) -> Option<&str> {
-        let [code, quantity] = self.whole.as_deref()? else { return None };
-        let [index] = code.indexes.as_slice() else { return None };
-        let found = index.role == Role::PrimaryCode && quantity.kind == ParameterKind::Quantity;
-        found.then_some(&*quantity.definition.code)
-    }
-}
-
-/// The parts of a composite within one element.
-#[derive(Debug)]
-pub struct Element {
-    /// The parts, each with one index, whose entries are only combined.
-    pub parts: Vec<Arc<Param>>,
-    /// Values seen from the element; leaves are the numbers of parts.
-    pub(crate) here: Trie,
-    /// Values seen from the resource (`%resource.referenceSeq`).
-    pub(crate) of_resource: Trie,
-}
 
 /// What a part leaves, before it is combined.
 enum Entry<'r> {
@@ -171,7 +140,8 @@ pub(crate) fn condition(
 ) -> Condition {
     let each = |params: &[Arc<Param>]| -> Vec<Condition> {
         let each = params.iter().zip(terms);
-        each.map(|(param, term)| filter::term(term, &Modifier::None, param, registry, hasher)).collect()
+        each.map(|(param, term)| filter::term::condition(term, &Modifier::None, param, registry, hasher))
+            .collect()
     };
     let mut any = Vec::new();
     if let Some(params) = &composite.whole {

@@ -2,7 +2,6 @@
 
 use crate::number::SortableNumber;
 use crate::quantity::ConvertedUnits;
-use crate::query::TextQuery;
 use crate::tenant::TenantId;
 use crate::token::CodedToken;
 
@@ -129,6 +128,34 @@ impl Circle {
         let haversine = half_sine(self.latitude, latitude) + across * half_sine(self.longitude, longitude);
         EARTH_DIAMETER_MILLIMETERS * haversine.sqrt().min(1.0).asin() <= self.millimeters as f64
     }
+}
+
+/// Which text is searched for words: <https://hl7.org/fhir/R4/search.html#content>
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextSource {
+    /// `_text`: the narrative.
+    Narrative,
+    /// `_content`: the whole resource.
+    Content,
+}
+
+impl TextSource {
+    /// The parameter that asks for it.
+    pub fn parameter(self) -> &'static str {
+        match self {
+            TextSource::Narrative => "_text",
+            TextSource::Content => "_content",
+        }
+    }
+}
+
+/// A search for words.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TextQuery {
+    /// Which text.
+    pub source: TextSource,
+    /// The words, as they were sent.
+    pub text: String,
 }
 
 /// `subject:Patient.name=x`

@@ -11,8 +11,8 @@ use fhir_model::{Error, Result};
 use crate::condition::{Condition, DateTest};
 use crate::index_hash::{Form, IndexHasher};
 use crate::index_writer::IndexWriter;
+use crate::param::{Param, Role};
 use crate::prefix::{PREFIXES, Prefix};
-use crate::registry::{Param, Role};
 
 /// A date as it is asked for: all it can mean, in microseconds, both ends inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -80,6 +80,15 @@ impl<'d> Container<'d> {
     }
 }
 
+/// Where a resource stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Nesting<'d> {
+    /// It is one of the server's.
+    OfItsOwn,
+    /// It is within another one.
+    Within(Container<'d>),
+}
+
 /// `http://example.org/fhir/` of an entry whose `fullUrl` is that and the type and id of its resource.
 fn base_of(entry: Ref<'_>) -> Option<String> {
     let url = entry.get_str("fullUrl")?;

@@ -1,12 +1,13 @@
 //! From filters to conditions.
 
+pub(crate) mod term;
+
 use crate::condition::{Chain, Condition, Has};
-use crate::include::ReferencedResource;
-use crate::index_hash::{Form, IndexHasher};
-use crate::parameters::ParameterKind;
+use crate::index_hash::IndexHasher;
+use crate::param::Param;
 use crate::query::{Expression, Filter, Modifier, Query, SearchTerm, Subject, TextQuery};
-use crate::registry::{Param, Registry, Role};
-use crate::{composite, date, near, number, quantity, reference, string, token, uri};
+use crate::registry::Registry;
+use crate::{composite, date};
 
 /// The condition of a whole query.
 pub fn condition(query: &Query, registry: &Registry, hasher: &IndexHasher) -> Condition {
@@ -130,88 +131,18 @@ fn ids(filter: &Filter, number: u16, hasher: &IndexHasher) -> Condition {
     Condition::Ids(handles, ids)
 }
 
-/// The condition of one value of a parameter.
-pub(crate) fn term(
+/// The condition of one value of a parameter, which may be a composite.
+fn term(
     term: &SearchTerm,
     modifier: &Modifier,
     param: &Param,
     registry: &Registry,
     hasher: &IndexHasher,
 ) -> Condition {
-    match term {
-        SearchTerm::Flag(missing) => {
-            let present = match param.bit {
-                Some(bit) => Condition::Present(bit),
-                None => Condition::Keys(vec![hasher.key(param.type_number, &param.name, Form::Present, &[])]),
-            };
-            if *missing { Condition::Not(Box::new(present)) } else { present }
+    match (term, &param.composite) {
+        (SearchTerm::Composite(terms), Some(composite)) => {
+            composite::condition(terms, param, composite, registry, hasher)
         }
-        SearchTerm::Token(token) if *modifier == Modifier::Identifier => {
-            reference::by_identifier(token, param, hasher)
-        }
-        SearchTerm::Token(token) if *modifier == Modifier::Below => Condition::CodedToken(Box::new(
-            token::CodedToken::new(token::CodeSet::Below(token.clone()), param),
-        )),
-        SearchTerm::Token(token) if *modifier == Modifier::Above => Condition::CodedToken(Box::new(
-            token::CodedToken::new(token::CodeSet::Above(token.clone()), param),
-        )),
-        SearchTerm::Token(token) => token::condition(token, param, hasher),
-        SearchTerm::Reference(reference) => {
-            reference::condition(reference, param, hasher, registry.definitions())
-        }
-        SearchTerm::Text(text) => match (param.kind, modifier) {
-            (ParameterKind::Uri, _) => uri::condition(text, modifier, param, hasher),
-            (ParameterKind::Token, Modifier::Text) => token::by_text(text, param, hasher),
-            (ParameterKind::Token, _) => Condition::CodedToken(Box::new(token::CodedToken::new(
-                token::CodeSet::ValueSet(text.clone()),
-                param,
-            ))),
-            (ParameterKind::Reference, _) => {
-                reference::by_version(text, *modifier == Modifier::Below, param, hasher)
-            }
-            _ => string::condition(text, modifier, param, hasher),
-        },
-        SearchTerm::Date(term) => date::condition(term, param, hasher),
-        SearchTerm::Number(term) => number::condition(term, param, hasher),
-        SearchTerm::Quantity(term) => quantity::condition(term, param, hasher),
-        SearchTerm::OfType(term) => term.condition(param, hasher),
-        SearchTerm::Composite(terms) => match &param.composite {
-            Some(composite) => composite::condition(terms, param, composite, registry, hasher),
-            None => Condition::never(),
-        },
-        SearchTerm::Near(term) => near::condition(term, param, hasher),
-        SearchTerm::Id(_) => Condition::never(),
+        _ => self::term::condition(term, modifier, param, registry, hasher),
     }
-}
-
-/// The condition of a reverse include: resources that refer to one of these by the parameter.
-pub fn refers_to(
-    param: &Param,
-    targets: &[ReferencedResource],
-    registry: &Registry,
-    hasher: &IndexHasher,
-) -> Condition {
-    // What stands within a resource is another than the one here of the same id.
-    if param.is_embedded() {
-        return Condition::never();
-    }
-    let mut patients = Vec::new();
-    let mut rest = Vec::new();
-    let role = param.indexes.iter().any(|i| i.role == Role::Patient);
-    for target in targets {
-        if role && *target.key.type_name == *"Patient" && param.indexes.len() == 1 {
-            patients.push(hasher.handle(registry.number("Patient").unwrap_or(0), &target.key.id));
-        } else {
-            let term = reference::ReferenceTerm::Local(target.key.clone());
-            rest.push(reference::condition(&term, param, hasher, registry.definitions()));
-        }
-    }
-    let urls: Vec<String> = targets.iter().flat_map(ReferencedResource::urls).collect();
-    if !urls.is_empty() {
-        rest.push(reference::by_canonical(&urls, param, hasher));
-    }
-    if !patients.is_empty() {
-        rest.push(Condition::Patient(patients));
-    }
-    Condition::Any(rest).simplify()
 }

@@ -2,21 +2,22 @@
 //!
 //! <https://hl7.org/fhir/R4/search.html#revinclude>
 
+mod referring;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use fhir_model::json::Ref;
 use fhir_model::{Error, Key, Kind, Result};
 
+pub use self::referring::{Referring, refers_to};
 use crate::bases::Bases;
 use crate::canonical::CanonicalUrl;
-use crate::condition::Condition;
 use crate::embedded::Container;
-use crate::filter::refers_to;
-use crate::index_hash::IndexHasher;
+use crate::param::Param;
 use crate::parameters::ParameterKind;
 use crate::query::Include;
 use crate::reference::ParsedReference;
-use crate::registry::{Param, Registry};
+use crate::registry::Registry;
 
 /// Most canonical urls that are followed at once, counted for each type that they may be of.
 const CANONICALS_MAX: usize = 20_000;
@@ -178,91 +179,6 @@ impl Registry {
     /// True for types whose resources are named by canonical urls.
     pub fn has_canonical_url(&self, type_name: &str) -> bool {
         self.parameters().get(type_name, "url").is_some_and(|url| url.kind == ParameterKind::Uri)
-    }
-}
-
-/// What refers to some resources, as reverse includes look for it: keys hold the type and the parameter, so that one
-/// list says it for all of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Referring {
-    /// Handles of patients ..
-    pub patients: Vec<i64>,
-    /// .. and the types whose patient column is meant.
-    pub by_patient: Vec<i32>,
-    /// Keys of references.
-    pub keys: Vec<i64>,
-}
-
-impl Referring {
-    /// What refers to one of the targets, by these includes.
-    pub fn to(
-        targets: &[ReferencedResource],
-        includes: &[&Include],
-        registry: &Registry,
-        hasher: &IndexHasher,
-    ) -> Referring {
-        let mut found = Referring::default();
-        for include in includes.iter().filter(|include| include.reverse) {
-            let targets: Vec<ReferencedResource> =
-                targets.iter().filter(|target| include.is_to(&target.key.type_name)).cloned().collect();
-            match &include.source {
-                Some(source) => found.by(source, include, &targets, registry, hasher),
-                None => registry
-                    .definitions()
-                    .resource_types()
-                    .for_each(|source| found.by(source, include, &targets, registry, hasher)),
-            }
-        }
-        for list in [&mut found.patients, &mut found.keys] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        found.by_patient.sort_unstable();
-        found.by_patient.dedup();
-        found
-    }
-
-    /// True when nothing can refer to them.
-    pub fn is_empty(&self) -> bool {
-        self.by_patient.is_empty() && self.keys.is_empty()
-    }
-
-    fn by(
-        &mut self,
-        source: &str,
-        include: &Include,
-        targets: &[ReferencedResource],
-        registry: &Registry,
-        hasher: &IndexHasher,
-    ) {
-        let Ok(of) = registry.for_type(source) else { return };
-        let asked = |param: &&std::sync::Arc<Param>| {
-            param.kind == ParameterKind::Reference
-                && include.code.as_deref().is_none_or(|c| *param.code == *c)
-        };
-        for param in of.params().iter().filter(asked) {
-            // Whatever a parameter may point at according to its definition: others are not looked for.
-            let mut targets: Vec<ReferencedResource> =
-                targets.iter().filter(|target| param.leads_to(&target.key.type_name)).cloned().collect();
-            if include.code.is_none() {
-                targets.iter_mut().for_each(|target| target.url = None);
-            }
-            if !targets.is_empty() {
-                self.add(hasher.type_id(of.number), refers_to(param, &targets, registry, hasher));
-            }
-        }
-    }
-
-    fn add(&mut self, type_number: i32, condition: Condition) {
-        match condition {
-            Condition::Any(each) => each.into_iter().for_each(|one| self.add(type_number, one)),
-            Condition::Patient(handles) => {
-                self.patients.extend(handles);
-                self.by_patient.push(type_number);
-            }
-            Condition::Keys(keys) => self.keys.extend(keys),
-            _ => {}
-        }
     }
 }
 

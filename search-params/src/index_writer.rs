@@ -6,7 +6,7 @@ use fhir_model::json::Ref;
 use crate::bases::Bases;
 use crate::embedded::Container;
 use crate::index_hash::{Form, IndexHasher};
-use crate::registry::{Index, Role};
+use crate::param::{Index, Role};
 use crate::rows::{Distinct, Ordered, Rows, Text, VALUE_MIN};
 use crate::windows::WINDOW_BYTES_MAX;
 

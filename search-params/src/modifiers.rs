@@ -2,9 +2,9 @@
 //!
 //! The one list: searches are read by it, and the CapabilityStatement states it.
 
+use crate::param::Param;
 use crate::parameters::ParameterKind;
 use crate::query::Modifier;
-use crate::registry::Param;
 
 impl Param {
     /// The modifiers it takes. A reference takes the names of the types it may refer to besides.

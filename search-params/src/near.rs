@@ -10,7 +10,7 @@ use fhir_model::{Error, Result};
 use crate::condition::{Circle, Condition};
 use crate::index_hash::{Form, IndexHasher};
 use crate::index_writer::IndexWriter;
-use crate::registry::Param;
+use crate::param::Param;
 use crate::text::split_bar;
 
 /// The parameter of R4.

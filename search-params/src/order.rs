@@ -10,9 +10,9 @@ use std::sync::Arc;
 use crate::condition::Condition;
 use crate::cursor::SortValue;
 use crate::index_hash::{Form, IndexHasher};
+use crate::param::{Param, Role};
 use crate::parameters::ParameterKind;
 use crate::query::{Query, Sort, SortBy};
-use crate::registry::{Param, Role};
 use crate::rows::{FIRST, LAST, Rows};
 
 /// Texts are sorted by this much of their beginning, in code points, so that a page link, which holds the texts a page

@@ -11,6 +11,7 @@ mod filters;
 mod hints;
 mod include;
 mod shape;
+mod sort;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -23,8 +24,9 @@ use fhir_model::{Error, Kind, Result, suggest};
 use crate::bases::Bases;
 use crate::cursor::{Cursor, Secret};
 use crate::custom::Progress;
+use crate::param::Param;
 use crate::query::{Query, Summary, TextSource, identity};
-use crate::registry::{Param, Registry, TypeSearch};
+use crate::registry::{Registry, TypeSearch};
 
 /// What parsing needs to know besides the query.
 #[derive(Debug, Clone, Copy)]
@@ -195,7 +197,7 @@ impl<'a> Parser<'a> {
                 return Err(Error::invalid(text).at(code));
             }
             "_count" => {
-                self.query.count = self.count(value)?;
+                self.query.count = shape::count(value, self.cx.count_max)?;
                 // What is said is what is done, when that is less than was asked.
                 self.query.applied.push((name.to_owned(), self.query.count.to_string()));
                 return Ok(());

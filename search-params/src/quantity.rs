@@ -9,6 +9,8 @@
 //! A Range, the samples of a SampledData and a quantity with a comparator (`< 5`) are all numbers between two, and
 //! compare as ranges do.
 
+mod converted_units;
+
 use std::borrow::Cow;
 
 use fhir_model::decimal::{Decimal, to_sortable};
@@ -16,11 +18,12 @@ use fhir_model::json::Ref;
 use fhir_model::ucum::CanonicalUnit;
 use fhir_model::{Error, Result};
 
+pub use self::converted_units::ConvertedUnits;
 use crate::condition::{Condition, Extra};
 use crate::index_hash::{Form, IndexHasher};
 use crate::index_writer::IndexWriter;
 use crate::number;
-use crate::registry::Param;
+use crate::param::Param;
 use crate::text::split_bar;
 
 pub(crate) const UCUM: &str = "http://unitsofmeasure.org";
@@ -75,28 +78,7 @@ impl QuantityTerm {
     }
 }
 
-/// A quantity in UCUM, asked for in all the units of an index that convert: 1 g is 1000 mg.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConvertedUnits {
-    number: number::NumberTerm,
-    code: String,
-    type_number: u16,
-    index: Box<str>,
-    /// In a composite: the keys of the parts before and after.
-    within: Option<(Vec<i64>, Vec<i64>)>,
-}
-
 impl ConvertedUnits {
-    /// The same as a part of a composite.
-    pub(crate) fn within(&self, before: Vec<i64>, after: Vec<i64>) -> ConvertedUnits {
-        ConvertedUnits { within: Some((before, after)), ..self.clone() }
-    }
-
-    /// Key of the distinct units of the index.
-    pub fn units(&self, hasher: &IndexHasher) -> i64 {
-        hasher.key(self.type_number, &self.index, Form::Units, &[])
-    }
-
     /// The condition in each of these units that converts, but for the one that was asked for.
     pub fn condition<U: AsRef<str>>(&self, units: &[U], hasher: &IndexHasher) -> Condition {
         let Some(asked) = CanonicalUnit::parse(&self.code) else { return Condition::never() };

@@ -1,12 +1,12 @@
 //! A search as it was asked: pure data.
 
+mod compartment;
+
 use std::sync::Arc;
 
-use fhir_model::{Error, Key, Result};
-
+pub use crate::condition::{TextQuery, TextSource};
 use crate::cursor::Cursor;
-use crate::reference;
-use crate::registry::{Param, Registry};
+use crate::param::Param;
 
 /// A parsed search of one type.
 #[derive(Debug, Clone, Default)]
@@ -73,39 +73,6 @@ impl Query {
     pub fn new(type_name: &str) -> Query {
         Query { type_name: type_name.into(), ..Query::default() }
     }
-
-    /// Adds the condition of a compartment: `Patient/1/Observation` is what refers to `Patient/1` by one of the
-    /// compartment's parameters. <https://hl7.org/fhir/R4/compartmentdefinition.html>
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` when resources of the type are in no compartment of that kind.
-    pub fn in_compartment(mut self, registry: &Registry, compartment: &Key) -> Result<Query> {
-        let this = registry.for_type(&self.type_name)?;
-        let codes = registry.compartments().for_resource(&compartment.type_name, &self.type_name);
-        let Some(codes) = codes.filter(|c| !c.is_empty()) else {
-            return Err(Error::not_found(format!(
-                "{} in the {} compartment",
-                self.type_name, compartment.type_name
-            )));
-        };
-        if codes.iter().any(|c| **c == *"{def}") {
-            let id = Filter {
-                subject: Subject::Id,
-                modifier: Modifier::None,
-                terms: vec![SearchTerm::Id(compartment.id.to_string())],
-            };
-            self.filters.push(id);
-            return Ok(self);
-        }
-        let params: Vec<Arc<Param>> = codes.iter().filter_map(|c| this.param(c).cloned()).collect();
-        self.filters.push(Filter {
-            subject: Subject::Compartment(params),
-            modifier: Modifier::None,
-            terms: vec![SearchTerm::Reference(reference::ReferenceTerm::Local(compartment.clone()))],
-        });
-        Ok(self)
-    }
 }
 
 /// One condition of a search: `code:modifier=term,term`.
@@ -165,34 +132,6 @@ pub enum Expression {
     Any(Vec<Expression>),
     /// It does not hold.
     Not(Box<Expression>),
-}
-
-/// Which text is searched for words: <https://hl7.org/fhir/R4/search.html#content>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TextSource {
-    /// `_text`: the narrative.
-    Narrative,
-    /// `_content`: the whole resource.
-    Content,
-}
-
-impl TextSource {
-    /// The parameter that asks for it.
-    pub fn parameter(self) -> &'static str {
-        match self {
-            TextSource::Narrative => "_text",
-            TextSource::Content => "_content",
-        }
-    }
-}
-
-/// A search for words.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TextQuery {
-    /// Which text.
-    pub source: TextSource,
-    /// The words, as they were sent.
-    pub text: String,
 }
 
 /// Modifiers: <https://hl7.org/fhir/R4/search.html#modifiers>

@@ -14,8 +14,8 @@ use fhir_text::{later_words, normalize, sound, sounds, words};
 use crate::condition::Condition;
 use crate::index_hash::{Form, IndexHasher};
 use crate::index_writer::IndexWriter;
+use crate::param::{Index, Param};
 use crate::query::Modifier;
-use crate::registry::{Index, Param};
 use crate::rows::{CONTINUED, WORD, element_bit};
 use crate::windows::{CONTAINS_BYTES_MAX, asked_part, windows};
 

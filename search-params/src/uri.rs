@@ -15,9 +15,9 @@ use crate::canonical::{CanonicalUrl, beginnings};
 use crate::condition::Condition;
 use crate::index_hash::{Form, IndexHasher};
 use crate::index_writer::IndexWriter;
+use crate::param::{Index, Param};
 use crate::query::Modifier;
 use crate::reference;
-use crate::registry::{Index, Param};
 use crate::windows::WINDOW_BYTES_MAX;
 
 pub(crate) fn index(value: Ref<'_>, type_name: &str, writer: &mut IndexWriter<'_>) {

@@ -4,7 +4,8 @@ use fhir_model::Result;
 use fhir_model::types::Types;
 use fhir_profiles::Definitions;
 
-use super::{PATHS_MAX, Stage, check_tests, rule};
+use super::Stage;
+use super::checked_paths::{PATHS_MAX, check_tests, rule};
 use crate::compile::{Compiled, RESOURCE, compile};
 use crate::parameters::{Component, Parameter, ParameterKind};
 use crate::path::{Step, Trie};

@@ -1,12 +1,14 @@
 use std::sync::Arc;
 
 use fhir_model::json::{Doc, JsonLimits};
+use fhir_profiles::Definitions;
 use serde_json::{Value, json};
 
+use super::read::CODE_BYTES_MAX;
 use super::*;
 use crate::index_hash::{Form, IndexHasher};
 use crate::parse::tests::said_by;
-use crate::registry::Set;
+use crate::registry::{Registry, Set};
 use crate::settings::IndexSettings;
 
 fn registry() -> Registry {
@@ -327,7 +329,7 @@ fn what_is_added_changes_nothing_for_the_rest() {
     let (old, new) = (base.for_type("Patient").unwrap(), registry.for_type("Patient").unwrap());
     for param in old.params() {
         let now = new.param(&param.code).unwrap();
-        let what = |p: &crate::registry::Param| {
+        let what = |p: &crate::param::Param| {
             let indexes = p.indexes.iter().map(|i| (i.name.clone(), i.role)).collect::<Vec<_>>();
             (p.bit, p.name.clone(), indexes)
         };

@@ -6,11 +6,10 @@ use std::collections::HashMap;
 use fhir_model::Result;
 use fhir_model::json::Ref;
 
-use super::Container;
+use super::{Container, Nesting};
 use crate::condition::{Chain, Condition};
 use crate::index_hash::IndexHasher;
 use crate::parameters::ParameterKind;
-use crate::registry::extract::Nesting;
 use crate::registry::{Registry, Set};
 use crate::rows::Rows;
 use crate::settings::IndexSettings;
@@ -70,9 +69,8 @@ impl<'a> Evaluation<'a> {
         let mut ends: Vec<(Ref<'d>, Container<'d>)> = Vec::new();
         this.walk_with_users(resource, within, &mut |users, value, _| {
             let mut users = users;
-            let is_it = |param: &crate::registry::Param| {
-                param.kind == ParameterKind::Reference && *param.code == *code
-            };
+            let is_it =
+                |param: &crate::param::Param| param.kind == ParameterKind::Reference && *param.code == *code;
             let Some(param) = (&mut users).find(|param| is_it(param)) else { return };
             let Some((end, within)) = within.target(value) else { return };
             let type_name = end.get_str("resourceType").unwrap_or_default();

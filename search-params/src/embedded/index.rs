@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use fhir_model::Result;
 use fhir_model::json::Ref;
 
-use super::Container;
+use super::{Container, Nesting};
 use crate::condition::{Chain, Condition};
 use crate::index_hash::{Form, IndexHasher};
+use crate::param::Param;
 use crate::prefix_hash;
-use crate::registry::extract::Nesting;
-use crate::registry::{Param, Registry, Set, TypeSearch};
+use crate::registry::{Registry, Set, TypeSearch};
 use crate::rows::{Distinct, Rows};
 use crate::settings::IndexSettings;
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use fhir_model::{Error, Kind, Result, suggest};
 
 use super::Parser;
+use crate::param::Param;
 use crate::parameters::ParameterKind;
 use crate::query::{Filter, Modifier, Query, Subject};
-use crate::registry::Param;
 
 /// Steps of one chain.
 pub(super) const DEPTH_MAX: usize = 8;

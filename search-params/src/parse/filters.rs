@@ -6,9 +6,9 @@ use fhir_model::types::Types;
 use fhir_model::{Error, Key, Result};
 
 use super::{Parser, blanks, hints};
+use crate::param::Param;
 use crate::parameters::ParameterKind;
 use crate::query::{Filter, Modifier, SearchTerm, Subject, TextSource};
-use crate::registry::Param;
 use crate::text::{split_comma, split_dollar, unescape};
 use crate::{date, near, number, quantity, reference, string, token, uri};
 

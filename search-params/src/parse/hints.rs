@@ -7,11 +7,11 @@ use fhir_model::{Key, suggest};
 use fhir_profiles::code_system::Content;
 
 use super::Parser;
+use crate::param::Param;
 use crate::parameters::ParameterKind;
 use crate::quantity::{self, UCUM};
 use crate::query::{Modifier, SearchTerm};
 use crate::reference;
-use crate::registry::Param;
 use crate::token::{self, System};
 
 /// Systems of other publishers that are in most data.

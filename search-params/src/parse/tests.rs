@@ -6,7 +6,7 @@ mod hints;
 use std::sync::Arc;
 
 use super::include::INCLUDES_MAX;
-use super::shape::SORTS_MAX;
+use super::sort::SORTS_MAX;
 use super::*;
 
 /// What a search says, of these types: `include Observation:subject`, `ignored: ..`, `400 ..`.

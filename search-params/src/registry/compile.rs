@@ -8,12 +8,13 @@ use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 use fhir_profiles::Definitions;
 
-use super::composites::{Part, Shared, parts};
-use super::{Index, Param, Role, TypeSearch};
+use super::build::{Build, Draft, Part};
+use super::composites::parts;
+use super::type_search::TypeSearch;
 use crate::compile::compile;
-use crate::composite::Composite;
-use crate::custom::{Custom, Progress};
+use crate::custom::Custom;
 use crate::near;
+use crate::param::{Composite, Index, Param, Role};
 use crate::parameters::{Parameter, ParameterKind, Parameters};
 use crate::path::{Step, Test, Trie};
 use crate::string::PHONETIC_URL;
@@ -164,37 +165,6 @@ fn embedded_target(indexes: &[Arc<Index>], definition: &Parameter) -> Option<Box
         [one] if all => Some(one.clone()),
         _ => None,
     }
-}
-
-/// A parameter before its indexes are shared out.
-struct Draft {
-    definition: Arc<Parameter>,
-    branches: Vec<Vec<Step>>,
-    only_target: Option<Box<str>>,
-    truth: bool,
-    /// Of a composite.
-    parts: Vec<Part>,
-    /// A composite of the whole resource (too).
-    whole: bool,
-    /// What an added parameter is told from others by.
-    custom: Option<i64>,
-    building: Option<Arc<Progress>>,
-}
-
-impl Draft {
-    /// What its keys are made of. No code has an `@` in it.
-    fn name(&self) -> Box<str> {
-        let code = &self.definition.code;
-        self.custom.map_or_else(|| code.clone(), |number| format!("{code}@{number}").into())
-    }
-}
-
-pub(super) struct Build<'a> {
-    pub(super) definitions: &'a Definitions,
-    pub(super) this: TypeSearch,
-    pub(super) by_path: HashMap<(ParameterKind, Vec<Step>), usize>,
-    pub(super) by_element: HashMap<Shared, usize>,
-    drafts: Vec<Draft>,
 }
 
 impl Build<'_> {

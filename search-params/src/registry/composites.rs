@@ -5,27 +5,13 @@ use std::sync::Arc;
 use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 
-use super::compile::Build;
-use super::{Index, Param, Role};
+use super::build::{Build, Part, Shared};
 use crate::compile::{RESOURCE, compile};
-use crate::composite::{Composite, Element};
+use crate::param::{Composite, Element, Index, Param, Role};
 use crate::parameters::{Parameter, ParameterKind, Parameters};
 use crate::path::{Step, Trie};
 
-/// A part of a composite before it has an index.
-pub(super) struct Part {
-    definition: Arc<Parameter>,
-    /// From where the parts stand together.
-    here: Vec<Vec<Step>>,
-    /// From the resource.
-    of_resource: Vec<Vec<Step>>,
-    /// Where the composite is one of the whole resource: the indexes of its values, all of them or none.
-    pub(super) whole: Vec<usize>,
-}
-
-/// What makes the parts within one element the same as those of another composite.
-pub(super) type Shared = (Vec<Step>, Vec<(ParameterKind, Vec<Vec<Step>>)>);
-
+/// The parts of a composite, as its definition names them.
 pub(super) fn parts(definition: &Parameter, parameters: &Parameters) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
     for component in &definition.components {

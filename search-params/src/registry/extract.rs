@@ -3,15 +3,19 @@
 use fhir_model::Result;
 use fhir_model::json::Ref;
 
-use super::{Registry, Set, TypeSearch};
-use crate::embedded::Container;
+use super::Registry;
+use super::sets::Set;
+use super::type_search::TypeSearch;
+use crate::composite;
 use crate::embedded::index::Embedding;
+use crate::embedded::{Container, Nesting};
 use crate::index_hash::{Form, IndexHasher};
+use crate::index_value::index_value;
 use crate::index_writer::{IndexWriter, IndexedValue};
+use crate::local_references;
 use crate::parameters::ParameterKind;
 use crate::rows::{DATE_MIN, Ordered, Rows};
 use crate::settings::IndexSettings;
-use crate::{composite, date, local_references, near, number, quantity, reference, string, token, uri};
 
 impl Registry {
     /// All index entries of a version that is written now, in one traversal.
@@ -148,15 +152,6 @@ impl Registry {
     }
 }
 
-/// Where a resource stands.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Nesting<'d> {
-    /// It is one of the server's.
-    OfItsOwn,
-    /// It is within another one.
-    Within(Container<'d>),
-}
-
 impl TypeSearch {
     fn mark_present(&self, users: &[usize], found: &IndexedValue, hasher: &IndexHasher, rows: &mut Rows) {
         if !found.any {
@@ -175,21 +170,5 @@ impl TypeSearch {
                 }
             }
         }
-    }
-}
-
-/// The entries of one value.
-pub(crate) fn index_value(value: Ref<'_>, value_type: &str, writer: &mut IndexWriter<'_>) {
-    match writer.index.kind {
-        ParameterKind::Token => token::index(value, value_type, writer),
-        ParameterKind::String => string::index(value, value_type, writer),
-        ParameterKind::Reference => reference::index(value, value_type, writer),
-        ParameterKind::Date => date::index(value, value_type, writer),
-        ParameterKind::Number => number::index(value, value_type, writer),
-        ParameterKind::Quantity => quantity::index(value, value_type, writer),
-        ParameterKind::Uri => uri::index(value, value_type, writer),
-        ParameterKind::Special => near::index(value, writer),
-        // Made of parts, each of which has come here.
-        ParameterKind::Composite => {}
     }
 }

@@ -11,47 +11,10 @@ use std::sync::{Arc, PoisonError};
 
 use fhir_model::{Error, Result};
 
-use super::{Registry, TypeSearch};
+use super::Registry;
+use super::sets::{CustomParameters, Set, Sets};
+use super::type_search::TypeSearch;
 use crate::custom::{Custom, Stage};
-
-/// Which of a type's parameters: they differ only while some come or go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
-    /// Those that can be asked for.
-    Searched,
-    /// Those that a version which is written now has entries of.
-    Written,
-    /// Those that a version which is replaced may have entries of.
-    Replaced,
-}
-
-/// What was added to R4, at some version.
-#[derive(Debug, Default)]
-pub(super) struct CustomParameters {
-    version: i64,
-    customs: Vec<Arc<Custom>>,
-    types: HashMap<Box<str>, Arc<Sets>>,
-}
-
-#[derive(Debug)]
-struct Sets {
-    /// What they were made for.
-    customs: Vec<Arc<Custom>>,
-    searched: Arc<TypeSearch>,
-    written: Arc<TypeSearch>,
-    replaced: Arc<TypeSearch>,
-    building: bool,
-}
-
-impl Sets {
-    fn are_for(&self, customs: &[Arc<Custom>]) -> bool {
-        let same = |(a, b): (&Arc<Custom>, &Arc<Custom>)| {
-            (a.number, a.stage, &a.definition) == (b.number, b.stage, &b.definition)
-                && Arc::ptr_eq(&a.progress, &b.progress)
-        };
-        self.customs.len() == customs.len() && self.customs.iter().zip(customs).all(same)
-    }
-}
 
 impl Registry {
     /// A registry of its own with what R4 has, for another database.

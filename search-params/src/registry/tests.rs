@@ -3,6 +3,7 @@ use fhir_model::json::{Doc, JsonLimits};
 use super::*;
 use crate::bases::Bases;
 use crate::index_hash::{Form, IndexHasher};
+use crate::parameters::ParameterKind;
 use crate::settings::IndexSettings;
 
 fn registry() -> Registry {

@@ -3,9 +3,10 @@
 
 use fhir_model::json::Ref;
 
-use super::{Param, TypeSearch};
+use super::type_search::TypeSearch;
 use crate::embedded::Container;
 use crate::order::sorted_part;
+use crate::param::Param;
 use crate::path::{names, text_members};
 
 impl TypeSearch {

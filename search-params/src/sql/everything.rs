@@ -6,9 +6,10 @@ use super::plan::COLUMNS;
 use super::residual::push;
 use super::{Bind, Sql};
 use crate::condition::Condition;
-use crate::filter::refers_to;
+use crate::include::refers_to;
 use crate::index_hash::IndexHasher;
-use crate::registry::{Registry, Role};
+use crate::param::Role;
+use crate::registry::Registry;
 use crate::rows::DATE_MIN;
 
 /// What puts resources into the compartment of one patient:

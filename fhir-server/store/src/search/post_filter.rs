@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_search::condition::{Chain, Condition, Has};
-use fhir_search::filter::refers_to;
 use fhir_search::include::ReferencedResource;
+use fhir_search::include::refers_to;
 use fhir_search::registry::{Param, Role};
 use fhir_search::sql::{self, chain::By};
 
