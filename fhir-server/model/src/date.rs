@@ -12,7 +12,7 @@ mod zone;
 
 use std::fmt;
 
-pub use calendar::{civil_from_days, format_instant};
+pub use calendar::civil_from_days;
 use calendar::{days_from_civil, days_in_month};
 pub use zone::Zone;
 
@@ -78,11 +78,6 @@ impl DateTime {
     /// An `instant`: seconds at least, with a time zone.
     pub fn instant(text: &str) -> Option<DateTime> {
         DateTime::partial(text).filter(|it| it.precision >= Precision::Second && it.offset.is_some())
-    }
-
-    /// Any precision, with or without a time zone, as search values and FHIRPath allow.
-    pub fn partial(text: &str) -> Option<DateTime> {
-        parse::date_time(text.as_bytes())
     }
 
     /// The point in time, in UTC, with millisecond precision.
@@ -191,6 +186,17 @@ impl DateTime {
     }
 }
 
+/// The text of an `instant` in UTC with milliseconds, from microseconds since 1970-01-01T00:00:00Z. Points before
+/// the year 0001 or after 9999 become the nearest that can be written.
+pub fn format_instant(micros: i64) -> String {
+    let first = days_from_civil(1, 1, 1) * MICROS_PER_DAY;
+    let last = days_from_civil(10_000, 1, 1) * MICROS_PER_DAY - 1;
+    let micros = micros.clamp(first, last);
+    let (year, month, day) = civil_from_days(micros.div_euclid(MICROS_PER_DAY));
+    let time = Time::from_micros(micros.rem_euclid(MICROS_PER_DAY), Precision::Fraction, 3);
+    format!("{year:04}-{month:02}-{day:02}T{time}Z")
+}
+
 impl Time {
     const MIDNIGHT: Time =
         Time { hour: 0, minute: 0, second: 0, nanos: 0, digits: 0, precision: Precision::Hour };
@@ -198,11 +204,6 @@ impl Time {
     /// A `time`: `14:34:28`, with or without a fraction.
     pub fn parse(text: &str) -> Option<Time> {
         Time::partial(text).filter(|it| it.precision >= Precision::Second)
-    }
-
-    /// Any precision from the hour on, as FHIRPath allows.
-    pub fn partial(text: &str) -> Option<Time> {
-        parse::time(text.as_bytes())
     }
 
     /// How much was written: `Hour` or finer.

@@ -6,6 +6,7 @@
 //! **Invariant:** nothing outside the document is ever read. DOCTYPE, entities other than XML's own five, processing
 //! instructions and foreign namespaces (XInclude among them) are refused, never interpreted.
 
+mod element;
 mod entities;
 mod narrative;
 mod object;
@@ -14,11 +15,8 @@ mod read;
 mod write;
 
 use crate::json::{JsonLimits, Ref, is_allowed};
-use crate::types::{Element, Types};
+use crate::types::Types;
 use crate::{Error, Result};
-
-const FHIR: &str = "http://hl7.org/fhir";
-const XHTML: &str = "http://www.w3.org/1999/xhtml";
 
 /// Turns a resource in XML into its compact JSON text, `resourceType` first. Narrative keeps its text to the byte.
 ///
@@ -65,63 +63,6 @@ pub fn from_json(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
 /// As [`from_json`].
 pub fn indented(resource: Ref<'_>, types: &dyn Types) -> Result<String> {
     write::document(resource, types, write::Layout::Indented)
-}
-
-/// What a JSON key or XML tag means within a type.
-struct ElementType<'t> {
-    /// Place in the order of the definition.
-    order: usize,
-    element: &'t Element,
-    /// The type: for `valueQuantity` the one the name says.
-    type_name: &'t str,
-}
-
-impl<'t> ElementType<'t> {
-    fn find(types: &'t dyn Types, type_name: &str, name: &str) -> Option<ElementType<'t>> {
-        types.elements(type_name).iter().enumerate().find_map(|(order, element)| {
-            let rest = name.strip_prefix(&*element.name)?;
-            let type_name = if element.choice {
-                element.types.iter().find(|t| is_capitalised(rest, t))?
-            } else if rest.is_empty() {
-                element.types.first()?
-            } else {
-                return None;
-            };
-            Some(ElementType { order, element, type_name })
-        })
-    }
-
-    /// Any resource may stand here, in a tag of its own: `contained`, `Bundle.entry.resource`.
-    fn is_resource(&self) -> bool {
-        self.type_name == "Resource"
-    }
-
-    /// `Narrative.div`.
-    fn is_xhtml(&self) -> bool {
-        self.type_name == "xhtml"
-    }
-
-    fn is_primitive(&self, types: &dyn Types) -> bool {
-        // `id` has a type of FHIRPath's in its StructureDefinition, not one of FHIR's.
-        types.is_primitive(self.type_name)
-            || self.type_name.ends_with("/System.String")
-            || self.type_name == "System.String"
-    }
-}
-
-/// XML attributes among the elements: `id` of everything but resources, and `Extension.url`.
-fn is_attribute(types: &dyn Types, type_name: &str, name: &str) -> bool {
-    match name {
-        "id" => !types.is_resource(type_name),
-        "url" => type_name == "Extension",
-        _ => false,
-    }
-}
-
-/// True when `text` is the type's name with a capital first: `DateTime` for `dateTime`.
-fn is_capitalised(text: &str, type_name: &str) -> bool {
-    let (mut text, mut type_name) = (text.chars(), type_name.chars());
-    text.next() == type_name.next().map(|c| c.to_ascii_uppercase()) && text.as_str() == type_name.as_str()
 }
 
 #[cfg(test)]

@@ -1,8 +1,5 @@
 //! The Gregorian calendar in whole numbers, after Howard Hinnant's `days_from_civil`.
 
-use super::{MICROS_PER_DAY, Time};
-use crate::date::Precision;
-
 /// Days since 1970-01-01.
 pub(super) fn days_from_civil(year: i32, month: u8, day: u8) -> i64 {
     // The year starts in March, so that the leap day is its last.
@@ -35,15 +32,4 @@ pub(super) fn days_in_month(year: i32, month: u8) -> u8 {
         2 => 28,
         _ => 31,
     }
-}
-
-/// The text of an `instant` in UTC with milliseconds, from microseconds since 1970-01-01T00:00:00Z. Points before
-/// the year 0001 or after 9999 become the nearest that can be written.
-pub fn format_instant(micros: i64) -> String {
-    let first = days_from_civil(1, 1, 1) * MICROS_PER_DAY;
-    let last = days_from_civil(10_000, 1, 1) * MICROS_PER_DAY - 1;
-    let micros = micros.clamp(first, last);
-    let (year, month, day) = civil_from_days(micros.div_euclid(MICROS_PER_DAY));
-    let time = Time::from_micros(micros.rem_euclid(MICROS_PER_DAY), Precision::Fraction, 3);
-    format!("{year:04}-{month:02}-{day:02}T{time}Z")
 }

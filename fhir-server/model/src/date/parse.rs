@@ -3,8 +3,22 @@
 use super::calendar::days_in_month;
 use super::{DateTime, Precision, Time};
 
+impl DateTime {
+    /// Any precision, with or without a time zone, as search values and FHIRPath allow.
+    pub fn partial(text: &str) -> Option<DateTime> {
+        date_time(text.as_bytes())
+    }
+}
+
+impl Time {
+    /// Any precision from the hour on, as FHIRPath allows.
+    pub fn partial(text: &str) -> Option<Time> {
+        time(text.as_bytes())
+    }
+}
+
 /// `yyyy(-mm(-dd(Thh(:mm(:ss(.f+)?)?)?(Z|+hh:mm)?)?)?)?`
-pub(super) fn date_time(text: &[u8]) -> Option<DateTime> {
+fn date_time(text: &[u8]) -> Option<DateTime> {
     let (year, rest) = number(text, 4)?;
     if year == 0 {
         return None;
@@ -31,7 +45,7 @@ pub(super) fn date_time(text: &[u8]) -> Option<DateTime> {
 }
 
 /// `hh(:mm(:ss(.f+)?)?)?`
-pub(super) fn time(text: &[u8]) -> Option<Time> {
+fn time(text: &[u8]) -> Option<Time> {
     time_start(text).filter(|(_, rest)| rest.is_empty()).map(|(time, _)| time)
 }
 

@@ -9,7 +9,8 @@ use quick_xml::NsReader;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 
-use super::{XHTML, entities};
+use super::element::XHTML;
+use super::entities;
 use crate::json::is_allowed;
 
 type Result<T> = std::result::Result<T, String>;

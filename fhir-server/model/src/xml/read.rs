@@ -4,9 +4,10 @@ use quick_xml::NsReader;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 
+use super::element::{ElementType, FHIR, XHTML, is_attribute};
 use super::object::{Object, Value, quote};
 use super::path::Path;
-use super::{ElementType, FHIR, XHTML, entities, is_attribute, narrative};
+use super::{entities, narrative};
 use crate::json::{Doc, JsonLimits, Kind};
 use crate::types::Types;
 use crate::{Error, Result};

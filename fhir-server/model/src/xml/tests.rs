@@ -1,7 +1,9 @@
 use std::collections::HashMap;
 
+use super::element::XHTML;
 use super::*;
 use crate::json::Doc;
+use crate::types::Element;
 
 /// Enough of R4 to read a Patient: `type: element[x]*/type|type ...`; `[x]` marks a choice, `*` a repeating element.
 const TYPES: &str = "

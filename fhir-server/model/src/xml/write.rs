@@ -1,7 +1,8 @@
 //! JSON tree in, XML out.
 
+use super::element::{ElementType, FHIR, is_attribute};
+use super::narrative;
 use super::path::Path;
-use super::{ElementType, FHIR, is_attribute, narrative};
 use crate::json::{JsonLimits, Kind, Ref};
 use crate::types::Types;
 use crate::{Error, Result};
