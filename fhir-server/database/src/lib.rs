@@ -9,14 +9,17 @@ mod endpoint;
 pub mod failure;
 mod lease;
 mod migrate;
+mod migrations;
 mod schema;
+mod schema_names;
 
 pub use clock::Clock;
 pub use connections::{ConnectionOptions, Connections, PipelinedConnection};
 pub use deadpool_postgres::{Object as PooledClient, Transaction};
 pub use endpoint::Endpoint;
 pub use lease::{Lease, NOW};
-pub use migrate::{MigrationFile, Migrations, migrate, schema};
+pub use migrate::{migrate, schema};
+pub use migrations::{MigrationFile, Migrations};
 pub use schema::SchemaState;
 
 /// A random number that identifies this process to others: positive, never the same twice.
