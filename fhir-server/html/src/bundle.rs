@@ -6,7 +6,7 @@ use fhir_model::json::Ref;
 use maud::{Markup, html};
 
 use crate::json::{JsonView, link};
-use crate::layout::{format_links, frame, time};
+use crate::layout::{format_links, frame, time, types};
 use crate::links::Target;
 use crate::summary::{CHARS_MAX, cut, summary};
 use crate::view::View;
@@ -39,7 +39,7 @@ pub(crate) fn page(view: &View<'_>, bundle: Ref<'_>) -> String {
             (format_links(view))
         }
         @if matches!(view.asked, Some(Interaction::SearchSystem)) {
-            (resource::types(view, view.visit.query.is_empty()))
+            (types(view, view.visit.query.is_empty()))
         }
         (form::search(view, none_found))
         @for entry in said.iter().take(OUTCOMES_MAX) {

@@ -95,7 +95,7 @@ pub(crate) fn front(view: &View<'_>) -> String {
         }
         h2 { (view.say("front-program")) }
         pre.json dir="ltr" tabindex="0" { code { "curl " (view.visit.base) "/Patient" } }
-        (crate::resource::types(view, true))
+        (types(view, true))
     };
     frame(view, &view.say("front-title"), main)
 }
@@ -129,4 +129,18 @@ pub(crate) fn time(instant: &str) -> Markup {
         _ => cut(instant, CHARS_MAX),
     };
     html! { time datetime=[is_instant.then_some(instant)] dir="ltr" { (shown) } }
+}
+
+/// All resource types, each with its search.
+pub(crate) fn types(view: &View<'_>, is_open: bool) -> Markup {
+    html! {
+        details.types open[is_open] {
+            summary { (view.say("types-title")) }
+            ul {
+                @for name in view.site.definitions.resource_types() {
+                    li { a href=(format!("{}/{name}", view.visit.root)) { (name) } }
+                }
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use fhir_model::json::Ref;
 use maud::{Markup, html};
 
 use crate::json::{JsonView, link};
-use crate::layout::{format_links, frame, time};
+use crate::layout::{format_links, frame, time, types};
 use crate::narrative;
 use crate::summary::{CHARS_MAX, cut, summary};
 use crate::view::View;
@@ -125,18 +125,4 @@ fn version_text(view: &View<'_>, version: u32) -> String {
 
 fn has_compartment(view: &View<'_>, key: &Key) -> bool {
     view.site.registry.compartments().get(&key.type_name).is_some()
-}
-
-/// All resource types, each with its search.
-pub(crate) fn types(view: &View<'_>, is_open: bool) -> Markup {
-    html! {
-        details.types open[is_open] {
-            summary { (view.say("types-title")) }
-            ul {
-                @for name in view.site.definitions.resource_types() {
-                    li { a href=(format!("{}/{name}", view.visit.root)) { (name) } }
-                }
-            }
-        }
-    }
 }

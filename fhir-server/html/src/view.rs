@@ -4,7 +4,7 @@ use fhir_i18n::Texts;
 use fhir_model::interaction::{Interaction, Level, Method};
 
 use crate::links::Links;
-use crate::{Site, Visit};
+use crate::site::{Site, Visit};
 
 /// A request of a browser, understood.
 pub(crate) struct View<'a> {
