@@ -16,7 +16,7 @@ use tokio_postgres::types::ToSql;
 use crate::consumer::{Consumer, FeedChange, with_previous};
 use crate::crash::step;
 use crate::dead_letter::{self, DeadLetterKind};
-use crate::work::Shared;
+use crate::shared::Shared;
 
 /// How often a process looks whether a consumer is free.
 const LOOK_EVERY: Duration = Duration::from_millis(700);

@@ -16,9 +16,12 @@ mod cron;
 mod dead_letter;
 mod follow;
 mod job;
+mod options;
 mod queue;
 mod runner;
 mod schedule;
+mod scheduler;
+mod shared;
 mod work;
 
 pub use backoff::Backoff;
@@ -26,9 +29,10 @@ pub use consumer::{Consumer, FeedChange};
 pub use cron::Cron;
 pub use dead_letter::{DeadLetter, DeadLetterKind, DeadLetters, Depth};
 pub use job::{JobRun, JobType, NewJob};
+pub use options::Options;
 pub use queue::enqueue;
 pub use schedule::Schedule;
-pub use work::{Options, Work, Working};
+pub use work::{Work, Working};
 
 pub use fhir_database::Transaction;
 pub use tokio_util::sync::CancellationToken;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::crash::step;
 use crate::job::{JobRun, JobType};
-use crate::work::Shared;
+use crate::shared::Shared;
 use crate::{dead_letter, queue};
 
 /// Runs jobs until the server stops; those that are under way then are waited for, for a while.

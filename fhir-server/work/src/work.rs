@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use fhir_database::Connections;
 use fhir_model::{Error, Result};
 use fhir_store::Store;
 use tokio::sync::Notify;
@@ -15,38 +14,13 @@ use tokio_util::sync::CancellationToken;
 use crate::consumer::{Again, Consumer};
 use crate::dead_letter::DeadLetters;
 use crate::job::{JobType, NewJob};
+use crate::options::Options;
 use crate::schedule::Schedule;
-use crate::{follow, queue, runner, schedule};
+use crate::shared::Shared;
+use crate::{follow, queue, runner, scheduler};
 
 /// How often jobs that were done long ago are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
-
-/// How the work of a process is done.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Jobs that this process runs at the same time.
-    pub jobs_max: usize,
-    /// How long nobody else runs a job whose process was killed.
-    pub lease: Duration,
-    /// How long nobody else works for a consumer whose process was killed.
-    pub consumer_lease: Duration,
-    /// How often it is looked for jobs that other processes enqueued.
-    pub poll: Duration,
-    /// How long jobs under way are waited for when the server stops.
-    pub stop_grace: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            jobs_max: 4,
-            lease: Duration::from_secs(30),
-            consumer_lease: Duration::from_secs(5),
-            poll: Duration::from_millis(500),
-            stop_grace: Duration::from_secs(10),
-        }
-    }
-}
 
 /// What a process can do in the background; nothing is done before [`Work::start`].
 pub struct Work {
@@ -60,30 +34,6 @@ pub struct Work {
 impl std::fmt::Debug for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Work")
-    }
-}
-
-/// What the tasks share.
-pub(crate) struct Shared {
-    pub(crate) store: Arc<Store>,
-    pub(crate) connections: Arc<Connections>,
-    pub(crate) owner: i64,
-    pub(crate) options: Options,
-    pub(crate) jobs: BTreeMap<String, Arc<dyn JobType>>,
-    pub(crate) schedules: Vec<Schedule>,
-    pub(crate) stop: CancellationToken,
-    pub(crate) enqueued: Notify,
-    /// Consumers that this process works for.
-    pub(crate) held: AtomicU32,
-}
-
-impl Shared {
-    /// Waits, unless the server is being stopped.
-    pub(crate) async fn pause(&self, wait: Duration) {
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
     }
 }
 
@@ -150,7 +100,7 @@ impl Work {
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(runner::run(shared.clone()));
-        tasks.spawn(schedule::run(shared.clone()));
+        tasks.spawn(scheduler::run(shared.clone()));
         tasks.spawn(tidy(shared.clone()));
         for consumer in self.consumers {
             tasks.spawn(follow::run(shared.clone(), consumer));

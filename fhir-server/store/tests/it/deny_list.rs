@@ -42,7 +42,7 @@ const CLOCK_ALLOWED: &[&str] = &[
     "fhir-server/store/src/writers.rs",
     "fhir-server/work/src/dead_letter.rs",
     "fhir-server/work/src/queue.rs",
-    "fhir-server/work/src/schedule.rs",
+    "fhir-server/work/src/scheduler.rs",
 ];
 
 fn root() -> PathBuf {
