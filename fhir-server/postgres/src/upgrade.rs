@@ -4,12 +4,16 @@
 //! any two versions and builds: what is downloaded holds no `pg_upgrade` and no `pg_dump`. The old cluster is only read, and
 //! kept; the new one takes its place by renaming when every table was found equal.
 
+mod complete;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures_util::{SinkExt, TryStreamExt};
 use tokio_postgres::{Client, NoTls};
 
+pub(crate) use self::complete::complete;
+use self::complete::{COMPLETE, kept};
 use crate::binaries::{Binaries, Search};
 use crate::cluster;
 use crate::connection::Connection;
@@ -21,9 +25,6 @@ use crate::postmaster::{Postmaster, START_MAX};
 
 /// Where the new cluster is made; what a killed upgrade left there is removed by the next.
 const NEW: &str = "pg.upgrade";
-
-/// Its name when it is complete and compared: from here on every start finishes what is left, which is renaming.
-const COMPLETE: &str = "pg.upgraded";
 
 /// The port of the new cluster's socket while both run.
 const PORT: u16 = 5433;
@@ -79,23 +80,6 @@ where
     cluster::sync_dir(&home.dir)?;
     complete(&home)?;
     Ok(Some(Upgraded { from, to: newest.major, old: aside, rows }))
-}
-
-/// Finishes an upgrade that ended between its renames: the old cluster goes aside, the new one takes its place.
-pub(crate) fn complete(home: &Home) -> Result<()> {
-    let (new, pg) = (home.dir.join(COMPLETE), home.dir.join("pg"));
-    if !new.join("PG_VERSION").exists() {
-        return Ok(());
-    }
-    if let Some(from) = cluster::major(home) {
-        fs::rename(&pg, kept(&home.dir, from)).doing("rename", &pg)?;
-    }
-    fs::rename(&new, &pg).doing("rename", &new)?;
-    cluster::sync_dir(&home.dir)
-}
-
-fn kept(dir: &Path, major: u32) -> PathBuf {
-    dir.join(format!("pg.old-{major}"))
 }
 
 fn failed(why: impl Into<String>) -> Error {
