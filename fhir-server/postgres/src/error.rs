@@ -123,6 +123,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// A backup could not be made, read or restored.
+    pub(crate) fn backup(why: impl Into<String>) -> Error {
+        Error::Backup(why.into())
+    }
+}
+
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 

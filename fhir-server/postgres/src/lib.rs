@@ -22,6 +22,7 @@ mod connection;
 mod download;
 mod embedded;
 mod error;
+mod free_space;
 mod home;
 mod leftover;
 mod owner;

@@ -103,7 +103,7 @@ async fn newest(options: &Options, home: &Home) -> Result<Binaries> {
 /// Whether there is room for a second cluster, with a tenth to spare.
 fn fits(home: &Home) -> Result<()> {
     let needed = bytes_of(&home.cluster)? / 10 * 11;
-    let free = crate::backup::bytes_free(&home.dir)?;
+    let free = crate::free_space::bytes_free(&home.dir)?;
     match free < needed {
         true => Err(failed(format!(
             "upgrading copies the database: it takes {needed} bytes, but {} has only {free} left",

@@ -10,11 +10,13 @@ use std::path::Path;
 use tokio_postgres::Client;
 use tokio_postgres::types::PgLsn;
 
+use super::clock::now;
 use super::key::Recipients;
 use super::seal::{PART_BYTES_MAX, Parts, Sealer};
+use super::site::Site;
+use super::state;
 use super::target::{Archive, Base};
-use super::{Site, failed, now, state};
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 
 /// Directories whose content PostgreSQL makes anew.
 const EMPTIED: [&str; 8] = [
@@ -109,7 +111,7 @@ async fn copy(
         for segment in base.start / base.segment_bytes..=(base.end - 1) / base.segment_bytes {
             let name = Path::new("pg_wal").join(segment_name(base.timeline, segment, base.segment_bytes));
             match add_file(&mut tar, &cluster, &name)? {
-                0 => return Err(failed("WAL of the backup was removed while it was made")),
+                0 => return Err(Error::backup("WAL of the backup was removed while it was made")),
                 bytes => base.bytes += bytes,
             }
         }
@@ -146,7 +148,7 @@ impl Facts {
         Ok(Facts {
             major: row.get::<_, i32>(0).cast_unsigned(),
             system: row.get(1),
-            timeline: u32::from_str_radix(&timeline, 16).map_err(|why| failed(why.to_string()))?,
+            timeline: u32::from_str_radix(&timeline, 16).map_err(|why| Error::backup(why.to_string()))?,
             segment_bytes: row.get::<_, i64>(4).cast_unsigned().max(1),
             flushed: row.get::<_, PgLsn>(3).into(),
         })
@@ -162,14 +164,16 @@ pub(super) fn segment_name(timeline: u32, segment: u64, segment_bytes: u64) -> S
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.to_string()))?
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::backup(error.to_string()))?
 }
 
 fn refuse_tablespaces(cluster: &Path) -> Result<()> {
     let dir = cluster.join("pg_tblspc");
     match fs::read_dir(&dir).doing("read", &dir)?.next() {
         None => Ok(()),
-        Some(_) => Err(failed("the database has tablespaces, which backups do not cover: use pg_basebackup")),
+        Some(_) => {
+            Err(Error::backup("the database has tablespaces, which backups do not cover: use pg_basebackup"))
+        }
     }
 }
 

@@ -11,8 +11,7 @@ use std::path::Path;
 use age::secrecy::ExposeSecret;
 use age::x25519::{Identity, Recipient};
 
-use super::failed;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 
 /// The longest key file that is read.
 const KEY_BYTES_MAX: u64 = 64 * 1024;
@@ -29,12 +28,13 @@ impl Recipients {
     /// When there is none, or one is not a public key.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Recipients> {
         let parse = |text: &'a str| {
-            text.parse::<Recipient>()
-                .map_err(|why| failed(format!("`{text}` is no public key of a backup (age1...): {why}")))
+            text.parse::<Recipient>().map_err(|why| {
+                Error::backup(format!("`{text}` is no public key of a backup (age1...): {why}"))
+            })
         };
         let found = texts.into_iter().map(parse).collect::<Result<Vec<_>>>()?;
         match found.is_empty() {
-            true => Err(failed("no recipient of backups is set (`backup.recipients`)")),
+            true => Err(Error::backup("no recipient of backups is set (`backup.recipients`)")),
             false => Ok(Recipients(found)),
         }
     }
@@ -64,7 +64,7 @@ impl Key {
         let parent = fs::canonicalize(parent).doing("open", parent)?;
         for dir in not_below {
             if fs::canonicalize(dir).is_ok_and(|dir| parent.starts_with(dir)) {
-                return Err(failed(format!(
+                return Err(Error::backup(format!(
                     "a key kept in {} would be lost or stolen together with what it is for: choose another place, \
                      best on another machine",
                     dir.display()
@@ -77,7 +77,7 @@ impl Key {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).doing("create", path)?;
         let text = format!("# public key: {public}\n{}\n", identity.to_string().expose_secret());
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).doing("write", path)?;
-        super::seal::sync_dir(&parent)?;
+        super::files::sync_dir(&parent)?;
         Ok(public)
     }
 
@@ -88,7 +88,7 @@ impl Key {
     /// When it cannot be read or holds no key.
     pub fn read(path: &Path) -> Result<Key> {
         if fs::metadata(path).doing("read", path)?.len() > KEY_BYTES_MAX {
-            return Err(failed(format!("{} is too long for a key file", path.display())));
+            return Err(Error::backup(format!("{} is too long for a key file", path.display())));
         }
         let text = fs::read_to_string(path).doing("read", path)?;
         let keys = text
@@ -99,7 +99,10 @@ impl Key {
             .collect::<std::result::Result<Vec<_>, _>>();
         match keys {
             Ok(keys) if !keys.is_empty() => Ok(Key(keys)),
-            _ => Err(failed(format!("{} holds no key of backups (AGE-SECRET-KEY-1...)", path.display()))),
+            _ => Err(Error::backup(format!(
+                "{} holds no key of backups (AGE-SECRET-KEY-1...)",
+                path.display()
+            ))),
         }
     }
 

@@ -11,15 +11,17 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::base::{blocking, segment_name};
+use super::clock::now;
+use super::files;
 use super::key::Key;
 use super::seal;
 use super::target::{Archive, Base, Piece, Target};
-use super::{bytes_free, failed, now};
 use crate::binaries::Binaries;
 use crate::cluster;
 use crate::connection::Connection;
 use crate::embedded::{Options, find};
 use crate::error::{Error, IoContext, Result};
+use crate::free_space::bytes_free;
 use crate::home::Home;
 use crate::postmaster::Postmaster;
 
@@ -85,7 +87,7 @@ impl Restore {
         }
         let _ = fs::remove_file(home.dir.join(super::state::FILE));
         fs::rename(&home.cluster, home.dir.join("pg")).doing("rename", &home.cluster)?;
-        seal::sync_dir(&home.dir)?;
+        files::sync_dir(&home.dir)?;
         let at = self.to.map_or(chosen.until, |to| to.div_euclid(1_000_000));
         Ok(Restored { archive: chosen.archive.id, base: chosen.base, at })
     }
@@ -135,20 +137,22 @@ fn choose(target: &Target, archive: Option<&str>, base: Option<&str>, to: Option
         }
     }
     let (archive, base) = best.ok_or_else(|| {
-        failed("the target holds no base backup that was complete by then; `backup list` shows what it holds")
+        Error::backup(
+            "the target holds no base backup that was complete by then; `backup list` shows what it holds",
+        )
     })?;
     let mut pieces = archive.wal()?;
     let last = reach(&base, &pieces).cloned();
     let until = last.as_ref().map_or(base.finished_at, |piece| piece.at);
     if to.is_some_and(|to| to > until * 1_000_000) {
-        return Err(failed(format!(
+        return Err(Error::backup(format!(
             "what is archived reaches {} at most; without a time the latest state is restored",
             written(until * 1_000_000)
         )));
     }
     let end = last.map_or(base.end, |last| last.end);
     if until > now() {
-        return Err(failed(format!(
+        return Err(Error::backup(format!(
             "the backup is of {}, which is still to come by the clock of this machine: set it first",
             written(until * 1_000_000)
         )));
@@ -171,7 +175,9 @@ impl Chosen {
         let free = bytes_free(dir)?;
         if free < needed {
             let dir = dir.display();
-            return Err(failed(format!("restoring takes {needed} bytes, but {dir} has only {free} left")));
+            return Err(Error::backup(format!(
+                "restoring takes {needed} bytes, but {dir} has only {free} left"
+            )));
         }
         Ok(())
     }
@@ -196,7 +202,7 @@ impl Chosen {
         let mut postmaster = replay(home, binaries, options, &connection, to).await?;
         let finished = finish(&connection).await;
         postmaster.stop().await;
-        finished.map_err(|why| failed(format!("the restored database is not usable: {why}")))?;
+        finished.map_err(|why| Error::backup(format!("the restored database is not usable: {why}")))?;
         // Without what was only for replaying.
         cluster::configure(home, binaries, options.connections_max, options.durable, &options.settings)
             .await?;
@@ -219,7 +225,7 @@ fn refuse_data(dir: &Path) -> Result<()> {
             // A link to where the cluster will be, under root.
             || (name == "pg" && !entry.path().exists());
         if !harmless {
-            return Err(failed(format!(
+            return Err(Error::backup(format!(
                 "{} is not empty (`{name}`): restore into another directory, or move this one away",
                 dir.display()
             )));
@@ -245,10 +251,10 @@ fn unpack(
         let mut entry = entry.doing("unpack", dir)?;
         // A link could lead what is written next to anywhere.
         if !matches!(entry.header().entry_type(), tar::EntryType::Regular | tar::EntryType::Directory) {
-            return Err(failed("the backup holds what is neither a file nor a directory"));
+            return Err(Error::backup("the backup holds what is neither a file nor a directory"));
         }
         if !entry.unpack_in(dir).doing("unpack", dir)? {
-            return Err(failed("the backup holds a file that leads out of the directory"));
+            return Err(Error::backup("the backup holds a file that leads out of the directory"));
         }
     }
     for piece in pieces {

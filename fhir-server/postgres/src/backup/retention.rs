@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use super::clock::now;
+use super::plan::Plan;
 use super::seal;
 use super::target::{Archive, Base};
-use super::{Plan, failed, now};
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 
 /// Removes base backups that are too old, and the WAL that no kept one needs. Called after a backup; before anything is
 /// removed that one is read back, so the last good one never goes for one that was not written well.
@@ -22,7 +23,7 @@ pub(super) fn apply(archive: &Archive, plan: &Plan) -> Result<()> {
         archive.remove(base)?;
     }
     let needed_from = bases.iter().filter(|base| !old.contains(base)).map(|base| base.start).min();
-    let needed_from = needed_from.ok_or_else(|| failed("no backup would be kept"))?;
+    let needed_from = needed_from.ok_or_else(|| Error::backup("no backup would be kept"))?;
     for piece in archive.wal()?.iter().filter(|piece| piece.end <= needed_from) {
         let path = archive.path_of_piece(piece);
         fs::remove_file(&path).doing("remove", &path)?;

@@ -2,16 +2,15 @@
 //!
 //! The formats are those of the tools with these names: `cat base.tar.zst.age.* | age -d -i KEY | zstd -d | tar -x`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::failed;
 use super::key::{Key, Recipients};
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 
 /// The longest file on a target: FAT has no longer ones than 4 GB.
 pub(super) const PART_BYTES_MAX: u64 = 1 << 30;
@@ -55,12 +54,13 @@ impl<W: Write> Write for Sealer<W> {
 pub(super) fn open(key: &Key, sealed: impl Read) -> Result<impl Read> {
     let decrypted =
         age::Decryptor::new(sealed).and_then(|found| found.decrypt(key.each())).map_err(|why| {
-            failed(match why {
+            Error::backup(match why {
                 age::DecryptError::NoMatchingKeys => "the key file does not fit this backup".to_owned(),
                 other => format!("the backup cannot be decrypted: {other}"),
             })
         })?;
-    zstd::Decoder::new(decrypted).map_err(|error| failed(format!("the backup cannot be read: {error}")))
+    zstd::Decoder::new(decrypted)
+        .map_err(|error| Error::backup(format!("the backup cannot be read: {error}")))
 }
 
 /// Writes numbered files of at most `part_bytes_max`.
@@ -157,26 +157,9 @@ pub(super) fn check(dir: &Path, part: &Part) -> Result<()> {
         bytes += read as u64;
     }
     if bytes != part.bytes || hexadecimal(&hash.finalize()) != part.sha256 {
-        return Err(failed(format!("{} is not what was written there", path.display())));
+        return Err(Error::backup(format!("{} is not what was written there", path.display())));
     }
     Ok(())
-}
-
-/// Replaces a small file so that a power cut leaves the old or the new one.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let new = path.with_extension("new");
-    let write = || {
-        let mut file = File::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().doing("write", &new)?;
-    fs::rename(&new, path).doing("rename", &new)?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
-pub(super) fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|file| file.sync_all()).doing("sync", dir)
 }
 
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
@@ -185,6 +168,8 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

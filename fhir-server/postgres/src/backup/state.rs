@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{failed, seal};
-use crate::error::{IoContext, Result};
+use super::files;
+use crate::error::{Error, IoContext, Result};
 
 /// The file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl State {
         let path = home.join(FILE);
         match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text)
-                .map_err(|why| failed(format!("{} is damaged ({why}): remove it", path.display()))),
+                .map_err(|why| Error::backup(format!("{} is damaged ({why}): remove it", path.display()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(State::default()),
             Err(error) => Err(error).doing("read", &path),
         }
@@ -81,8 +81,8 @@ fn with<T>(home: &Path, change: impl FnOnce(&mut State) -> T) -> Result<T> {
     let before = state.clone();
     let value = change(&mut state);
     if state != before {
-        let text = serde_json::to_vec_pretty(&state).map_err(|why| failed(why.to_string()))?;
-        seal::replace(&home.join(FILE), &text)?;
+        let text = serde_json::to_vec_pretty(&state).map_err(|why| Error::backup(why.to_string()))?;
+        files::replace(&home.join(FILE), &text)?;
     }
     Ok(value)
 }
@@ -94,7 +94,7 @@ pub(super) fn alone(home: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => {
-            Err(failed("another backup of this data directory is under way"))
+            Err(Error::backup("another backup of this data directory is under way"))
         }
         Err(fs::TryLockError::Error(error)) => Err(error).doing("lock", &path),
     }

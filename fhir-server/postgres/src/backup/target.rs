@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use time::{Date, Month, OffsetDateTime, Time};
 
-use super::seal::{self, Part};
-use super::{failed, state};
+use super::seal::Part;
+use super::{files, state};
 use crate::error::{Error, IoContext, Result};
 
 /// Says that a directory is a target: an empty mount point is none, and a backup there would fill the system's disk.
@@ -36,11 +36,11 @@ impl Target {
     pub fn prepare(dir: &Path) -> Result<Target> {
         let metadata = fs::metadata(dir).doing("open the backup target", dir)?;
         if !metadata.is_dir() {
-            return Err(failed(format!("{} is not a directory", dir.display())));
+            return Err(Error::backup(format!("{} is not a directory", dir.display())));
         }
         if !dir.join(MARKER).exists() {
             let text = format!("{{\"format\":{FORMAT},\"id\":\"{}\"}}\n", state::fresh_id());
-            seal::replace(&dir.join(MARKER), text.as_bytes())?;
+            files::replace(&dir.join(MARKER), text.as_bytes())?;
         }
         Target::open(dir)
     }
@@ -62,7 +62,10 @@ impl Target {
         };
         match serde_json::from_slice::<Marker>(&text) {
             Ok(Marker { format: FORMAT, id }) => Ok(Target { dir: dir.to_path_buf(), id }),
-            _ => Err(failed(format!("{} was written by another version of this program", dir.display()))),
+            _ => Err(Error::backup(format!(
+                "{} was written by another version of this program",
+                dir.display()
+            ))),
         }
     }
 
@@ -107,9 +110,12 @@ impl Archive {
             }
             let text = fs::read(&path).doing("read", &path)?;
             let base: Base = serde_json::from_slice(&text)
-                .map_err(|why| failed(format!("{} is damaged: {why}", path.display())))?;
+                .map_err(|why| Error::backup(format!("{} is damaged: {why}", path.display())))?;
             if base.name != name || !base.is_sound() {
-                return Err(failed(format!("{} is no manifest that was written there", path.display())));
+                return Err(Error::backup(format!(
+                    "{} is no manifest that was written there",
+                    path.display()
+                )));
             }
             bases.push(base);
         }
@@ -147,9 +153,9 @@ impl Archive {
         let dir = path.parent().unwrap_or(&self.dir);
         if !dir.is_dir() {
             fs::create_dir_all(dir).doing("create", dir)?;
-            seal::sync_dir(&self.dir.join("wal"))?;
+            files::sync_dir(&self.dir.join("wal"))?;
         }
-        seal::replace(&path, sealed)
+        files::replace(&path, sealed)
     }
 
     /// Opens a directory for a new base backup; what an earlier one left unfinished is removed.
@@ -166,17 +172,17 @@ impl Archive {
 
     /// Makes the written files a backup: the manifest is flushed, then the directory gets its name.
     pub(super) fn complete(&self, new: &Path, base: &Base) -> Result<()> {
-        let text = serde_json::to_vec_pretty(base).map_err(|why| failed(why.to_string()))?;
-        seal::replace(&new.join(MANIFEST), &text)?;
+        let text = serde_json::to_vec_pretty(base).map_err(|why| Error::backup(why.to_string()))?;
+        files::replace(&new.join(MANIFEST), &text)?;
         fs::rename(new, self.path_of(base)).doing("rename", new)?;
-        seal::sync_dir(&self.base_dir())
+        files::sync_dir(&self.base_dir())
     }
 
     /// Removes a base backup: first what makes it one.
     pub(super) fn remove(&self, base: &Base) -> Result<()> {
         let dir = self.path_of(base);
         fs::remove_file(dir.join(MANIFEST)).doing("remove", &dir.join(MANIFEST))?;
-        seal::sync_dir(&dir)?;
+        files::sync_dir(&dir)?;
         fs::remove_dir_all(&dir).doing("remove", &dir)
     }
 }

@@ -9,9 +9,9 @@ use super::key::Key;
 use super::restore::reach;
 use super::seal;
 use super::target::{Archive, Base, Target};
-use super::{failed, wal};
+use super::wal;
 use crate::connection::Connection;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 
 /// A base backup on a target.
 #[derive(Debug)]
@@ -52,12 +52,12 @@ pub fn verify(target: &Target, key: Option<&Key>) -> Result<Vec<BaseBackup>> {
             let path = archive.path_of_piece(piece);
             let sealed = fs::read(&path).doing("read", &path)?;
             if wal::hash(&sealed) != piece.hash {
-                return Err(failed(format!("{} is not what was written there", path.display())));
+                return Err(Error::backup(format!("{} is not what was written there", path.display())));
             }
             if let Some(key) = key {
                 let bytes = io::copy(&mut seal::open(key, sealed.as_slice())?, &mut io::sink());
                 if bytes.doing("unpack", &path)? != piece.end - piece.start {
-                    return Err(failed(format!("{} is not as long as it says", path.display())));
+                    return Err(Error::backup(format!("{} is not as long as it says", path.display())));
                 }
             }
         }
@@ -89,7 +89,9 @@ fn check(archive: &Archive, base: &Base, key: Option<&Key>) -> Result<()> {
     unpack().doing("unpack", &dir)?;
     match bytes == base.bytes {
         true => Ok(()),
-        false => Err(failed(format!("{} holds {bytes} bytes instead of {}", dir.display(), base.bytes))),
+        false => {
+            Err(Error::backup(format!("{} holds {bytes} bytes instead of {}", dir.display(), base.bytes)))
+        }
     }
 }
 

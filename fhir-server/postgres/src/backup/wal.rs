@@ -12,12 +12,14 @@ use tokio_postgres::Client;
 use tokio_postgres::types::PgLsn;
 
 use super::base::{Facts, blocking, segment_name};
+use super::clock::now;
 use super::key::Recipients;
 use super::seal::{self, Sealer};
+use super::site::Site;
 use super::state::{self, Position};
 use super::target::{Archive, Piece, Target};
-use super::{Site, bytes_free, failed, now};
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
+use crate::free_space::bytes_free;
 
 const SLOT: &str = "cari_backup";
 
@@ -113,7 +115,7 @@ async fn slot(client: &Client) -> Result<u64> {
     let row = client.query_one(found, &[&SLOT]).await?;
     row.get::<_, Option<PgLsn>>(0)
         .map(u64::from)
-        .ok_or_else(|| failed("the new replication slot keeps no WAL"))
+        .ok_or_else(|| Error::backup("the new replication slot keeps no WAL"))
 }
 
 /// Drops the slot, so that WAL no longer waits for anybody.

@@ -7,11 +7,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::clock::now;
+use super::plan::Plan;
+use super::site::Site;
 use super::state::{self, State};
 use super::target::{Base, Target};
 use super::wal::{self, Archiver};
-use super::{Plan, Site, base, failed, now, retention};
-use crate::error::Result;
+use super::{base, retention};
+use crate::error::{Error, Result};
 
 /// How often is looked for what is due where WAL is not archived.
 const LOOK: Duration = Duration::from_secs(60);
@@ -137,7 +140,7 @@ impl Work {
         if self.base.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(base) = self.base.take()
         {
-            let made = base.await.unwrap_or_else(|error| Err(failed(error.to_string())));
+            let made = base.await.unwrap_or_else(|error| Err(Error::backup(error.to_string())));
             if made.is_err() {
                 self.failed_at = now();
             }
