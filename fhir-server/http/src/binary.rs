@@ -17,8 +17,9 @@ use hyper::http::request::Parts;
 use memchr::memmem::find;
 
 use super::media::{self, ContentFormat};
-use crate::reply::Shape;
+use crate::binary_request::BinaryRequest;
 use crate::request;
+use crate::shape::Shape;
 
 const BINARY: &str = "Binary";
 
@@ -55,21 +56,6 @@ pub(crate) fn sent(content_type: Option<&str>) -> Result<ContentFormat> {
         }
         (refused, None) => refused,
     }
-}
-
-/// How a client that reads a Binary wants it.
-#[derive(Debug, Clone)]
-pub(crate) struct BinaryRequest {
-    /// `_format`
-    pub(crate) format: Option<String>,
-    /// `Accept`
-    pub(crate) accept: Option<String>,
-    /// `Range`, in a GET.
-    pub(crate) range: Option<String>,
-    /// `If-Range`
-    pub(crate) if_range: Option<String>,
-    /// Its headers alone are asked for: the content need not be decoded.
-    pub(crate) is_head: bool,
 }
 
 impl BinaryRequest {

@@ -14,7 +14,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::edge::Edge;
-use crate::reply::{self, Answer, Shape};
+use crate::reply::{self, Answer};
+use crate::shape::Shape;
 use crate::target::Mounted;
 use crate::{media, request};
 use fhir_search::MOUNTS;

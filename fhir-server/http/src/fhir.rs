@@ -19,12 +19,14 @@ use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::authenticate::principal;
+use crate::binary_request::BinaryRequest;
 use crate::body_budget::BodyPermit;
 use crate::edge::Edge;
 use crate::media::{ContentFormat, Format};
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
-use crate::reply::{self, Answer, Shape};
+use crate::reply::{self, Answer};
+use crate::shape::Shape;
 use crate::target::Mounted;
 use crate::{binary, body, browser, cors, media, request};
 use fhir_search::MOUNTS;
@@ -137,7 +139,7 @@ async fn process(
         seen.allowed = methods;
     }
     if binary::is_read(&interaction) {
-        seen.shape.content = binary::BinaryRequest::new(query, parts, accept.as_deref(), &mut seen.shape)?;
+        seen.shape.content = BinaryRequest::new(query, parts, accept.as_deref(), &mut seen.shape)?;
     }
     let reads = matches!(method, Method::Get | Method::Head);
     // What an operation answers need not be a resource: a client asks for it by its own media type.

@@ -11,6 +11,7 @@
 mod answer;
 mod authenticate;
 mod binary;
+mod binary_request;
 mod body;
 mod body_budget;
 mod browser;
@@ -36,6 +37,7 @@ mod request;
 mod request_id;
 mod routes;
 mod server;
+mod shape;
 mod target;
 
 pub use caller::Caller;

@@ -11,7 +11,7 @@ use hyper::http::request::Parts;
 use super::limits::HEAVY_BYTES;
 use super::media::{self, ContentFormat, Format};
 use super::panics::from_panic;
-use crate::reply::Shape;
+use crate::shape::Shape;
 
 /// The byte order mark of UTF-8.
 pub(crate) const MARK: &[u8] = "\u{feff}".as_bytes();

@@ -18,10 +18,13 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
-use super::{Answer, Shape, from_error, http_date, private, value, whole, with_body};
-use crate::binary::{BinaryRequest, SECURITY_CONTEXT};
+use super::body::{Answer, http_date, private, value, whole, with_body};
+use super::error::from_error;
+use crate::binary::SECURITY_CONTEXT;
+use crate::binary_request::BinaryRequest;
 use crate::limits::HEAVY_BYTES;
 use crate::media::{self, Format};
+use crate::shape::Shape;
 
 /// The type of what has none that can be said.
 const UNKNOWN: &str = "application/octet-stream";

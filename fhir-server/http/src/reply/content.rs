@@ -7,7 +7,7 @@ use http_body_util::Either;
 use hyper::Response;
 use hyper::header::CONTENT_TYPE;
 
-use super::{Answer, private, value, whole};
+use super::body::{Answer, private, value, whole};
 
 /// Bytes of a media type. A stream that fails in its middle ends the connection, so that nobody takes it for complete.
 ///

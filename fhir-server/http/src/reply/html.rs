@@ -9,7 +9,9 @@ use hyper::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
-use super::{Answer, GZIP_BYTES_MIN, Shape, empty, pack, value, whole};
+use super::body::{Answer, GZIP_BYTES_MIN, pack, value, whole};
+use super::own::{self, empty};
+use crate::shape::Shape;
 
 /// A page in place of the JSON that `headers` came with. What they say of the request (`Allow`, `Retry-After` ..) stays.
 ///
@@ -63,7 +65,7 @@ const FIXED: [(HeaderName, &str); 6] = [
 
 /// The site's icon.
 pub fn icon() -> Answer {
-    let mut answer = super::page(StatusCode::OK, "image/svg+xml", fhir_html::ICON);
+    let mut answer = own::page(StatusCode::OK, "image/svg+xml", fhir_html::ICON);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
     answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
