@@ -11,6 +11,7 @@
 //! **Invariant:** a `Doc` never changes. Writing means new text.
 
 mod characters;
+mod escapes;
 mod parse;
 mod write;
 
@@ -134,15 +135,6 @@ impl fmt::Debug for Doc {
 }
 
 impl Doc {
-    /// Parses a whole text: exactly one value, white space around it allowed.
-    ///
-    /// # Errors
-    ///
-    /// When the text is not one JSON value in UTF-8, holds U+0000, or exceeds the limits on bytes, nesting or values.
-    pub fn parse(bytes: impl Into<Vec<u8>>, limits: JsonLimits) -> Result<Doc, SyntaxError> {
-        parse::parse(bytes.into(), limits)
-    }
-
     /// The outermost value.
     pub fn root(&self) -> Ref<'_> {
         Ref { doc: self, at: 0 }
@@ -224,14 +216,14 @@ impl<'d> Ref<'d> {
     pub fn key(self) -> Cow<'d, str> {
         let node = self.node();
         let raw = self.slice(node.key);
-        if node.key_escaped { Cow::Owned(parse::unescape(raw)) } else { Cow::Borrowed(raw) }
+        if node.key_escaped { Cow::Owned(escapes::unescape(raw)) } else { Cow::Borrowed(raw) }
     }
 
     /// True when its key is `name`. No allocation for keys without escapes.
     pub fn key_is(self, name: &str) -> bool {
         let node = self.node();
         let raw = self.slice(node.key);
-        if node.key_escaped { parse::unescape(raw) == name } else { raw == name }
+        if node.key_escaped { escapes::unescape(raw) == name } else { raw == name }
     }
 
     /// The text of a string, decoded.
@@ -239,7 +231,7 @@ impl<'d> Ref<'d> {
         let node = self.node();
         (node.kind == Kind::String).then(|| {
             let raw = self.slice(node.span);
-            if node.escaped { Cow::Owned(parse::unescape(raw)) } else { Cow::Borrowed(raw) }
+            if node.escaped { Cow::Owned(escapes::unescape(raw)) } else { Cow::Borrowed(raw) }
         })
     }
 

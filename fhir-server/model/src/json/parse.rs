@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::escapes::{hex, unescape};
 use super::{Doc, JsonLimits, Kind, Node, SyntaxError, is_allowed};
 
 type Result<T> = std::result::Result<T, SyntaxError>;
@@ -22,7 +23,18 @@ fn beyond<T>(limit: crate::Kind, at: usize, text: &'static str) -> Result<T> {
     Err(SyntaxError { kind: limit, is_json: true, at, text: text.into() })
 }
 
-pub(super) fn parse(bytes: Vec<u8>, limits: JsonLimits) -> Result<Doc> {
+impl Doc {
+    /// Parses a whole text: exactly one value, white space around it allowed.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not one JSON value in UTF-8, holds U+0000, or exceeds the limits on bytes, nesting or values.
+    pub fn parse(bytes: impl Into<Vec<u8>>, limits: JsonLimits) -> std::result::Result<Doc, SyntaxError> {
+        parse(bytes.into(), limits)
+    }
+}
+
+fn parse(bytes: Vec<u8>, limits: JsonLimits) -> Result<Doc> {
     if bytes.len() > limits.bytes_max.min(u32::MAX as usize - 1) {
         return beyond(crate::Kind::TooLarge, 0, "longer than allowed");
     }
@@ -391,40 +403,4 @@ impl Parser<'_> {
         self.at += 4;
         Ok(hex(four))
     }
-}
-
-fn hex(digits: &[u8]) -> u32 {
-    digits.iter().fold(0, |n, &d| n * 16 + (d as char).to_digit(16).unwrap_or(0))
-}
-
-/// Decodes the escapes of a string that the parser has accepted.
-pub(super) fn unescape(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        let (before, escape) = rest.split_at(at);
-        out.push_str(before);
-        let mut used = 2;
-        match escape.as_bytes().get(1).copied().unwrap_or(b'\\') {
-            b'b' => out.push('\u{8}'),
-            b'f' => out.push('\u{c}'),
-            b'n' => out.push('\n'),
-            b'r' => out.push('\r'),
-            b't' => out.push('\t'),
-            b'u' => {
-                let unit = |from: usize| hex(escape.as_bytes().get(from..from + 4).unwrap_or_default());
-                let mut point = unit(2);
-                used = 6;
-                if (0xD800..0xDC00).contains(&point) {
-                    point = 0x10000 + ((point - 0xD800) << 10) + unit(8).saturating_sub(0xDC00);
-                    used = 12;
-                }
-                out.push(char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER));
-            }
-            other => out.push(other as char),
-        }
-        rest = escape.get(used..).unwrap_or("");
-    }
-    out.push_str(rest);
-    out
 }
