@@ -4,6 +4,7 @@
 //! level and method of a call come from it. By it, too, names, types and cardinality of the parameters are checked before
 //! an operation runs ([`input`]), and of what it returns after ([`output`]).
 
+mod call;
 mod definition;
 mod input;
 mod output;
@@ -20,12 +21,10 @@ use fhir_model::{Error, Kind, Result};
 use fhir_store::Scope;
 
 pub(crate) use self::definition::Definition;
-use self::input::Sent;
 pub use self::parameters::Parameters;
 use crate::cx::Cx;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::request_context::RequestContext;
 
 pub use self::routes::OperationRoute;
 pub(crate) use self::value::value_of;
@@ -93,26 +92,6 @@ impl Operations {
 
     pub(crate) fn definitions(&self) -> impl Iterator<Item = &Definition> {
         self.by_code.values().flatten().map(|known| &known.definition)
-    }
-
-    pub(crate) async fn call(&self, ctx: &RequestContext<'_>, level: &Level, code: &str) -> Result<Reply> {
-        let RegisteredOperation { operation, definition } = self.find(level, code)?;
-        if definition.affects_state && ctx.request.method != Method::Post {
-            return Err(Error::new(
-                Kind::MethodNotAllowed,
-                format!("${code} changes things, so it takes POST alone"),
-            ));
-        }
-        let sent = Sent {
-            pairs: &ctx.pairs,
-            body: ctx.request.body.as_ref(),
-            strict: ctx.strict(),
-            types: &*ctx.cx.definitions,
-        };
-        let parameters = sent.read(definition)?;
-        let (level, scope, request) = (level.clone(), ctx.scope.clone(), ctx.request.clone());
-        let reply = operation.run(ctx.cx, Call { level, scope, parameters, request }).await?;
-        output::checked(definition, reply)
     }
 
     fn find(&self, level: &Level, code: &str) -> Result<&RegisteredOperation> {

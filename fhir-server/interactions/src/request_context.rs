@@ -35,6 +35,15 @@ impl<'a> RequestContext<'a> {
         self.pairs.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// The parameters of a search: the pairs of the query, and of the form of a `POST _search` after them.
+    pub(crate) fn search_parameters(&self) -> Result<Vec<(String, String)>> {
+        let mut pairs = self.pairs.clone();
+        if let Some(Body::Form(form)) = &self.request.body {
+            pairs.extend(url::pairs(form)?);
+        }
+        Ok(pairs)
+    }
+
     /// Under strict handling, an error for a parameter that is none of `known`. `what`: which have no such parameter.
     pub(crate) fn only(&self, known: &[&str], what: &str) -> Result<()> {
         if self.strict() { only(&self.pairs, known, what) } else { Ok(()) }

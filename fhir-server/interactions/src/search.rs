@@ -11,7 +11,7 @@ use fhir_model::error::Issue;
 use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::{Explained, Version};
 
-pub(crate) use self::request::{SearchRequest, sent};
+pub(crate) use self::request::SearchRequest;
 use crate::bundle::text::BundleText;
 use crate::reply::Reply;
 use crate::request_context::RequestContext;

@@ -4,8 +4,10 @@ use fhir_model::Result;
 use fhir_model::json::Ref;
 use futures_util::{StreamExt, stream};
 
+use super::entry_error::located;
+use super::entry_response;
 use super::order::{Parsed, Sequence, steps};
-use super::{located, replay};
+use super::replay;
 use crate::bundle::entries::Entry;
 use crate::bundle::text::BundleText;
 use crate::handle::handle;
@@ -53,7 +55,7 @@ async fn run(ctx: &RequestContext<'_>, entries: Parsed<'_>, steps: Vec<Vec<Seque
     }
     let mut bundle = BundleText::new("batch-response", answers.len() * 256);
     for answer in &answers {
-        write(&mut bundle, answer, ctx);
+        entry_response::write(&mut bundle, answer, ctx);
     }
     Ok(bundle.into_reply())
 }
@@ -79,34 +81,4 @@ async fn answer(ctx: &RequestContext<'_>, entry: &Entry<'_>) -> Result<Reply> {
         request.prefer.ret = Some(Return::Minimal);
     }
     entry.reply_to(handle(ctx.cx, request).await?)
-}
-
-/// One entry of the answer.
-pub(super) fn write(bundle: &mut BundleText, answer: &Result<Reply>, ctx: &RequestContext<'_>) {
-    bundle.entry();
-    match answer {
-        Err(error) => {
-            ctx.cx.error_log.record(error, "an entry of a Bundle", None);
-            let outcome = error.outcome().to_string();
-            bundle.response(error.kind.status(), None, None, None, Some(outcome.as_bytes()));
-        }
-        Ok(reply) => {
-            let said = reply.is_outcome;
-            if let (Some(body), false) = (&reply.body, said) {
-                if let Some(key) = &reply.key {
-                    bundle.full_url(&ctx.request.base, key);
-                }
-                bundle.resource(body);
-            }
-            let outcome = reply.body.as_deref().filter(|_| said);
-            bundle.response(
-                reply.status,
-                reply.location.as_deref(),
-                reply.version,
-                reply.last_modified,
-                outcome,
-            );
-        }
-    }
-    bundle.end_entry();
 }

@@ -3,14 +3,13 @@
 use fhir_model::interaction::Interaction;
 use fhir_model::json::{Doc, Ref};
 use fhir_model::{Error, Result};
+use fhir_store::Scope;
 
+use super::checked_read;
 use super::criteria::named;
 use super::entries::Entry;
 use super::full_url_index::FullUrlIndex;
-use fhir_store::Scope;
-
 use super::patches::{self, PatchSource};
-use super::reads;
 use super::references::{ReferenceSite, sites};
 use crate::check::{check, id_of};
 use crate::conditional::Criteria;
@@ -86,7 +85,7 @@ impl<'d> CheckedEntry<'d> {
                 let text = format!("${code} changes things by itself, so it cannot be part of a transaction");
                 return Err(Error::not_supported(text));
             }
-            _ => reads::check(ctx, &entry)?,
+            _ => checked_read::check(ctx, &entry)?,
         }
         let own = entry.full_url.as_deref();
         let named = criteria.map(|criteria| named(ctx, criteria, links, own)).transpose()?;

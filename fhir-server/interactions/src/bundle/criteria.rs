@@ -1,17 +1,12 @@
 //! Criteria of a transaction that name its entries: `subject=urn:uuid:..` can be searched for when the entry has its id.
 
-use fhir_model::{Error, Key, Kind, Result, url};
+use fhir_model::{Key, Result, url};
 use fhir_search::parameters::ParameterKind;
 use fhir_search::query::{Expression, Filter, Subject};
 
-use super::checked_entry::CheckedEntry;
 use super::full_url_index::FullUrlIndex;
-use super::in_entry;
 use crate::conditional::Criteria;
 use crate::request_context::RequestContext;
-
-/// Most rounds in which the criteria of a transaction are asked: each is a round of searches.
-const QUERY_ROUNDS_MAX: usize = 8;
 
 /// The criteria with the keys of those entries they name whose keys the Bundle says, and the other entries they name.
 pub(super) fn named(
@@ -84,39 +79,6 @@ fn references(ctx: &RequestContext<'_>, type_name: &str, name: &str) -> Option<R
     }
     let canonical = param.indexes.iter().any(|index| index.has_canonicals());
     Some(if canonical { References::Urns } else { References::Any })
-}
-
-/// For each entry, how many others must have their ids before its criteria can be asked: 0 for nearly all.
-///
-/// # Errors
-/// When criteria name each other, or too many wait for each other.
-pub(super) fn rounds(entries: &[CheckedEntry<'_>]) -> Result<Vec<usize>> {
-    let mut rounds: Vec<Option<usize>> =
-        entries.iter().map(|planned| planned.names.is_empty().then_some(0)).collect();
-    while rounds.iter().any(Option::is_none) {
-        let mut moved = false;
-        for (at, planned) in entries.iter().enumerate() {
-            let before = planned.names.iter().map(|name| rounds.get(*name).copied().flatten());
-            let last =
-                before.collect::<Option<Vec<usize>>>().map(|all| all.into_iter().max().unwrap_or_default());
-            if let (Some(turn @ None), Some(last)) = (rounds.get_mut(at), last) {
-                if last == QUERY_ROUNDS_MAX {
-                    let text = format!(
-                        "its criteria wait for those of more than {QUERY_ROUNDS_MAX} entries, one after the other"
-                    );
-                    return Err(in_entry(Error::new(Kind::TooCostly, text), at));
-                }
-                *turn = Some(last + 1);
-                moved = true;
-            }
-        }
-        if let (false, Some(at)) = (moved, rounds.iter().position(Option::is_none)) {
-            let text =
-                "the criteria name an entry whose own criteria name this one, so none can be asked first";
-            return Err(in_entry(Error::invalid(text), at));
-        }
-    }
-    Ok(rounds.into_iter().flatten().collect())
 }
 
 /// The types besides its own whose resources decide what the criteria find; `None` when that may be any.

@@ -8,11 +8,12 @@ use fhir_store::{CommitTimestamp, ResourceState, Write};
 
 use super::checked_entry::CheckedEntry;
 use super::conditional_references::{ROUNDS_MAX, Resolutions, circular_criteria, found, is_open};
-use super::in_entry;
+use super::entry_error::in_entry;
+use super::full_url_index::Identity;
 use super::lookups::Lookups;
-use super::references::{Identity, edits};
+use super::plan::{Answers, Plan, Renamed, entry_criteria};
+use super::references::edits;
 use super::resolution::ResolvedEntry;
-use super::transaction::{Answers, Plan, Renamed, entry_criteria};
 use crate::change::{Change, ChangeKind};
 use crate::conditional::Criteria;
 use crate::reply::Reply;

@@ -8,7 +8,7 @@ use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 use fhir_search::Bases;
 
-use super::patches;
+use super::entry_body;
 use super::search_body::search_body;
 use crate::conditions::Conditions;
 use crate::reply::Reply;
@@ -111,7 +111,7 @@ impl<'d> Entry<'d> {
         let body = match (self.resource, self.method) {
             (None, _) => None,
             (Some(resource), Method::Post) if self.is_search() => Some(search_body(resource)?),
-            (Some(resource), Method::Patch) => Some(patches::body(resource, ctx)?),
+            (Some(resource), Method::Patch) => Some(entry_body::patch(resource, ctx)?),
             (Some(resource), _) => Some(Body::Resource(Doc::parse(resource.to_json(), ctx.cx.limits.json)?)),
         };
         Ok(Request {

@@ -9,8 +9,7 @@ use fhir_model::{Error, Key, Result};
 use fhir_search::Bases;
 
 use super::entries::Entry;
-use super::in_entry;
-use super::references::Identity;
+use super::entry_error::in_entry;
 
 /// The full urls of the entries that leave a resource behind.
 pub(super) struct FullUrlIndex {
@@ -120,6 +119,9 @@ impl FullUrlIndex {
         }
     }
 }
+
+/// The identity of an entry's resource once it is written: its key and version.
+pub(super) type Identity = (Key, u32);
 
 /// A reference to the resource of an entry.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use fhir_store::{Claim, Version};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::checked_entry::CheckedEntry;
-use super::in_entry;
+use super::entry_error::in_entry;
 use crate::conditional::Criteria;
 use crate::delete::find;
 use crate::request_context::RequestContext;

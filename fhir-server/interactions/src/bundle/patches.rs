@@ -3,14 +3,14 @@
 //! A FHIRPath Patch stands in its entry as it is; a JSON Patch comes in a Binary, and is unpacked once.
 
 use bytes::Bytes;
+use fhir_model::Result;
 use fhir_model::interaction::Interaction;
 use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::types::Types;
-use fhir_model::{Error, Result};
 
-use super::binary::data;
 use super::elements::LinkKind;
 use super::entries::Entry;
+use super::entry_body::patch;
 use super::full_url_index::FullUrlIndex;
 use super::references::{ReferenceFinder, ReferenceSite};
 use crate::change::Patch;
@@ -31,7 +31,7 @@ impl<'d> PatchSource<'d> {
         entry: &Entry<'d>,
         json_patch: Option<&'d Doc>,
     ) -> Result<PatchSource<'d>> {
-        let body = entry.resource.map(|r| body(r, ctx)).transpose()?;
+        let body = entry.resource.map(|r| patch(r, ctx)).transpose()?;
         let patch = from_body(body.as_ref())?;
         let root = match patch {
             Patch::Json(_) => json_patch.map(Doc::root),
@@ -57,25 +57,13 @@ pub(super) fn decoded(ctx: &RequestContext<'_>, entry: Ref<'_>) -> Option<Doc> {
     if entry.get("request")?.get_str("method")? != "PATCH" {
         return None;
     }
-    match body(entry.get("resource")?, ctx) {
+    match patch(entry.get("resource")?, ctx) {
         Ok(Body::JsonPatch(bytes)) => {
             let limits = ctx.cx.limits.json.for_body(bytes.len());
             Doc::parse(bytes, limits).ok()
         }
         _ => None,
     }
-}
-
-/// The patch in an entry: Parameters, or a Binary around a JSON Patch.
-pub(super) fn body(resource: Ref<'_>, ctx: &RequestContext<'_>) -> Result<Body> {
-    if resource.get_str("resourceType").as_deref() != Some("Binary") {
-        return Ok(Body::Resource(Doc::parse(resource.to_json(), ctx.cx.limits.json)?));
-    }
-    if resource.get_str("contentType").as_deref() != Some("application/json-patch+json") {
-        let text = "a patch in a Binary is a JSON Patch: `contentType` is application/json-patch+json";
-        return Err(Error::invalid(text).at("resource.contentType"));
-    }
-    data(resource).map(|bytes| Body::JsonPatch(Bytes::from(bytes)))
 }
 
 /// All values of a patch that are to be replaced.

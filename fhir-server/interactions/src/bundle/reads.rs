@@ -8,55 +8,19 @@ use std::collections::HashMap;
 
 use fhir_model::interaction::{Interaction, Level};
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{HistoryTarget, Write};
+use fhir_store::Write;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::checked_entry::CheckedEntry;
+use super::checked_read::search_request;
 use super::entries::Entry;
-use super::transaction::Answers;
-use super::{in_entry, located};
+use super::entry_error::{in_entry, located};
+use super::plan::Answers;
 use crate::handle::handle;
-use crate::history;
 use crate::read::give;
 use crate::reply::Reply;
 use crate::request::Return;
 use crate::request_context::RequestContext;
-use crate::search::{SearchRequest, long_links, sent};
-
-/// Refuses a question that makes no sense, whatever is there.
-pub(super) fn check(ctx: &RequestContext<'_>, entry: &Entry<'_>) -> Result<()> {
-    let request = entry.request(ctx)?;
-    let ctx = RequestContext::new(ctx.cx, &request, ctx.scope.clone())?;
-    match &entry.interaction {
-        Interaction::HistoryInstance(key) => history::check(&ctx, &HistoryTarget::Instance(key.clone())),
-        Interaction::HistoryType(type_name) => history::check(&ctx, &HistoryTarget::Type(type_name.clone())),
-        Interaction::HistorySystem => history::check(&ctx, &HistoryTarget::System),
-        search => match search_request(&ctx, search)? {
-            Some(asked) => asked.check(&ctx).map(|_| ()),
-            None => Ok(()),
-        },
-    }
-}
-
-/// The search of an entry. Returns `None` when the entry is no search.
-fn search_request(ctx: &RequestContext<'_>, interaction: &Interaction) -> Result<Option<SearchRequest>> {
-    let asked = match interaction {
-        Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
-            if long_links::is_link(ctx) =>
-        {
-            let text =
-                "the link to a page of a long search is followed alone or in a batch, not in a transaction";
-            return Err(Error::invalid(text).at("_criteria"));
-        }
-        Interaction::SearchType(type_name) => SearchRequest::from_type(ctx, type_name, sent(ctx)?)?,
-        Interaction::SearchSystem => SearchRequest::from_system(ctx, sent(ctx)?)?,
-        Interaction::SearchCompartment(key, type_name) => {
-            SearchRequest::from_compartment(ctx, key, type_name, sent(ctx)?)?
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(asked))
-}
 
 /// Answers what can be answered before the commit of `writes`, and fails when one of the answers is an error.
 pub(super) async fn before(

@@ -10,7 +10,7 @@ use fhir_model::{Error, Key, Result, url};
 use super::criteria::named;
 use super::elements::{LinkKind, link_kind};
 use super::entries::Entry;
-use super::full_url_index::{EntryReference, FullUrlIndex};
+use super::full_url_index::{EntryReference, FullUrlIndex, Identity};
 use super::narrative::{attributes, relink};
 use crate::check::location;
 use crate::conditional::Criteria;
@@ -33,9 +33,6 @@ pub(super) enum ReferenceTarget {
     /// Narrative with links to entries.
     Narrative,
 }
-
-/// The identity of an entry's resource once it is written: its key and version.
-pub(super) type Identity = (Key, u32);
 
 /// All values of an entry's resource that are to be replaced.
 pub(super) fn sites<'d>(

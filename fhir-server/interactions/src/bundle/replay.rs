@@ -13,7 +13,7 @@ use fhir_model::reference::Reference;
 use fhir_model::{Error, Key, Result};
 
 use super::entries::{Entry, method};
-use super::in_entry;
+use super::entry_error::in_entry;
 use super::order::{Parsed, Sequence};
 use crate::check::id_of;
 use crate::conditions::Conditions;

@@ -7,9 +7,9 @@ use fhir_model::{Error, Key, Result};
 use fhir_store::{Claim, ResourceState, Version};
 
 use super::checked_entry::CheckedEntry;
-use super::in_entry;
+use super::entry_error::in_entry;
+use super::full_url_index::Identity;
 use super::lookups::Lookups;
-use super::references::Identity;
 use crate::change::check_creatable;
 use crate::check::id_of;
 use crate::conditional::{Criteria, UpdateTarget, several, target};

@@ -7,7 +7,7 @@ use fhir_search::parameters::{Parameter, ParameterKind};
 use fhir_search::registry::Param;
 use serde_json::{Value, json};
 
-use super::Mode;
+use super::cache::Mode;
 use crate::cx::Cx;
 
 /// Resource types whose definition is normative in R4: <https://hl7.org/fhir/R4/versions.html#std-process>

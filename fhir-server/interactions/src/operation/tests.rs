@@ -5,6 +5,7 @@ use fhir_model::json::{Doc, JsonLimits};
 use fhir_profiles::Definitions;
 use serde_json::{Value, json};
 
+use super::input::Sent;
 use super::*;
 use crate::request::Body;
 

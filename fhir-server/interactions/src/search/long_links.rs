@@ -3,7 +3,6 @@
 use fhir_model::{Error, Kind, Result, url};
 use fhir_search::long_search::LongSearch;
 
-use super::request::sent;
 use crate::request_context::RequestContext;
 
 /// The parameter of such links, in place of all criteria.
@@ -16,7 +15,7 @@ pub(crate) fn is_link(ctx: &RequestContext<'_>) -> bool {
 
 /// The parameters of a search at a path below the base: those that were sent, and those that are kept for its link.
 pub(super) async fn pairs(ctx: &RequestContext<'_>, path: &str) -> Result<Vec<(String, String)>> {
-    let sent = sent(ctx)?;
+    let sent = ctx.search_parameters()?;
     let Some(at) = sent.iter().position(|(name, _)| name == CRITERIA) else { return Ok(sent) };
     let (store, bound_to) = (&ctx.cx.store, bound_to(ctx, path));
     let link = sent.get(at).map_or("", |(_, text)| text);

@@ -1,11 +1,10 @@
 //! Search requests, at whatever path: a type, the whole server, a compartment.
 
 use fhir_model::types::Types;
-use fhir_model::{Error, Key, Kind, Result, suggest, url};
+use fhir_model::{Error, Key, Kind, Result, suggest};
 use fhir_search::{ParseCx, Query, query};
 
 use super::links::PageLinks;
-use crate::request::Body;
 use crate::request_context::RequestContext;
 use crate::summary::Subset;
 
@@ -135,13 +134,4 @@ fn types_and_pairs(ctx: &RequestContext<'_>, pairs: Vec<(String, String)>) -> Re
         }
     }
     Ok((Some(named), pairs))
-}
-
-/// The pairs of the query, and of the form of a `POST _search` after them.
-pub(crate) fn sent(ctx: &RequestContext<'_>) -> Result<Vec<(String, String)>> {
-    let mut pairs = ctx.pairs.clone();
-    if let Some(Body::Form(form)) = &ctx.request.body {
-        pairs.extend(url::pairs(form)?);
-    }
-    Ok(pairs)
 }
