@@ -5,11 +5,14 @@
 //! (`load/identity.rs`), what is there already is passed over (`load/same.rs`), and of several entries for one resource
 //! the last decides (`load/repeated.rs`). What somebody else changed in between becomes what the files say again.
 
+mod counts;
 mod file;
 mod find;
 mod identity;
+mod outcome;
 mod parts;
 mod piece;
+mod plan;
 mod progress;
 mod remote;
 mod repeated;
@@ -26,11 +29,11 @@ use anyhow::{Result, bail};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
+use counts::{Refused, Sent};
 use file::Source;
 use piece::{Format, Piece, Reading};
 use progress::{LINE_INTERVAL, Progress};
 use repeated::Repeated;
-use send::{Refused, Sent};
 
 pub use remote::{Remote, TOKEN};
 pub use summary::Summary;

@@ -8,7 +8,7 @@ use fhir_model::{Error, Kind, Result};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
-use super::target::outcome_text;
+use super::outcome::outcome_text;
 
 /// The environment variable with a token, which on the command line everybody on the machine could read.
 pub const TOKEN: &str = "CARI_LOAD_TOKEN";

@@ -6,9 +6,10 @@ use std::time::Duration;
 use fhir_interactions::{AccessRequest, Body, Cx, Interaction, Method, Prefer, Request, Return, handle};
 use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
-use fhir_model::{Error, Key, Kind, Result};
+use fhir_model::{Key, Kind, Result};
 use fhir_store::ResourceState;
 
+use super::outcome::outcome_text;
 use super::piece::Reading;
 use super::remote::Remote;
 
@@ -216,19 +217,4 @@ fn answer(entry: Ref<'_>) -> Answer {
     let outcome = response.and_then(|response| response.get("outcome"));
     let text = outcome.and_then(outcome_text).unwrap_or_else(|| status.into_owned());
     Answer { status: code, text }
-}
-
-/// What an OperationOutcome says first.
-pub(super) fn outcome_text(outcome: Ref<'_>) -> Option<String> {
-    let issue = outcome.get("issue")?.items().next()?;
-    let text = issue.get("details").and_then(|details| details.get_str("text"));
-    text.or_else(|| issue.get_str("diagnostics")).map(|text| text.into_owned())
-}
-
-/// An error as a line says it.
-pub(super) fn error_text(error: &Error) -> String {
-    match error.expression.is_empty() {
-        true => error.text.clone(),
-        false => format!("{} ({})", error.text, error.expression.join(", ")),
-    }
 }
