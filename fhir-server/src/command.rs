@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use fhir_app::{App, Modules, Running};
+use fhir_app::{App, Modules, OutboundClient, OutboundLimits, Running};
 use fhir_config::{Auth, Config, Exposure, Sources};
 use fhir_http::{MOUNTS, Metrics, Server, Stop};
 use fhir_interactions::{Cx, Method, Request, handle};
@@ -186,7 +186,8 @@ impl Serving {
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let names = wiring::hosts(config, listener.local_addr()?);
         let (database, cx) = wiring::start(config, modules, Index::Served(&names)).await?;
-        let app = Arc::new(App::new(cx.clone(), config.modules.clone()));
+        let outbound = OutboundClient::new(config.outbound.networks.clone(), OutboundLimits::default())?;
+        let app = Arc::new(App::new(cx.clone(), config.modules.clone(), outbound));
         let prepared = async {
             let backups = database.backups(config).await?;
             wiring::observe(&cx, &metrics, backups.as_ref().map(Worker::status))?;

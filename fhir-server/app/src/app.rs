@@ -7,11 +7,14 @@ use fhir_database::{Connections, PooledClient};
 use fhir_interactions::{Cx, Reply, Request};
 use fhir_model::Result;
 
+use crate::outbound::OutboundClient;
+
 /// The server as a module has it: made once, shared by all.
 #[derive(Clone)]
 pub struct App {
     cx: Arc<Cx>,
     settings: Arc<ModuleSettings>,
+    outbound: OutboundClient,
 }
 
 impl std::fmt::Debug for App {
@@ -21,9 +24,9 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// The server behind `cx`, with the settings of all modules.
-    pub fn new(cx: Arc<Cx>, settings: ModuleSettings) -> App {
-        App { cx, settings: Arc::new(settings) }
+    /// The server behind `cx`, with the settings of all modules, and the way out of it.
+    pub fn new(cx: Arc<Cx>, settings: ModuleSettings, outbound: OutboundClient) -> App {
+        App { cx, settings: Arc::new(settings), outbound }
     }
 
     /// The server behind the interactions.
@@ -48,6 +51,11 @@ impl App {
     /// When the database is not available.
     pub async fn client(&self) -> Result<PooledClient> {
         self.connections().client().await
+    }
+
+    /// Calls other systems over HTTP. There is no other way: this one cannot be led to what only this machine can see.
+    pub fn outbound(&self) -> &OutboundClient {
+        &self.outbound
     }
 
     /// The time, in microseconds since 1970.

@@ -6,10 +6,12 @@
 mod app;
 mod module;
 mod modules;
+mod outbound;
 
 pub use app::App;
 pub use module::Module;
 pub use modules::{Modules, Running};
+pub use outbound::{OutboundAnswer, OutboundClient, OutboundLimits, OutboundRequest};
 
 pub use async_trait::async_trait;
 pub use fhir_config::{ModuleSetting, ModuleSettings, SettingKind};
@@ -21,3 +23,4 @@ pub use fhir_store::{ColumnType, Effect, EffectTable, EffectValue, WriteChange};
 pub use fhir_work::{
     CancellationToken, Consumer, FeedChange, JobRun, JobType, NewJob, Schedule, Transaction, enqueue,
 };
+pub use reqwest::{Method, StatusCode, header};

@@ -9,6 +9,7 @@ use fhir_model::date::Zone;
 use crate::backup::Backup;
 use crate::error::{Error, SettingOrigin};
 use crate::modules::ModuleSettings;
+use crate::outbound::Outbound;
 use crate::reader::Reader;
 use crate::secret::Secret;
 use crate::settings::ModuleSetting;
@@ -38,6 +39,7 @@ pub struct Config {
     pub work: Work,
     pub full_text: bool,
     pub limits: Limits,
+    pub outbound: Outbound,
     pub concurrency: Concurrency,
     pub log: Log,
     pub modules: ModuleSettings,
@@ -248,6 +250,7 @@ impl Config {
         let work = Work { jobs_max: size(reader.number("work.jobs_max", 1..=256)) };
         let full_text = reader.boolean("full_text");
         let limits = Limits::read(reader);
+        let outbound = Outbound::read(reader);
         let concurrency = Concurrency {
             requests_max: size(reader.number("concurrency.requests_max", 1..=65_536)),
             queue_max: size(reader.number("concurrency.queue_max", 0..=1_000_000)),
@@ -287,6 +290,7 @@ impl Config {
             work,
             full_text,
             limits,
+            outbound,
             concurrency,
             log,
             modules,

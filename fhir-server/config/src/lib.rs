@@ -16,6 +16,7 @@ mod backup;
 mod config;
 mod error;
 mod modules;
+mod outbound;
 mod reader;
 mod secret;
 mod settings;
@@ -28,6 +29,7 @@ pub use config::{
 };
 pub use error::{Error, Problem, SettingOrigin};
 pub use modules::ModuleSettings;
+pub use outbound::Outbound;
 pub use secret::Secret;
 pub use settings::{ModuleSetting, SETTINGS, Setting, SettingKind, example, reference};
 pub use sources::Sources;

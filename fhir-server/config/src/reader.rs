@@ -49,11 +49,11 @@ impl Reader {
     }
 
     /// Several of what `parse` understands: text with commas, or an array.
-    pub(crate) fn list(
+    pub(crate) fn list<T>(
         &mut self,
         key: &'static str,
-        parse: impl Fn(&str) -> Result<String, &'static str>,
-    ) -> Vec<String> {
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Vec<T> {
         let Some(Given { value, origin }) = self.take(key) else { return Vec::new() };
         let said: Vec<String> = match value {
             Value::Text(text) | Value::String(text) => text.split(',').map(str::to_owned).collect(),

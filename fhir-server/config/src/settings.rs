@@ -278,6 +278,13 @@ pub const SETTINGS: &[Setting] = &[
         "Slowest rate at which a body may arrive, averaged over 15 s of waiting for it (then 408), and at which a client may \
          take its answer, averaged over 30 s; the connection is closed. 0: any.",
     ),
+    setting(
+        "outbound.networks",
+        "",
+        "Networks beside the public internet that features may call over HTTP, and the only ones without encryption: \
+         `10.20.0.0/16, 192.168.1.7`. Without this no call reaches this machine, its neighbours or a cloud's credentials, \
+         whatever URL a client stores. Redirections are not followed.",
+    ),
     setting("concurrency.requests_max", "256", "Requests served at the same time."),
     setting("concurrency.queue_max", "1024", "Further requests that may wait; beyond, 503 at once."),
     setting("concurrency.queue_wait_ms", "5000", "Longest wait of such a request; then 503."),

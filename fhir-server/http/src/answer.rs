@@ -2,7 +2,7 @@
 //! log.
 //!
 //! A function rather than a stack of layers (decisions/0028): each step is a line, what one finds out goes to the next by its
-//! name, and no future is boxed.
+//! name, and only what is large is boxed, where it begins.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -3,9 +3,11 @@
 use fhir_model::Result;
 use fhir_model::interaction::Interaction;
 use fhir_store::HistoryTarget;
+use futures_util::future::BoxFuture;
 
 use crate::cx::Cx;
 use crate::observer::Access;
+use crate::patch::interaction as patch;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::request_context::{RequestContext, only};
@@ -32,35 +34,35 @@ async fn answer(cx: &Cx, request: &Request) -> Result<Reply> {
     if ctx.strict() {
         check_write(interaction, &ctx.pairs)?;
     }
-    match interaction {
-        Interaction::Capabilities => capabilities::capabilities(&ctx),
-        Interaction::Read(key) => read::read(&ctx, key).await,
-        Interaction::Vread(key, version) => vread::vread(&ctx, key, *version).await,
-        Interaction::Create(type_name) => create::create(&ctx, type_name).await,
-        Interaction::Update(key) => update::update(&ctx, key).await,
-        Interaction::ConditionalUpdate(type_name) => update::conditional_update(&ctx, type_name).await,
-        Interaction::Patch(key) => crate::patch::interaction::patch(&ctx, key).await,
-        Interaction::ConditionalPatch(type_name) => {
-            crate::patch::interaction::conditional_patch(&ctx, type_name).await
-        }
-        Interaction::Delete(key) => delete::delete(&ctx, key).await,
-        Interaction::ConditionalDelete(type_name) => delete::conditional_delete(&ctx, type_name).await,
+    // The future of a search has up to 20 KB. Each is boxed, so that the future of a request stays small: it is moved
+    // several times before it is first polled.
+    let answer: BoxFuture<'_, Result<Reply>> = match interaction {
+        Interaction::Capabilities => return capabilities::capabilities(&ctx),
+        Interaction::Read(key) => return read::read(&ctx, key).await,
+        Interaction::Vread(key, version) => return vread::vread(&ctx, key, *version).await,
+        Interaction::Create(type_name) => Box::pin(create::create(&ctx, type_name)),
+        Interaction::Update(key) => Box::pin(update::update(&ctx, key)),
+        Interaction::ConditionalUpdate(type_name) => Box::pin(update::conditional_update(&ctx, type_name)),
+        Interaction::Patch(key) => Box::pin(patch::patch(&ctx, key)),
+        Interaction::ConditionalPatch(type_name) => Box::pin(patch::conditional_patch(&ctx, type_name)),
+        Interaction::Delete(key) => Box::pin(delete::delete(&ctx, key)),
+        Interaction::ConditionalDelete(type_name) => Box::pin(delete::conditional_delete(&ctx, type_name)),
         Interaction::HistoryInstance(key) => {
-            history::history(&ctx, HistoryTarget::Instance(key.clone())).await
+            Box::pin(history::history(&ctx, HistoryTarget::Instance(key.clone())))
         }
         Interaction::HistoryType(type_name) => {
-            history::history(&ctx, HistoryTarget::Type(type_name.clone())).await
+            Box::pin(history::history(&ctx, HistoryTarget::Type(type_name.clone())))
         }
-        Interaction::HistorySystem => history::history(&ctx, HistoryTarget::System).await,
-        Interaction::SearchType(type_name) => search::search_type(&ctx, type_name).await,
-        Interaction::SearchSystem => search::search_system(&ctx).await,
+        Interaction::HistorySystem => Box::pin(history::history(&ctx, HistoryTarget::System)),
+        Interaction::SearchType(type_name) => Box::pin(search::search_type(&ctx, type_name)),
+        Interaction::SearchSystem => Box::pin(search::search_system(&ctx)),
         Interaction::SearchCompartment(key, type_name) => {
-            search::search_compartment(&ctx, key, type_name).await
+            Box::pin(search::search_compartment(&ctx, key, type_name))
         }
-        Interaction::Operation(level, code) => cx.operations.call(&ctx, level, code).await,
-        // A Bundle's entries come back here, so the future would hold itself if it were not boxed.
-        Interaction::Bundle => bundle::process(&ctx).await,
-    }
+        Interaction::Operation(level, code) => Box::pin(cx.operations.call(&ctx, level, code)),
+        Interaction::Bundle => bundle::process(&ctx),
+    };
+    answer.await
 }
 
 /// Finds a parameter of a write that takes none: what the client meant by it does not happen.

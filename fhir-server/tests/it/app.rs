@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fhir_access::Open;
-use fhir_app::{App, Module, Modules};
+use fhir_app::{App, Module, Modules, OutboundClient, OutboundLimits};
 use fhir_config::{Config, Sources};
 use fhir_http::{CorsOrigins, Edge, EdgeOptions, Hosts, HttpLimits, Metrics, Server, Stop};
 use fhir_interactions::{Call, Cx, Guard, Operation, Operations, Reply, Rules};
@@ -60,6 +60,11 @@ impl Default for Setup {
             variables: &[],
         }
     }
+}
+
+/// A client for calls to other systems that reaches nothing of this machine.
+pub(crate) fn outbound() -> OutboundClient {
+    OutboundClient::new(Vec::new(), OutboundLimits::default()).unwrap()
 }
 
 /// What `$hold` waits for: a request that lasts as long as a test wants.
@@ -126,7 +131,7 @@ impl TestApp {
         });
         let sources = Sources::default().modules(modules.settings());
         let sources = variables.iter().fold(sources, |all, (name, value)| all.variable(name, value));
-        let app = Arc::new(App::new(cx.clone(), Config::load(sources).unwrap().modules));
+        let app = Arc::new(App::new(cx.clone(), Config::load(sources).unwrap().modules, outbound()));
         let metrics = Arc::new(Metrics::new().unwrap());
         let routes = modules.routes(&app).unwrap();
         let edge = EdgeOptions { limits, metrics: metrics.clone(), hosts: names, origins, modules: routes };

@@ -24,6 +24,7 @@ mod modules;
 mod names;
 mod observer;
 mod organizations;
+mod outbound;
 mod pages;
 mod process;
 mod schema;

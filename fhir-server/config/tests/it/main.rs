@@ -36,6 +36,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "base_url = 'https://example.org/fhir/R4/'",
         "FILE:1: base_url: `https://example.org/fhir/R4/` is not a base: leave out the path `/fhir/R4`, a query and a fragment",
     ),
+    (
+        "outbound.networks = '10.0.0.0/33'",
+        "FILE:1: outbound.networks: `10.0.0.0/33` is no network like `10.20.0.0/16`, nor an address",
+    ),
     ("hosts = 3", "FILE:1: hosts: `3` is not a list of texts"),
     ("\nhosts = ['a', 3]", "FILE:2: hosts: a list is not a list of texts"),
     (

@@ -32,7 +32,7 @@ pub struct Explained {
 impl ScopedStore<'_> {
     /// A page of a search, and how it came about.
     pub(crate) async fn explain(&self, queries: &[Query]) -> Result<(Page, Vec<Explained>)> {
-        let (page, mut statements) = statement_log::recorded(self.search_types(queries)).await;
+        let (page, mut statements) = Box::pin(statement_log::recorded(self.search_types(queries))).await;
         let mut page = page?;
         if statements.len() > STATEMENTS_MAX {
             statements.truncate(STATEMENTS_MAX);

@@ -12,7 +12,7 @@ use fhir_interactions::{Call, Cx, Operations, Reply};
 use fhir_work::{Cron, Schedule, Work};
 use serde_json::Value;
 
-use crate::app::TestApp;
+use crate::app::{TestApp, outbound};
 
 /// A module with what one test gives it.
 #[derive(Default)]
@@ -213,7 +213,7 @@ fn twice() -> Routes {
 #[tokio::test]
 async fn paths_operations_and_work_that_are_somebody_elses() {
     let app = TestApp::start().await;
-    let given = Arc::new(App::new(app.cx.clone(), fhir_app::ModuleSettings::default()));
+    let given = Arc::new(App::new(app.cx.clone(), fhir_app::ModuleSettings::default(), outbound()));
     let served = |list: Vec<Some>| -> std::result::Result<(), String> {
         let modules = modules(list).unwrap();
         let cause = |error: fhir_app::Error| {
