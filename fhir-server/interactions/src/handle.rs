@@ -10,7 +10,7 @@ use crate::observer::Access;
 use crate::patch::interaction as patch;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::request_context::{RequestContext, only};
+use crate::request_context::{RequestContext, check_write};
 use crate::{bundle, capabilities, create, delete, history, read, search, update, vread};
 
 /// Answers one request.
@@ -63,20 +63,4 @@ async fn answer(cx: &Cx, request: &Request) -> Result<Reply> {
         Interaction::Bundle => bundle::process(&ctx),
     };
     answer.await
-}
-
-/// Finds a parameter of a write that takes none: what the client meant by it does not happen.
-///
-/// # Errors
-///
-/// When there is one. Under strict handling the write is refused for it, else the client is warned.
-pub fn check_write(interaction: &Interaction, pairs: &[(String, String)]) -> Result<()> {
-    match interaction {
-        Interaction::Create(_)
-        | Interaction::Update(_)
-        | Interaction::Patch(_)
-        | Interaction::Delete(_)
-        | Interaction::Bundle => only(pairs, &[], "a write without criteria"),
-        _ => Ok(()),
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use fhir_model::interaction::Interaction;
 use fhir_model::json::{Doc, Ref};
 use fhir_model::{Error, Kind, Result, url};
 use fhir_search::{Bases, ParseCx};
@@ -107,6 +108,22 @@ pub(crate) fn only(pairs: &[(String, String)], known: &[&str], what: &str) -> Re
             Err(Error::invalid(text).at(name.as_str()))
         }
         None => Ok(()),
+    }
+}
+
+/// Finds a parameter of a write that takes none: what the client meant by it does not happen.
+///
+/// # Errors
+///
+/// When there is one. Under strict handling the write is refused for it, else the client is warned.
+pub fn check_write(interaction: &Interaction, pairs: &[(String, String)]) -> Result<()> {
+    match interaction {
+        Interaction::Create(_)
+        | Interaction::Update(_)
+        | Interaction::Patch(_)
+        | Interaction::Delete(_)
+        | Interaction::Bundle => only(pairs, &[], "a write without criteria"),
+        _ => Ok(()),
     }
 }
 

@@ -14,8 +14,7 @@ use super::references::{ReferenceSite, sites};
 use crate::check::{check, id_of};
 use crate::conditional::Criteria;
 use crate::guard::AccessRequest;
-use crate::handle::check_write;
-use crate::request_context::{RequestContext, same_id};
+use crate::request_context::{RequestContext, check_write, same_id};
 
 /// One entry.
 pub(super) struct CheckedEntry<'d> {
