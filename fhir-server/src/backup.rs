@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use fhir_config::Config;
 use fhir_model::date::DateTime;
-use fhir_postgres::backup::{self, Key, Plan, Recipients, Restore, Site, Target};
+use fhir_postgres::backup::{self, Key, Restore, Site, Target};
 
 use crate::cli::{BackupArgs, BackupCommand, BackupInitArgs, BackupVerifyArgs, RestoreArgs};
-use crate::command::{settings, stop_signal};
 use crate::logging;
+use crate::settings::settings;
+use crate::stop_signal::stop_signal;
 use crate::wiring::{self, Database};
 
 /// `backup`
@@ -23,30 +24,12 @@ pub(crate) async fn backup(args: BackupArgs) -> Result<ExitCode> {
     }
 }
 
-/// How backups are made; `None` when none are to be made.
-///
-/// # Errors
-///
-/// When a recipient is no public key.
-pub(crate) fn plan(config: &Config) -> Result<Option<Plan>> {
-    let backup = &config.backup;
-    let Some(target) = &backup.target else { return Ok(None) };
-    Ok(Some(Plan {
-        target: target.clone(),
-        recipients: Recipients::parse(backup.recipients.iter().map(String::as_str))?,
-        interval: backup.interval,
-        keep: backup.keep,
-        keep_min: backup.keep_min,
-        wal_interval: backup.wal.then_some(backup.wal_interval),
-    }))
-}
-
 /// A base backup, of the server that runs or of the one that does not.
 async fn now(config: Config) -> Result<ExitCode> {
     own(&config)?;
     logging::start(&config.log);
-    let plan =
-        plan(&config)?.context("no target is set (`backup.target`); see `fhir-server backup init --help`")?;
+    let plan = wiring::backup_plan(&config)?
+        .context("no target is set (`backup.target`); see `fhir-server backup init --help`")?;
     let made = match Site::from_running(&config.data_dir)? {
         Some(site) => until_stopped(site.back_up(&plan)).await,
         None => {

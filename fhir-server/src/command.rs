@@ -1,20 +1,17 @@
 //! The commands of the command line, except the work of `demo` and `load`.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use fhir_app::{App, Modules, OutboundClient, OutboundLimits, Running};
-use fhir_config::{Auth, Config, Exposure, Sources};
-use fhir_http::{MOUNTS, Metrics, Server, Stop};
-use fhir_interactions::{Cx, Method, Request, handle};
-use fhir_postgres::backup::{Site, Worker};
-use fhir_work::Working;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use anyhow::Result;
+use fhir_config::Config;
+use fhir_interactions::{Method, Request, handle};
+use fhir_postgres::backup::Site;
 
 use crate::cli::{Cli, Command, DatabaseArgs, ExportArgs, PostgresCommand, ServeArgs};
-use crate::wiring::{self, Database, Index};
+use crate::serving::Serving;
+use crate::settings::{opened_to_us, sources};
+use crate::stop_signal::stop_signal;
+use crate::wiring::{self, Index};
 use crate::{backup, check, demo, load, logging, modules, upgrade};
 
 /// Does what the command line asks for.
@@ -160,127 +157,4 @@ async fn capabilities(args: DatabaseArgs) -> Result<ExitCode> {
     database.stop().await;
     println!("{}", String::from_utf8_lossy(&reply?.body.unwrap_or_default()));
     Ok(ExitCode::SUCCESS)
-}
-
-/// A server that answers.
-pub(crate) struct Serving {
-    pub(crate) cx: Arc<Cx>,
-    /// `http://127.0.0.1:8080/fhir/R4`
-    pub(crate) base: String,
-    database: Database,
-    stop: Stop,
-    answering: tokio::task::JoinHandle<()>,
-    modules: Running,
-    work: Working,
-    backups: Option<Worker>,
-}
-
-impl Serving {
-    /// Starts everything that the settings ask for.
-    pub(crate) async fn start(config: &Config, modules: &Modules) -> Result<Serving> {
-        logging::start(&config.log);
-        let metrics = Arc::new(Metrics::new()?);
-        logging::count_panics(metrics.clone());
-        // First of all: what it is called depends on the port, and a port that is taken ends the start at once.
-        let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-        let names = wiring::hosts(config, listener.local_addr()?);
-        let (database, cx) = wiring::start(config, modules, Index::Served(&names)).await?;
-        let outbound = OutboundClient::new(config.outbound.networks.clone(), OutboundLimits::default())?;
-        let app = Arc::new(App::new(cx.clone(), config.modules.clone(), outbound));
-        let prepared = async {
-            let backups = database.backups(config).await?;
-            wiring::observe(&cx, &metrics, backups.as_ref().map(Worker::status))?;
-            let edge = wiring::edge(config, &app, modules, metrics, names)?;
-            let (server, stop) = Server::new(listener, edge);
-            let base = format!("http://{}{}", server.address()?, MOUNTS[0]);
-            let work = wiring::work(config, &app, modules)?;
-            anyhow::Ok((backups, server, stop, base, work))
-        };
-        let (backups, server, stop, base, work) = match prepared.await {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                database.stop().await;
-                return Err(error);
-            }
-        };
-        warn_of_exposure(config);
-        tracing::info!("FHIR R4 at {base}");
-        let answering = tokio::spawn(server.run());
-        let modules = modules.run(&app);
-        Ok(Serving { cx, base, database, stop, answering, modules, work, backups })
-    }
-
-    /// Answers until SIGTERM or Ctrl-C, then ends in order.
-    pub(crate) async fn until_stopped(self) {
-        stop_signal().await;
-        tracing::info!("stopping: finishing what was begun");
-        self.stop.now();
-        // A second Ctrl-C means it.
-        tokio::select! {
-            _ = self.answering => {}
-            _ = stop_signal() => tracing::warn!("stopping at once"),
-        }
-        self.modules.stop().await;
-        self.work.stop().await;
-        self.cx.store.leave().await;
-        drop(self.cx);
-        if let Some(backups) = self.backups {
-            backups.stop().await;
-        }
-        self.database.stop().await;
-        tracing::info!("stopped");
-    }
-}
-
-fn warn_of_exposure(config: &Config) {
-    if !config.listen.ip().is_loopback() && config.base_url.is_none() && config.hosts.is_empty() {
-        tracing::info!(
-            "set `base_url` or `hosts`: references with a name of this server are local only when it knows the name"
-        );
-    }
-    match config.exposure() {
-        Exposure::Network => tracing::warn!(
-            "NO ACCESS CONTROL: whoever reaches {} can read, change and delete every record (--auth none)",
-            config.listen
-        ),
-        Exposure::Machine => tracing::warn!(
-            "no access control: everybody on this machine can read, change and delete every record (--auth none)"
-        ),
-        Exposure::Guarded => tracing::info!(
-            "only /metadata, the pages for operators and what is public are answered: start with `--auth none` to open the rest"
-        ),
-    }
-}
-
-/// Returns when the process is asked to end.
-pub(crate) async fn stop_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
-/// Settings for a command that serves nobody: whoever may start it has the database itself.
-fn opened_to_us(args: &DatabaseArgs, modules: &Modules) -> Result<Config> {
-    let mut config = Config::load(sources(args, modules))?;
-    config.auth = Auth::None;
-    Ok(config)
-}
-
-/// The settings of a command.
-pub(crate) fn settings(args: &DatabaseArgs) -> Result<Config> {
-    Ok(Config::load(sources(args, &modules::list()?))?)
-}
-
-fn sources(args: &DatabaseArgs, modules: &Modules) -> Sources {
-    Sources::from_process(args.config.clone())
-        .modules(modules.settings())
-        .flag("--data-dir", "data_dir", args.data_dir.clone())
-        .flag("--database-url", "database.url", args.database_url.clone())
 }

@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 use fhir_config::{Config, Sources};
 
 use crate::cli::DemoArgs;
-use crate::command::Serving;
 use crate::load;
 use crate::modules;
+use crate::serving::Serving;
 
 /// The example data, part of the program so that the demo runs from any directory.
 const DATA: &[(&str, &str)] = &[

@@ -12,5 +12,8 @@ mod export;
 pub mod load;
 pub mod logging;
 pub mod modules;
+mod serving;
+mod settings;
+mod stop_signal;
 mod upgrade;
 pub mod wiring;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::cli::UpgradeArgs;
-use crate::command::settings;
+use crate::settings::settings;
 use crate::wiring::{self, Database};
-use crate::{backup, logging, modules};
+use crate::{logging, modules};
 
 pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
     let config = settings(&args.database)?;
@@ -22,7 +22,7 @@ pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
         bail!("there is no database in {}", config.data_dir.display());
     }
     if !args.without_backup {
-        let plan = backup::plan(&config)?
+        let plan = wiring::backup_plan(&config)?
             .context("no backups are set up (see `backup init`): do that first, or say `--without-backup`")?;
         let (database, site) = Database::start_own(&config).await?;
         let made = site.back_up(&plan).await;

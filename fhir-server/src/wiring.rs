@@ -14,7 +14,7 @@ use fhir_fulltext::Index as Words;
 use fhir_http::{self as http, CorsOrigins, Edge, EdgeOptions, Hosts, Metrics};
 use fhir_interactions::{Cx, Guard, Operations, RequestLimits, Settings};
 use fhir_model::json;
-use fhir_postgres::backup::{Site, Status, Worker};
+use fhir_postgres::backup::{Plan, Recipients, Site, Status, Worker};
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
 use fhir_search::{IndexSettings, Registry};
@@ -68,7 +68,7 @@ impl Database {
     pub async fn backups(&self, config: &Config) -> Result<Option<Worker>> {
         let Some(embedded) = &self.embedded else { return Ok(None) };
         let site = embedded.site().clone();
-        match crate::backup::plan(config)? {
+        match backup_plan(config)? {
             Some(plan) => Ok(Some(Worker::start(site, plan))),
             None => {
                 site.keep_no_wal().await?;
@@ -104,6 +104,24 @@ pub(crate) fn postgres(config: &Config) -> fhir_postgres::Options {
         )],
         ..fhir_postgres::Options::new(&config.data_dir)
     }
+}
+
+/// How backups are made; `None` when none are to be made.
+///
+/// # Errors
+///
+/// When a recipient is no public key.
+pub(crate) fn backup_plan(config: &Config) -> Result<Option<Plan>> {
+    let backup = &config.backup;
+    let Some(target) = &backup.target else { return Ok(None) };
+    Ok(Some(Plan {
+        target: target.clone(),
+        recipients: Recipients::parse(backup.recipients.iter().map(String::as_str))?,
+        interval: backup.interval,
+        keep: backup.keep,
+        keep_min: backup.keep_min,
+        wal_interval: backup.wal.then_some(backup.wal_interval),
+    }))
 }
 
 /// FHIR's definitions and search parameters.
