@@ -38,8 +38,6 @@ mod visibility;
 mod write;
 mod writers;
 
-use fhir_database::failure;
-
 pub use effect::{ColumnType, Effect, EffectTable, EffectValue, Effects, WriteChange};
 pub use everything::{EverythingFilter, Member};
 pub use feed::{Change, FeedPosition};

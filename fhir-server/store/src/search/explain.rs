@@ -1,6 +1,7 @@
 //! `_explain`: what a search does. The search is answered as ever, and its statements are noted; then each is run once
 //! more under PostgreSQL's `explain`, with the plan and the values it had.
 
+use fhir_database::failure;
 use fhir_model::{Error, Result};
 use fhir_search::query::Query;
 use fhir_search::sql::{Bind, Sql};
@@ -9,7 +10,6 @@ use tokio_postgres::Client;
 
 use super::page::Page;
 use super::statement_log::{self, STATEMENTS_MAX};
-use crate::failure;
 use crate::scope::ScopedStore;
 
 /// A statement of a search.
