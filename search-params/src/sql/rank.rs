@@ -11,10 +11,10 @@ pub(super) const HANDLES_FEW: usize = 1000;
 /// True when one part of a condition says that few resources meet it.
 pub fn is_selective(condition: &Condition) -> bool {
     let none = Order::none();
-    let narrow = |part: &Condition| rank(part, &none).is_some_and(|rank| rank <= 2);
+    let selective = |part: &Condition| rank(part, &none).is_some_and(|rank| rank <= 2);
     match condition {
-        Condition::All(parts) => parts.iter().any(narrow),
-        one => narrow(one),
+        Condition::All(parts) => parts.iter().any(selective),
+        one => selective(one),
     }
 }
 

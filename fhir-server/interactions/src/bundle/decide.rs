@@ -111,7 +111,7 @@ impl<'a> References<'a> {
 pub(super) fn decide(
     ctx: &RequestContext<'_>,
     plan: &Plan<'_>,
-    fates: &[ResolvedEntry],
+    resolution: &[ResolvedEntry],
     references: &References<'_>,
     stamp: &CommitTimestamp,
 ) -> Result<Decided> {
@@ -120,17 +120,17 @@ pub(super) fn decide(
     let mut decided = Decided {
         writes: Vec::new(),
         entries: Vec::new(),
-        answers: Vec::with_capacity(fates.len()),
+        answers: Vec::with_capacity(resolution.len()),
         written: Vec::new(),
         deleted: Vec::new(),
         same: Vec::new(),
     };
-    for (at, (planned, fate)) in plan.entries.iter().zip(fates).enumerate() {
+    for (at, (checked, resolved_entry)) in plan.entries.iter().zip(resolution).enumerate() {
         let decide = |change: Change<'_>| {
-            let conditions = &planned.entry.conditions;
+            let conditions = &checked.entry.conditions;
             change.decide(cx, conditions, stamp.micros()).map_err(|e| in_entry(e, at))
         };
-        let answer = match fate {
+        let answer = match resolved_entry {
             ResolvedEntry::Read => None,
             ResolvedEntry::Same(first) => {
                 decided.same.push((at, *first));
@@ -147,7 +147,7 @@ pub(super) fn decide(
                 Some(Ok(Reply::empty(204)))
             }
             ResolvedEntry::Write { key, before, claim } => {
-                let what = what(ctx, plan, (at, planned), references).map_err(|e| in_entry(e, at))?;
+                let what = what(ctx, plan, (at, checked), references).map_err(|e| in_entry(e, at))?;
                 let before = before.clone().unwrap_or(ResourceState::Absent);
                 match decide(Change { key: key.clone(), before, what, claim: claim.clone() })? {
                     Some(one) => {
@@ -169,17 +169,17 @@ pub(super) fn decide(
 fn what<'p>(
     ctx: &RequestContext<'_>,
     plan: &Plan<'_>,
-    (at, planned): (usize, &CheckedEntry<'p>),
+    (at, checked): (usize, &CheckedEntry<'p>),
     references: &References<'_>,
 ) -> Result<ChangeKind<'p>> {
     let identity = |at: usize| references.identities.get(at).cloned().flatten();
     let meant = |criteria: &Criteria, names: bool| references.resolved(at, criteria, names);
-    let edits = edits(&planned.entry, &planned.sites, &plan.links, &identity, &meant)?;
-    if let Some(patch) = &planned.patch {
+    let edits = edits(&checked.entry, &checked.sites, &plan.links, &identity, &meant)?;
+    if let Some(patch) = &checked.patch {
         return Ok(ChangeKind::Patch(patch.resolved(&edits, ctx.cx.limits.json)?));
     }
-    let Some(resource) = planned.entry.resource else { return Ok(ChangeKind::Delete) };
-    Ok(match planned.entry.interaction {
+    let Some(resource) = checked.entry.resource else { return Ok(ChangeKind::Delete) };
+    Ok(match checked.entry.interaction {
         Interaction::Create(_) => ChangeKind::Create(resource, edits),
         Interaction::Delete(_) => ChangeKind::Delete,
         _ => ChangeKind::Update(resource, edits),

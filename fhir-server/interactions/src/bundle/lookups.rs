@@ -31,8 +31,8 @@ pub(super) struct Deletes {
 pub(super) async fn deletes(ctx: &RequestContext<'_>, entries: &[CheckedEntry<'_>]) -> Result<Deletes> {
     let mut keys = HashSet::new();
     let mut lookups = Vec::new();
-    for (at, planned) in entries.iter().enumerate() {
-        match (&planned.entry.interaction, &planned.criteria) {
+    for (at, checked) in entries.iter().enumerate() {
+        match (&checked.entry.interaction, &checked.criteria) {
             (Interaction::Delete(key), _) => {
                 keys.insert(key.clone());
             }

@@ -59,8 +59,8 @@ impl<'d> Plan<'d> {
         let entries = all_entries(checked.into_iter())?;
         let rounds = rounds(&entries)?;
         let mut changes: HashMap<Box<str>, usize> = HashMap::new();
-        for planned in &entries {
-            let type_name = match &planned.entry.interaction {
+        for checked in &entries {
+            let type_name = match &checked.entry.interaction {
                 Interaction::Update(key) | Interaction::Patch(key) => &key.type_name,
                 Interaction::ConditionalUpdate(name) | Interaction::ConditionalPatch(name) => name,
                 _ => continue,
@@ -77,55 +77,61 @@ impl<'d> Plan<'d> {
         deletes: &mut Deletes,
         found: &mut Lookups,
     ) -> Result<(Vec<ResolvedEntry>, Renamed)> {
-        let mut fates: Vec<Option<ResolvedEntry>> =
+        let mut resolution: Vec<Option<ResolvedEntry>> =
             std::iter::repeat_with(|| None).take(self.entries.len()).collect();
         let (mut creators, mut renamed) = (Creators::new(), Renamed::new());
         for turn in 0..=self.rounds.iter().copied().max().unwrap_or_default() {
             let mine =
                 || self.entries.iter().enumerate().filter(|(at, _)| self.rounds.get(*at) == Some(&turn));
-            for (at, planned) in mine().filter(|_| turn > 0) {
-                let Some(criteria) = &planned.criteria else { continue };
-                let own = planned.entry.full_url.as_deref();
-                let key = |at: usize| key(&fates, at).cloned();
+            for (at, checked) in mine().filter(|_| turn > 0) {
+                let Some(criteria) = &checked.criteria else { continue };
+                let own = checked.entry.full_url.as_deref();
+                let key = |at: usize| key(&resolution, at).cloned();
                 let now = resolved(ctx, criteria, &self.links, own, &key).map_err(|e| in_entry(e, at))?;
                 renamed.insert((at, criteria.text.clone()), now);
             }
-            let criteria = mine().filter_map(|(at, planned)| self.entry_lookup(at, planned, &renamed));
+            let criteria = mine().filter_map(|(at, checked)| self.entry_lookup(at, checked, &renamed));
             let references =
                 self.entries.iter().filter(|_| turn == 0).flat_map(|p| self.reference_lookups(p));
             lookups(ctx, criteria.chain(references), deletes, found).await?;
-            for (at, planned) in mine() {
-                let criteria = planned.criteria.as_ref().map(|c| entry_criteria(at, c, &renamed));
+            for (at, checked) in mine() {
+                let criteria = checked.criteria.as_ref().map(|c| entry_criteria(at, c, &renamed));
                 let deleted = deletes.found.remove(&at);
-                let fate = resolve(ctx, at, planned, criteria, (found, deleted), &mut creators)
+                let resolved_entry = resolve(ctx, at, checked, criteria, (found, deleted), &mut creators)
                     .map_err(|e| in_entry(e, at))?;
-                if let Some(slot) = fates.get_mut(at) {
-                    *slot = Some(fate);
+                if let Some(slot) = resolution.get_mut(at) {
+                    *slot = Some(resolved_entry);
                 }
             }
         }
-        Ok((fates.into_iter().map(|fate| fate.unwrap_or(ResolvedEntry::Read)).collect(), renamed))
+        Ok((
+            resolution
+                .into_iter()
+                .map(|resolved_entry| resolved_entry.unwrap_or(ResolvedEntry::Read))
+                .collect(),
+            renamed,
+        ))
     }
 
     /// The lookup of an entry's own criteria.
     fn entry_lookup<'a>(
         &self,
         at: usize,
-        planned: &'a CheckedEntry<'_>,
+        checked: &'a CheckedEntry<'_>,
         renamed: &'a Renamed,
     ) -> Option<Lookup<'a>> {
-        let creates = match planned.entry.interaction {
+        let creates = match checked.entry.interaction {
             Interaction::Create(_) | Interaction::ConditionalUpdate(_) => true,
             Interaction::ConditionalPatch(_) => false,
             _ => return None,
         };
-        let criteria = entry_criteria(at, planned.criteria.as_ref()?, renamed);
+        let criteria = entry_criteria(at, checked.criteria.as_ref()?, renamed);
         Some(Lookup { criteria, creates, beyond: 0 })
     }
 
     /// The lookups of an entry's conditional references, those that name no other entry.
-    fn reference_lookups<'a>(&'a self, planned: &'a CheckedEntry<'_>) -> impl Iterator<Item = Lookup<'a>> {
-        planned.sites.iter().filter_map(|site| match &site.target {
+    fn reference_lookups<'a>(&'a self, checked: &'a CheckedEntry<'_>) -> impl Iterator<Item = Lookup<'a>> {
+        checked.sites.iter().filter_map(|site| match &site.target {
             ReferenceTarget::Criteria(criteria, false) => Some(self.reference_lookup(criteria)),
             _ => None,
         })
@@ -148,9 +154,9 @@ impl<'d> Plan<'d> {
     ) -> Result<()> {
         let key = |at: usize| Some(identities.get(at)?.as_ref()?.0.clone());
         let mut more = Vec::new();
-        for (at, planned) in self.entries.iter().enumerate() {
-            let own = planned.entry.full_url.as_deref();
-            for site in &planned.sites {
+        for (at, checked) in self.entries.iter().enumerate() {
+            let own = checked.entry.full_url.as_deref();
+            for site in &checked.sites {
                 let ReferenceTarget::Criteria(criteria, true) = &site.target else { continue };
                 let now = resolved(ctx, criteria, &self.links, own, &key).map_err(|e| in_entry(e, at))?;
                 more.push(now.clone());
@@ -161,21 +167,23 @@ impl<'d> Plan<'d> {
     }
 
     /// The types that are written.
-    pub(super) fn written(&self, fates: &[ResolvedEntry]) -> HashSet<&str> {
-        let fates = fates.iter().zip(&self.entries);
-        let types = fates.filter_map(|(fate, planned)| match (fate, &planned.entry.interaction) {
-            (ResolvedEntry::Read | ResolvedEntry::Same(_) | ResolvedEntry::Existing(_), _) => None,
-            (_, Interaction::Update(key) | Interaction::Patch(key) | Interaction::Delete(key)) => {
-                Some(&*key.type_name)
+    pub(super) fn written(&self, resolution: &[ResolvedEntry]) -> HashSet<&str> {
+        let resolution = resolution.iter().zip(&self.entries);
+        let types = resolution.filter_map(|(resolved_entry, checked)| {
+            match (resolved_entry, &checked.entry.interaction) {
+                (ResolvedEntry::Read | ResolvedEntry::Same(_) | ResolvedEntry::Existing(_), _) => None,
+                (_, Interaction::Update(key) | Interaction::Patch(key) | Interaction::Delete(key)) => {
+                    Some(&*key.type_name)
+                }
+                (
+                    _,
+                    Interaction::Create(name)
+                    | Interaction::ConditionalUpdate(name)
+                    | Interaction::ConditionalPatch(name)
+                    | Interaction::ConditionalDelete(name),
+                ) => Some(&**name),
+                _ => None,
             }
-            (
-                _,
-                Interaction::Create(name)
-                | Interaction::ConditionalUpdate(name)
-                | Interaction::ConditionalPatch(name)
-                | Interaction::ConditionalDelete(name),
-            ) => Some(&**name),
-            _ => None,
         });
         types.collect()
     }
@@ -187,8 +195,8 @@ impl<'d> Plan<'d> {
         written: &HashSet<&str>,
     ) -> Vec<&'a Criteria> {
         let mut open = Vec::new();
-        for (at, planned) in self.entries.iter().enumerate() {
-            for site in &planned.sites {
+        for (at, checked) in self.entries.iter().enumerate() {
+            for site in &checked.sites {
                 let ReferenceTarget::Criteria(criteria, names) = &site.target else { continue };
                 let criteria = if *names { entry_criteria(at, criteria, renamed) } else { criteria };
                 if is_open(criteria, written) {

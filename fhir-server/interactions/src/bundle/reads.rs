@@ -32,10 +32,10 @@ pub(super) async fn before(
 ) -> Result<()> {
     let written: HashMap<&Key, &Write> = writes.iter().map(|write| (&write.key, write)).collect();
     let written = &written;
-    let reads = entries.iter().enumerate().filter(|(_, planned)| !planned.entry.interaction.is_write());
+    let reads = entries.iter().enumerate().filter(|(_, checked)| !checked.entry.interaction.is_write());
     let reads: Vec<_> = reads
-        .map(|(at, planned)| async move {
-            let answer = answer_before(ctx, &planned.entry, written, updated_at).await;
+        .map(|(at, checked)| async move {
+            let answer = answer_before(ctx, &checked.entry, written, updated_at).await;
             answer.map(|answer| (at, answer)).map_err(|e| in_entry(e, at))
         })
         .collect();
@@ -54,8 +54,8 @@ pub(super) async fn after(ctx: &RequestContext<'_>, entries: &[CheckedEntry<'_>]
         .iter()
         .zip(answers.iter())
         .enumerate()
-        .filter(|(_, (planned, answer))| answer.is_none() && !planned.entry.interaction.is_write())
-        .map(|(at, (planned, _))| async move { (at, answer_alone(ctx, &planned.entry).await) })
+        .filter(|(_, (checked, answer))| answer.is_none() && !checked.entry.interaction.is_write())
+        .map(|(at, (checked, _))| async move { (at, answer_alone(ctx, &checked.entry).await) })
         .collect();
     let late = stream::iter(open).buffer_unordered(ctx.cx.limits.parallel_max.max(1));
     for (at, answer) in late.collect::<Vec<_>>().await {

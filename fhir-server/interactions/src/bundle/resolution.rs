@@ -38,7 +38,7 @@ pub(super) type Creators = HashMap<String, usize>;
 pub(super) fn resolve(
     ctx: &RequestContext<'_>,
     at: usize,
-    planned: &CheckedEntry<'_>,
+    checked: &CheckedEntry<'_>,
     criteria: Option<&Criteria>,
     (lookups, deleted): (&Lookups, Option<Vec<Version>>),
     creators: &mut Creators,
@@ -50,7 +50,7 @@ pub(super) fn resolve(
         before: Some(ResourceState::Current(version)),
         claim: None,
     };
-    Ok(match (&planned.entry.interaction, looked_up) {
+    Ok(match (&checked.entry.interaction, looked_up) {
         (Interaction::Create(type_name), None) => {
             ResolvedEntry::Write { key: fresh(type_name), before: Some(ResourceState::Absent), claim: None }
         }
@@ -70,7 +70,7 @@ pub(super) fn resolve(
             _ => return Err(several(&criteria.text)),
         },
         (Interaction::ConditionalUpdate(type_name), Some((criteria, (found, claim)))) => {
-            let id = planned.entry.resource.map(|r| id_of(r, type_name)).transpose()?.flatten();
+            let id = checked.entry.resource.map(|r| id_of(r, type_name)).transpose()?.flatten();
             match target(found.clone(), id.as_deref(), &criteria.text)? {
                 UpdateTarget::Existing(version) => existing(version),
                 UpdateTarget::New(id) => {
@@ -99,10 +99,10 @@ pub(super) fn resolve(
 }
 
 /// No resource may be changed twice.
-pub(super) fn refuse_overlap(fates: &[ResolvedEntry]) -> Result<()> {
+pub(super) fn refuse_overlap(resolution: &[ResolvedEntry]) -> Result<()> {
     let mut seen: HashMap<&Key, usize> = HashMap::new();
-    for (at, fate) in fates.iter().enumerate() {
-        let keys: Vec<&Key> = match fate {
+    for (at, resolved_entry) in resolution.iter().enumerate() {
+        let keys: Vec<&Key> = match resolved_entry {
             ResolvedEntry::Write { key, .. } => vec![key],
             ResolvedEntry::Delete(versions) => versions.iter().map(|v| &v.key).collect(),
             _ => continue,
@@ -123,22 +123,22 @@ pub(super) fn refuse_overlap(fates: &[ResolvedEntry]) -> Result<()> {
 pub(super) async fn read_before(
     ctx: &RequestContext<'_>,
     entries: &[CheckedEntry<'_>],
-    fates: &mut [ResolvedEntry],
+    resolution: &mut [ResolvedEntry],
 ) -> Result<()> {
-    let open = |fate: &ResolvedEntry| match fate {
+    let open = |resolved_entry: &ResolvedEntry| match resolved_entry {
         ResolvedEntry::Write { key, before: None, .. } => Some(key.clone()),
         _ => None,
     };
-    let keys: Vec<Key> = fates.iter().filter_map(open).collect();
+    let keys: Vec<Key> = resolution.iter().filter_map(open).collect();
     if keys.is_empty() {
         return Ok(());
     }
     let mut found = ctx.cx.store.read_many(&ctx.scope, &keys).await?.into_iter();
-    for (at, (fate, planned)) in fates.iter_mut().zip(entries).enumerate() {
-        if let ResolvedEntry::Write { key, before: before @ None, .. } = fate {
+    for (at, (resolved_entry, checked)) in resolution.iter_mut().zip(entries).enumerate() {
+        if let ResolvedEntry::Write { key, before: before @ None, .. } = resolved_entry {
             let now = found.next().unwrap_or(ResourceState::Absent);
             if let (ResourceState::Current(_), Interaction::ConditionalUpdate(_), Some(criteria)) =
-                (&now, &planned.entry.interaction, &planned.criteria)
+                (&now, &checked.entry.interaction, &checked.criteria)
             {
                 return Err(in_entry(taken(key, &criteria.text), at));
             }
@@ -150,12 +150,12 @@ pub(super) async fn read_before(
 }
 
 /// The key of an entry's resource, when the entry is resolved.
-pub(super) fn key(fates: &[Option<ResolvedEntry>], at: usize) -> Option<&Key> {
-    let written = |at: usize| match fates.get(at)? {
+pub(super) fn key(resolution: &[Option<ResolvedEntry>], at: usize) -> Option<&Key> {
+    let written = |at: usize| match resolution.get(at)? {
         Some(ResolvedEntry::Write { key, .. }) => Some(key),
         _ => None,
     };
-    match fates.get(at)? {
+    match resolution.get(at)? {
         Some(ResolvedEntry::Existing(version)) => Some(&version.key),
         Some(ResolvedEntry::Same(first)) => written(*first),
         _ => written(at),
@@ -163,16 +163,16 @@ pub(super) fn key(fates: &[Option<ResolvedEntry>], at: usize) -> Option<&Key> {
 }
 
 /// The key of an entry's resource, and its version after the commit.
-pub(super) fn identity(fates: &[ResolvedEntry], at: usize) -> Option<Identity> {
-    let written = |fate: &ResolvedEntry| match fate {
+pub(super) fn identity(resolution: &[ResolvedEntry], at: usize) -> Option<Identity> {
+    let written = |resolved_entry: &ResolvedEntry| match resolved_entry {
         ResolvedEntry::Write { key, before, .. } => {
             Some((key.clone(), before.as_ref().map_or(0, ResourceState::last_version).saturating_add(1)))
         }
         _ => None,
     };
-    match fates.get(at)? {
+    match resolution.get(at)? {
         ResolvedEntry::Existing(version) => Some((version.key.clone(), version.version)),
-        ResolvedEntry::Same(first) => written(fates.get(*first)?),
-        fate => written(fate),
+        ResolvedEntry::Same(first) => written(resolution.get(*first)?),
+        resolved_entry => written(resolved_entry),
     }
 }

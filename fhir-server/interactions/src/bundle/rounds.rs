@@ -14,11 +14,11 @@ const QUERY_ROUNDS_MAX: usize = 8;
 /// When criteria name each other, or too many wait for each other.
 pub(super) fn rounds(entries: &[CheckedEntry<'_>]) -> Result<Vec<usize>> {
     let mut rounds: Vec<Option<usize>> =
-        entries.iter().map(|planned| planned.names.is_empty().then_some(0)).collect();
+        entries.iter().map(|checked| checked.names.is_empty().then_some(0)).collect();
     while rounds.iter().any(Option::is_none) {
         let mut moved = false;
-        for (at, planned) in entries.iter().enumerate() {
-            let before = planned.names.iter().map(|name| rounds.get(*name).copied().flatten());
+        for (at, checked) in entries.iter().enumerate() {
+            let before = checked.names.iter().map(|name| rounds.get(*name).copied().flatten());
             let last =
                 before.collect::<Option<Vec<usize>>>().map(|all| all.into_iter().max().unwrap_or_default());
             if let (Some(turn @ None), Some(last)) = (rounds.get_mut(at), last) {

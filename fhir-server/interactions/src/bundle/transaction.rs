@@ -52,18 +52,19 @@ impl Plan<'_> {
         let cx = ctx.cx;
         let mut deletes = deletes(ctx, &self.entries).await?;
         let mut found = Lookups::new();
-        let (mut fates, mut renamed) = self.resolve_entries(ctx, &mut deletes, &mut found).await?;
-        refuse_overlap(&fates)?;
-        read_before(ctx, &self.entries, &mut fates).await?;
-        let identities: Vec<Option<Identity>> = (0..fates.len()).map(|at| identity(&fates, at)).collect();
+        let (mut resolution, mut renamed) = self.resolve_entries(ctx, &mut deletes, &mut found).await?;
+        refuse_overlap(&resolution)?;
+        read_before(ctx, &self.entries, &mut resolution).await?;
+        let identities: Vec<Option<Identity>> =
+            (0..resolution.len()).map(|at| identity(&resolution, at)).collect();
         self.references_with_names(ctx, &identities, &deletes, &mut renamed, &mut found).await?;
 
         let stamp = cx.store.commit_timestamp()?;
-        let written = self.written(&fates);
+        let written = self.written(&resolution);
         let mut references = References::new(&identities, &found, &renamed, &written);
-        let mut decided = decide(ctx, self, &fates, &references, &stamp)?;
+        let mut decided = decide(ctx, self, &resolution, &references, &stamp)?;
         while references.update(ctx, self, &decided.writes)? {
-            decided = decide(ctx, self, &fates, &references, &stamp)?;
+            decided = decide(ctx, self, &resolution, &references, &stamp)?;
         }
         let Decided { mut writes, entries, mut answers, written, deleted, same } = decided;
         reads::before(ctx, &self.entries, &writes, stamp.micros(), &mut answers).await?;

@@ -68,7 +68,7 @@ impl ScopedStore<'_> {
                     Some(count) => Some(count),
                     None => {
                         timed_out = true;
-                        self.planned(query, condition, 0).await?
+                        self.planned_rows(query, condition, 0).await?
                     }
                 },
             };
@@ -106,17 +106,17 @@ impl ScopedStore<'_> {
         let bounded = sql::count(self.type_id(&query.type_name)?, condition, Some(ESTIMATE_COUNTS_MAX + 1));
         let n = match self.run_until(&bounded, until).await? {
             Some(rows) => number(&rows)?,
-            None => return self.planned(query, condition, 0).await,
+            None => return self.planned_rows(query, condition, 0).await,
         };
         match n <= ESTIMATE_COUNTS_MAX as u64 {
             true => Ok(Some(Count { n, exact: true })),
-            false => self.planned(query, condition, n).await,
+            false => self.planned_rows(query, condition, n).await,
         }
     }
 
     /// What the planner's statistics say, but never less than was seen. They count what a caller does not see, who is told
     /// what was seen alone; `None` when that is nothing.
-    async fn planned(&self, query: &Query, condition: &Condition, seen: u64) -> Result<Option<Count>> {
+    async fn planned_rows(&self, query: &Query, condition: &Condition, seen: u64) -> Result<Option<Count>> {
         if !self.sees_all() {
             return Ok((seen > 0).then_some(Count { n: seen, exact: false }));
         }

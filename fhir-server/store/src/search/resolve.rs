@@ -116,17 +116,17 @@ impl ScopedStore<'_> {
     async fn plan_entry_conditions(&self, resolved: &mut Resolved) -> Result<()> {
         let parts = std::mem::take(&mut resolved.condition).parts();
         let (entries, mut rest): (Vec<_>, Vec<_>) = parts.into_iter().partition(Condition::is_on_entries);
-        let mut narrow = rest.iter().any(sql::is_selective);
+        let mut selective = rest.iter().any(sql::is_selective);
         for condition in entries {
-            if !narrow && let Some(rows) = self.few_rows(&condition).await? {
+            if !selective && let Some(rows) = self.few_rows(&condition).await? {
                 rest.push(rows);
-                narrow = true;
+                selective = true;
                 continue;
             }
             resolved.post_filters.push(condition);
         }
         // The prefix hashes of rows skip most of what an index-order scan reads, when no other condition is selective.
-        if !narrow && resolved.post_filters.iter().any(|one| one.prefilter().is_some()) {
+        if !selective && resolved.post_filters.iter().any(|one| one.prefilter().is_some()) {
             let tokens: Vec<Condition> = rest.iter().filter(|part| sql::is_token(part)).cloned().collect();
             if !tokens.is_empty()
                 && let Some(rows) = self.few_rows(&Condition::All(tokens)).await?

@@ -55,14 +55,14 @@ impl ScopedStore<'_> {
             let rows = rows.into_iter().map(|row| SortedRow::read(row, &plan.sort_texts));
             return Ok((rows.collect::<Result<_>>()?, cut));
         }
-        let narrow = sql::is_selective(request.condition);
-        if narrow && let Some(found) = self.filter_then_sort(request).await? {
+        let selective = sql::is_selective(request.condition);
+        if selective && let Some(found) = self.filter_then_sort(request).await? {
             return Ok(found);
         }
         if let Some(found) = self.index_order_scan(request).await? {
             return Ok(found);
         }
-        if !narrow && let Some(found) = self.filter_then_sort(request).await? {
+        if !selective && let Some(found) = self.filter_then_sort(request).await? {
             return Ok(found);
         }
         let text = format!(
