@@ -4,14 +4,13 @@
 
 use fhir_model::json::{Doc, Edits, JsonLimits, Ref};
 use fhir_model::{Error, Key, Kind, Result};
-use fhir_store::{Claim, Method, Precondition, ResourceState, Version, Write};
+use fhir_store::{Claim, Method, Precondition, ResourceState, Scope, Version, Write};
 
 use crate::check::check;
 use crate::conditions::Conditions;
 use crate::cx::Cx;
 use crate::meta::stamp;
 use crate::patch::{fhirpath_patch, json_patch, outdated};
-use crate::request_context::RequestContext;
 
 /// The kinds of change of a resource.
 pub(crate) enum ChangeKind<'a> {
@@ -56,11 +55,9 @@ pub(crate) struct PreparedChange {
 /// # Errors
 ///
 /// `NotFound`, for an id that is free as for one that is hidden.
-pub(crate) fn check_creatable(ctx: &RequestContext<'_>, key: &Key, before: &ResourceState) -> Result<()> {
+pub(crate) fn check_creatable(cx: &Cx, scope: &Scope, key: &Key, before: &ResourceState) -> Result<()> {
     match before {
-        ResourceState::Absent if ctx.cx.store.hides_some(&ctx.scope, &key.type_name) => {
-            Err(Error::not_found(key))
-        }
+        ResourceState::Absent if cx.store.hides_some(scope, &key.type_name) => Err(Error::not_found(key)),
         _ => Ok(()),
     }
 }

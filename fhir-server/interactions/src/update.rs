@@ -18,7 +18,7 @@ pub(crate) async fn update(ctx: &RequestContext<'_>, key: &Key) -> Result<Reply>
     loop {
         attempts.next()?;
         let before = ctx.cx.store.read(&ctx.scope, key).await?;
-        check_creatable(ctx, key, &before)?;
+        check_creatable(ctx.cx, &ctx.scope, key, &before)?;
         let what = ChangeKind::Update(resource, Edits::default());
         if let Some(reply) = commit(ctx, Change { key: key.clone(), before, what, claim: None }).await? {
             return Ok(reply);
@@ -45,7 +45,7 @@ pub(crate) async fn conditional_update(ctx: &RequestContext<'_>, type_name: &str
                 if let ResourceState::Current(_) = before {
                     return Err(taken(&key, &criteria.text));
                 }
-                check_creatable(ctx, &key, &before)?;
+                check_creatable(ctx.cx, &ctx.scope, &key, &before)?;
                 (key, before, claim)
             }
         };

@@ -19,7 +19,8 @@ use crate::request_context::{RequestContext, check_write, same_id};
 /// One entry.
 pub(super) struct CheckedEntry<'d> {
     pub(super) entry: Entry<'d>,
-    /// What the entry may change, were it a request of its own. What it reads is read in the scope of the Bundle.
+    /// What the entry may change, were it a request of its own; what it replaces is read in it. Criteria are asked in the scope of
+    /// the Bundle.
     pub(super) scope: Scope,
     /// Of `ifNoneExist`, or of the url of a conditional update, patch or delete.
     pub(super) criteria: Option<Criteria>,

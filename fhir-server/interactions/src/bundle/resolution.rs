@@ -119,30 +119,38 @@ pub(super) fn refuse_overlap(resolution: &[ResolvedEntry]) -> Result<()> {
     Ok(())
 }
 
-/// Reads what the writes replace, at once.
+/// Reads what the writes replace, each in the scope of its entry, at once where the scopes are one.
 pub(super) async fn read_before(
     ctx: &RequestContext<'_>,
     entries: &[CheckedEntry<'_>],
     resolution: &mut [ResolvedEntry],
 ) -> Result<()> {
-    let open = |resolved_entry: &ResolvedEntry| match resolved_entry {
-        ResolvedEntry::Write { key, before: None, .. } => Some(key.clone()),
-        _ => None,
-    };
-    let keys: Vec<Key> = resolution.iter().filter_map(open).collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let mut found = ctx.cx.store.read_many(&ctx.scope, &keys).await?.into_iter();
-    for (at, (resolved_entry, checked)) in resolution.iter_mut().zip(entries).enumerate() {
-        if let ResolvedEntry::Write { key, before: before @ None, .. } = resolved_entry {
-            let now = found.next().unwrap_or(ResourceState::Absent);
+    let mut open: Vec<_> = resolution
+        .iter_mut()
+        .zip(entries)
+        .enumerate()
+        .filter_map(|(at, (resolved_entry, checked))| match resolved_entry {
+            ResolvedEntry::Write { key, before: before @ None, .. } => Some((at, checked, &*key, before)),
+            _ => None,
+        })
+        .collect();
+    while let Some((_, first, ..)) = open.first() {
+        let scope = &first.scope;
+        let (mine, others): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|(_, checked, ..)| checked.scope == *scope);
+        open = others;
+        let keys: Vec<Key> = mine.iter().map(|(_, _, key, _)| (*key).clone()).collect();
+        let found = ctx.cx.store.read_many(scope, &keys).await?;
+        for ((at, checked, key, before), now) in mine.into_iter().zip(found) {
             if let (ResourceState::Current(_), Interaction::ConditionalUpdate(_), Some(criteria)) =
                 (&now, &checked.entry.interaction, &checked.criteria)
             {
                 return Err(in_entry(taken(key, &criteria.text), at));
             }
-            check_creatable(ctx, key, &now).map_err(|e| in_entry(e, at))?;
+            // What is not there needs no deletion.
+            if !matches!(checked.entry.interaction, Interaction::Delete(_)) {
+                check_creatable(ctx.cx, scope, key, &now).map_err(|e| in_entry(e, at))?;
+            }
             *before = Some(now);
         }
     }

@@ -21,6 +21,7 @@ mod races;
 mod read;
 mod references;
 mod replay;
+mod scopes;
 mod search;
 mod search_parameters;
 mod synthea;

@@ -20,7 +20,7 @@ pub(super) fn random(random: &mut Random, corpus: &Corpus) -> Question {
         body: Some(body.to_string()),
         ..Question::default()
     };
-    match random.below(8) {
+    match random.below(9) {
         0 | 1 => {
             let mut create = write("POST", "Patient".into(), patient);
             create.headers.push(("if-none-exist", criteria));
@@ -38,6 +38,14 @@ pub(super) fn random(random: &mut Random, corpus: &Corpus) -> Question {
             );
             patch.headers.push(("content-type", "application/json-patch+json".into()));
             patch
+        }
+        7 => {
+            let entry = json!({"request": {"method": "DELETE", "url": filled(random, corpus, "{key}")}});
+            write(
+                "POST",
+                String::new(),
+                json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]}),
+            )
         }
         _ => {
             let entry = json!({"resource": about(&format!("Patient?{criteria}")), "request": {"method": "POST", "url": "Observation"}});

@@ -1,0 +1,70 @@
+//! Entries of a transaction are held to scopes of their own, whatever that of the Bundle is.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fhir_interactions::{AccessRequest, Guard, Interaction};
+use fhir_model::Result;
+use fhir_search::TenantId;
+use fhir_search::condition::Condition;
+use fhir_store::{Rule, Rules, Scope};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::transaction::{entry, outcome, transaction};
+
+/// Shows everything to Bundles, or to their entries alone; to the other of them no Patient `hidden`.
+struct ByInteraction {
+    shows_bundles: bool,
+    hidden: Condition,
+}
+
+#[async_trait]
+impl Guard for ByInteraction {
+    async fn scope(&self, access: AccessRequest<'_>) -> Result<Scope> {
+        let is_bundle = matches!(access.interaction, Interaction::Bundle);
+        let rule = Rule { filter: Condition::Not(Box::new(self.hidden.clone())), ..Rule::all() };
+        let rules = match is_bundle == self.shows_bundles {
+            true => Rules::All,
+            false => Rules::ByType([("Patient".into(), rule)].into()),
+        };
+        Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)])
+    }
+}
+
+#[tokio::test]
+async fn an_entry_writes_what_it_may_see_itself() {
+    let mut app = App::new().await;
+    let patient = |id: &str| json!({"resourceType": "Patient", "id": id});
+    let hidden = app.cx.store.condition(TenantId::DEFAULT, &app.parse("Patient?_id=hidden").unwrap());
+    let guard = |shows_bundles| Arc::new(ByInteraction { shows_bundles, hidden: hidden.clone() });
+    app.send("PUT Patient/hidden", &patient("hidden")).await;
+    app.send("PUT Patient/seen", &patient("seen")).await;
+    let patch = json!({"resourceType": "Binary", "contentType": "application/json-patch+json",
+        "data": "W3sib3AiOiJhZGQiLCJwYXRoIjoiL2dlbmRlciIsInZhbHVlIjoibWFsZSJ9XQ=="});
+    let bundle = |method: &str, id: &str| {
+        let resource = match method {
+            "PUT" => patient(id),
+            "PATCH" => patch.clone(),
+            _ => Value::Null,
+        };
+        transaction(vec![entry(method, &format!("Patient/{id}"), "", resource)])
+    };
+
+    // The Bundle sees what its entry does not: that is as if there were no such id.
+    app.cx.guard = guard(true);
+    for method in ["PUT", "PATCH", "DELETE"] {
+        let [hidden, free] = ["hidden", "nobody"].map(|id| bundle(method, id));
+        let (hidden, free) = (app.send("POST ", &hidden).await, app.send("POST ", &free).await);
+        let text = hidden.body.to_string().replace("hidden", "nobody");
+        assert_eq!((hidden.status, text), (free.status, free.body.to_string()), "{method}");
+        assert_eq!(free.status, if method == "DELETE" { 200 } else { 404 }, "{method}");
+    }
+
+    // The Bundle does not see what its entry does.
+    app.cx.guard = guard(false);
+    let created = app.send("POST ", &bundle("PUT", "new")).await;
+    assert_eq!((created.status, outcome(&created.body)), (200, vec![201]), "{}", created.body);
+    let replaced = app.send("POST ", &bundle("PUT", "seen")).await;
+    assert_eq!((replaced.status, outcome(&replaced.body)), (200, vec![200]), "{}", replaced.body);
+}
