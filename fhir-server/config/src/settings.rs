@@ -140,7 +140,9 @@ pub const SETTINGS: &[Setting] = &[
         setting(
             "database.url",
             "",
-            "`postgres://user:password@host:port/database`. Unset: the server runs its own PostgreSQL.",
+            "`postgres://user:password@host:port/database`. Unset: the server runs its own PostgreSQL. A host that is not this \
+             machine is asked for TLS with a certificate of its name; `?sslmode=`, `sslrootcert=` (a file in PEM, or `system`), \
+             `sslcert=` and `sslkey=` say otherwise, as in libpq.",
         ),
     ),
     setting("database.connections_max", "16", "Connections to the database, 1 to 1000."),

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use fhir_model::{Error, Result};
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Config, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::endpoint::Endpoint;
 use crate::failure;
 
 /// Pipelined connections of a process.
@@ -37,6 +39,7 @@ pub struct ConnectionOptions {
 /// The connections of a process.
 pub struct Connections {
     pool: Pool,
+    connector: MakeRustlsConnect,
     config: Config,
     pipelined_config: Config,
     statements: &'static [&'static str],
@@ -76,10 +79,9 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// When the URL cannot be read.
+    /// When the URL or a certificate that it names cannot be read.
     pub fn open(url: &str, options: ConnectionOptions) -> Result<Connections> {
-        let mut config: Config =
-            url.parse().map_err(|e| Error::invalid("the database url is not one").because(e))?;
+        let Endpoint { mut config, connector, .. } = Endpoint::parse(url)?;
         config.application_name(&options.application_name);
         config.connect_timeout(Duration::from_secs(5));
         let timeout = options.statement_timeout.as_millis();
@@ -100,7 +102,7 @@ impl Connections {
         pipelined_config.options(format!("{settings} -c synchronous_commit=off"));
         let manager = Manager::from_config(
             config.clone(),
-            NoTls,
+            connector.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
@@ -112,6 +114,7 @@ impl Connections {
         let pipelined = (0..PIPELINED_CONNECTIONS).map(|_| Mutex::new(None)).collect();
         Ok(Connections {
             pool,
+            connector,
             config,
             pipelined_config,
             statements: options.pipelined,
@@ -147,7 +150,7 @@ impl Connections {
         if let Some(connection) = open.filter(|c| !c.client.is_closed()) {
             return Ok(connection);
         }
-        let client = connect(&self.pipelined_config).await?;
+        let client = connect(&self.pipelined_config, &self.connector).await?;
         let mut statements = Vec::with_capacity(self.statements.len());
         for sql in self.statements {
             statements.push(client.prepare(sql).await.map_err(failure::classify)?);
@@ -165,7 +168,7 @@ impl Connections {
     ///
     /// When the database cannot be reached.
     pub async fn dedicated(&self) -> Result<Client> {
-        connect(&self.config).await
+        connect(&self.config, &self.connector).await
     }
 
     /// What the database's own views show of the connections.
@@ -181,8 +184,8 @@ impl Connections {
 }
 
 /// Connects, and drives the connection until the client is dropped.
-async fn connect(config: &Config) -> Result<Client> {
-    let (client, connection) = config.connect(NoTls).await.map_err(|e| {
+async fn connect(config: &Config, connector: &MakeRustlsConnect) -> Result<Client> {
+    let (client, connection) = config.connect(connector.clone()).await.map_err(|e| {
         Error::new(fhir_model::Kind::Unavailable, "the database is not available at the moment; try again")
             .because(e)
     })?;

@@ -1,20 +1,32 @@
 //! The database as an operator names it: host, port, database and user. The password is never shown.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::tls::{TlsMode, TlsParameters};
 
 /// How long a start waits for the database to answer; a firewall that drops packets says nothing.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a database is and who connects, taken from its URL.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Endpoint {
-    config: Config,
+    pub(crate) config: Config,
+    pub(crate) connector: MakeRustlsConnect,
+    mode: TlsMode,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Endpoint {
@@ -22,13 +34,21 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// When `url` is not a URL of a PostgreSQL database. The text does not repeat it, for it may hold a password.
+    /// When `url` is not a URL of a PostgreSQL database, or a certificate that it names cannot be read. The text does not repeat
+    /// it, for it may hold a password.
     pub fn parse(url: &str) -> Result<Endpoint> {
+        let (url, tls) = TlsParameters::take(url)?;
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
             Error::invalid(format!("the database URL cannot be read: {}", cause(&error)))
         })?;
         config.application_name("cari").connect_timeout(CONNECT_TIMEOUT);
-        Ok(Endpoint { config })
+        // Sockets of this machine are never encrypted, whatever is asked.
+        let mode = match config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
+            true => TlsMode::Disable,
+            false => tls.mode(is_local(&config)),
+        };
+        config.ssl_mode(mode.negotiation());
+        Ok(Endpoint { connector: tls.connector(mode)?, config, mode })
     }
 
     /// Connects once, for as long as the client lives.
@@ -37,7 +57,7 @@ impl Endpoint {
     ///
     /// With the endpoint and the cause: nobody listens, the user is refused, there is no such database, TLS is asked for.
     pub async fn connect(&self) -> Result<Client> {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.config.connect(NoTls));
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.config.connect(self.connector.clone()));
         let why = match connecting.await {
             Ok(Ok((client, connection))) => {
                 tokio::spawn(connection);
@@ -59,7 +79,7 @@ impl Endpoint {
             Some(code) if *code == SqlState::INVALID_PASSWORD => "; the user or the password is wrong",
             Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
                 if cause.contains("no encryption") || cause.contains("SSL off") {
-                    "; the database takes TLS connections only, which this server does not make"
+                    "; the database takes TLS connections only: say `sslmode=verify-full` in its URL"
                 } else {
                     "; the database's pg_hba.conf does not let this user in from here"
                 }
@@ -68,8 +88,12 @@ impl Endpoint {
                 "; raise its max_connections, or close others"
             }
             Some(_) => "",
-            None if self.config.get_ssl_mode() == SslMode::Require => {
-                "; the URL asks for TLS (`sslmode=require`), which this server does not speak to a database"
+            None if cause.contains("does not support TLS") => {
+                "; only within a network that nobody else reaches say `sslmode=disable` in its URL"
+            }
+            None if cause.contains("certificate") => {
+                "; its certificate must be valid, of an authority that this machine trusts or that `sslrootcert` names, and \
+                 name this host"
             }
             None if cause.contains("refused") || cause.contains("No such file") => {
                 "; is PostgreSQL running there?"
@@ -98,7 +122,26 @@ impl fmt::Display for Endpoint {
         if self.config.get_hosts().is_empty() {
             f.write_str("no host")?;
         }
-        write!(f, " as user `{user}`")
+        write!(f, " as user `{user}`")?;
+        match self.config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_))) {
+            true => write!(f, ", {}", self.mode),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether all hosts are this machine.
+fn is_local(config: &Config) -> bool {
+    let is_loopback =
+        |name: &str| name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let is_here = |host: &Host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => is_loopback(name),
+    };
+    // `hostaddr` says where the connection goes, whatever the name.
+    match config.get_hostaddrs() {
+        [] => config.get_hosts().iter().all(is_here),
+        addresses => addresses.iter().all(IpAddr::is_loopback),
     }
 }
 
@@ -121,11 +164,28 @@ mod tests {
     #[test]
     fn an_endpoint_is_shown_without_its_password() {
         let rows = [
-            ("postgres://u:secret@db.org:5433/x", "database `x` on db.org:5433 as user `u`"),
-            ("postgresql://u:secret@db.org", "database `u` on db.org:5432 as user `u`"),
+            (
+                "postgres://u:secret@db.org:5433/x",
+                "database `x` on db.org:5433 as user `u`, with TLS, the database's certificate verified",
+            ),
+            (
+                "postgresql://u:secret@db.org?sslmode=require",
+                "database `u` on db.org:5432 as user `u`, with TLS, the database's certificate not verified",
+            ),
             ("postgres://u@%2Fvar%2Frun/x", "database `x` on /var/run/.s.PGSQL.5432 as user `u`"),
-            ("postgres://u:secret@a,b:7/x", "database `x` on a:5432, b:7 as user `u`"),
-            ("postgres://u@[::1]:7/x?password=secret", "database `x` on ::1:7 as user `u`"),
+            (
+                "postgres://u:secret@a,b:7/x",
+                "database `x` on a:5432, b:7 as user `u`, with TLS, the database's certificate verified",
+            ),
+            ("postgres://u@[::1]:7/x?password=secret", "database `x` on ::1:7 as user `u`, without TLS"),
+            (
+                "postgres://u@localhost,127.0.0.1/x",
+                "database `x` on localhost:5432, 127.0.0.1:5432 as user `u`, without TLS",
+            ),
+            (
+                "postgres://u@localhost,a/x?sslmode=disable",
+                "database `x` on localhost:5432, a:5432 as user `u`, without TLS",
+            ),
         ];
         for (url, wanted) in rows {
             assert_eq!(Endpoint::parse(url).unwrap().to_string(), wanted, "{url}");

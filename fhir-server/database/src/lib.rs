@@ -12,6 +12,8 @@ mod migrate;
 mod migrations;
 mod schema;
 mod schema_names;
+mod tls;
+mod verifier;
 
 pub use clock::Clock;
 pub use connections::{ConnectionOptions, Connections, PipelinedConnection};

@@ -1,11 +1,10 @@
 //! Migrations per module, without advisory locks: a lease decides who migrates.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fhir_model::{Error, Kind, Result};
-use sqlx::migrate::Migrator;
-use sqlx::{Connection, PgConnection};
 use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
 
 use crate::endpoint::Endpoint;
 use crate::lease::Lease;
@@ -41,22 +40,46 @@ pub async fn migrate(url: &str, modules: &[Migrations]) -> Result<()> {
     if schema(url, modules).await? == SchemaState::Current {
         return Ok(());
     }
-    let client = Endpoint::parse(url)?.connect().await?;
+    let endpoint = Endpoint::parse(url)?;
+    let client = endpoint.connect().await?;
     under_lease(&client, LEASE, async {
-        let away =
-            |e: sqlx::Error| Error::new(Kind::Unavailable, "the database cannot be reached").because(e);
-        let mut connection = PgConnection::connect(url).await.map_err(away)?;
+        let mut connection = endpoint.connect().await?;
         for module in modules {
-            let mut migrator = Migrator::DEFAULT;
-            migrator.set_locking(false);
-            migrator.dangerous_set_table_name(module.record());
-            migrator.migrations = module.all().into();
-            let failed = |e| Error::new(Kind::Internal, "a migration failed").because(e);
-            migrator.run(&mut connection).await.map_err(failed)?;
+            run(&mut connection, module).await?;
         }
-        connection.close().await.map_err(Error::internal)
+        Ok(())
     })
     .await
+}
+
+/// The columns are those of sqlx, which ran the migrations of earlier versions.
+const RECORD: &str = "create table if not exists {record} (version bigint primary key, description text not null, \
+     installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, \
+     execution_time bigint not null)";
+
+/// Runs the migrations of a module that did not run yet, each in a transaction with the row that records it.
+async fn run(client: &mut Client, module: &Migrations) -> Result<()> {
+    let sql = |text: &str| text.replace("{record}", &module.record());
+    let broken = |error| Error::new(Kind::Internal, "the record of migrations cannot be used").because(error);
+    client.batch_execute(&sql(RECORD)).await.map_err(broken)?;
+    let rows = client.query(&sql("select version from {record}"), &[]).await.map_err(broken)?;
+    let done: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    for migration in module.all().iter().filter(|migration| !done.contains(&migration.version)) {
+        let failed = |error| {
+            let text = format!("the migration {} ({}) failed", migration.version, migration.name);
+            Error::new(Kind::Internal, text).because(error)
+        };
+        let began = Instant::now();
+        let transaction = client.transaction().await.map_err(failed)?;
+        transaction.batch_execute(migration.sql).await.map_err(failed)?;
+        let record = "insert into {record} (version, description, success, checksum, execution_time) values ($1, $2, true, $3, $4)";
+        let nanoseconds = i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        let values: [&(dyn ToSql + Sync); 4] =
+            [&migration.version, &migration.name, &migration.checksum, &nanoseconds];
+        transaction.execute(&sql(record), &values).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Does work as the one process that migrates. The lease is renewed meanwhile, so that it may take any time, and is freed at

@@ -1,17 +1,26 @@
 //! The migrations of a module as data: its files, and the names that it may give.
 
-use std::borrow::Cow;
-
 use fhir_model::{Error, Result};
-use sqlx::migrate::{Migration, MigrationType};
+use sha2::{Digest, Sha384};
 
 use crate::schema_names::made;
 
-/// The table of the store's own migrations; a module's has the module's name behind it.
+/// The table of the store's own migrations; a module's has the module's name behind it. Its name and columns are those of sqlx,
+/// which ran the migrations of earlier versions.
 const RECORD: &str = "_sqlx_migrations";
 
 /// A migration: its number, its name and its SQL.
 pub type MigrationFile = (i64, &'static str, &'static str);
+
+/// A migration as it is run and recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct Migration {
+    pub(crate) version: i64,
+    pub(crate) name: &'static str,
+    pub(crate) sql: &'static str,
+    /// SHA-384 of the SQL.
+    pub(crate) checksum: Vec<u8>,
+}
 
 /// The migrations of one module, in order. An applied file never changes.
 #[derive(Debug, Clone, Copy)]
@@ -57,11 +66,11 @@ impl Migrations {
         self.module.replace('-', "_")
     }
 
-    /// The migrations as sqlx takes them.
+    /// The migrations with their checksums.
     pub(crate) fn all(&self) -> Vec<Migration> {
-        let migration = |(version, name, sql): &MigrationFile| {
-            let sql = sqlx::SqlStr::from_static(sql);
-            Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
+        let migration = |&(version, name, sql): &MigrationFile| {
+            let checksum = Sha384::digest(sql.as_bytes()).to_vec();
+            Migration { version, name, sql, checksum }
         };
         self.files.iter().map(migration).collect()
     }

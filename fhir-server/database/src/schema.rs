@@ -3,11 +3,10 @@
 //! **Invariant:** this reads only. A database that is refused stays exactly as it was.
 
 use fhir_model::{Error, Result};
-use sqlx::migrate::Migration;
 use tokio_postgres::Client;
 
 use crate::endpoint::{Endpoint, cause};
-use crate::migrations::Migrations;
+use crate::migrations::{Migration, Migrations};
 use crate::schema_names::SchemaNames;
 
 /// The oldest PostgreSQL that the migrations run on, as `server_version_num`.

@@ -1,6 +1,6 @@
 //! The names of tables and indexes, as migrations make them.
 
-use sqlx::migrate::Migration;
+use crate::migrations::Migration;
 
 /// The names of all tables and indexes that migrations make.
 pub(crate) fn made(migrations: &[Migration]) -> impl Iterator<Item = String> {
@@ -20,7 +20,7 @@ impl SchemaNames {
     pub(crate) fn from_migrations(migrations: &[Migration], until: i64) -> SchemaNames {
         let mut names = SchemaNames::default();
         let lines = migrations.iter().filter(|migration| migration.version <= until);
-        for line in lines.flat_map(|migration| migration.sql.as_str().lines()) {
+        for line in lines.flat_map(|migration| migration.sql.lines()) {
             let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let mut words = line.split(|c| !is_part(c)).filter(|word| !word.is_empty());
             let mut word = || words.find(|word| !PASSED_OVER.contains(word));

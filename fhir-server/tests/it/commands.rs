@@ -93,13 +93,13 @@ async fn errors_name_the_database_and_the_cause_and_never_the_password() {
     let rows = [
         (
             refused.as_str(),
-            format!("database `clinic` on 127.0.0.1:{free} as user `ada`: Connection refused"),
+            format!("database `clinic` on 127.0.0.1:{free} as user `ada`, without TLS: Connection refused"),
         ),
-        (&tls, format!("database `clinic` on 127.0.0.1:{free} as user `ada`")),
+        (&tls, format!("on 127.0.0.1:{free} as user `ada`, with TLS, the database's certificate not verified: Conn")),
         (&unknown, "database \"no_such_database\" does not exist; create it with `createdb`".to_owned()),
         (
             "postgres://ada:secret@host.invalid/clinic",
-            "database `clinic` on host.invalid:5432 as user `ada`: ".to_owned(),
+            "on host.invalid:5432 as user `ada`, with TLS, the database's certificate verified: ".to_owned(),
         ),
     ];
     for (url, wanted) in rows {

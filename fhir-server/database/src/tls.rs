@@ -1,0 +1,268 @@
+//! TLS to the database, as libpq's connection URLs ask for it.
+//!
+//! <https://www.postgresql.org/docs/current/libpq-ssl.html>
+//!
+//! One thing differs: without `sslmode`, a host that is neither this machine nor a socket is asked for TLS with a certificate
+//! of its name (`verify-full`), where libpq would be content with a connection in clear.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fhir_model::{Error, Result};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::verifier::{AnyName, Unverified};
+
+/// `sslmode`, but for `allow`, which is `prefer` here: both take what the server offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsMode {
+    /// In clear.
+    Disable,
+    /// Encrypted when the server offers it, whoever it is.
+    Prefer,
+    /// Encrypted, whoever the server is.
+    Require,
+    /// Encrypted, to a server with a certificate of a trusted authority.
+    VerifyCa,
+    /// Encrypted, to a server whose certificate is a trusted authority's and names the host.
+    VerifyFull,
+}
+
+impl TlsMode {
+    fn parse(text: &str) -> Result<TlsMode> {
+        match text {
+            "disable" => Ok(TlsMode::Disable),
+            "allow" | "prefer" => Ok(TlsMode::Prefer),
+            "require" => Ok(TlsMode::Require),
+            "verify-ca" => Ok(TlsMode::VerifyCa),
+            "verify-full" => Ok(TlsMode::VerifyFull),
+            _ => Err(Error::invalid(
+                "`sslmode` in the database URL is none of disable, allow, prefer, require, verify-ca, verify-full",
+            )),
+        }
+    }
+
+    /// What the driver knows of it: the rest is the verifier's.
+    pub(crate) fn negotiation(self) -> SslMode {
+        match self {
+            TlsMode::Disable => SslMode::Disable,
+            TlsMode::Prefer => SslMode::Prefer,
+            TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => SslMode::Require,
+        }
+    }
+}
+
+impl fmt::Display for TlsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsMode::Disable => "without TLS",
+            TlsMode::Prefer => "with TLS if the database offers it, its certificate not verified",
+            TlsMode::Require => "with TLS, the database's certificate not verified",
+            TlsMode::VerifyCa => "with TLS, the database's certificate verified but for its name",
+            TlsMode::VerifyFull => "with TLS, the database's certificate verified",
+        })
+    }
+}
+
+/// The parameters of a URL that are TLS's.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TlsParameters {
+    mode: Option<TlsMode>,
+    root: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl TlsParameters {
+    /// Takes TLS's parameters out of a URL.
+    ///
+    /// # Errors
+    ///
+    /// When `sslmode` is no mode, or only one of certificate and key is named.
+    pub(crate) fn take(url: &str) -> Result<(String, TlsParameters)> {
+        let mut taken = TlsParameters::default();
+        let Some((before, query)) = url.split_once('?') else { return Ok((url.to_owned(), taken)) };
+        let mut rest = Vec::new();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = percent_decoded(value);
+            let path = || Some(PathBuf::from(&value)).filter(|path| !path.as_os_str().is_empty());
+            match name {
+                "sslmode" => taken.mode = Some(TlsMode::parse(&value)?),
+                "sslrootcert" => taken.root = path(),
+                "sslcert" => taken.certificate = path(),
+                "sslkey" => taken.key = path(),
+                _ => rest.push(pair),
+            }
+        }
+        if taken.certificate.is_some() != taken.key.is_some() {
+            return Err(Error::invalid("`sslcert` and `sslkey` in the database URL belong together"));
+        }
+        let separator = if rest.is_empty() { "" } else { "?" };
+        Ok((format!("{before}{separator}{}", rest.join("&")), taken))
+    }
+
+    /// The mode to this kind of host. `require` with a root certificate verifies, as libpq has it.
+    pub(crate) fn mode(&self, is_local: bool) -> TlsMode {
+        match self.mode {
+            Some(TlsMode::Require) if self.root.is_some() => TlsMode::VerifyCa,
+            Some(mode) => mode,
+            None if is_local && self.root.is_none() => TlsMode::Disable,
+            None => TlsMode::VerifyFull,
+        }
+    }
+
+    /// What makes connections in this mode.
+    ///
+    /// # Errors
+    ///
+    /// When a certificate or the key cannot be read, or the machine trusts no authority at all.
+    pub(crate) fn connector(&self, mode: TlsMode) -> Result<MakeRustlsConnect> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = match mode {
+            TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => Arc::new(Unverified(provider.clone())),
+            TlsMode::VerifyCa => Arc::new(AnyName(self.authorities(provider.clone())?)),
+            TlsMode::VerifyFull => self.authorities(provider.clone())?,
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(Error::internal)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let config = match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => {
+                let chain = certificates("sslcert", certificate)?;
+                let key = PrivateKeyDer::from_pem_file(key)
+                    .map_err(|error| unreadable("sslkey", key).because(error))?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    Error::invalid("`sslcert` and `sslkey` of the database URL do not fit together")
+                        .because(error)
+                })?
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        Ok(MakeRustlsConnect::new(config))
+    }
+
+    /// Verifies against the authorities of `sslrootcert`, or of the machine.
+    fn authorities(&self, provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
+        let mut roots = RootCertStore::empty();
+        match &self.root {
+            Some(path) if path != Path::new("system") => {
+                for certificate in certificates("sslrootcert", path)? {
+                    roots.add(certificate).map_err(|error| unreadable("sslrootcert", path).because(error))?;
+                }
+            }
+            _ => {
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|error| {
+            let text = "this machine trusts no certificate authority; name the database's by `sslrootcert` in its URL";
+            Error::invalid(text).because(error)
+        })
+    }
+}
+
+fn certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
+    let found = read.map_err(|error| unreadable(parameter, path).because(error))?;
+    if found.is_empty() {
+        return Err(unreadable(parameter, path));
+    }
+    Ok(found)
+}
+
+fn unreadable(parameter: &str, path: &Path) -> Error {
+    let text = format!("`{parameter}` of the database URL: {} cannot be read as PEM", path.display());
+    Error::invalid(text)
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let hex = after.get(..2).filter(|_| *byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_taken_out_of_a_url() {
+        // URL, what is left of it, mode to another host, mode to this machine
+        let rows = [
+            ("postgres://u@h/x", "postgres://u@h/x", TlsMode::VerifyFull, TlsMode::Disable),
+            ("postgres://u@h/x?sslmode=disable", "postgres://u@h/x", TlsMode::Disable, TlsMode::Disable),
+            ("postgres://u@h/x?sslmode=allow", "postgres://u@h/x", TlsMode::Prefer, TlsMode::Prefer),
+            ("postgres://u@h/x?sslmode=prefer&a=b", "postgres://u@h/x?a=b", TlsMode::Prefer, TlsMode::Prefer),
+            (
+                "postgres://u@h/x?a=b&sslmode=require&c=d",
+                "postgres://u@h/x?a=b&c=d",
+                TlsMode::Require,
+                TlsMode::Require,
+            ),
+            (
+                "postgres://u@h/x?sslmode=require&sslrootcert=r",
+                "postgres://u@h/x",
+                TlsMode::VerifyCa,
+                TlsMode::VerifyCa,
+            ),
+            (
+                "postgres://u@h/x?sslmode=verify%2Dca",
+                "postgres://u@h/x",
+                TlsMode::VerifyCa,
+                TlsMode::VerifyCa,
+            ),
+            (
+                "postgres://u@h/x?sslmode=verify-full",
+                "postgres://u@h/x",
+                TlsMode::VerifyFull,
+                TlsMode::VerifyFull,
+            ),
+            (
+                "postgres://u@h/x?sslrootcert=%2Fa%20b",
+                "postgres://u@h/x",
+                TlsMode::VerifyFull,
+                TlsMode::VerifyFull,
+            ),
+        ];
+        for (url, left, remote, local) in rows {
+            let (rest, tls) = TlsParameters::take(url).unwrap();
+            assert_eq!((rest.as_str(), tls.mode(false), tls.mode(true)), (left, remote, local), "{url}");
+        }
+        let (_, tls) =
+            TlsParameters::take("postgres://u@h/x?sslrootcert=%2Fa%20b&sslcert=c&sslkey=k").unwrap();
+        assert_eq!(tls.root.as_deref(), Some(Path::new("/a b")));
+        for url in [
+            "postgres://h/x?sslmode=yes",
+            "postgres://h/x?sslmode=",
+            "postgres://h/x?sslcert=c",
+            "postgres://h/x?sslkey=k",
+        ] {
+            assert!(TlsParameters::take(url).is_err(), "{url}");
+        }
+    }
+}
