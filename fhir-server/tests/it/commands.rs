@@ -95,7 +95,12 @@ async fn errors_name_the_database_and_the_cause_and_never_the_password() {
             refused.as_str(),
             format!("database `clinic` on 127.0.0.1:{free} as user `ada`, without TLS: Connection refused"),
         ),
-        (&tls, format!("on 127.0.0.1:{free} as user `ada`, with TLS, the database's certificate not verified: Conn")),
+        (
+            &tls,
+            format!(
+                "on 127.0.0.1:{free} as user `ada`, with TLS, the database's certificate not verified: Conn"
+            ),
+        ),
         (&unknown, "database \"no_such_database\" does not exist; create it with `createdb`".to_owned()),
         (
             "postgres://ada:secret@host.invalid/clinic",

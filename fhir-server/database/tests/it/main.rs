@@ -1,9 +1,5 @@
 //! The database over TLS: a real PostgreSQL with certificates of an authority of its own.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on should stop where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod authority;
 mod cluster;
