@@ -15,13 +15,41 @@ use crate::run::{self, Outcome};
 /// Pages run at the same time.
 const PAGES_AT_ONCE: usize = 4;
 
+/// Which pages are run, and how.
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// Only those whose name has one of these in it; all, when there are none.
+    pub filters: Vec<String>,
+    /// Names every case that passed.
+    pub verbose: bool,
+    /// The file that lists the cases which fail: these must.
+    pub known_failures: PathBuf,
+    /// What `{{run}}` begins with: small letters and digits, unlike those of every other run against the server.
+    pub run: String,
+}
+
+impl Default for Pages {
+    /// All pages, against what is known of any server, as a run that there was never before.
+    fn default() -> Pages {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Pages {
+            filters: Vec::new(),
+            verbose: false,
+            known_failures: folder().join("known-failures.txt"),
+            run: base36(now.as_millis()),
+        }
+    }
+}
+
 /// What came of it all.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) passed: usize,
-    pub(crate) failed: usize,
-    /// Failed, as `known-failures.txt` says.
-    pub(crate) known: usize,
+pub struct Tally {
+    /// Cases that passed.
+    pub passed: usize,
+    /// Cases that failed, and those that passed or are gone although they are listed as failing.
+    pub failed: usize,
+    /// Cases that failed, as is known.
+    pub known: usize,
 }
 
 /// The folder of the pages: this crate's own, wherever the command is started.
@@ -29,15 +57,20 @@ pub(crate) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs the pages whose name holds one of the filters (all, when there are none), and prints as it goes.
-pub(crate) fn run(subject: &Subject, folder: &Path, filters: &[String], verbose: bool) -> Result<Tally> {
+/// Runs pages against the server whose base url is `base`, and prints as it goes.
+///
+/// # Errors
+///
+/// When there is no such page, or one cannot be read; when the list of known failures cannot be read.
+pub fn run_pages(base: &str, options: &Pages) -> Result<Tally> {
+    let Pages { filters, verbose, run, .. } = options;
+    let subject = Subject::new(base);
     let wanted = |page: &Page| filters.is_empty() || filters.iter().any(|filter| page.name.contains(filter));
-    let pages: Vec<Page> = read_pages(folder)?.into_iter().filter(wanted).collect();
+    let pages: Vec<Page> = read_pages(&folder())?.into_iter().filter(wanted).collect();
     if pages.is_empty() {
         bail!("no page has a name with {}", filters.join(" or "));
     }
-    let known = known_failures(&folder.join("known-failures.txt"))?;
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?.as_millis();
+    let known = known_failures(&options.known_failures)?;
     let next = AtomicUsize::new(0);
     let total = Mutex::new(Tally::default());
     std::thread::scope(|scope| {
@@ -46,9 +79,8 @@ pub(crate) fn run(subject: &Subject, folder: &Path, filters: &[String], verbose:
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(page) = pages.get(at) else { break };
-                    let run = format!("{}{:02}", base36(started), at);
-                    let outcomes = run::run(subject, page, &run);
-                    let (tally, text) = weigh(&page.name, &outcomes, &known, verbose);
+                    let outcomes = run::run(&subject, page, &format!("{run}{at:02}"));
+                    let (tally, text) = weigh(&page.name, &outcomes, &known, *verbose);
                     if let Ok(mut total) = total.lock() {
                         total.passed += tally.passed;
                         total.failed += tally.failed;

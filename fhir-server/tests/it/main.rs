@@ -22,6 +22,7 @@ mod law;
 mod load;
 mod modules;
 mod names;
+mod noise;
 mod observer;
 mod organizations;
 mod outbound;
