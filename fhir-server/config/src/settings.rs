@@ -142,7 +142,8 @@ pub const SETTINGS: &[Setting] = &[
             "",
             "`postgres://user:password@host:port/database`. Unset: the server runs its own PostgreSQL. A host that is not this \
              machine is asked for TLS with a certificate of its name; `?sslmode=`, `sslrootcert=` (a file in PEM, or `system`), \
-             `sslcert=` and `sslkey=` say otherwise, as in libpq.",
+             `sslcert=` and `sslkey=` say otherwise, as in libpq. With several hosts and `?target_session_attrs=read-write` the server \
+             follows a promoted standby.",
         ),
     ),
     setting("database.connections_max", "16", "Connections to the database, 1 to 1000."),

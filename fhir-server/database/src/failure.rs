@@ -8,6 +8,8 @@ pub fn classify(e: tokio_postgres::Error) -> Error {
     let kind = match e.code() {
         Some(code) if *code == SqlState::QUERY_CANCELED => Kind::Timeout,
         Some(code) if is_away(code) || is_transient(code) => Kind::Unavailable,
+        // A standby, or a primary that was made one.
+        Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Kind::Unavailable,
         // Class 54, limits of the database: what reaches one is refused, and should have been before.
         Some(code) if code.code().starts_with("54") => Kind::TooCostly,
         Some(_) => Kind::Internal,

@@ -4,11 +4,15 @@
 //! cluster is started in the temporary directory. Clusters are kept for the next run, one per test binary that runs at the
 //! same time, without flushing to disk. The postmaster stops by itself when the test process ends.
 
+mod network;
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio_postgres::NoTls;
+
+pub use network::NetworkCluster;
 
 use crate::{Embedded, Error, Options, Result};
 

@@ -16,6 +16,7 @@ mod commands;
 mod content;
 mod dead_letters;
 mod export;
+mod failover;
 mod formats;
 mod headers;
 mod law;

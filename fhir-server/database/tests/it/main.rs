@@ -2,5 +2,4 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod authority;
-mod cluster;
 mod tls;

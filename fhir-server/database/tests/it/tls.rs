@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use fhir_database::{ConnectionOptions, Connections, Endpoint, Migrations, SchemaState, migrate, schema};
 
-use crate::authority::{Authority, self_signed};
-use crate::cluster::Cluster;
+use fhir_postgres::testing::NetworkCluster;
+
+use crate::authority::{Authority, Signed, self_signed};
 
 const ENCRYPTED: &str = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
 
@@ -16,11 +17,33 @@ async fn connect(url: &str) -> Result<bool, String> {
     Ok(client.query_one(ENCRYPTED, &[]).await.unwrap().get(0))
 }
 
+const SETTINGS: &str =
+    "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server.key'\nssl_ca_file = 'authority.pem'";
+
+/// The user `bearer` needs a certificate, `plain` may come in clear, nobody else may.
+const HBA: &str = "hostssl all bearer all cert\nhostssl all all all trust\nhostnossl all plain all trust";
+
+/// A PostgreSQL with this certificate, for users with certificates of this authority.
+async fn start(server: &Signed, authority: &str) -> NetworkCluster {
+    let files =
+        [("server.pem", &*server.certificate), ("server.key", &server.key), ("authority.pem", authority)];
+    let cluster = NetworkCluster::start(SETTINGS, HBA, &files).await;
+    for statement in [
+        "create role ada login superuser",
+        "create role bearer login",
+        "create role plain login",
+        "create database clinic",
+    ] {
+        cluster.ask(statement).await;
+    }
+    cluster
+}
+
 #[tokio::test]
 async fn certificates_are_verified_as_the_mode_says() {
     let (authority, other) = (Authority::new(), Authority::new());
     let good = authority.server(&["localhost", "127.0.0.1"], 2099);
-    let cluster = Cluster::start(&good, &authority.certificate()).await;
+    let cluster = start(&good, &authority.certificate()).await;
     let port = cluster.port;
     let root = cluster.file("root.pem", &authority.certificate());
     let strange = cluster.file("other.pem", &other.certificate());
@@ -47,7 +70,9 @@ async fn certificates_are_verified_as_the_mode_says() {
         ("sslmode=verify-ca&sslrootcert=system".to_owned(), &[]),
     ];
     for (name, certificate) in &certificates {
-        cluster.present(certificate).await;
+        cluster.write("server.key", &certificate.key);
+        cluster.write("server.pem", &certificate.certificate);
+        cluster.reload().await;
         for (parameters, accepted) in &rows {
             for host in ["localhost", "127.0.0.1"] {
                 let found = connect(&format!("postgres://ada@{host}:{port}/clinic?{parameters}")).await;
@@ -69,7 +94,7 @@ async fn certificates_are_verified_as_the_mode_says() {
 #[tokio::test]
 async fn encryption_is_as_asked_and_users_may_have_certificates() {
     let authority = Authority::new();
-    let cluster = Cluster::start(&authority.server(&["localhost"], 2099), &authority.certificate()).await;
+    let cluster = start(&authority.server(&["localhost"], 2099), &authority.certificate()).await;
     let port = cluster.port;
     let to = |user: &str, parameters: &str| format!("postgres://{user}@localhost:{port}/clinic?{parameters}");
     // Only connections of `plain` may be in clear, only those of others need not be.
@@ -106,7 +131,7 @@ async fn encryption_is_as_asked_and_users_may_have_certificates() {
         assert!(why.contains(named), "{parameters}: {why}");
     }
     // A server without TLS.
-    cluster.as_superuser("alter system set ssl = off").await;
+    cluster.ask("alter system set ssl = off").await;
     cluster.reload().await;
     assert_eq!(connect(&to("plain", "sslmode=prefer")).await, Ok(false));
     for mode in ["require", "verify-ca", "verify-full"] {
@@ -118,7 +143,7 @@ async fn encryption_is_as_asked_and_users_may_have_certificates() {
 #[tokio::test]
 async fn every_kind_of_connection_is_encrypted() {
     let authority = Authority::new();
-    let cluster = Cluster::start(&authority.server(&["localhost"], 2099), &authority.certificate()).await;
+    let cluster = start(&authority.server(&["localhost"], 2099), &authority.certificate()).await;
     let root = cluster.file("root.pem", &authority.certificate());
     let url =
         format!("postgres://ada@localhost:{}/clinic?sslmode=verify-full&sslrootcert={root}", cluster.port);
