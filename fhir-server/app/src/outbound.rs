@@ -14,13 +14,15 @@ use std::time::Duration;
 use fhir_model::{Error, Kind, Result};
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::{self, HeaderMap, HeaderName, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode, Url};
 use url::Host;
 
 /// Networks that no call reaches unless they are named: this machine, private and shared networks, link-local addresses (where
-/// clouds keep credentials), documentation, multicast, and addresses that lead to others of version 4.
+/// clouds keep credentials), documentation, multicast, and addresses that lead to others of version 4. Where a site has public
+/// addresses inside its firewall, as with version 6, those are public here: a call there is encrypted, and to a name for which
+/// its answerer has a certificate.
 ///
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry>
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>
@@ -69,8 +71,21 @@ impl Default for OutboundLimits {
     }
 }
 
+/// Headers that the client writes itself: whom a request is meant for and where it ends is not the caller's to say.
+const OWN: [HeaderName; 9] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::EXPECT,
+    header::PROXY_AUTHORIZATION,
+];
+
 /// A call to another system.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct OutboundRequest {
     /// `GET`, `POST` ..
     pub method: Method,
@@ -82,9 +97,16 @@ pub struct OutboundRequest {
     pub body: Vec<u8>,
 }
 
+/// Without URL, headers and body, which can name a patient or hold a secret.
+impl fmt::Debug for OutboundRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutboundRequest").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
 /// What the other system answered, whatever its status. A redirection is an answer: it is not followed, as it could lead
 /// anywhere.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OutboundAnswer {
     /// Its status.
     pub status: StatusCode,
@@ -92,6 +114,13 @@ pub struct OutboundAnswer {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Vec<u8>,
+}
+
+/// Without headers and body, as of requests.
+impl fmt::Debug for OutboundAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutboundAnswer").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 impl OutboundAnswer {
@@ -151,7 +180,7 @@ impl OutboundClient {
     ///
     /// # Errors
     ///
-    /// `Invalid` when the URL is not one to call, `Forbidden` when it leads where no call may go, `Timeout` when the answer is
+    /// `Invalid` when the URL is not one to call or a header is the client's own, `Forbidden` when it leads where no call may go, `Timeout` when the answer is
     /// not there in time, `TooLarge` when it has too many bytes, `Unavailable` when no answer came. None says more of the URL
     /// than its host: its path and query can name a patient.
     pub async fn send(&self, request: OutboundRequest) -> Result<OutboundAnswer> {
@@ -164,6 +193,9 @@ impl OutboundClient {
         };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::invalid("an outbound call's URL may hold no user or password"));
+        }
+        if let Some(own) = OWN.iter().find(|own| request.headers.contains_key(*own)) {
+            return Err(Error::invalid(format!("an outbound call may not set the header {own}")));
         }
         let host = url.host_str().unwrap_or_default().to_owned();
         // A name is checked when it is resolved; an address is not resolved.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use fhir_model::{Error, Result};
-use tokio_postgres::{Client, Config, Statement};
+use tokio_postgres::{CancelToken, Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::endpoint::Endpoint;
@@ -93,7 +93,9 @@ impl Connections {
         let settings = format!(
             "-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed \
              -c plan_cache_mode=force_generic_plan -c enable_seqscan=off \
-             -c max_parallel_workers_per_gather=0"
+             -c max_parallel_workers_per_gather=0 {}",
+            // What the URL says is said last, so that it counts.
+            config.get_options().unwrap_or_default()
         );
         config.options(&settings);
         let mut pipelined_config = config.clone();
@@ -169,6 +171,15 @@ impl Connections {
     /// When the database cannot be reached.
     pub async fn dedicated(&self) -> Result<Client> {
         connect(&self.config, &self.connector).await
+    }
+
+    /// Asks the database to stop what a connection of ours does, as well protected as that connection is.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked.
+    pub async fn cancel(&self, token: &CancelToken) -> Result<()> {
+        token.cancel_query(self.connector.clone()).await.map_err(failure::classify)
     }
 
     /// What the database's own views show of the connections.

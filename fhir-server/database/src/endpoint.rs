@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -38,14 +38,17 @@ impl Endpoint {
     /// it, for it may hold a password.
     pub fn parse(url: &str) -> Result<Endpoint> {
         let (url, tls) = TlsParameters::take(url)?;
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            Error::invalid(format!("the database URL cannot be read: {}", cause(&error)))
-        })?;
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| unreadable(&error))?;
+        if config.get_ssl_mode() != SslMode::Prefer
+            || config.get_ssl_negotiation() != SslNegotiation::Postgres
+        {
+            return Err(Error::invalid("the database URL asks for TLS in a way that is not known here"));
+        }
         config.application_name("cari").connect_timeout(CONNECT_TIMEOUT);
         // Sockets of this machine are never encrypted, whatever is asked.
-        let mode = match config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
-            true => TlsMode::Disable,
-            false => tls.mode(is_local(&config)),
+        let mode = match is_remote_or_tcp(&config) {
+            false => TlsMode::Disable,
+            true => tls.mode(is_local(&config))?,
         };
         config.ssl_mode(mode.negotiation());
         Ok(Endpoint { connector: tls.connector(mode)?, config, mode })
@@ -91,6 +94,12 @@ impl Endpoint {
             None if cause.contains("does not support TLS") => {
                 "; only within a network that nobody else reaches say `sslmode=disable` in its URL"
             }
+            None if cause.contains("UnsupportedCertVersion") => {
+                "; its certificate must be of X.509 version 3"
+            }
+            None if cause.contains("CaUsedAsEndEntity") => {
+                "; its certificate is that of an authority: have the authority sign one for the server"
+            }
             None if cause.contains("certificate") => {
                 "; its certificate must be valid, of an authority that this machine trusts or that `sslrootcert` names, and \
                  name this host"
@@ -122,12 +131,37 @@ impl fmt::Display for Endpoint {
         if self.config.get_hosts().is_empty() {
             f.write_str("no host")?;
         }
+        for address in self.config.get_hostaddrs() {
+            write!(f, " at {address}")?;
+        }
         write!(f, " as user `{user}`")?;
-        match self.config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_))) {
+        match is_remote_or_tcp(&self.config) {
             true => write!(f, ", {}", self.mode),
             false => Ok(()),
         }
     }
+}
+
+/// Parameters of libpq that this server does not know; others are not repeated, as a part of a password may look like one.
+const UNKNOWN: [&str; 6] =
+    ["client_encoding", "gssencmode", "krbsrvname", "passfile", "replication", "service"];
+
+/// Why a URL cannot be read, with nothing of it but names that everybody knows.
+fn unreadable(error: &tokio_postgres::Error) -> Error {
+    let cause = cause(error);
+    let name = UNKNOWN.iter().find(|name| cause.contains(&format!("`{name}`")));
+    let why = match (name, cause.contains("unknown option")) {
+        (Some(name), true) => format!("the parameter `{name}` is not known here"),
+        (None, true) => "it has a parameter that is not known here; `&`, `?`, `/` and `@` in a password are written %26, %3F, %2F and %40".to_owned(),
+        _ => cause,
+    };
+    Error::invalid(format!("the database URL cannot be read: {why}"))
+}
+
+/// Whether any connection may go over a network, be it that of this machine. The driver connects to `hostaddr` where there is one,
+/// whatever the hosts are.
+fn is_remote_or_tcp(config: &Config) -> bool {
+    !config.get_hostaddrs().is_empty() || config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)))
 }
 
 /// Whether all hosts are this machine.
@@ -190,7 +224,35 @@ mod tests {
         for (url, wanted) in rows {
             assert_eq!(Endpoint::parse(url).unwrap().to_string(), wanted, "{url}");
         }
-        let refused = Endpoint::parse("postgres://u:secret@db.org:port/x").unwrap_err().to_string();
-        assert!(!refused.contains("secret"), "{refused}");
+        for url in [
+            "postgres://u:secret@db.org:port/x",
+            "postgres://u:se@cret@localhost/x",
+            "postgres://u:se?cret@localhost/x?sslmode=require",
+            "postgres://u:se/cret@localhost/x",
+            "postgres://localhost:15999/x?user=u&password=se@cret",
+            "postgres://localhost/x?user=u&password=se&cret=1",
+            "postgres://u:secret@localhost/x?ssl%6Dode=verify-ca",
+            "postgres://u:secret@localhost/x?sslnegotiation=direct",
+            "postgres://u:secret@localhost/x?sslcrl=secret",
+        ] {
+            let refused = Endpoint::parse(url).expect_err(url).to_string();
+            assert!(!refused.contains("cret"), "{refused}");
+        }
+    }
+
+    /// The driver connects to `hostaddr`, whatever stands as host.
+    #[test]
+    fn no_address_is_taken_for_a_socket() {
+        for url in [
+            "postgres://u:secret@/x?hostaddr=192.0.2.2&port=5432",
+            "postgres://u:secret@%2Frun/x?hostaddr=192.0.2.2",
+            "postgres://u:secret@localhost/x?hostaddr=192.0.2.2",
+            "postgres://u:secret@127.1/x",
+            "postgres://u:secret@localhost./x",
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            assert_eq!(endpoint.mode, TlsMode::VerifyFull, "{url}");
+            assert!(endpoint.to_string().ends_with("certificate verified"), "{endpoint}");
+        }
     }
 }

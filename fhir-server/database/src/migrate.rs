@@ -44,6 +44,8 @@ pub async fn migrate(url: &str, modules: &[Migrations]) -> Result<()> {
     let client = endpoint.connect().await?;
     under_lease(&client, LEASE, async {
         let mut connection = endpoint.connect().await?;
+        // Another version may have migrated while the lease was waited for.
+        schema::inspect(&connection, &endpoint, modules).await?;
         for module in modules {
             run(&mut connection, module).await?;
         }

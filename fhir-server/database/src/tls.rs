@@ -72,6 +72,9 @@ impl fmt::Display for TlsMode {
     }
 }
 
+/// The `sslrootcert` that means the machine's authorities.
+const SYSTEM: &str = "system";
+
 /// The parameters of a URL that are TLS's.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TlsParameters {
@@ -89,17 +92,31 @@ impl TlsParameters {
     /// When `sslmode` is no mode, or only one of certificate and key is named.
     pub(crate) fn take(url: &str) -> Result<(String, TlsParameters)> {
         let mut taken = TlsParameters::default();
+        // The driver looks for the user before the first `@` anywhere, so that there may be one alone, and nothing before it that
+        // ends a user or a host.
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        if let Some((user, after)) = rest.split_once('@')
+            && (user.contains(['/', '?']) || after.contains('@'))
+        {
+            let text = "the database URL cannot be read: `@`, `/` and `?` in a user, password or parameter are written %40, %2F and %3F";
+            return Err(Error::invalid(text));
+        }
         let Some((before, query)) = url.split_once('?') else { return Ok((url.to_owned(), taken)) };
         let mut rest = Vec::new();
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = percent_decoded(value);
             let path = || Some(PathBuf::from(&value)).filter(|path| !path.as_os_str().is_empty());
-            match name {
+            match percent_decoded(name).as_str() {
                 "sslmode" => taken.mode = Some(TlsMode::parse(&value)?),
                 "sslrootcert" => taken.root = path(),
                 "sslcert" => taken.certificate = path(),
                 "sslkey" => taken.key = path(),
+                // What TLS is to be is never left to a second reader.
+                name if name.starts_with("ssl") => {
+                    let text = "the database URL cannot be read: of TLS's parameters only sslmode, sslrootcert, sslcert and sslkey are known here";
+                    return Err(Error::invalid(text));
+                }
                 _ => rest.push(pair),
             }
         }
@@ -111,13 +128,23 @@ impl TlsParameters {
     }
 
     /// The mode to this kind of host. `require` with a root certificate verifies, as libpq has it.
-    pub(crate) fn mode(&self, is_local: bool) -> TlsMode {
-        match self.mode {
+    ///
+    /// # Errors
+    ///
+    /// When a certificate of any name would do that any public authority signed: whoever has a domain has one of those.
+    pub(crate) fn mode(&self, is_local: bool) -> Result<TlsMode> {
+        let mode = match self.mode {
             Some(TlsMode::Require) if self.root.is_some() => TlsMode::VerifyCa,
             Some(mode) => mode,
-            None if is_local && self.root.is_none() => TlsMode::Disable,
+            None if is_local && self.root.is_none() && self.certificate.is_none() => TlsMode::Disable,
             None => TlsMode::VerifyFull,
+        };
+        let is_of_the_machine = self.root.as_deref().is_none_or(|root| root == Path::new(SYSTEM));
+        if mode == TlsMode::VerifyCa && is_of_the_machine {
+            let text = "`sslmode=verify-ca` in the database URL needs the database's own authority by `sslrootcert`; use verify-full";
+            return Err(Error::invalid(text));
         }
+        Ok(mode)
     }
 
     /// What makes connections in this mode.
@@ -156,7 +183,7 @@ impl TlsParameters {
     fn authorities(&self, provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
         let mut roots = RootCertStore::empty();
         match &self.root {
-            Some(path) if path != Path::new("system") => {
+            Some(path) if path != Path::new(SYSTEM) => {
                 for certificate in certificates("sslrootcert", path)? {
                     roots.add(certificate).map_err(|error| unreadable("sslrootcert", path).because(error))?;
                 }
@@ -231,7 +258,7 @@ mod tests {
                 TlsMode::VerifyCa,
             ),
             (
-                "postgres://u@h/x?sslmode=verify%2Dca",
+                "postgres://u@h/x?ssl%6Dode=verify%2Dca&sslrootcert=r",
                 "postgres://u@h/x",
                 TlsMode::VerifyCa,
                 TlsMode::VerifyCa,
@@ -251,11 +278,20 @@ mod tests {
         ];
         for (url, left, remote, local) in rows {
             let (rest, tls) = TlsParameters::take(url).unwrap();
-            assert_eq!((rest.as_str(), tls.mode(false), tls.mode(true)), (left, remote, local), "{url}");
+            let modes = (tls.mode(false).unwrap(), tls.mode(true).unwrap());
+            assert_eq!((rest.as_str(), modes), (left, (remote, local)), "{url}");
         }
         let (_, tls) =
             TlsParameters::take("postgres://u@h/x?sslrootcert=%2Fa%20b&sslcert=c&sslkey=k").unwrap();
         assert_eq!(tls.root.as_deref(), Some(Path::new("/a b")));
+        for parameters in [
+            "sslmode=verify-ca",
+            "sslmode=verify-ca&sslrootcert=system",
+            "sslmode=require&sslrootcert=system",
+        ] {
+            let (_, tls) = TlsParameters::take(&format!("postgres://h/x?{parameters}")).unwrap();
+            assert!(tls.mode(false).is_err() && tls.mode(true).is_err(), "{parameters}");
+        }
         for url in [
             "postgres://h/x?sslmode=yes",
             "postgres://h/x?sslmode=",

@@ -34,7 +34,7 @@ async fn answer(cx: &Cx, request: &Request) -> Result<Reply> {
     if ctx.strict() {
         check_write(interaction, &ctx.pairs)?;
     }
-    // The future of a search has up to 20 KB. Each is boxed, so that the future of a request stays small: it is moved
+    // The future of a search has up to 20 KB. All but those of reads by id are boxed, so that the future of a request stays small: it is moved
     // several times before it is first polled.
     let answer: BoxFuture<'_, Result<Reply>> = match interaction {
         Interaction::Capabilities => return capabilities::capabilities(&ctx),

@@ -43,7 +43,7 @@ impl Connection {
         config
     }
 
-    /// For everything that reads a URL: tokio-postgres, sqlx, psql.
+    /// For everything that reads a URL: tokio-postgres, psql.
     pub fn url(&self) -> String {
         let mut host = String::new();
         for byte in self.socket_dir.to_string_lossy().bytes() {

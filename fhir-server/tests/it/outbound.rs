@@ -140,6 +140,28 @@ async fn urls_that_are_none_to_call_are_refused() {
 }
 
 #[tokio::test]
+async fn a_call_may_not_say_whom_it_is_meant_for_nor_where_it_ends() {
+    let other = other_system().await;
+    for name in [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "upgrade",
+        "expect",
+        "proxy-authorization",
+    ] {
+        let mut request = get(&format!("http://{other}/Patient?name=Amina"));
+        request.headers.insert(name, "admin".parse().unwrap());
+        request.headers.insert(header::AUTHORIZATION, "secret".parse().unwrap());
+        let shown = format!("{request:?}");
+        assert!(!shown.contains("Amina") && !shown.contains("secret"), "{shown}");
+        let error = client(&["127.0.0.0/8"]).send(request).await.expect_err(name);
+        assert!(error.kind == Kind::Invalid && error.to_string().contains(name), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn redirections_are_not_followed_and_limits_hold() {
     let other = other_system().await;
     let client = client(&["127.0.0.0/8"]);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fhir_database::{ConnectionOptions, Connections, Endpoint, Migrations, SchemaState, migrate, schema};
 
 use fhir_postgres::testing::NetworkCluster;
+use tokio_postgres::error::SqlState;
 
 use crate::authority::{Authority, Signed, self_signed};
 
@@ -67,7 +68,7 @@ async fn certificates_are_verified_as_the_mode_says() {
         (format!("sslmode=verify-full&sslrootcert={strange}"), &[]),
         // The machine's own authorities did not sign it.
         ("sslmode=verify-full".to_owned(), &[]),
-        ("sslmode=verify-ca&sslrootcert=system".to_owned(), &[]),
+        ("sslmode=verify-full&sslrootcert=system".to_owned(), &[]),
     ];
     for (name, certificate) in &certificates {
         cluster.write("server.key", &certificate.key);
@@ -126,6 +127,8 @@ async fn encryption_is_as_asked_and_users_may_have_certificates() {
         (format!("sslmode=require&sslcert={certificate}&sslkey={certificate}"), "sslkey"),
         (format!("sslmode=require&sslcert={certificate}&sslkey={forged_key}"), "fit together"),
         ("sslmode=always".to_owned(), "verify-full"),
+        ("sslmode=verify-ca".to_owned(), "sslrootcert"),
+        ("sslmode=require&sslrootcert=system".to_owned(), "verify-full"),
     ] {
         let why = connect(&to("ada", &parameters)).await.unwrap_err();
         assert!(why.contains(named), "{parameters}: {why}");
@@ -161,6 +164,14 @@ async fn every_kind_of_connection_is_encrypted() {
     let pipelined = connections.pipelined().await.unwrap();
     let statement = pipelined.statement(0).unwrap();
     assert!(pipelined.client.query_one(statement, &[]).await.unwrap().get::<_, bool>(0));
+    // A statement that takes too long is stopped, over TLS as well.
+    let asleep = pooled.query_one("select pg_sleep(100)", &[]);
+    let stop = async {
+        while cluster.ask("select count(*) from pg_stat_activity where query like '%pg_sleep(100)%' and usename = 'ada'").await.as_deref() != Some("1") {}
+        connections.cancel(&pooled.cancel_token()).await.unwrap();
+    };
+    let (stopped, ()) = tokio::join!(asleep, stop);
+    assert_eq!(stopped.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
     // Connections in clear are refused to this user, so that migrations cannot have run over one.
     let migrations = [Migrations::store(&[(1, "first", "create table first (id int)")], &[])];
     assert_eq!(schema(&url, &migrations).await.unwrap(), SchemaState::Empty);

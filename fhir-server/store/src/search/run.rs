@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use deadpool_postgres::Client;
-use fhir_database::failure;
+use fhir_database::{PooledClient, failure};
 use fhir_model::{Error, Kind, Result};
 use fhir_search::sql::{Bind, Plan, Sql, Then};
 use futures_util::TryStreamExt;
 use tokio::time::Instant;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{NoTls, Row};
 
 use super::{statement_log, timeouts};
 use crate::Store;
@@ -113,22 +113,27 @@ impl Store {
         statement_log::record(sql);
         let client = self.connections.client().await?;
         let cancel = client.cancel_token();
-        let mut running = std::pin::pin!(run_on(&client, sql.text(), sql.binds()));
+        let mut running = Box::pin(run_on(&client, sql.text(), sql.binds()));
         match tokio::time::timeout_at(until, &mut running).await {
             // A statement has a time of its own, which may be shorter.
             Ok(Err(e)) if e.kind == Kind::Timeout => return Ok(None),
             Ok(rows) => return rows.map(Some),
             Err(_) => {}
         }
-        let stopped = tokio::time::timeout(STOPPING, cancel.cancel_query(NoTls)).await;
+        let stopped = tokio::time::timeout(STOPPING, self.connections.cancel(&cancel)).await;
         if !matches!(stopped, Ok(Ok(()))) {
             tracing::warn!("a statement could not be stopped: it goes on until its own time is over");
         }
-        // The connection goes back to the pool, so that what runs on it is waited for. It may be done by now.
-        match running.await {
-            Ok(rows) => Ok(Some(rows)),
+        // The connection goes back to the pool, so that what runs on it is waited for.
+        let ended = running.await;
+        match ended {
             Err(e) if e.kind == Kind::Timeout => Ok(None),
-            Err(e) => Err(e),
+            ended => {
+                // It was done before: the request to stop may still be on its way, and would stop the connection's next
+                // statement, which is somebody else's.
+                drop(PooledClient::take(client));
+                ended.map(Some)
+            }
         }
     }
 }
