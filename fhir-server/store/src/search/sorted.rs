@@ -18,7 +18,8 @@ use super::timeouts;
 use crate::scope::ScopedStore;
 
 /// Entries that are looked at before the search is answered in another way. First it is some more than a page, or some
-/// pages when not all will match, then each time so many times more.
+/// pages when not all will match, then each time so many times more. Entries of hidden rows are among them, as an index does
+/// not tell them apart: the work is bounded, not what is seen.
 const SCAN_ENTRIES_MAX: usize = 16_384;
 const SCAN_GROWTH: usize = 8;
 /// References of a match that are followed to sort it, on average.
@@ -147,20 +148,26 @@ impl ScopedStore<'_> {
         for looked_at in std::iter::successors(Some(first), |n| Some(n * SCAN_GROWTH))
             .take_while(|n| *n <= SCAN_ENTRIES_MAX)
         {
-            let (mut rows, mut taken) = (Vec::new(), 0);
+            let (mut rows, mut taken, mut beyond) = (Vec::new(), 0, None);
             let fits = |row: Row| {
                 // What does not match, or is hidden, has no bytes: a page ends where it ends without such entries.
                 let matches = row.try_get::<_, Option<i64>>(0).map_err(Error::internal)?.is_some();
-                let fits = !matches || taken <= request.bytes;
-                if fits {
-                    taken += if matches { row.raw_size_bytes() } else { 0 };
-                    rows.push(row);
+                if matches && taken > request.bytes {
+                    beyond = Some(entry(&row)?);
+                    return Ok(false);
                 }
-                Ok(fits)
+                taken += if matches { row.raw_size_bytes() } else { 0 };
+                rows.push(row);
+                Ok(true)
             };
             let cut = !self.run_each(&scan.sql(request.condition, looked_at), fits).await?;
             let exhausted = !cut && rows.len() < looked_at;
-            let last = rows.last().map(entry).transpose()?;
+            // Where bytes end the scan, the first match that does not fit is its end: the last entry may be of a hidden row, and
+            // would tell of it.
+            let last = match beyond {
+                Some(value) => Some(value),
+                None => rows.last().map(entry).transpose()?,
+            };
             let (mut rows_of, mut sort_keys, mut values) = (HashMap::new(), Vec::new(), Vec::new());
             for row in rows {
                 // NULL: the row of this entry does not match.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use fhir_model::Kind;
-use fhir_store::{Options, testing};
+use fhir_search::TenantId;
+use fhir_search::condition::Condition;
+use fhir_store::{Options, Rule, Rules, testing};
 
 use super::*;
 
@@ -121,6 +123,59 @@ async fn more_than_can_be_sorted_is_refused() {
     assert_eq!((refused.kind, &*refused.expression), (Kind::TooCostly, &["_sort".to_owned()][..]));
     assert_eq!(search(&store, "Patient?_sort=gender&active=true").await, "d", "fewer can be sorted");
     assert_eq!(search(&store, "Patient?_sort=-family").await, "c b a d", "an index has these in order");
+}
+
+/// Pages of three matches by their bytes, more than can be sorted: where they end, and that too many are alike to end one at
+/// all, does not depend on entries of hidden rows between them.
+#[tokio::test]
+async fn what_a_scope_hides_does_not_decide_what_is_refused() {
+    let options = Options { sorted_max: 2, page_bytes_max: 2500, connections_max: 4, ..Options::default() };
+    for (families, pages) in [(["a", "b", "c", "e"], "a b c|e"), (["a", "a", "a", "a"], "too costly")] {
+        for hidden in [&[][..], &["d"], &["a", "aa", "bb", "cc", "d", "f"]] {
+            let store = testing::fresh_with(options.clone()).await.unwrap();
+            let body = |family| {
+                format!(r#"{{"name":[{{"family":"{family}"}}],"implicitRules":"{}"}}"#, "x".repeat(1000))
+            };
+            for (n, family) in families.iter().enumerate() {
+                let id =
+                    if families[0] == families[1] { format!("{family}{n}") } else { (*family).to_owned() };
+                put(&store, "Patient", &id, &body(family)).await;
+            }
+            let mut ids = vec!["h".to_owned()];
+            for (n, family) in hidden.iter().enumerate() {
+                ids.push(format!("h{n}"));
+                put(&store, "Patient", &format!("h{n}"), &body(family)).await;
+            }
+            let found = walk_without(&store, &ids.join(","), "Patient?_sort=family,_id").await;
+            assert_eq!(found, pages, "{hidden:?} are hidden");
+        }
+    }
+}
+
+/// The ids on each page for a caller from whom these ids are hidden, or that the search is refused.
+async fn walk_without(store: &Arc<Store>, hidden: &str, text: &str) -> String {
+    let hidden = store.condition(TenantId::DEFAULT, &query(store, &format!("Patient?_id={hidden}")));
+    let rule = Rule { filter: Condition::Not(Box::new(hidden)), ..Rule::all() };
+    let rules = Rules::ByType([("Patient".into(), rule)].into());
+    let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)]).unwrap();
+    let (mut pages, mut at) = (Vec::new(), query(store, text));
+    loop {
+        match store.search(&scope, &at).await {
+            Ok(page) => {
+                let ids: Vec<String> = page.matches.iter().map(|v| v.key.id.to_string()).collect();
+                pages.push(ids.join(" "));
+                at.cursor = page.next;
+            }
+            Err(e) if e.kind == Kind::TooCostly => {
+                pages.push("too costly".to_owned());
+                at.cursor = None;
+            }
+            Err(e) => panic!("{text}: {e:?}"),
+        }
+        if at.cursor.is_none() {
+            return pages.join("|");
+        }
+    }
 }
 
 /// What many have is asked of bodies in order; where all would have to be sorted for it, it is looked up first.
