@@ -47,7 +47,28 @@ pub(super) struct Corpus {
 }
 
 impl Corpus {
+    /// One of which at least a fifth of the resources is seen, so that there is something to find.
     pub(super) fn random(random: &mut Random) -> Corpus {
+        loop {
+            let corpus = Corpus::any(random);
+            let seen: usize = TYPES.iter().map(|type_name| corpus.seen_of(type_name)).sum();
+            if seen * 5 >= corpus.all.len() {
+                return corpus;
+            }
+        }
+    }
+
+    /// How many resources of a type are there and seen when all is written.
+    pub(super) fn seen_of(&self, type_name: &str) -> usize {
+        let of_type = self.all.iter().filter(|(of, _)| *of == type_name);
+        let last = of_type.filter_map(|(of, id)| {
+            let changes = self.groups.iter().flatten();
+            changes.filter(|c| c.type_name == *of && c.id == *id).max_by_key(|c| c.number)
+        });
+        last.filter(|change| change.seen && change.body.is_some()).count()
+    }
+
+    fn any(random: &mut Random) -> Corpus {
         let mut all = Vec::new();
         let mut given = 0;
         for (type_name, n) in TYPES.iter().zip(HOW_MANY) {
