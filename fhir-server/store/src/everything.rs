@@ -1,13 +1,15 @@
 //! What belongs to one patient, for `$everything`.
 
+use std::collections::HashSet;
+
 use fhir_model::{Error, Key, Result};
 use fhir_search::index_hash::parse_server_id;
 use fhir_search::sql::everything::{Compartment, Part, compartment, current};
-
-use crate::scope::ScopedStore;
-use crate::version::Version;
+use tokio_postgres::Row;
 
 use crate::read::COLUMNS;
+use crate::scope::ScopedStore;
+use crate::version::Version;
 
 /// What is wanted of a compartment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,22 +62,46 @@ impl ScopedStore<'_> {
 
     /// The same, cut after the resource with which `bytes` are exceeded. Returns true when there may be more.
     pub(crate) async fn current_within(&self, keys: &[Key], bytes: usize) -> Result<(Vec<Version>, bool)> {
+        let handles = self.handles_of(keys);
+        if handles.is_empty() {
+            return Ok((Vec::new(), false));
+        }
+        let (rows, more) = self.run_within(&current(handles, &self.visible_rows()), bytes).await?;
+        Ok((self.versions_of(keys, &rows)?, more))
+    }
+
+    /// The same. Returns `None` when they have more than `bytes` together.
+    pub(crate) async fn current_all_within(
+        &self,
+        keys: &[Key],
+        bytes: usize,
+    ) -> Result<Option<Vec<Version>>> {
+        let handles = self.handles_of(keys);
+        if handles.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let rows = self.run_all_within(&current(handles, &self.visible_rows()), bytes).await?;
+        rows.map(|rows| self.versions_of(keys, &rows)).transpose()
+    }
+
+    /// The handles that these resources may have, each once.
+    fn handles_of(&self, keys: &[Key]) -> Vec<i64> {
         let mut handles = Vec::with_capacity(keys.len() + 8);
-        let mut wanted = std::collections::HashSet::with_capacity(keys.len());
         for key in keys {
             let Some(number) = self.registry.number(&key.type_name) else { continue };
             handles.extend(parse_server_id(&key.id));
             handles.push(self.hasher.foreign_handle(number, &key.id));
-            wanted.insert(key);
-        }
-        if handles.is_empty() {
-            return Ok((Vec::new(), false));
         }
         handles.sort_unstable();
         handles.dedup();
-        let (rows, more) = self.run_within(&current(handles, &self.visible_rows()), bytes).await?;
+        handles
+    }
+
+    /// Of rows that were found by handles, those of these keys.
+    fn versions_of(&self, keys: &[Key], rows: &[Row]) -> Result<Vec<Version>> {
+        let wanted: HashSet<&Key> = keys.iter().collect();
         let mut found = rows.iter().map(|row| self.version_of_any_type(row)).collect::<Result<Vec<_>>>()?;
         found.retain(|version| wanted.contains(&version.key));
-        Ok((found, more))
+        Ok(found)
     }
 }

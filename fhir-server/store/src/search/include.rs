@@ -35,11 +35,11 @@ impl IncludePage {
             return true;
         }
         let size = version.body.as_ref().map_or(0, |body| body.len());
-        if self.rows == 0 || self.bytes == 0 {
+        // Both are counted so that it does not matter which resource comes last.
+        let (Some(rows), Some(bytes)) = (self.rows.checked_sub(1), self.bytes.checked_sub(size)) else {
             return false;
-        }
-        self.rows -= 1;
-        self.bytes = self.bytes.saturating_sub(size);
+        };
+        (self.rows, self.bytes) = (rows, bytes);
         self.found.push(version);
         true
     }
@@ -91,16 +91,15 @@ impl ScopedStore<'_> {
         let keys: Vec<Key> = targets.keys().cloned().collect();
         // What is referred to need not be there, so that only what is found counts.
         for keys in keys.chunks((included.rows + 1).max(KEYS_MIN)) {
-            let found = self.current_within(keys, included.bytes).await;
-            let (found, more) = found.map_err(|e| timeouts::costly_for(e, "_include"))?;
+            let found = self.current_all_within(keys, included.bytes).await;
+            let Some(found) = found.map_err(|e| timeouts::costly_for(e, "_include"))? else {
+                return Ok(false);
+            };
             for version in found {
                 let named = targets.get(&version.key).copied().flatten();
                 if !included.try_push(self.version_named(version, named).await?) {
                     return Ok(false);
                 }
-            }
-            if more {
-                return Ok(false);
             }
         }
         Ok(true)
@@ -113,14 +112,17 @@ impl ScopedStore<'_> {
         }
         // With so many rows from either index, at least one is new and does not fit.
         let limit = included.rows + included.seen.len() + 1;
-        let rows = self.run_within(&sql::referring(to, &self.visible_rows(), limit), included.bytes).await;
-        let (rows, more) = rows.map_err(|e| timeouts::costly_for(e, "_revinclude"))?;
+        let sql = sql::referring(to, &self.visible_rows(), limit);
+        let rows = self.run_all_within(&sql, included.bytes).await;
+        let Some(rows) = rows.map_err(|e| timeouts::costly_for(e, "_revinclude"))? else {
+            return Ok(false);
+        };
         for row in rows {
             if !included.try_push(self.version_of_any_type(&row)?) {
                 return Ok(false);
             }
         }
-        Ok(!more)
+        Ok(true)
     }
 
     /// The version that a reference names, where there is one and it is still known.

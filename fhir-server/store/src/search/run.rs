@@ -77,6 +77,21 @@ impl Store {
         Ok((rows, !all))
     }
 
+    /// All rows of a statement. Returns `None` when they have more than `bytes` together: in whatever order the database finds
+    /// them, as the order depends on rows that are hidden.
+    pub(crate) async fn run_all_within(&self, sql: &Sql, bytes: usize) -> Result<Option<Vec<Row>>> {
+        let (mut rows, mut taken) = (Vec::new(), 0_usize);
+        let fits = |row: Row| {
+            taken = taken.saturating_add(row.raw_size_bytes());
+            let fits = taken <= bytes;
+            if fits {
+                rows.push(row);
+            }
+            Ok(fits)
+        };
+        Ok(self.run_each(sql, fits).await?.then_some(rows))
+    }
+
     /// Looks at the rows of a statement one by one; until `each` says that it has seen enough, then false. What is not taken
     /// waits in the database, or is thrown away with the stream.
     pub(super) async fn run_each(

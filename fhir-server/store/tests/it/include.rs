@@ -262,6 +262,23 @@ async fn what_is_followed_without_end_is_refused_by_name() {
     }
 }
 
+/// Whether all that is included fits is said by its bytes together, not by which resource the database finds first.
+#[tokio::test]
+async fn what_fits_does_not_depend_on_the_order_of_rows() {
+    for big in ["p1", "p2"] {
+        let options = Options { connections_max: 4, page_bytes_max: 2_500, ..Options::default() };
+        let store = testing::fresh_with(options).await.unwrap();
+        for (id, match_id) in [("p1", "o1"), ("p2", "o2")] {
+            let text = "x".repeat(if id == big { 3_000 } else { 1_000 });
+            put(&store, "Patient", id, &format!(r#"{{"implicitRules":"{text}"}}"#)).await;
+            let body = format!(r#"{{"subject":{{"reference":"Patient/{id}"}}}}"#);
+            put(&store, "Observation", match_id, &body).await;
+        }
+        let found = search(&store, "Observation?_sort=_id&_include=Observation:subject").await;
+        assert_eq!(found, "o1", "{big} is big");
+    }
+}
+
 /// A full page ends, by bytes as by number, and what is left comes with the next.
 #[tokio::test]
 async fn big_resources_make_small_pages() {
