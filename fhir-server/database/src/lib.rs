@@ -9,6 +9,7 @@ mod endpoint;
 pub mod failure;
 mod lease;
 mod migrate;
+mod migration;
 mod migrations;
 mod schema;
 mod schema_names;

@@ -3,6 +3,7 @@
 use fhir_model::{Error, Result};
 use sha2::{Digest, Sha384};
 
+use crate::migration::Migration;
 use crate::schema_names::made;
 
 /// The table of the store's own migrations; a module's has the module's name behind it. Its name and columns are those of sqlx,
@@ -11,16 +12,6 @@ const RECORD: &str = "_sqlx_migrations";
 
 /// A migration: its number, its name and its SQL.
 pub type MigrationFile = (i64, &'static str, &'static str);
-
-/// A migration as it is run and recorded.
-#[derive(Debug, Clone)]
-pub(crate) struct Migration {
-    pub(crate) version: i64,
-    pub(crate) name: &'static str,
-    pub(crate) sql: &'static str,
-    /// SHA-384 of the SQL.
-    pub(crate) checksum: Vec<u8>,
-}
 
 /// The migrations of one module, in order. An applied file never changes.
 #[derive(Debug, Clone, Copy)]

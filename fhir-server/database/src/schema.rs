@@ -6,7 +6,8 @@ use fhir_model::{Error, Result};
 use tokio_postgres::Client;
 
 use crate::endpoint::{Endpoint, cause};
-use crate::migrations::{Migration, Migrations};
+use crate::migration::Migration;
+use crate::migrations::Migrations;
 use crate::schema_names::SchemaNames;
 
 /// The oldest PostgreSQL that the migrations run on, as `server_version_num`.

@@ -1,6 +1,6 @@
 //! The names of tables and indexes, as migrations make them.
 
-use crate::migrations::Migration;
+use crate::migration::Migration;
 
 /// The names of all tables and indexes that migrations make.
 pub(crate) fn made(migrations: &[Migration]) -> impl Iterator<Item = String> {
