@@ -6,6 +6,10 @@
 //!
 //! What is made different on purpose: versions are counted, so that one that is hidden leaves a gap.
 //!
+//! What differs at a size that is not reached here: a scan in the order of an index gives up after so many entries, and cannot
+//! tell entries of hidden rows from others before it looks at them. A sorted search with more matches than `sorted_max` may
+//! therefore be refused for a caller from whom nearly all is hidden, and answered where the rest never was.
+//!
 //! `CARI_SEED` repeats a run that failed.
 
 mod corpus;
