@@ -85,7 +85,14 @@ async fn a_total_that_takes_too_long_is_an_estimate_and_said_so() {
     let (page, ()) = tokio::join!(counting, letting_go);
     assert!(!page.total.unwrap().exact);
     assert!(page.warnings[0].contains("estimate"), "{:?}", page.warnings);
-    let page = store.search(&all(), &asked).await.unwrap();
+    // A busy machine may need several attempts to count within a tenth of a second.
+    let mut page = store.search(&all(), &asked).await.unwrap();
+    for _ in 0..100 {
+        if page.total.is_some_and(|total| total.exact) {
+            break;
+        }
+        page = store.search(&all(), &asked).await.unwrap();
+    }
     assert_eq!((page.total.unwrap().n, page.total.unwrap().exact, page.warnings.len()), (3, true, 0));
 }
 
