@@ -10,17 +10,12 @@ use serde_json::Value;
 
 use crate::app::{Setup, TestApp};
 
-const SETTINGS: &str = "synchronous_commit = on\nmax_wal_senders = 5";
-const HBA: &str = "host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust";
-
 /// Acknowledged writes before the primary is lost, and after it.
 const WRITES: usize = 60;
 
 #[tokio::test]
 async fn a_standby_takes_over_and_nothing_acknowledged_is_lost() {
-    let mut primary = NetworkCluster::start(SETTINGS, HBA, &[]).await;
-    primary.ask("create database clinic").await;
-    let standby = primary.standby().await;
+    let (mut primary, standby) = NetworkCluster::pair("synchronous_commit = on", "clinic").await;
     // From here on what is acknowledged is on both.
     primary.ask("alter system set synchronous_standby_names = '*'").await;
     primary.reload().await;

@@ -28,7 +28,6 @@ pub struct NetworkCluster {
     /// Where it listens.
     pub port: u16,
     folder: TempDir,
-    programs: PathBuf,
     postmaster: Child,
 }
 
@@ -39,46 +38,37 @@ impl NetworkCluster {
     ///
     /// When it does not start: a test cannot go on without.
     pub async fn start(settings: &str, hba: &str, files: &[(&str, &str)]) -> NetworkCluster {
-        let folder = folder();
-        // The supervisor finds PostgreSQL and makes the cluster.
-        let embedded = Embedded::start(Options::new(folder.path())).await.unwrap();
-        let program = fs::read_link(format!("/proc/{}/exe", embedded.postmaster_pid().unwrap())).unwrap();
-        embedded.stop().await;
-        let data = folder.path().join("pg");
-        let own = fs::read_to_string(data.join("postgresql.conf")).unwrap();
-        write(&data, "postgresql.conf", &format!("{own}\n{settings}\n"));
-        write(&data, "pg_hba.conf", &format!("local all all trust\n{hba}\n"));
-        for (name, text) in files {
-            write(&data, name, text);
-        }
-        NetworkCluster::run(folder, program.parent().unwrap().to_owned()).await
+        let (folder, programs) = made(settings, hba, files).await;
+        NetworkCluster::run(folder, programs).await
     }
 
-    /// Starts a standby that follows this one.
+    /// Starts a primary and a standby that follows it, for a database of this name, with lines for `postgresql.conf`.
     ///
     /// # Panics
     ///
-    /// When it does not start, or does not follow within a minute.
-    pub async fn standby(&self) -> NetworkCluster {
-        let folder = folder();
-        let (data, origin) = (folder.path().join("pg"), fs::metadata(self.data()).unwrap());
-        for path in [data.clone(), folder.path().join("run")] {
-            fs::create_dir(&path).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-            chown(&path, Some(origin.uid()), Some(origin.gid())).unwrap();
+    /// When one does not start, or the standby does not follow within a minute.
+    pub async fn pair(settings: &str, database: &str) -> (NetworkCluster, NetworkCluster) {
+        let hba = "host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust";
+        let (first, programs) = made(settings, hba, &[]).await;
+        // Copied while nothing runs: programs that are downloaded have no `pg_basebackup`.
+        let second = folder();
+        for name in ["pg", "run"] {
+            let copy = Command::new("cp").arg("-a").arg(first.path().join(name)).arg(second.path()).status();
+            assert!(copy.unwrap().success(), "the cluster is copied");
         }
-        let mut copy = self.command("pg_basebackup");
-        copy.args(["-h", "127.0.0.1", "-U", "postgres", "-R", "-c", "fast", "-X", "stream", "-D"]);
-        copy.arg(&data).args(["-p", &self.port.to_string()]);
-        assert!(copy.status().unwrap().success(), "a copy of the primary is made");
-        let standby = NetworkCluster::run(folder, self.programs.clone()).await;
+        let primary = NetworkCluster::run(first, programs.clone()).await;
+        let follows = format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'\n", primary.port);
+        write(&second.path().join("pg"), "postgresql.auto.conf", &follows);
+        write(&second.path().join("pg"), "standby.signal", "");
+        let standby = NetworkCluster::run(second, programs).await;
+        primary.ask(&format!("create database {database}")).await;
         let follows = "select count(*) from pg_stat_replication where state = 'streaming'";
         let began = Instant::now();
-        while self.ask(follows).await.as_deref() != Some("1") {
+        while primary.ask(follows).await.as_deref() != Some("1") {
             assert!(began.elapsed() < PATIENCE, "the standby does not follow");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        standby
+        (primary, standby)
     }
 
     /// Runs a statement as the superuser over the socket, as soon as there is an answer; its first value, if it has one.
@@ -161,17 +151,13 @@ impl NetworkCluster {
             postgres.arg("-c").arg(setting);
         }
         let postmaster = postgres.spawn().unwrap();
-        let cluster = NetworkCluster { port, folder, programs, postmaster };
+        let cluster = NetworkCluster { port, folder, postmaster };
         cluster.ask("select 1").await;
         cluster
     }
 
     fn data(&self) -> PathBuf {
         self.folder.path().join("pg")
-    }
-
-    fn command(&self, program: &str) -> Command {
-        as_owner(&self.programs.join(program), &self.data())
     }
 }
 
@@ -180,6 +166,23 @@ impl Drop for NetworkCluster {
         let _ = kill(Pid::from_raw(self.postmaster.id().cast_signed()), Signal::SIGQUIT);
         let _ = self.postmaster.wait();
     }
+}
+
+/// A cluster that does not run yet, in a folder of its own, and where PostgreSQL's programs are.
+async fn made(settings: &str, hba: &str, files: &[(&str, &str)]) -> (TempDir, PathBuf) {
+    let folder = folder();
+    // The supervisor finds PostgreSQL and makes the cluster.
+    let embedded = Embedded::start(Options::new(folder.path())).await.unwrap();
+    let program = fs::read_link(format!("/proc/{}/exe", embedded.postmaster_pid().unwrap())).unwrap();
+    embedded.stop().await;
+    let data = folder.path().join("pg");
+    let own = fs::read_to_string(data.join("postgresql.conf")).unwrap();
+    write(&data, "postgresql.conf", &format!("{own}\n{settings}\n"));
+    write(&data, "pg_hba.conf", &format!("local all all trust\n{hba}\n"));
+    for (name, text) in files {
+        write(&data, name, text);
+    }
+    (folder, program.parent().unwrap().to_owned())
 }
 
 fn folder() -> TempDir {
