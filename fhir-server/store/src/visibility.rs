@@ -51,11 +51,11 @@ pub(crate) fn without_limits(text: &str) -> String {
     text.replace(CURRENT, "").replace(HISTORY, "").replace(NEXT, "")
 }
 
-/// The predicate of one row, said of a row of history. Of a version from before history had keys it is not known what it was
-/// about.
+/// The predicate of one row, said of a row of history: true or false, as a row about no patient has NULL there. Of a version
+/// from before history had keys it is not known what it was about.
 fn own_row(alias: &str, predicate: &str) -> String {
     format!(
-        " and {alias}.keys is not null and (select {predicate} from \
+        " and {alias}.keys is not null and (select ({predicate}) is true from \
          (select {alias}.handle, {alias}.type_id, {alias}.id, {alias}.patient, {alias}.keys) r)"
     )
 }

@@ -68,3 +68,67 @@ async fn an_entry_writes_what_it_may_see_itself() {
     let replaced = app.send("POST ", &bundle("PUT", "seen")).await;
     assert_eq!((replaced.status, outcome(&replaced.body)), (200, vec![200]), "{}", replaced.body);
 }
+
+/// Shows of some types what a condition says, and nothing else.
+struct Only(Vec<(&'static str, Condition)>);
+
+#[async_trait]
+impl Guard for Only {
+    async fn scope(&self, _: AccessRequest<'_>) -> Result<Scope> {
+        let rule = |(name, filter): &(&str, Condition)| {
+            ((*name).into(), Rule { filter: filter.clone(), ..Rule::all() })
+        };
+        let rules = Rules::ByType(self.0.iter().map(rule).collect());
+        Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)])
+    }
+}
+
+/// The scope of a patient's own application. Of what is about nobody its predicate is neither true nor false.
+#[tokio::test]
+async fn what_is_about_nobody_is_hidden_from_who_sees_one_patient() {
+    let mut app = App::new().await;
+    for id in ["p", "q"] {
+        app.send(&format!("PUT Patient/{id}"), &json!({"resourceType": "Patient", "id": id})).await;
+    }
+    let observation = |id: &str, subject: Option<&str>| {
+        let mut body =
+            json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "x"}});
+        if let Some(subject) = subject {
+            body["subject"] = json!({"reference": subject});
+        }
+        body
+    };
+    for (id, subject) in [("own", Some("Patient/p")), ("other", Some("Patient/q")), ("nobodys", None)] {
+        // Twice, and one that is deleted: history holds all of them.
+        for _ in 0..2 {
+            app.send(&format!("PUT Observation/{id}"), &observation(id, subject)).await;
+        }
+        app.send(&format!("PUT Observation/gone-{id}"), &observation(&format!("gone-{id}"), subject)).await;
+        app.ask(&format!("DELETE Observation/gone-{id}")).await;
+    }
+    let filter = |question: &str| app.cx.store.condition(TenantId::DEFAULT, &app.parse(question).unwrap());
+    let only =
+        [("Patient", filter("Patient?_id=p")), ("Observation", filter("Observation?patient=Patient/p"))];
+    app.cx.guard = Arc::new(Only(only.into()));
+    // Question, and the versions or resources that it finds.
+    for (question, wanted) in [
+        ("GET _history", 5),
+        ("GET _history?_at=2999", 3),
+        ("GET Observation/_history", 4),
+        ("GET Observation/_history?_at=2999", 2),
+        ("GET Observation/own/_history", 2),
+        ("GET Observation/gone-own/_history", 2),
+        ("GET Observation", 1),
+        ("GET Patient", 1),
+    ] {
+        let answer = app.ask(question).await;
+        let found = answer.body["entry"].as_array().map_or(0, Vec::len);
+        assert_eq!((answer.status, found), (200, wanted), "{question}: {}", answer.body);
+    }
+    for hidden in ["other", "nobodys", "gone-other", "gone-nobodys"] {
+        for question in [format!("GET Observation/{hidden}"), format!("GET Observation/{hidden}/_history")] {
+            assert_eq!(app.ask(&question).await.status, 404, "{question}");
+        }
+        assert_eq!(app.ask(&format!("GET Observation/{hidden}/_history/1")).await.status, 404, "{hidden}");
+    }
+}

@@ -48,9 +48,9 @@ pub(super) struct Corpus {
 
 impl Corpus {
     /// One of which at least a fifth of the resources is seen, so that there is something to find.
-    pub(super) fn random(random: &mut Random) -> Corpus {
+    pub(super) fn random(random: &mut Random, only: bool) -> Corpus {
         loop {
-            let corpus = Corpus::any(random);
+            let corpus = Corpus::any(random, only);
             let seen: usize = TYPES.iter().map(|type_name| corpus.seen_of(type_name)).sum();
             if seen * 5 >= corpus.all.len() {
                 return corpus;
@@ -68,7 +68,7 @@ impl Corpus {
         last.filter(|change| change.seen && change.body.is_some()).count()
     }
 
-    fn any(random: &mut Random) -> Corpus {
+    fn any(random: &mut Random, only: bool) -> Corpus {
         let mut all = Vec::new();
         let mut given = 0;
         for (type_name, n) in TYPES.iter().zip(HOW_MANY) {
@@ -85,7 +85,7 @@ impl Corpus {
                 all.push((*type_name, id));
             }
         }
-        let hidden = Hidden::random(random, &all);
+        let hidden = Hidden::random(random, &all, only);
         let mut writer = Writer { random, all: &all, tagged: Vec::new(), changes: Vec::new() };
         for at in 0..all.len() {
             writer.write(at, false);

@@ -29,11 +29,14 @@ pub(super) struct Hidden {
     pub(super) tagged: bool,
     /// Some of these types.
     pub(super) ids: Vec<(&'static str, String)>,
+    /// The only Patients that are seen, and of what can be about a Patient only what is about them: the scope of a patient's
+    /// own application.
+    pub(super) only: Option<Vec<String>>,
 }
 
 impl Hidden {
-    /// Part of these resources.
-    pub(super) fn random(random: &mut Random, all: &[(&'static str, String)]) -> Hidden {
+    /// Part of these resources; with `only`, all but what is about some Patients.
+    pub(super) fn random(random: &mut Random, all: &[(&'static str, String)], only: bool) -> Hidden {
         let mut hidden = Hidden { tagged: random.chance(70), ..Hidden::default() };
         if random.chance(25) {
             hidden.types.push(
@@ -44,6 +47,11 @@ impl Hidden {
         }
         let share = *random.pick(&[0, 30, 60]).unwrap();
         let patients = all.iter().filter(|(type_name, _)| *type_name == "Patient");
+        if only {
+            let shown: Vec<String> =
+                patients.clone().filter(|_| random.chance(50)).map(|(_, id)| id.clone()).collect();
+            hidden.only = Some(shown).filter(|shown| !shown.is_empty());
+        }
         hidden.patients.extend(patients.filter(|_| random.chance(share)).map(|(_, id)| id.clone()));
         let share = *random.pick(&[10, 25]).unwrap();
         hidden.ids.extend(all.iter().filter(|_| random.chance(share)).cloned());
@@ -55,6 +63,13 @@ impl Hidden {
         let is_patient_hidden = |id: &str| self.patients.iter().any(|hidden| hidden == id);
         self.types.contains(&type_name)
             || self.ids.iter().any(|(of, hidden)| *of == type_name && hidden == id)
+            || self.only.as_ref().is_some_and(|shown| match type_name {
+                "Patient" => !shown.iter().any(|one| one == id),
+                _ if ABOUT_PATIENTS.contains(&type_name) => {
+                    !patient_of(type_name, body).is_some_and(|id| shown.contains(&id))
+                }
+                _ => false,
+            })
             || (self.tagged && body["meta"]["tag"].to_string().contains("\"secret\""))
             || match type_name {
                 "Patient" => is_patient_hidden(id),
@@ -87,7 +102,18 @@ impl Hidden {
                     (type_name, name, &render(value)),
                 )))
             });
-            let filter = Condition::All(none.collect()).simplify();
+            let only = self.only.as_ref().and_then(|shown| match *type_name {
+                "Patient" => Some(("_id", shown.join(","))),
+                name if ABOUT_PATIENTS.contains(&name) => {
+                    let all: Vec<String> = shown.iter().map(|id| format!("Patient/{id}")).collect();
+                    Some(("patient", all.join(",")))
+                }
+                _ => None,
+            });
+            let only = only
+                .iter()
+                .map(|(name, value)| condition(store, TenantId::DEFAULT, (type_name, name, &render(value))));
+            let filter = Condition::All(only.chain(none).collect()).simplify();
             ((*type_name).into(), Rule { filter, ..Rule::all() })
         };
         let shown = TYPES.iter().filter(|type_name| !self.types.contains(type_name));
