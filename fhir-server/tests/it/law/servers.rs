@@ -13,7 +13,7 @@ use super::questions::Question;
 use crate::app::TestApp;
 
 /// Pages after which a search is not followed any more: none has so many matches.
-const PAGES_MAX: usize = 120;
+const PAGES_MAX: usize = 500;
 
 /// A server, and what it made by itself.
 pub(super) struct Side {
