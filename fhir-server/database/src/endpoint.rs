@@ -46,7 +46,7 @@ impl Endpoint {
         }
         config.application_name("cari").connect_timeout(CONNECT_TIMEOUT);
         // Sockets of this machine are never encrypted, whatever is asked.
-        let mode = match is_remote_or_tcp(&config) {
+        let mode = match uses_tcp(&config) {
             false => TlsMode::Disable,
             true => tls.mode(is_local(&config))?,
         };
@@ -135,32 +135,27 @@ impl fmt::Display for Endpoint {
             write!(f, " at {address}")?;
         }
         write!(f, " as user `{user}`")?;
-        match is_remote_or_tcp(&self.config) {
+        match uses_tcp(&self.config) {
             true => write!(f, ", {}", self.mode),
             false => Ok(()),
         }
     }
 }
 
-/// Parameters of libpq that this server does not know; others are not repeated, as a part of a password may look like one.
-const UNKNOWN: [&str; 6] =
-    ["client_encoding", "gssencmode", "krbsrvname", "passfile", "replication", "service"];
-
-/// Why a URL cannot be read, with nothing of it but names that everybody knows.
+/// Why a URL cannot be read. The name of a parameter is not repeated, as a part of a password may look like one.
 fn unreadable(error: &tokio_postgres::Error) -> Error {
-    let cause = cause(error);
-    let name = UNKNOWN.iter().find(|name| cause.contains(&format!("`{name}`")));
-    let why = match (name, cause.contains("unknown option")) {
-        (Some(name), true) => format!("the parameter `{name}` is not known here"),
-        (None, true) => "it has a parameter that is not known here; `&`, `?`, `/` and `@` in a password are written %26, %3F, %2F and %40".to_owned(),
-        _ => cause,
+    let why = match cause(error) {
+        cause if cause.contains("unknown option") => {
+            "it has a parameter that is not known here; `&`, `?`, `/` and `@` in a password are written %26, %3F, %2F and %40".to_owned()
+        }
+        cause => cause,
     };
     Error::invalid(format!("the database URL cannot be read: {why}"))
 }
 
 /// Whether any connection may go over a network, be it that of this machine. The driver connects to `hostaddr` where there is one,
 /// whatever the hosts are.
-fn is_remote_or_tcp(config: &Config) -> bool {
+fn uses_tcp(config: &Config) -> bool {
     !config.get_hostaddrs().is_empty() || config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)))
 }
 

@@ -54,8 +54,8 @@ pub async fn migrate(url: &str, modules: &[Migrations]) -> Result<()> {
     .await
 }
 
-/// The columns are those of sqlx, which ran the migrations of earlier versions.
-const RECORD: &str = "create table if not exists {record} (version bigint primary key, description text not null, \
+/// Makes the table that records which migrations ran; its columns are those of sqlx, which ran those of earlier versions.
+const CREATE_RECORD: &str = "create table if not exists {record} (version bigint primary key, description text not null, \
      installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, \
      execution_time bigint not null)";
 
@@ -63,7 +63,7 @@ const RECORD: &str = "create table if not exists {record} (version bigint primar
 async fn run(client: &mut Client, module: &Migrations) -> Result<()> {
     let sql = |text: &str| text.replace("{record}", &module.record());
     let broken = |error| Error::new(Kind::Internal, "the record of migrations cannot be used").because(error);
-    client.batch_execute(&sql(RECORD)).await.map_err(broken)?;
+    client.batch_execute(&sql(CREATE_RECORD)).await.map_err(broken)?;
     let rows = client.query(&sql("select version from {record}"), &[]).await.map_err(broken)?;
     let done: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     for migration in module.all().iter().filter(|migration| !done.contains(&migration.version)) {

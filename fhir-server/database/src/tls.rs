@@ -5,11 +5,13 @@
 //! One thing differs: without `sslmode`, a host that is neither this machine nor a socket is asked for TLS with a certificate
 //! of its name (`verify-full`), where libpq would be content with a connection in clear.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fhir_model::{Error, Result};
+use percent_encoding::percent_decode_str;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
@@ -19,7 +21,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::verifier::{AnyName, Unverified};
+use crate::verifier::LenientVerifier;
 
 /// `sslmode`, but for `allow`, which is `prefer` here: both take what the server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,30 +91,23 @@ impl TlsParameters {
     ///
     /// # Errors
     ///
-    /// When `sslmode` is no mode, or only one of certificate and key is named.
+    /// When the user is not where the driver looks for it, `sslmode` is no mode, a parameter of TLS is not known here, or only one
+    /// of certificate and key is named.
     pub(crate) fn take(url: &str) -> Result<(String, TlsParameters)> {
+        check_user(url)?;
         let mut taken = TlsParameters::default();
-        // The driver looks for the user before the first `@` anywhere, so that there may be one alone, and nothing before it that
-        // ends a user or a host.
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        if let Some((user, after)) = rest.split_once('@')
-            && (user.contains(['/', '?']) || after.contains('@'))
-        {
-            let text = "the database URL cannot be read: `@`, `/` and `?` in a user, password or parameter are written %40, %2F and %3F";
-            return Err(Error::invalid(text));
-        }
         let Some((before, query)) = url.split_once('?') else { return Ok((url.to_owned(), taken)) };
         let mut rest = Vec::new();
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = percent_decoded(value);
-            let path = || Some(PathBuf::from(&value)).filter(|path| !path.as_os_str().is_empty());
-            match percent_decoded(name).as_str() {
+            let path = || Some(PathBuf::from(&*value)).filter(|path| !path.as_os_str().is_empty());
+            match &*percent_decoded(name) {
                 "sslmode" => taken.mode = Some(TlsMode::parse(&value)?),
                 "sslrootcert" => taken.root = path(),
                 "sslcert" => taken.certificate = path(),
                 "sslkey" => taken.key = path(),
-                // What TLS is to be is never left to a second reader.
+                // The driver has a few of its own, and may understand others later: it decides nothing about TLS.
                 name if name.starts_with("ssl") => {
                     let text = "the database URL cannot be read: of TLS's parameters only sslmode, sslrootcert, sslcert and sslkey are known here";
                     return Err(Error::invalid(text));
@@ -155,8 +150,13 @@ impl TlsParameters {
     pub(crate) fn connector(&self, mode: TlsMode) -> Result<MakeRustlsConnect> {
         let provider = Arc::new(ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match mode {
-            TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => Arc::new(Unverified(provider.clone())),
-            TlsMode::VerifyCa => Arc::new(AnyName(self.authorities(provider.clone())?)),
+            TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => {
+                Arc::new(LenientVerifier { authorities: None, provider: provider.clone() })
+            }
+            TlsMode::VerifyCa => {
+                let authorities = Some(self.authorities(provider.clone())?);
+                Arc::new(LenientVerifier { authorities, provider: provider.clone() })
+            }
             TlsMode::VerifyFull => self.authorities(provider.clone())?,
         };
         let builder = ClientConfig::builder_with_provider(provider)
@@ -199,6 +199,18 @@ impl TlsParameters {
     }
 }
 
+/// Refuses a URL whose user or password the driver would read in another way than the operator meant.
+fn check_user(url: &str) -> Result<()> {
+    // The driver takes everything before the first `@` for the user and the password, wherever that stands.
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    match rest.split_once('@') {
+        Some((user, after)) if user.contains(['/', '?']) || after.contains('@') => Err(Error::invalid(
+            "the database URL cannot be read: `@`, `/` and `?` in a user, password or parameter are written %40, %2F and %3F",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let read =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
@@ -214,23 +226,8 @@ fn unreadable(parameter: &str, path: &Path) -> Error {
     Error::invalid(text)
 }
 
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let hex = after.get(..2).filter(|_| *byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 #[cfg(test)]
