@@ -5,50 +5,22 @@
 //! their network (`outbound.networks`). A name is resolved once, the addresses it leads to are checked, and the connection
 //! goes to one of those: a name that leads elsewhere when it is asked again changes nothing.
 
+mod addresses;
+
 use std::error::Error as _;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fhir_model::{Error, Kind, Result};
 use ipnet::IpNet;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{self, HeaderMap, HeaderName, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode, Url};
 use url::Host;
 
-/// Networks that no call reaches unless they are named: this machine, private and shared networks, link-local addresses (where
-/// clouds keep credentials), documentation, multicast, and addresses that lead to others of version 4. Where a site has public
-/// addresses inside its firewall, as with version 6, those are public here: a call there is encrypted, and to a name for which
-/// its answerer has a certificate.
-///
-/// <https://www.iana.org/assignments/iana-ipv4-special-registry>
-/// <https://www.iana.org/assignments/iana-ipv6-special-registry>
-const SPECIAL: [&str; 18] = [
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.88.99.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/3",
-    "2001::/23",
-    "2001:db8::/32",
-    "2002::/16",
-    "3fff::/20",
-];
-
-/// All public addresses of version 6 are of this network so far.
-const GLOBAL_UNICAST: &str = "2000::/3";
+use self::addresses::{AllowedAddresses, NotReachable, Resolver};
 
 /// How long a call may take, and how much may come back.
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +112,7 @@ pub struct OutboundClient {
     encrypted: Client,
     /// For `http:`, to the operator's networks alone.
     plain: Client,
-    allowed: Arc<Allowed>,
+    allowed: Arc<AllowedAddresses>,
     limits: OutboundLimits,
 }
 
@@ -159,7 +131,7 @@ impl OutboundClient {
     pub fn new(networks: Vec<IpNet>, limits: OutboundLimits) -> Result<OutboundClient> {
         // Somebody else in this process may have chosen a provider; then that one serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let allowed = Arc::new(Allowed { networks });
+        let allowed = Arc::new(AllowedAddresses { networks });
         let build = |only_networks| {
             Client::builder()
                 .dns_resolver(Arc::new(Resolver { allowed: allowed.clone(), only_networks }))
@@ -228,51 +200,6 @@ impl OutboundClient {
     }
 }
 
-/// Which addresses may be called.
-struct Allowed {
-    networks: Vec<IpNet>,
-}
-
-impl Allowed {
-    fn reaches(&self, address: IpAddr, only_networks: bool) -> bool {
-        // `::ffff:127.0.0.1` is 127.0.0.1.
-        let address = address.to_canonical();
-        self.networks.iter().any(|network| network.contains(&address))
-            || (!only_networks && is_public(address))
-    }
-}
-
-fn is_public(address: IpAddr) -> bool {
-    let within = |network: &str| network.parse().is_ok_and(|network: IpNet| network.contains(&address));
-    !SPECIAL.iter().any(|network| within(network)) && (address.is_ipv4() || within(GLOBAL_UNICAST))
-}
-
-/// Resolves names to the addresses that may be called.
-struct Resolver {
-    allowed: Arc<Allowed>,
-    only_networks: bool,
-}
-
-/// No address of a name may be called.
-#[derive(Debug, thiserror::Error)]
-#[error("the name leads to no address that may be called")]
-struct NotReachable;
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (allowed, only_networks) = (self.allowed.clone(), self.only_networks);
-        Box::pin(async move {
-            let all = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed = all.filter(|address| allowed.reaches(address.ip(), only_networks));
-            let allowed: Vec<SocketAddr> = allowed.collect();
-            match allowed.is_empty() {
-                true => Err(NotReachable.into()),
-                false => Ok(Box::new(allowed.into_iter()) as Addrs),
-            }
-        })
-    }
-}
-
 fn forbidden(host: &str, is_plain: bool) -> Error {
     let text = match is_plain {
         true => format!(
@@ -297,55 +224,5 @@ fn classify(error: reqwest::Error, host: &str, is_plain: bool) -> Error {
     match error.is_timeout() {
         true => Error::new(Kind::Timeout, format!("{host} did not answer in time")).because(error),
         false => Error::new(Kind::Unavailable, format!("{host} did not answer")).because(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_public_addresses_are_public() {
-        let rows = [
-            ("1.1.1.1", true),
-            ("196.201.214.1", true),
-            ("192.0.1.1", true),
-            ("172.32.0.1", true),
-            ("100.128.0.1", true),
-            ("2606:4700::1111", true),
-            ("2c0f:fe08::1", true),
-            ("::ffff:1.1.1.1", true),
-            ("0.0.0.0", false),
-            ("10.255.0.1", false),
-            ("100.64.0.1", false),
-            ("127.0.0.1", false),
-            ("127.8.8.8", false),
-            ("169.254.169.254", false),
-            ("172.16.0.1", false),
-            ("172.31.255.255", false),
-            ("192.168.1.1", false),
-            ("198.19.0.1", false),
-            ("224.0.0.1", false),
-            ("239.1.1.1", false),
-            ("240.0.0.1", false),
-            ("255.255.255.255", false),
-            ("::", false),
-            ("::1", false),
-            ("::ffff:127.0.0.1", false),
-            ("::ffff:10.0.0.1", false),
-            ("64:ff9b::7f00:1", false),
-            ("fc00::1", false),
-            ("fd00:ec2::254", false),
-            ("fe80::1", false),
-            ("ff02::1", false),
-            ("2001:db8::1", false),
-            ("2002:7f00:1::", false),
-            ("2001:0:1::", false),
-            ("::7f00:1", false),
-        ];
-        for (address, public) in rows {
-            assert_eq!(is_public(address.parse::<IpAddr>().unwrap().to_canonical()), public, "{address}");
-        }
-        assert!(SPECIAL.iter().chain([&GLOBAL_UNICAST]).all(|network| network.parse::<IpNet>().is_ok()));
     }
 }

@@ -1,4 +1,4 @@
-//! Where features may call.
+//! The settings of calls to other systems.
 
 use std::net::IpAddr;
 
