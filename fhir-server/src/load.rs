@@ -5,7 +5,6 @@
 //! (`load/identity.rs`), what is there already is passed over (`load/same.rs`), and of several entries for one resource
 //! the last decides (`load/repeated.rs`). What somebody else changed in between becomes what the files say again.
 
-mod counts;
 mod file;
 mod find;
 mod identity;
@@ -18,6 +17,7 @@ mod remote;
 mod repeated;
 mod same;
 mod send;
+mod sent;
 mod summary;
 mod target;
 
@@ -29,11 +29,11 @@ use anyhow::{Result, bail};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use counts::{Refused, Sent};
 use file::Source;
 use piece::{Format, Piece, Reading};
 use progress::{LINE_INTERVAL, Progress};
 use repeated::Repeated;
+use sent::{Refused, Sent};
 
 pub use remote::{Remote, TOKEN};
 pub use summary::Summary;

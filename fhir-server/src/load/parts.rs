@@ -3,9 +3,9 @@
 use fhir_model::{Error, Result};
 use foldhash::HashSet;
 
-use super::counts::{Counts, Sent, stops};
 use super::piece::Piece;
 use super::plan::{Plan, kept_json, lookup, mentioned};
+use super::sent::{Counts, Sent, stops};
 use super::target::{Answer, BundleKind, Lookup, Target};
 
 /// Writes a refused piece in parts, halved until those entries are found that are refused: each part is a transaction, as

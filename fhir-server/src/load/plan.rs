@@ -8,11 +8,11 @@ use fhir_model::Result;
 use fhir_model::json::{Doc, Ref};
 use foldhash::{HashMap, HashSet, HashSetExt};
 
-use super::counts::Counts;
 use super::identity::{Writes, entry_json};
 use super::piece::{Entry, Piece};
 use super::repeated::Repeated;
 use super::same::{UrlMatch, absolute, base, same, urls_in};
+use super::sent::Counts;
 use super::target::{Answer, BundleKind, Lookup, Target};
 
 /// What is to become of an entry.

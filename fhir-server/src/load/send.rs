@@ -2,12 +2,12 @@
 
 use fhir_model::Kind;
 
-use super::counts::{Refused, Sent, stops};
 use super::outcome::error_text;
 use super::parts::parts;
 use super::piece::Piece;
 use super::plan::Plan;
 use super::repeated::Repeated;
+use super::sent::{Refused, Sent, stops};
 use super::target::{BundleKind, Target};
 
 /// How often a transaction is decided anew because what it was to keep came or went meanwhile.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::counts::Counts;
+use super::sent::Counts;
 
 /// Errors that are kept; all are printed.
 const ERRORS_KEPT_MAX: usize = 1000;

@@ -7,12 +7,14 @@
 
 mod body;
 mod codec;
+mod commit_clock;
 mod distinct;
 mod effect;
 mod everything;
 mod export;
 mod feed;
 mod full_text;
+mod handle_generator;
 mod history;
 mod long_search;
 mod migrations;
@@ -27,7 +29,6 @@ mod scope;
 mod scoped;
 mod search;
 mod secrets;
-mod stamp;
 mod store;
 mod tenants;
 pub mod terminology;
@@ -38,6 +39,7 @@ mod visibility;
 mod write;
 mod writers;
 
+pub use commit_clock::CommitTimestamp;
 pub use effect::{ColumnType, Effect, EffectTable, EffectValue, Effects, WriteChange};
 pub use everything::{EverythingFilter, Member};
 pub use feed::{Change, FeedPosition};
@@ -50,7 +52,6 @@ pub use reindex::{ReindexJob, ReindexState};
 pub use restored::mark_restored;
 pub use scope::{Rule, Rules, Scope, ScopedStore};
 pub use search::{Count, Explained, Page};
-pub use stamp::CommitTimestamp;
 pub use store::Store;
 pub use version::{Method, ResourceState, Version};
 pub use write::{Claim, Commit, Precondition, Write};

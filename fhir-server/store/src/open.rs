@@ -17,8 +17,8 @@ use crate::parameters::ParameterCatalog;
 use crate::reindex::Settings;
 use crate::store::Store;
 use crate::{
-    distinct, long_search, pipelined, read, reindex, restored, search, secrets, stamp, tenants, write,
-    writers,
+    commit_clock, distinct, handle_generator, long_search, pipelined, read, reindex, restored, search,
+    secrets, tenants, write, writers,
 };
 
 /// The statements that are pipelined, by their position.
@@ -54,7 +54,7 @@ impl Store {
         let tenants =
             tenants::Tenants::load(&connections, &options.organizations, &settings.ours, options.clock.now())
                 .await?;
-        let commit_clock = stamp::CommitClock::new(options.clock.clone());
+        let commit_clock = commit_clock::CommitClock::new(options.clock.clone());
         let store = Arc::new(Store {
             connections,
             // What is added to R4 at runtime is this database's own.
@@ -76,7 +76,7 @@ impl Store {
             low_watermark: watch::Sender::new(i64::MIN),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            handles: stamp::HandleGenerator::default(),
+            handles: handle_generator::HandleGenerator::default(),
             version_min,
         });
         store.join().await?;

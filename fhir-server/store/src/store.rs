@@ -1,6 +1,6 @@
-//! What the store of one database consists of, and what can be said of it without asking the database.
+//! What the store of one database consists of.
 //!
-//! What it does stands in the modules above: each has its functions in an `impl Store` of its own, or in one of
+//! What it does stands in the modules that use this one: each has its functions in an `impl Store` of its own, or in one of
 //! [`ScopedStore`](crate::ScopedStore) where it fetches rows for a caller.
 
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -18,13 +18,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::commit_clock::{CommitClock, CommitTimestamp};
 use crate::distinct::DurableTexts;
 use crate::full_text::FullText;
+use crate::handle_generator::HandleGenerator;
 use crate::options::Options;
 use crate::parameters::ParameterCatalog;
 use crate::reindex::Settings;
 use crate::search::UnselectiveConditions;
-use crate::stamp::{CommitClock, CommitTimestamp, HandleGenerator};
 use crate::tenants::Tenants;
 use crate::terminology::Terminology;
 

@@ -16,7 +16,7 @@ use fhir_database::failure;
 use fhir_model::{Error, Result};
 use tokio_postgres::types::ToSql;
 
-use crate::stamp::Announced;
+use crate::commit_clock::Announced;
 use crate::{Store, pipelined};
 
 /// How often a process announces itself.

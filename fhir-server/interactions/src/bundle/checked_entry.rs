@@ -5,7 +5,7 @@ use fhir_model::json::{Doc, Ref};
 use fhir_model::{Error, Result};
 use fhir_store::Scope;
 
-use super::checked_read;
+use super::check_question;
 use super::criteria::named;
 use super::entries::Entry;
 use super::full_url_index::FullUrlIndex;
@@ -85,7 +85,7 @@ impl<'d> CheckedEntry<'d> {
                 let text = format!("${code} changes things by itself, so it cannot be part of a transaction");
                 return Err(Error::not_supported(text));
             }
-            _ => checked_read::check(ctx, &entry)?,
+            _ => check_question::check(ctx, &entry)?,
         }
         let own = entry.full_url.as_deref();
         let named = criteria.map(|criteria| named(ctx, criteria, links, own)).transpose()?;

@@ -6,8 +6,8 @@
 
 mod batch;
 mod binary;
+mod check_question;
 mod checked_entry;
-mod checked_read;
 mod conditional_references;
 mod criteria;
 mod decide;

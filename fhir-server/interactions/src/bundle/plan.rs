@@ -1,4 +1,4 @@
-//! A transaction as far as the Bundle alone says, and how its entries are resolved: what their criteria find.
+//! A transaction's plan: its checked entries in the order of the specification, and what their criteria find.
 
 use std::collections::{HashMap, HashSet};
 

@@ -11,8 +11,8 @@ use fhir_model::{Error, Key, Kind, Result};
 use fhir_store::Write;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::check_question::search_request;
 use super::checked_entry::CheckedEntry;
-use super::checked_read::search_request;
 use super::entries::Entry;
 use super::entry_error::{in_entry, located};
 use super::plan::Answers;

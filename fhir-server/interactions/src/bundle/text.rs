@@ -24,7 +24,7 @@ pub struct BundleText {
 #[derive(PartialEq)]
 enum List {
     None,
-    FullUrlIndex,
+    Links,
     Entries,
 }
 
@@ -52,7 +52,7 @@ impl BundleText {
 
     /// A link, before the entries.
     pub fn link(&mut self, relation: &str, url: &str) {
-        self.item(List::FullUrlIndex, ",\"link\":[");
+        self.item(List::Links, ",\"link\":[");
         self.push(&format!("{{\"relation\":\"{relation}\",\"url\":"));
         self.string(url);
         self.push("}");

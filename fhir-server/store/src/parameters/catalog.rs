@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::stamp::CommitClock;
+use crate::commit_clock::CommitClock;
 
 /// The search parameters as this process knows them, and their version.
 #[derive(Debug, Default)]

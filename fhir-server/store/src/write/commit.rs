@@ -10,9 +10,9 @@ use super::preconditions::Preconditions;
 use super::prepared::PreparedWrite;
 use super::write_failure::WriteFailure;
 use super::{Claim, Commit, Write, many, one};
+use crate::commit_clock::CommitTimestamp;
 use crate::effect::{Addition, WriteChange};
 use crate::scope::{Scope, ScopedStore};
-use crate::stamp::CommitTimestamp;
 use crate::version::ResourceState;
 use crate::{Store, pipelined};
 

@@ -11,9 +11,9 @@ use super::rows::Entries;
 use super::write_failure::WriteFailure;
 use crate::Store;
 use crate::body::Jsonb;
+use crate::commit_clock::CommitTimestamp;
 use crate::effect::Addition;
 use crate::parameters;
-use crate::stamp::CommitTimestamp;
 use crate::version::{Method, ResourceState};
 use crate::writers::MAY_WRITE;
 

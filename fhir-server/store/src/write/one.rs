@@ -13,8 +13,8 @@ use super::prepared::{PreparedWrite, prefix_hashes};
 use super::rows::Entries;
 use super::write_failure::WriteFailure;
 use crate::Store;
+use crate::commit_clock::CommitTimestamp;
 use crate::effect::Addition;
-use crate::stamp::CommitTimestamp;
 use crate::version::ResourceState;
 
 /// A statement and its parameters, numbered as they are pushed.

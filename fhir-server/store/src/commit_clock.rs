@@ -1,10 +1,9 @@
-//! Time and ids: commit timestamps that never go back, handles that are ordered by time.
+//! Commit timestamps, which never go back.
 //!
 //! A commit timestamp is later than every stored one, whatever the clock says: what has followed the change feed up to the latest stored
 //! change has missed nothing when the next one comes. A process whose clock is far from the database's gives no commit timestamps.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -207,33 +206,6 @@ fn wrong_clock(skew: i64) -> String {
     )
 }
 
-/// Handles: 41 bits of milliseconds since 2020, 22 bits of a counter that begins anywhere.
-///
-/// One process never makes a handle twice; two meet once in a few million, and then the insert says so.
-#[derive(Debug)]
-pub(crate) struct HandleGenerator {
-    counter: AtomicU32,
-}
-
-/// 2020-01-01T00:00:00Z in milliseconds since 1970.
-const EPOCH_MILLIS: i64 = 1_577_836_800_000;
-const COUNTER_BITS: u32 = 22;
-
-impl Default for HandleGenerator {
-    fn default() -> HandleGenerator {
-        HandleGenerator { counter: AtomicU32::new(uuid::Uuid::new_v4().as_u128() as u32) }
-    }
-}
-
-impl HandleGenerator {
-    /// The next handle, for a time in microseconds since 1970.
-    pub(crate) fn next(&self, now: i64) -> i64 {
-        let millis = (now / 1000 - EPOCH_MILLIS).clamp(0, (1 << 41) - 1);
-        let counter = self.counter.fetch_add(1, Ordering::Relaxed) & ((1 << COUNTER_BITS) - 1);
-        millis << COUNTER_BITS | i64::from(counter)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,7 +235,7 @@ mod tests {
 
     /// After a power cut with a dead battery server and database agree that it is 1970.
     #[test]
-    fn stamps_go_on_from_what_is_stored_whatever_the_clock_says() {
+    fn timestamps_go_on_from_what_is_stored_whatever_the_clock_says() {
         let wall = Clock::default();
         let latest = wall.now();
         wall.set(0);
@@ -279,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_wrong_gives_no_stamps() {
+    fn a_clock_that_is_wrong_gives_no_timestamps() {
         let wall = Clock::default();
         let clock = CommitClock::new(wall.clone());
         announced(&clock, wall.now());
@@ -295,14 +267,5 @@ mod tests {
         // What the database's answer took may be what they differ by.
         clock.announced(Announced { at: Instant::now(), database: wall.now() - 7_000_000, error: 3_000_000 });
         assert!(clock.next_timestamp().is_ok());
-    }
-
-    #[test]
-    fn ids_are_ordered_by_time_and_differ() {
-        let (ids, clock) = (HandleGenerator::default(), Clock::default());
-        let made: std::collections::HashSet<i64> = (0..2000).map(|_| ids.next(clock.now())).collect();
-        assert_eq!(made.len(), 2000);
-        assert!(made.iter().all(|h| *h >= 0));
-        assert!(ids.next(clock.now() + 60_000_000) > ids.next(clock.now()));
     }
 }

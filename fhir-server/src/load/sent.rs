@@ -1,4 +1,4 @@
-//! What came of a piece, and of all of them.
+//! What became of the resources of a piece that was sent, and of all of them.
 
 use fhir_model::{Error, Kind};
 
