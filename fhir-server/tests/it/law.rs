@@ -10,9 +10,8 @@
 //! tell entries of hidden rows from others before it looks at them. A sorted search with more matches than `sorted_max` may
 //! therefore be refused for a caller from whom nearly all is hidden, and answered where the rest never was.
 //!
-//! What is not compared: small limits for who sees some patients alone. Such a scope finds rows by itself, so that another plan may
-//! be taken, and with it a page may end at another match for its bytes, or a chain to more than `chain_max` targets be refused that
-//! was not followed otherwise. (Seeds 433 and 440 showed one of each.)
+//! What is not compared: where a page ends by its bytes, for who sees some patients alone. Such a scope finds rows by itself, so that
+//! another plan sorts them, and of rows that are alike in the first sort key another one may be the last that fits.
 //!
 //! `CARI_SEED` repeats a run that failed.
 
@@ -50,7 +49,7 @@ async fn what_is_hidden_is_as_if_it_had_never_been_written() {
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => UNIX_EPOCH.elapsed().unwrap().as_millis() as u64,
     };
-    for (has_limits, only) in [(false, false), (true, false), (false, true)] {
+    for (has_limits, only) in [(false, false), (true, false), (false, true), (true, true)] {
         println!("CARI_SEED={seed}, small limits: {has_limits}, some patients alone: {only}");
         run(seed, has_limits, only).await;
     }
@@ -59,7 +58,7 @@ async fn what_is_hidden_is_as_if_it_had_never_been_written() {
 async fn run(seed: u64, has_limits: bool, only: bool) {
     let mut random = Random::new(seed);
     let corpus = Corpus::random(&mut random, only);
-    let options = options(&mut random, has_limits);
+    let options = options(&mut random, has_limits, only);
     let seen = corpus.groups.iter().flatten().filter(|change| change.seen).count();
     let all = corpus.groups.iter().flatten().count();
     println!("{seen} of {all} versions are seen; hidden: {:?}", corpus.hidden);
@@ -105,7 +104,7 @@ async fn run(seed: u64, has_limits: bool, only: bool) {
 }
 
 /// What is looked up rarely, and, in every other run, small limits: each way to answer is taken, and what is refused is compared, too.
-fn options(random: &mut Random, limited: bool) -> Options {
+fn options(random: &mut Random, limited: bool, only: bool) -> Options {
     let mut options = Options { connections_max: 4, chain_rare: 2, entries_few: 4, ..Options::default() };
     let mut limit = |limit: &mut usize, least: usize, more: usize| {
         if limited && random.chance(70) {
@@ -113,7 +112,9 @@ fn options(random: &mut Random, limited: bool) -> Options {
         }
     };
     limit(&mut options.include_max, 1, 12);
-    limit(&mut options.page_bytes_max, 1000, 5000);
+    if !only {
+        limit(&mut options.page_bytes_max, 1000, 5000);
+    }
     limit(&mut options.chain_max, 1, 8);
     limit(&mut options.sorted_max, 2, 10);
     limit(&mut options.looked_up_max, 5, 30);

@@ -46,7 +46,8 @@ impl ScopedStore<'_> {
             return Ok(resolved);
         }
         let parts = condition.parts();
-        let rare = ChainReach::Few(self.options.chain_rare);
+        // What is refused when all ends are looked up is not answered because few were asked for.
+        let rare = ChainReach::Few(self.options.chain_rare.min(self.options.chain_max));
         let mut all = Vec::with_capacity(parts.len());
         for part in parts {
             match self.resolve_ends(part, &mut resolved).await? {

@@ -47,12 +47,14 @@ pub(super) struct Corpus {
 }
 
 impl Corpus {
-    /// One of which at least a fifth of the resources is seen, so that there is something to find.
+    /// One of which at least a fifth of the resources is seen, and some Patients and Observations, so that there is something to
+    /// find.
     pub(super) fn random(random: &mut Random, only: bool) -> Corpus {
         loop {
             let corpus = Corpus::any(random, only);
             let seen: usize = TYPES.iter().map(|type_name| corpus.seen_of(type_name)).sum();
-            if seen * 5 >= corpus.all.len() {
+            let some = ["Patient", "Observation"].iter().all(|type_name| corpus.seen_of(type_name) > 1);
+            if some && seen * 5 >= corpus.all.len() {
                 return corpus;
             }
         }

@@ -48,9 +48,8 @@ impl Hidden {
         let share = *random.pick(&[0, 30, 60]).unwrap();
         let patients = all.iter().filter(|(type_name, _)| *type_name == "Patient");
         if only {
-            let shown: Vec<String> =
-                patients.clone().filter(|_| random.chance(50)).map(|(_, id)| id.clone()).collect();
-            hidden.only = Some(shown).filter(|shown| !shown.is_empty());
+            let shown = patients.clone().filter(|_| random.chance(50)).map(|(_, id)| id.clone());
+            hidden.only = Some(shown.collect());
         }
         hidden.patients.extend(patients.filter(|_| random.chance(share)).map(|(_, id)| id.clone()));
         let share = *random.pick(&[10, 25]).unwrap();

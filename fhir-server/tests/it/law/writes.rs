@@ -58,7 +58,7 @@ pub(super) fn random(random: &mut Random, corpus: &Corpus) -> Question {
     }
 }
 
-/// An id that is hidden, free or deleted: whoever does not see all of a type cannot tell by a PUT.
+/// An id that is hidden or free: whoever does not see all of a type cannot tell by a PUT.
 pub(super) async fn an_id_that_is_hidden_answers_as_one_that_is_free(guarded: &Side, corpus: &Corpus) {
     let hidden = corpus.all.iter().filter(|(type_name, id)| {
         corpus.groups.iter().flatten().all(|c| c.type_name != *type_name || c.id != *id || !c.seen)
