@@ -139,16 +139,13 @@ impl Store {
         if !matches!(stopped, Ok(Ok(()))) {
             tracing::warn!("a statement could not be stopped: it goes on until its own time is over");
         }
-        // The connection goes back to the pool, so that what runs on it is waited for.
+        // It may have ended by itself, and the request to stop may still be on its way: that would stop the connection's next
+        // statement, which is somebody else's. So the connection does not go back to the pool.
         let ended = running.await;
+        drop(PooledClient::take(client));
         match ended {
             Err(e) if e.kind == Kind::Timeout => Ok(None),
-            ended => {
-                // It was done before: the request to stop may still be on its way, and would stop the connection's next
-                // statement, which is somebody else's.
-                drop(PooledClient::take(client));
-                ended.map(Some)
-            }
+            ended => ended.map(Some),
         }
     }
 }
