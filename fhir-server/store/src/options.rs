@@ -1,4 +1,4 @@
-//! How the store behaves: what its settings are made of.
+//! The options of a store: limits, timeouts, what is indexed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use fhir_search::IndexSettings;
 
 use crate::effect::Effects;
 
-/// How the store behaves.
+/// The options of a store.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Connections for searches and writes.

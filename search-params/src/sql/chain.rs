@@ -46,7 +46,7 @@ pub enum By {
 /// Which of these (handles of patients, or keys) a resource of a type refers to that meets a condition. For each it stops
 /// at the first one.
 pub fn held(by: By, marks: Vec<i64>, type_id: i32, condition: &Condition) -> Sql {
-    let mut sql = Sql::default().with_shape("held");
+    let mut sql = Sql::default().with_shape("referrers");
     sql.push("select t.mark from unnest(").bind(Bind::Longs(marks));
     sql.push(") as t(mark) cross join lateral (select 1 from resource r where ");
     sql.push(match by {

@@ -97,7 +97,7 @@ pub fn unordered(type_id: i32, condition: Condition, limit: usize) -> Plan {
     let shape = Shape { type_id, columns: COLUMNS, parts, sorted, limit };
     let mut plan = Plan { steps: shape.steps(), sort_texts: Vec::new() };
     for step in &mut plan.steps {
-        step.sql = std::mem::take(&mut step.sql).with_shape("gathered");
+        step.sql = std::mem::take(&mut step.sql).with_shape("filter-then-sort");
     }
     plan
 }
@@ -142,7 +142,7 @@ impl Shape<'_> {
             self.parts.iter().enumerate().filter_map(|(i, p)| Some((rank(p, &self.sorted.order)?, i)));
         let Some((rank, driver)) = ranked.min() else {
             return match is_indexed(&self.sorted.order) {
-                true => self.for_spans(&|part| vec![part.index_order_scan("walk")]),
+                true => self.for_spans(&|part| vec![part.index_order_scan("index-order scan")]),
                 false => vec![self.filter_then_sort()],
             };
         };
@@ -249,7 +249,7 @@ impl Shape<'_> {
         self.matches(&mut sql);
         sql.push(" from resource r where r.type_id = ").bind(Bind::Int(self.type_id));
         push_and(&self.parts, &mut sql);
-        self.top("gathered", sql)
+        self.top("filter-then-sort", sql)
     }
 
     /// Those of a part that has long ranges only: they are few.
@@ -323,7 +323,7 @@ impl Shape<'_> {
         sql.limit(SCAN_BUDGET).push(") r where true");
         push_and(&self.parts, &mut sql);
         self.order(&mut sql);
-        Step { sql: sql.with_shape("budgeted walk"), then: Then::OrElse }
+        Step { sql: sql.with_shape("budgeted scan"), then: Then::OrElse }
     }
 
     /// Of several patients: a scan by date for each. Very many patients have matches everywhere, so the type is scanned first.

@@ -39,8 +39,8 @@ impl<'q> Sorted<'q> {
         Sorted { of_matches: true, span: Span::default(), ..self.clone() }
     }
 
-    /// The same in parts that indexes have in order, one after the other, as the page is walked. SortSource primary date these are
-    /// where matches can be, and those without a date, which come last.
+    /// The same in parts that indexes have in order, one after the other, in the direction of the page. For the primary date these
+    /// are where matches can be, and those without a date, which come last.
     pub(super) fn spans(&self, window: &Window) -> Vec<Sorted<'q>> {
         let first = self.order.keys().first().filter(|key| matches!(key.by, SortSource::Date));
         let Some(first) = first else { return vec![self.clone()] };

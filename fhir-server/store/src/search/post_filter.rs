@@ -141,7 +141,11 @@ impl ScopedStore<'_> {
             let holds = match condition {
                 Condition::Chain(chain) => self.keys_meeting_chain(type_name, &rows, chain).await?,
                 Condition::Has(has) => self.keys_meeting_has(&keys, has).await?,
-                _ => return Err(Error::internal("only chains are late")),
+                _ => {
+                    return Err(Error::internal(
+                        "only conditions on entries, chains and `_has` can be post-filters",
+                    ));
+                }
             };
             let mut each = keys.iter();
             rows.retain(|_| each.next().is_some_and(|key| holds.contains(key)));

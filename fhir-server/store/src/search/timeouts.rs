@@ -8,8 +8,10 @@ pub(super) fn costly(e: Error, shape: &str) -> Error {
         return e;
     }
     let what = match shape {
-        "walk" | "budgeted walk" => "going through the resources of the type one by one, of which few match",
-        "gathered" => "sorting all that match by what no index has in order",
+        "index-order scan" | "budgeted scan" => {
+            "going through the resources of the type one by one, of which few match"
+        }
+        "filter-then-sort" => "sorting all that match by what no index has in order",
         "entries" => "going through the values it is sorted by, of which few belong to a match",
         "values" | "few" => "looking at all resources that have such a value",
         "gin" | "handles" => "looking at all resources that have a value which many have",
@@ -21,7 +23,7 @@ pub(super) fn costly(e: Error, shape: &str) -> Error {
         "referred" => "reading what the matches refer to",
         "canonical" => "looking for what canonical urls name",
         "referred patients" => "gathering the patients of all resources that match",
-        "held" => "looking at what refers to each match in turn",
+        "referrers" => "looking at what refers to each match in turn",
         _ => return e,
     };
     let text = format!("the search took longer than this server allows: it was {what}; narrow it");
@@ -48,7 +50,7 @@ mod tests {
         // Another trouble is none of the search's making, and what is not known is not guessed.
         assert_eq!(told(Kind::Unavailable, "count"), "too long");
         assert_eq!(told(Kind::Timeout, "step"), "too long");
-        let named = costly_for(costly(Error::new(Kind::Timeout, ""), "walk"), "subject");
+        let named = costly_for(costly(Error::new(Kind::Timeout, ""), "index-order scan"), "subject");
         assert!(named.text.starts_with("`subject`: the search took longer"), "{named}");
         assert_eq!(named.expression, ["subject"]);
         assert!(costly_for(Error::new(Kind::Unavailable, ""), "subject").expression.is_empty());
