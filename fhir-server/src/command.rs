@@ -1,4 +1,4 @@
-//! The commands of the command line, except the work of `demo` and `load`.
+//! The commands of the command line, and those that need no file of their own.
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use fhir_config::{Config, Sources};
+use fhir_model::interaction::MOUNTS;
 
 use crate::cli::DemoArgs;
 use crate::load;
@@ -49,7 +50,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
 }
 
 fn greeting(base: &str) -> String {
-    let host = base.strip_suffix(fhir_http::MOUNTS[0]).unwrap_or(base);
+    let host = base.strip_suffix(MOUNTS[0]).unwrap_or(base);
     format!(
         "
 FHIR R4:     {base}

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use fhir_app::{App, Modules, OutboundClient, OutboundLimits, Running};
 use fhir_config::{Config, Exposure};
-use fhir_http::{MOUNTS, Metrics, Server, Stop};
+use fhir_http::{Metrics, Server, Stop};
 use fhir_interactions::Cx;
+use fhir_model::interaction::MOUNTS;
 use fhir_postgres::backup::Worker;
 use fhir_work::Working;
 use tokio::net::TcpListener;
@@ -38,8 +39,8 @@ impl Serving {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let names = wiring::hosts(config, listener.local_addr()?);
-        let (database, cx) = wiring::start(config, modules, Index::Served(&names)).await?;
         let outbound = OutboundClient::new(config.outbound.networks.clone(), OutboundLimits::default())?;
+        let (database, cx) = wiring::start(config, modules, Index::Served(&names)).await?;
         let app = Arc::new(App::new(cx.clone(), config.modules.clone(), outbound));
         let prepared = async {
             let backups = database.backups(config).await?;

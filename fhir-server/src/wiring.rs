@@ -13,6 +13,7 @@ use fhir_database::Migrations;
 use fhir_fulltext::Index as Words;
 use fhir_http::{self as http, CorsOrigins, Edge, EdgeOptions, Hosts, Metrics};
 use fhir_interactions::{Cx, Guard, Operations, RequestLimits, Settings};
+use fhir_model::interaction::MOUNTS;
 use fhir_model::json;
 use fhir_postgres::backup::{Plan, Recipients, Site, Status, Worker};
 use fhir_postgres::{Download, Embedded, Search};
@@ -430,5 +431,5 @@ pub fn hosts(config: &Config, address: SocketAddr) -> Hosts {
 /// The base url, without a client to say what it calls.
 pub fn base_url(config: &Config) -> String {
     let base = config.base_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
-    format!("{base}{}", http::MOUNTS[0])
+    format!("{base}{}", MOUNTS[0])
 }

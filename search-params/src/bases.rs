@@ -1,10 +1,6 @@
 //! The urls a server is known by: <https://hl7.org/fhir/R4/references.html#literal>
 
-/// Where FHIR is mounted; the first that fits is taken.
-pub const MOUNTS: [&str; 2] = ["/fhir/R4", "/fhir"];
-
-/// What stands before the name of an organisation, and this before the mount: `/o/clinic/fhir/R4`.
-pub const ORGANIZATION: &str = "/o/";
+use fhir_model::interaction::{MOUNTS, ORGANIZATION};
 
 /// The base urls of one server. An absolute reference below any of them is the same as a relative one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -48,7 +48,7 @@ pub mod token;
 mod uri;
 mod windows;
 
-pub use bases::{Bases, MOUNTS, ORGANIZATION};
+pub use bases::Bases;
 pub use parse::ParseCx;
 pub use query::Query;
 pub use registry::Registry;

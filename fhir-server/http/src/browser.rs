@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fhir_html::{Site, Visit};
 use fhir_i18n::Language;
+use fhir_model::interaction::MOUNTS;
 use http_body_util::{BodyExt, Either};
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -18,7 +19,6 @@ use crate::reply::{self, Answer};
 use crate::shape::Shape;
 use crate::target::Mounted;
 use crate::{media, request};
-use fhir_search::MOUNTS;
 
 /// Answers up to this length become pages where they are made; longer ones where they keep no other request from its turn.
 const SHORT_BYTES_MAX: usize = 32 * 1024;

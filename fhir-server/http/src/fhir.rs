@@ -7,6 +7,7 @@ use fhir_interactions::{
     Conditions, Content, ContentBody, ContentStream, Handling, Interaction, Method, Prefer, Reply, Request,
     handle,
 };
+use fhir_model::interaction::MOUNTS;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::TenantId;
 use futures_util::{FutureExt, StreamExt};
@@ -29,7 +30,6 @@ use crate::reply::{self, Answer};
 use crate::shape::Shape;
 use crate::target::Mounted;
 use crate::{binary, body, browser, cors, media, request};
-use fhir_search::MOUNTS;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");

@@ -5,12 +5,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use fhir_model::interaction::MOUNTS;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::Bases;
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Uri, Version};
-
-use fhir_search::MOUNTS;
 
 /// The names of one server.
 #[derive(Debug, Clone)]

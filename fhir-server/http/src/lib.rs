@@ -44,7 +44,6 @@ pub use caller::Caller;
 pub use concurrency_limit::ConcurrencyLimit;
 pub use cors::CorsOrigins;
 pub use edge::{Edge, EdgeOptions};
-pub use fhir_search::MOUNTS;
 pub use hosts::Hosts;
 pub use limits::HttpLimits;
 pub use metrics::Metrics;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
+use fhir_model::interaction::MOUNTS;
 use fhir_model::{Error, Kind, Result};
 use futures_util::StreamExt;
 use hyper::body::Body as _;
@@ -26,7 +27,6 @@ use crate::panics::from_panic;
 use crate::routes::Access;
 use crate::target::{Called, Face, Mounted};
 use crate::{body, fhir};
-use fhir_search::MOUNTS;
 
 /// The answer of a module's handler.
 ///

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
+use fhir_model::interaction::MOUNTS;
 use fhir_model::{Error, Result};
 use hyper::Method;
 use utoipa::openapi::OpenApi;
 
 use crate::routes::{Access, Routes};
-use fhir_search::MOUNTS;
 
 /// The routes of one module.
 #[derive(Debug)]

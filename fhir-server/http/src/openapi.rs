@@ -5,6 +5,7 @@
 
 use fhir_interactions::{Cx, Interaction, Level, Method};
 use fhir_model::Result;
+use fhir_model::interaction::MOUNTS;
 use fhir_model::types::Types;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathItemBuilder,
@@ -14,7 +15,6 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, Required, ResponseBuilder, Server};
 
 use crate::module_routes::RouteTable;
-use fhir_search::MOUNTS;
 
 /// FHIR's paths below the base, each with one that it stands for.
 const FHIR: [(&str, &str); 12] = [

@@ -1,4 +1,4 @@
-//! Replies and errors as HTTP: the only place where a response is made.
+//! Replies and errors as HTTP: the only place where a response of FHIR's is made (`envelope.rs` makes those of modules).
 //!
 //! <https://hl7.org/fhir/R4/http.html#Status-Codes>, <https://hl7.org/fhir/R4/http.html#versioning>
 //!

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::envelope;
 use crate::module_routes::{Route, RouteMatch, RouteTable};
-use fhir_search::{MOUNTS, ORGANIZATION};
+use fhir_model::interaction::{MOUNTS, ORGANIZATION};
 
 /// Whose a request is.
 pub(crate) enum Target<'p> {

@@ -8,6 +8,12 @@ use crate::types::Types;
 use crate::url::segment;
 use crate::{Error, Key, Kind, Result};
 
+/// Where FHIR is mounted; the first that fits is taken.
+pub const MOUNTS: [&str; 2] = ["/fhir/R4", "/fhir"];
+
+/// What stands before the name of an organisation, and this before the mount: `/o/clinic/fhir/R4`.
+pub const ORGANIZATION: &str = "/o/";
+
 /// The verbs of HTTP that FHIR uses: <https://hl7.org/fhir/R4/valueset-http-verb.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "HTTP's own words")]

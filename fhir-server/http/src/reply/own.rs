@@ -1,4 +1,4 @@
-//! Answers of the server's own, not of FHIR.
+//! Answers that are no reply of an interaction: probes, metrics, empty ones.
 
 use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
