@@ -101,8 +101,7 @@ impl Operations {
 
     /// The methods that call an operation. Returns `None` when there is none there.
     pub fn allowed(&self, level: &Level, code: &str) -> Option<&'static [Method]> {
-        let affects_state = self.affects_state(level, code).ok()?;
-        Some(if affects_state { &[Method::Post] } else { &[Method::Get, Method::Head, Method::Post] })
+        Some(self.find(level, code).ok()?.definition.methods())
     }
 
     /// True when the call may change resources.

@@ -1,6 +1,6 @@
 //! The call of an operation: what was sent is checked before it, what it returns after.
 
-use fhir_model::interaction::{Level, Method};
+use fhir_model::interaction::Level;
 use fhir_model::{Error, Kind, Result};
 
 use super::input::Sent;
@@ -16,7 +16,7 @@ impl Operations {
     /// When there is none, when it does not take what was sent, and its own.
     pub(crate) async fn call(&self, ctx: &RequestContext<'_>, level: &Level, code: &str) -> Result<Reply> {
         let RegisteredOperation { operation, definition } = self.find(level, code)?;
-        if definition.affects_state && ctx.request.method != Method::Post {
+        if !definition.methods().contains(&ctx.request.method) {
             return Err(Error::new(
                 Kind::MethodNotAllowed,
                 format!("${code} changes things, so it takes POST alone"),

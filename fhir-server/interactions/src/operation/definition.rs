@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use fhir_model::interaction::Level;
+use fhir_model::interaction::{Level, Method};
 use fhir_model::types::Types;
 use fhir_model::{Error, Result};
 use serde_json::Value as Json;
@@ -77,6 +77,11 @@ impl Definition {
             outputs: parameters("out")?,
             code,
         })
+    }
+
+    /// The methods that call it: what changes things takes `POST` alone.
+    pub(crate) fn methods(&self) -> &'static [Method] {
+        if self.affects_state { &[Method::Post] } else { &[Method::Get, Method::Head, Method::Post] }
     }
 
     /// Adds what the links between the pages of an answer have.

@@ -18,7 +18,7 @@ use serde_json::Value;
 pub(crate) const BASE: &str = "http://test/fhir";
 
 /// Nothing is decided here.
-struct Everybody;
+pub(crate) struct Everybody;
 
 #[async_trait]
 impl Guard for Everybody {
