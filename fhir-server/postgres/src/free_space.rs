@@ -1,4 +1,4 @@
-//! Room on disks.
+//! Free bytes of file systems.
 
 use crate::error::{IoContext, Result};
 

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
+use crate::cluster::sync_dir;
 use crate::error::{IoContext, Result};
 
 /// Replaces a small file so that a power cut leaves the old or the new one.
@@ -17,9 +18,4 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     write().doing("write", &new)?;
     fs::rename(&new, path).doing("rename", &new)?;
     path.parent().map_or(Ok(()), sync_dir)
-}
-
-/// The names in a directory, made durable.
-pub(super) fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|file| file.sync_all()).doing("sync", dir)
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use age::secrecy::ExposeSecret;
 use age::x25519::{Identity, Recipient};
 
+use crate::cluster;
 use crate::error::{Error, IoContext, Result};
 
 /// The longest key file that is read.
@@ -77,7 +78,7 @@ impl Key {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).doing("create", path)?;
         let text = format!("# public key: {public}\n{}\n", identity.to_string().expose_secret());
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).doing("write", path)?;
-        super::files::sync_dir(&parent)?;
+        cluster::sync_dir(&parent)?;
         Ok(public)
     }
 

@@ -1,4 +1,4 @@
-//! How backups are made.
+//! The settings of backups: target, recipients, intervals, retention.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -12,7 +12,6 @@ use time::OffsetDateTime;
 
 use super::base::{blocking, segment_name};
 use super::clock::now;
-use super::files;
 use super::key::Key;
 use super::seal;
 use super::target::{Archive, Base, Piece, Target};
@@ -87,7 +86,7 @@ impl Restore {
         }
         let _ = fs::remove_file(home.dir.join(super::state::FILE));
         fs::rename(&home.cluster, home.dir.join("pg")).doing("rename", &home.cluster)?;
-        files::sync_dir(&home.dir)?;
+        cluster::sync_dir(&home.dir)?;
         let at = self.to.map_or(chosen.until, |to| to.div_euclid(1_000_000));
         Ok(Restored { archive: chosen.archive.id, base: chosen.base, at })
     }

@@ -1,4 +1,4 @@
-//! Where a cluster runs.
+//! The running cluster that a backup is made of.
 
 use std::path::PathBuf;
 

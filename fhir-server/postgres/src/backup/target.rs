@@ -9,6 +9,7 @@ use time::{Date, Month, OffsetDateTime, Time};
 
 use super::seal::Part;
 use super::{files, state};
+use crate::cluster;
 use crate::error::{Error, IoContext, Result};
 
 /// Says that a directory is a target: an empty mount point is none, and a backup there would fill the system's disk.
@@ -153,7 +154,7 @@ impl Archive {
         let dir = path.parent().unwrap_or(&self.dir);
         if !dir.is_dir() {
             fs::create_dir_all(dir).doing("create", dir)?;
-            files::sync_dir(&self.dir.join("wal"))?;
+            cluster::sync_dir(&self.dir.join("wal"))?;
         }
         files::replace(&path, sealed)
     }
@@ -175,14 +176,14 @@ impl Archive {
         let text = serde_json::to_vec_pretty(base).map_err(|why| Error::backup(why.to_string()))?;
         files::replace(&new.join(MANIFEST), &text)?;
         fs::rename(new, self.path_of(base)).doing("rename", new)?;
-        files::sync_dir(&self.base_dir())
+        cluster::sync_dir(&self.base_dir())
     }
 
     /// Removes a base backup: first what makes it one.
     pub(super) fn remove(&self, base: &Base) -> Result<()> {
         let dir = self.path_of(base);
         fs::remove_file(dir.join(MANIFEST)).doing("remove", &dir.join(MANIFEST))?;
-        files::sync_dir(&dir)?;
+        cluster::sync_dir(&dir)?;
         fs::remove_dir_all(&dir).doing("remove", &dir)
     }
 }
