@@ -61,7 +61,8 @@ pub(crate) fn folder() -> PathBuf {
 ///
 /// # Errors
 ///
-/// When there is no such page, or one cannot be read; when the list of known failures cannot be read.
+/// When there is no such page, or one cannot be read; when the list of known failures cannot be read, or names a page that
+/// there is not.
 pub fn run_pages(base: &str, options: &Pages) -> Result<Tally> {
     let Pages { filters, verbose, run, .. } = options;
     let subject = Subject::new(base);
@@ -71,6 +72,10 @@ pub fn run_pages(base: &str, options: &Pages) -> Result<Tally> {
         bail!("no page has a name with {}", filters.join(" or "));
     }
     let known = known_failures(&options.known_failures)?;
+    let is_known_page = |id: &String| pages.iter().any(|page| id.split('#').next() == Some(&page.name));
+    if let (true, Some(id)) = (filters.is_empty(), known.keys().find(|id| !is_known_page(id))) {
+        bail!("{}: there is no page of `{id}`", options.known_failures.display());
+    }
     let next = AtomicUsize::new(0);
     let total = Mutex::new(Tally::default());
     std::thread::scope(|scope| {

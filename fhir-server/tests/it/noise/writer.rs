@@ -61,11 +61,9 @@ impl NoiseWriter {
         self.written.lock().unwrap().iter().any(|written| written == key)
     }
 
-    pub(super) fn summary(&self) -> String {
-        let left = self.keys().len();
-        let versions = self.written.lock().unwrap().len();
-        let writes = self.writes.load(Ordering::Relaxed);
-        format!("{versions} hidden versions beside {writes} writes, {left} hidden resources left")
+    /// (hidden versions, writes that have some beside them)
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.written.lock().unwrap().len(), self.writes.load(Ordering::Relaxed))
     }
 
     /// Others of the page of a `type/id`, of the same type. Ids that clients choose begin with the name of the page's run.
