@@ -1,4 +1,4 @@
-//! What pages are of: the server, and the request of a browser.
+//! The server that pages show, and the request of the browser that asked for one.
 
 use fhir_i18n::Language;
 use fhir_profiles::Definitions;

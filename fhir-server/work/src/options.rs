@@ -1,4 +1,4 @@
-//! How the work of a process is done.
+//! The options of a process's work: how many jobs, leases, attempts.
 
 use std::time::Duration;
 
