@@ -1,4 +1,4 @@
-//! Entries of a transaction are held to scopes of their own, whatever that of the Bundle is.
+//! Entries of a transaction are held to scopes of their own; what they write is held to that of the Bundle, too.
 
 use std::sync::Arc;
 
@@ -62,12 +62,14 @@ async fn an_entry_writes_what_it_may_see_itself() {
     app.cx.guard = Arc::new(Everybody);
     assert_eq!(app.ask("GET Patient/hidden").await.body["meta"]["versionId"], "1", "nothing was done to it");
 
-    // The Bundle does not see what its entry does.
+    // The Bundle does not see what its entry does: what is written must be allowed to both.
     app.cx.guard = guard(false);
     let created = app.send("POST ", &bundle("PUT", "new")).await;
     assert_eq!((created.status, outcome(&created.body)), (200, vec![201]), "{}", created.body);
-    let replaced = app.send("POST ", &bundle("PUT", "hidden")).await;
+    let replaced = app.send("POST ", &bundle("PUT", "new")).await;
     assert_eq!((replaced.status, outcome(&replaced.body)), (200, vec![200]), "{}", replaced.body);
+    let refused = app.send("POST ", &bundle("PUT", "hidden")).await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
 }
 
 /// Shows of some types what a condition says, and nothing else.
