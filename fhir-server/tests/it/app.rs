@@ -1,6 +1,7 @@
 //! A server to test, and what the tests say to it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -45,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) database: Option<String>,
     /// Settings of the modules, as environment variables.
     pub(crate) variables: &'static [(&'static str, &'static str)],
+    /// Where the full text index is, for a server that has one.
+    pub(crate) full_text: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -58,6 +61,7 @@ impl Default for Setup {
             store: fhir_store::Options { connections_max: 4, ..fhir_store::Options::default() },
             database: None,
             variables: &[],
+            full_text: None,
         }
     }
 }
@@ -98,12 +102,12 @@ impl TestApp {
     }
 
     pub(crate) async fn set_up(setup: Setup) -> TestApp {
-        let Setup { limits, origins, names, guard, modules, store, database, variables } = setup;
+        let Setup { limits, origins, names, guard, modules, store, database, variables, full_text } = setup;
         let modules = Modules::new(modules).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let names = names.unwrap_or_else(|| Hosts::new(address, None, &["ehr.local".to_owned()]));
-        let settings = fhir_search::IndexSettings { bases: names.bases().clone(), ..Default::default() };
+        let settings = fhir_search::IndexSettings { bases: names.bases().clone(), ..store.settings };
         let options = fhir_store::Options {
             settings,
             organizations: vec!["north".to_owned(), "south".to_owned()],
@@ -125,7 +129,7 @@ impl TestApp {
         operations.extend(modules.operations());
         let cx = Arc::new(Cx {
             operations: Operations::new(operations, &**store.registry().definitions()).unwrap(),
-            rules: Rules::standard(false).with(modules.rules()),
+            rules: Rules::standard(store.indexes_references()).with(modules.rules()),
             observers: modules.observers(),
             ..Cx::new(store.clone(), guard)
         });
@@ -137,7 +141,13 @@ impl TestApp {
         let edge = EdgeOptions { limits, metrics: metrics.clone(), hosts: names, origins, modules: routes };
         let (server, stop) = Server::new(listener, Edge::new(cx.clone(), edge).unwrap());
         let running = tokio::spawn(server.run());
-        let work = modules.work(&app, Work::new(store)).unwrap();
+        let mut work = Work::new(store.clone());
+        if let Some(folder) = full_text {
+            let index = Arc::new(fhir_fulltext::Index::open(&folder, store.database_number()).unwrap());
+            store.set_full_text(index.clone());
+            work = work.consumer(fhir_fulltext::consumer(index));
+        }
+        let work = modules.work(&app, work).unwrap();
         let work = (!modules.is_empty()).then(|| work.start(CancellationToken::new()).unwrap());
         // The second test of the process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -58,7 +58,7 @@ async fn what_is_hidden_is_as_if_it_had_never_been_written() {
 async fn run(seed: u64, has_limits: bool, only: bool) {
     let mut random = Random::new(seed);
     let corpus = Corpus::random(&mut random, only);
-    let options = options(&mut random, has_limits, only);
+    let options = options(Options::default(), &mut random, has_limits, only);
     let seen = corpus.groups.iter().flatten().filter(|change| change.seen).count();
     let all = corpus.groups.iter().flatten().count();
     println!("{seen} of {all} versions are seen; hidden: {:?}", corpus.hidden);
@@ -103,9 +103,41 @@ async fn run(seed: u64, has_limits: bool, only: bool) {
     }
 }
 
+/// Writes a random corpus, asks random questions about it without a scope and with one, and writes by criteria: for who wants to
+/// see what the database is asked then. With `has_limits`, limits are small; with `only`, the scope is that of some patients.
+pub(crate) async fn exercise(setup: Setup, seed: u64, (has_limits, only): (bool, bool), questions: usize) {
+    let mut random = Random::new(seed);
+    let corpus = Corpus::random(&mut random, only);
+    let guard = Hiding::new();
+    let store = options(setup.store, &mut random, has_limits, only);
+    let app = TestApp::set_up(Setup { guard: guard.clone(), store, ..setup }).await;
+    let mut side = Side::new(app, &corpus.partly);
+    for group in &corpus.groups {
+        side.begin().await;
+        side.write(&group.iter().collect::<Vec<_>>()).await;
+    }
+    side.versions = vec![1; corpus.groups.iter().flatten().count()];
+    let rules = corpus.hidden.rules(&side.app.cx.store, &|text| side.render(text));
+    assert!(guard.rules.set(rules).is_ok());
+    for is_off in [true, false] {
+        guard.off.store(is_off, Ordering::SeqCst);
+        let mut asked = questions::fixed();
+        asked.extend((0..questions / 2).map(|_| questions::random(&mut random, &corpus)));
+        let side = &side;
+        let each = asked.iter().map(|question| side.ask(question));
+        stream::iter(each).buffered(PARALLEL).for_each(async |_| {}).await;
+    }
+    for _ in 0..WRITES {
+        let write = writes::random(&mut random, &corpus);
+        side.begin().await;
+        side.ask_and_name(&write).await;
+    }
+    side.app.stop.now();
+}
+
 /// What is looked up rarely, and, in every other run, small limits: each way to answer is taken, and what is refused is compared, too.
-fn options(random: &mut Random, limited: bool, only: bool) -> Options {
-    let mut options = Options { connections_max: 4, chain_rare: 2, entries_few: 4, ..Options::default() };
+fn options(from: Options, random: &mut Random, limited: bool, only: bool) -> Options {
+    let mut options = Options { connections_max: 4, chain_rare: 2, entries_few: 4, ..from };
     let mut limit = |limit: &mut usize, least: usize, more: usize| {
         if limited && random.chance(70) {
             *limit = least + random.below(more);

@@ -33,5 +33,6 @@ mod schema;
 mod settings;
 mod shutdown;
 mod slow_clients;
+mod statements;
 mod syntax;
 mod trouble;

@@ -54,7 +54,7 @@ async fn the_example_works() {
 }
 
 /// Records who was written, and refuses what says so.
-struct Ledger;
+pub(crate) struct Ledger;
 
 struct LedgerEffect;
 
