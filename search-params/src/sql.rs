@@ -2,6 +2,7 @@
 
 pub mod chain;
 mod count;
+mod distributed;
 pub mod everything;
 mod include;
 pub mod index_scan;
@@ -9,13 +10,27 @@ mod plan;
 mod rank;
 mod residual;
 mod sort;
+mod step;
 mod window;
 
 pub use count::count;
-pub use include::{referring, referring_rows, rows_by_handle, rows_with_keys, types_with_resources};
-pub use plan::{Plan, Step, Then, first_rows, matching, page, row_keys, texts_beyond, unordered};
+pub use include::{
+    one_of_type, referring, referring_rows, rows_by_handle, rows_with_keys, types_with_resources,
+};
+pub use plan::{first_rows, matching, page, row_keys, texts_beyond, unordered};
 pub use rank::{is_selective, is_token};
 pub use residual::predicate;
+pub use step::{Plan, Step, Then};
+
+/// Where the tables are. It decides how a statement is written where one text cannot be right for both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// In one PostgreSQL.
+    #[default]
+    Single,
+    /// Over several nodes, by `handle`: each answers for its rows, and a coordinator merges what they give.
+    Distributed,
+}
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, PartialEq, Hash)]

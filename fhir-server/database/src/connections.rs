@@ -34,6 +34,8 @@ pub struct ConnectionOptions {
     pub application_name: String,
     /// Statements that each pipelined connection prepares, and that are named by their position.
     pub pipelined: &'static [&'static str],
+    /// Statements are planned for their values, as a distributed database needs.
+    pub plan_for_values: bool,
 }
 
 /// The connections of a process.
@@ -90,9 +92,10 @@ impl Connections {
         // are off by orders of magnitude. The statements are written so that the one plan is right, and a table is
         // only read from end to end when no index could serve. Nor does a search start workers: that alone takes longer
         // than most run, and the other cores have searches of their own.
+        let plans = if options.plan_for_values { "auto" } else { "force_generic_plan" };
         let settings = format!(
             "-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed \
-             -c plan_cache_mode=force_generic_plan -c enable_seqscan=off \
+             -c plan_cache_mode={plans} -c enable_seqscan=off \
              -c max_parallel_workers_per_gather=0 {}",
             // What the URL says is said last, so that it counts.
             config.get_options().unwrap_or_default()

@@ -6,6 +6,7 @@ use tokio_postgres::error::SqlState;
 /// What a database error means for the caller.
 pub fn classify(e: tokio_postgres::Error) -> Error {
     let kind = match e.code() {
+        _ if is_away_node(&e) => Kind::Unavailable,
         Some(code) if *code == SqlState::QUERY_CANCELED => Kind::Timeout,
         Some(code) if is_away(code) || is_transient(code) => Kind::Unavailable,
         // A standby, or a primary that was made one.
@@ -50,7 +51,7 @@ pub fn is_retryable(e: &tokio_postgres::Error) -> bool {
 /// Returns `true` when the connection was lost, so that it is unknown whether a commit took place.
 pub fn is_lost(e: &tokio_postgres::Error) -> bool {
     match e.code() {
-        Some(code) => is_away(code),
+        Some(code) => is_away(code) || is_away_node(e),
         None => e.is_closed() || is_io(e),
     }
 }
@@ -68,6 +69,11 @@ fn is_away(code: &SqlState) -> bool {
     let code = code.code();
     // Connection failures, shutdown and crash of the server, too many connections, disk full.
     code.starts_with("08") || code.starts_with("57P") || code.starts_with("53")
+}
+
+/// A node of a distributed database that could not be reached within a transaction: the coordinator says so without a code.
+fn is_away_node(e: &tokio_postgres::Error) -> bool {
+    e.as_db_error().is_some_and(|e| e.message().starts_with("failure on connection marked as essential"))
 }
 
 fn is_io(e: &tokio_postgres::Error) -> bool {

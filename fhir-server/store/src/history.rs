@@ -6,11 +6,14 @@
 
 use std::collections::HashSet;
 
+use deadpool_postgres::Client;
+use fhir_database::failure;
 use fhir_model::{Error, Key, Result};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::scope::ScopedStore;
-use crate::version::{ResourceState, Version};
+use crate::version::{Method, ResourceState, Version};
 
 /// Whose history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +56,22 @@ pub struct History {
     pub no_list: bool,
 }
 
+/// Whether a version `p` came after a deletion.
+macro_rules! restored {
+    () => {
+        "case when p.method = 2 and p.version > 1 then \
+         (select n.method = 4 from resource_history n where n.handle = p.handle and n.version = p.version - 1) end"
+    };
+}
+
 /// A page of versions `v`, newest first, and whether each came after a deletion: of a PUT that is no first version, the
 /// one before is looked up by its primary key, once the page is cut.
 macro_rules! page_of {
     ($versions:expr, $limit:literal) => {
         concat!(
-            "select p.*, case when p.method = 2 and p.version > 1 then \
-             (select n.method = 4 from resource_history n where n.handle = p.handle and n.version = p.version - 1) end \
-             as restored from (select v.* from (",
+            "select p.*, ",
+            restored!(),
+            " as restored from (select v.* from (",
             $versions,
             " order by v.updated_at desc, v.handle desc, v.version desc limit ",
             $limit,
@@ -115,6 +126,32 @@ const TYPES: &str = page_of!(
     ),
     "$8::int8"
 );
+
+/// The same where each node looks at its own versions: of all types in the order of the feed's index.
+const DISTRIBUTED_TYPES: &str = page_of!(
+    concat!(
+        "select l.* from ( \
+     (select r.type_id, r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end as json, r.packed, true as listed from resource r \
+     where r.type_id = any($1::int4[]) and r.updated_at + 0 >= $2::int8 and r.updated_at + 0 <= $3::int8 \
+     and (r.updated_at + 0, r.handle) <= ($5::int8, $6::int8) \
+     and (r.updated_at, r.handle, r.version) < ($5::int8, $6::int8, $7::int4){r} \
+     order by r.updated_at + 0 desc, r.handle desc limit $8::int8) \
+     union all \
+     select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, null, case when h.listed then h.packed end, h.listed from ( \
+     select h.type_id, h.handle, h.version, h.updated_at, h.method, h.id, h.packed, ",
+        current_after!(),
+        "{h} as listed from resource_history h \
+     where h.type_id = any($1::int4[]) and h.updated_at + 0 >= $2::int8 and h.updated_at + 0 <= $3::int8 \
+     and (h.updated_at + 0, h.handle, h.version) < ($5::int8, $6::int8, $7::int4) \
+     order by h.updated_at + 0 desc, h.handle desc, h.version desc limit $8::int8) h) l) v"
+    ),
+    "$8::int8"
+);
+
+/// Of the versions after these, those before which a deletion came.
+const RESTORED_AFTER: &str = "select h.handle, h.version + 1 from resource_history h \
+     join unnest($1::int8[], $2::int4[]) as p(handle, version) on h.handle = p.handle and h.version = p.version \
+     where h.method = 4";
 
 mod list;
 
@@ -181,9 +218,35 @@ impl ScopedStore<'_> {
         let (time, handle, version) = position_columns(page.before);
         let limit = i64::try_from(page.count + 1).unwrap_or(i64::MAX);
         let rows = self
-            .query(&client, INSTANCE, &[&handles, &type_id, &low, &high, &time, &handle, &version, &limit])
+            .page(&client, INSTANCE, &[&handles, &type_id, &low, &high, &time, &handle, &version, &limit])
             .await?;
-        Ok(History { total, ..self.truncate(&rows, page.count)? })
+        let found = History { total, ..self.truncate(&rows, page.count)? };
+        self.with_restored(&client, found).await
+    }
+
+    /// The rows of a page. Of rows that were cut to a page a distributed database answers no subqueries: what came after a
+    /// deletion is asked for by [`Self::with_restored`].
+    async fn page(&self, client: &Client, text: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        match self.is_distributed() {
+            true => self.query(client, &text.replace(restored!(), "null::boolean"), values).await,
+            false => self.query(client, text, values).await,
+        }
+    }
+
+    /// The same, with those marked that came after a deletion, where the rows do not say it.
+    async fn with_restored(&self, client: &Client, mut history: History) -> Result<History> {
+        let after = history.versions.iter().filter(|v| v.method == Method::Put && v.version > 1);
+        let before = |v: &Version| (v.handle, i32::try_from(v.version - 1).unwrap_or(i32::MAX));
+        let (handles, versions): (Vec<i64>, Vec<i32>) = after.map(before).unzip();
+        if self.is_distributed() && !handles.is_empty() {
+            let statement = client.prepare_cached(RESTORED_AFTER).await.map_err(failure::classify)?;
+            let rows = client.query(&statement, &[&handles, &versions]).await.map_err(failure::classify)?;
+            for row in rows {
+                let version: i32 = row.try_get(1).map_err(Error::internal)?;
+                history.restored.insert((row.try_get(0).map_err(Error::internal)?, version.unsigned_abs()));
+            }
+        }
+        Ok(history)
     }
 
     /// The page of these rows, of which there is one more when it is not the last.
@@ -207,20 +270,21 @@ impl ScopedStore<'_> {
             let total = Some(count_of(&rows)?);
             return Ok(History { total, ..History::default() });
         }
+        let statement = if self.is_distributed() { DISTRIBUTED_TYPES } else { TYPES };
         let (mut place, mut found) = (page.before, History::default());
         let (mut step, mut walked) = (page.count + 1, 0);
         loop {
             let (time, handle, version) = position_columns(place);
             let limit = i64::try_from(step).unwrap_or(i64::MAX);
             let rows = self
-                .query(&client, TYPES, &[&types, &low, &high, &from, &time, &handle, &version, &limit])
+                .page(&client, statement, &[&types, &low, &high, &from, &time, &handle, &version, &limit])
                 .await?;
             for row in &rows {
                 let version = self.version_from_listing(row)?;
                 let here = (version.updated_at, version.handle, version.version);
                 if row.try_get(LISTED).map_err(Error::internal)? {
                     if found.versions.len() == page.count {
-                        return Ok(History { next: place, ..found });
+                        return self.with_restored(&client, History { next: place, ..found }).await;
                     }
                     found.push(version, row)?;
                 }
@@ -228,10 +292,10 @@ impl ScopedStore<'_> {
             }
             walked += rows.len();
             if rows.len() < step {
-                return Ok(found);
+                return self.with_restored(&client, found).await;
             }
             if walked >= SCAN_ROWS_MAX {
-                return Ok(History { next: place, ..found });
+                return self.with_restored(&client, History { next: place, ..found }).await;
             }
             // Few more at first: what is listed comes with its body.
             step = (step * 4).min(SCAN_STEP_ROWS.max(page.count + 1));

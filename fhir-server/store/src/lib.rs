@@ -9,6 +9,7 @@ mod body;
 mod codec;
 mod commit_clock;
 mod distinct;
+mod distribution;
 mod effect;
 mod everything;
 mod export;
@@ -40,6 +41,7 @@ mod write;
 mod writers;
 
 pub use commit_clock::CommitTimestamp;
+pub use distribution::{Distribution, distribute, distribution};
 pub use effect::{ColumnType, Effect, EffectTable, EffectValue, Effects, WriteChange};
 pub use everything::{EverythingFilter, Member};
 pub use feed::{Change, FeedPosition};

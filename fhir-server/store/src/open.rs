@@ -8,6 +8,7 @@ use fhir_model::Result;
 use fhir_search::Registry;
 use fhir_search::cursor::Secret;
 use fhir_search::index_hash::IndexHasher;
+use fhir_search::sql::Placement;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,8 +18,8 @@ use crate::parameters::ParameterCatalog;
 use crate::reindex::Settings;
 use crate::store::Store;
 use crate::{
-    commit_clock, distinct, handle_generator, long_search, pipelined, read, reindex, restored, search,
-    secrets, tenants, write, writers,
+    commit_clock, distinct, distribution, handle_generator, long_search, pipelined, read, reindex, restored,
+    search, secrets, tenants, write, writers,
 };
 
 /// The statements that are pipelined, by their position.
@@ -38,16 +39,28 @@ impl Store {
     /// When the database cannot be reached or is not migrated, when another process uses it with other index settings
     /// or another index format, or when it holds settings that this build does not know.
     pub async fn open(url: &str, options: Options, registry: Arc<Registry>) -> Result<Arc<Store>> {
-        let connections = Arc::new(Connections::open(
-            url,
-            ConnectionOptions {
+        let connect = |placement: Placement| {
+            let options = ConnectionOptions {
                 connections_max: options.connections_max,
                 statement_timeout: options.statement_timeout,
                 // Others tell by it whether this process is connected.
                 application_name: format!("cari {:016x}", fhir_database::random_id()),
                 pipelined: &PIPELINED,
-            },
-        )?);
+                plan_for_values: placement == Placement::Distributed,
+            };
+            Connections::open(url, options).map(Arc::new)
+        };
+        let mut connections = connect(Placement::Single)?;
+        let placement = match options.placement {
+            Some(placement) => placement,
+            None => {
+                let client = connections.client().await?;
+                distribution::placement(&client).await?
+            }
+        };
+        if placement == Placement::Distributed {
+            connections = connect(placement)?;
+        }
         let secrets = secrets::load(&connections).await?;
         let version_min = restored::version_min(&connections).await?;
         let settings = Settings::load(&connections, &options).await?;
@@ -57,6 +70,7 @@ impl Store {
         let commit_clock = commit_clock::CommitClock::new(options.clock.clone());
         let store = Arc::new(Store {
             connections,
+            placement,
             // What is added to R4 at runtime is this database's own.
             registry: Arc::new(registry.fork()),
             catalog: ParameterCatalog::default(),

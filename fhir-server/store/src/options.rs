@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fhir_database::Clock;
 use fhir_search::IndexSettings;
+use fhir_search::sql::Placement;
 
 use crate::effect::Effects;
 
@@ -45,6 +46,8 @@ pub struct Options {
     pub sorted_max: usize,
     /// What modules record of writes.
     pub effects: Effects,
+    /// Where the rows are; `None`: what is found at the start. A database that is not distributed can be asked as if it were.
+    pub placement: Option<Placement>,
     /// The time.
     pub clock: Clock,
 }
@@ -69,6 +72,7 @@ impl Default for Options {
             long_searches: LongSearches::default(),
             sorted_max: 20_000,
             effects: Effects::default(),
+            placement: None,
             clock: Clock::default(),
         }
     }

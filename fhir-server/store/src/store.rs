@@ -12,6 +12,7 @@ use fhir_model::Result;
 use fhir_model::date::Zone;
 use fhir_search::cursor::Secret;
 use fhir_search::index_hash::{Form, IndexHasher, format_server_id};
+use fhir_search::sql::Placement;
 use fhir_search::tenant::TenantId;
 use fhir_search::{Bases, IndexSettings, Registry};
 use tokio::sync::watch;
@@ -29,9 +30,14 @@ use crate::search::UnselectiveConditions;
 use crate::tenants::Tenants;
 use crate::terminology::Terminology;
 
+/// A search that finds nothing: there is no type 0.
+const PING: &str =
+    "select r.handle from resource r where r.type_id = $1::int4 order by r.updated_at, r.handle limit 1";
+
 /// The store of one database.
 pub struct Store {
     pub(crate) connections: Arc<Connections>,
+    pub(crate) placement: Placement,
     pub(crate) registry: Arc<Registry>,
     pub(crate) catalog: ParameterCatalog,
     pub(crate) hasher: IndexHasher,
@@ -63,15 +69,21 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Checks that the database answers.
+    /// Checks that the database answers a search: on a distributed one every node does.
     ///
     /// # Errors
     ///
     /// `Unavailable` when the database does not answer.
     pub async fn ping(&self) -> Result<()> {
         let client = self.connections.client().await?;
-        client.query_one("select 1", &[]).await.map_err(failure::classify)?;
+        let statement = client.prepare_cached(PING).await.map_err(failure::classify)?;
+        client.query(&statement, &[&0]).await.map_err(failure::classify)?;
         Ok(())
+    }
+
+    /// True when the rows of resources are distributed over several nodes.
+    pub fn is_distributed(&self) -> bool {
+        self.placement == Placement::Distributed
     }
 
     /// The least version that a change of an existing resource may get: higher than any that was given before the

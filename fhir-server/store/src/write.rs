@@ -5,6 +5,7 @@
 
 mod commit;
 pub(crate) mod index_only;
+mod locks;
 mod many;
 mod one;
 mod preconditions;

@@ -1,7 +1,7 @@
 //! Steps of chains and reverse chains. No statement joins one resource to another: what one step found is bound to the next.
 
 use super::residual::{push, push_driver};
-use super::{Bind, Plan, Sql};
+use super::{Bind, Placement, Plan, Sql};
 use crate::condition::Condition;
 
 /// The patients of all resources of a type that meet a condition, each once, at most `limit`.
@@ -44,9 +44,28 @@ pub enum By {
 }
 
 /// Which of these (handles of patients, or keys) a resource of a type refers to that meets a condition. For each it stops
-/// at the first one.
-pub fn held(by: By, marks: Vec<i64>, type_id: i32, condition: &Condition) -> Sql {
+/// at the first one, where all are in one place.
+pub fn held(placement: Placement, by: By, marks: Vec<i64>, type_id: i32, condition: &Condition) -> Sql {
     let mut sql = Sql::default().with_shape("referrers");
+    if placement == Placement::Distributed {
+        match by {
+            By::Patient => {
+                sql.push("select distinct r.patient from resource r where r.patient = any(");
+                sql.bind(Bind::Longs(marks)).push(")");
+            }
+            By::Keys => {
+                sql.push("select distinct t.mark from unnest(").bind(Bind::Longs(marks));
+                sql.push(") as t(mark) join resource r on r.keys @> array[t.mark]");
+            }
+        }
+        sql.push(match by {
+            By::Patient => " and r.type_id = ",
+            By::Keys => " where r.type_id = ",
+        });
+        sql.bind(Bind::Int(type_id)).push(" and ");
+        push(condition, &mut sql);
+        return sql;
+    }
     sql.push("select t.mark from unnest(").bind(Bind::Longs(marks));
     sql.push(") as t(mark) cross join lateral (select 1 from resource r where ");
     sql.push(match by {

@@ -1,7 +1,7 @@
 //! What reverse includes add, and where resources of any type are.
 
 use super::plan::COLUMNS;
-use super::residual::push;
+use super::residual::{one_of, push};
 use super::{Bind, Sql};
 use crate::condition::Condition;
 use crate::include::Referring;
@@ -75,6 +75,15 @@ pub fn types_with_resources(types: Vec<i32>, scope: &Condition) -> Sql {
     sql
 }
 
+/// A row when there is a resource of a type.
+pub fn one_of_type(type_id: i32, scope: &Condition) -> Sql {
+    let mut sql = Sql::default();
+    sql.push("select r.type_id from resource r where r.type_id = ").bind(Bind::Int(type_id)).push(" and ");
+    push(scope, &mut sql);
+    sql.limit(1);
+    sql
+}
+
 fn both(to: &Referring, by_patient: impl Fn(&mut Sql), by_keys: impl Fn(&mut Sql), sql: &mut Sql) {
     match (to.by_patient.is_empty(), to.keys.is_empty()) {
         (true, _) => by_keys(sql),
@@ -109,11 +118,4 @@ fn push_by_keys(to: &Referring, scope: &Condition, sql: &mut Sql) {
     sql.push(" where r.keys @> array[k.key] and ");
     push(scope, sql);
     sql.push(") x");
-}
-
-fn one_of(column: &str, values: &[i64], sql: &mut Sql) {
-    match values {
-        [one] => sql.push(column).push(" = ").bind(Bind::Long(*one)),
-        many => sql.push(column).push(" = any(").bind(Bind::Longs(many.to_vec())).push(")"),
-    };
 }

@@ -1,8 +1,8 @@
 //! Index-order scans: rows in the order of values that are entries, not columns.
 
 use super::plan::COLUMNS;
-use super::residual::push;
-use super::{Bind, Sql};
+use super::residual::{one_of, push};
+use super::{Bind, Placement, Sql};
 use crate::condition::Condition;
 use crate::cursor::{Cursor, SortValue};
 use crate::order::{Entries, Key, SortSource, TEXT_CHARS_MAX};
@@ -35,7 +35,10 @@ impl<'q> IndexScan<'q> {
 
     /// Rows with the least (or greatest) entries of those that meet a condition: the columns of a match, none of which has
     /// a value where it does not; then value and row of the entry. So many entries are looked at.
-    pub fn sql(&self, condition: &Condition, looked_at: usize) -> Sql {
+    pub fn sql(&self, placement: Placement, condition: &Condition, looked_at: usize) -> Sql {
+        if placement == Placement::Distributed {
+            return self.distributed(condition, looked_at);
+        }
         let down = self.key.descending != self.backwards;
         let order =
             if down { " order by e.value desc, e.handle desc" } else { " order by e.value, e.handle" };
@@ -59,6 +62,23 @@ impl<'q> IndexScan<'q> {
         sql.push(" from resource r where r.handle = e.handle and ");
         push(condition, &mut sql);
         sql.push(") r on true").push(order);
+        sql
+    }
+
+    /// The same where each node looks at its own entries: rows join them there, before the first are taken.
+    fn distributed(&self, condition: &Condition, looked_at: usize) -> Sql {
+        let down = self.key.descending != self.backwards;
+        let mut sql = Sql::default().with_shape("entries");
+        sql.push("select ").push(COLUMNS).push(", e.value, e.handle from ");
+        sql.push(if self.key.is_number() { "ordered_entry" } else { "string_entry" });
+        sql.push(" e left join resource r on r.handle = e.handle and ");
+        push(condition, &mut sql);
+        sql.push(" where ");
+        one_of("e.key", &self.entries.keys, &mut sql);
+        sql.push(" and (e.rank & ").bind(Bind::Int(self.key.rank().into())).push(") <> 0");
+        self.begin(down, &mut sql);
+        sql.push(if down { " order by e.value desc, e.handle desc" } else { " order by e.value, e.handle" });
+        sql.limit(looked_at);
         sql
     }
 

@@ -7,8 +7,9 @@
 use super::rank::{HANDLES_FEW, is_token, may_start_with, rank};
 use super::residual::{entries, first_entries, push, push_driver};
 use super::sort::{Sorted, is_by_date, is_indexed, is_one_column};
+use super::step::{Plan, Step, Then};
 use super::window::Window;
-use super::{Bind, Sql};
+use super::{Bind, Placement, Sql};
 use crate::condition::Condition;
 use crate::order::Order;
 use crate::query::Query;
@@ -22,49 +23,18 @@ const SCAN_BUDGET: usize = 2000;
 pub(super) const COLUMNS: &str =
     "r.handle, r.version, r.updated_at, r.method, r.id, case when r.packed is null then r.json end, r.packed";
 
-/// The statements of a search, tried in order.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// The statements.
-    pub steps: Vec<Step>,
-    /// Sort values each row carries after its columns: true where it is a text, false where a number.
-    pub sort_texts: Vec<bool>,
-}
-
-impl Plan {
-    /// Of one statement, whose rows have no sort values.
-    pub fn single(sql: Sql) -> Plan {
-        Plan { steps: vec![Step { sql, then: Then::Done }], sort_texts: Vec::new() }
-    }
-}
-
-/// One statement.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// The statement.
-    pub sql: Sql,
-    /// What its rows are to the answer.
-    pub then: Then,
-}
-
-/// What the rows of a step are to the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
-    /// All of it.
-    Done,
-    /// All of it when they fill the page; otherwise the next step is asked in its stead.
-    OrElse,
-    /// Its beginning: those of the next step come after them, while the page is not full.
-    And,
-    /// All of it, unless a first row without a handle says that there are too many to look at; then the next step is asked
-    /// in its stead.
-    IfFew,
-}
-
 /// The statements of a page of `limit` matches in an order of columns. The condition is that of the query, with nothing
 /// left to resolve.
-pub fn page(query: &Query, type_id: i32, condition: Condition, order: &Order, limit: usize) -> Plan {
+pub fn page(
+    placement: Placement,
+    query: &Query,
+    type_id: i32,
+    condition: Condition,
+    order: &Order,
+    limit: usize,
+) -> Plan {
     let shape = Shape {
+        placement,
         type_id,
         columns: COLUMNS,
         parts: condition.parts(),
@@ -75,26 +45,32 @@ pub fn page(query: &Query, type_id: i32, condition: Condition, order: &Order, li
 }
 
 /// Where resources of a type are that meet a condition, at most `limit`, in no particular order: handle, id, patient.
-pub fn row_keys(type_id: i32, condition: Condition, limit: usize) -> Plan {
+pub fn row_keys(placement: Placement, type_id: i32, condition: Condition, limit: usize) -> Plan {
     let order = Order::newest();
     let sorted = Sorted::new(&order, None);
     let columns = "r.handle, r.id, r.patient";
-    let shape = Shape { type_id, columns, parts: condition.parts(), sorted, limit };
+    let shape = Shape { placement, type_id, columns, parts: condition.parts(), sorted, limit };
     Plan { steps: shape.steps(), sort_texts: vec![false] }
 }
 
 /// All matches, at most `limit`, in no particular order: conditional interactions.
-pub fn matching(query: &Query, type_id: i32, condition: Condition, limit: usize) -> Plan {
+pub fn matching(
+    placement: Placement,
+    query: &Query,
+    type_id: i32,
+    condition: Condition,
+    limit: usize,
+) -> Plan {
     let plain = Query { cursor: None, ..query.clone() };
-    page(&plain, type_id, condition, &Order::newest(), limit)
+    page(placement, &plain, type_id, condition, &Order::newest(), limit)
 }
 
 /// All matches, at most `limit`, as they come. The last step alone finds all of them.
-pub fn unordered(type_id: i32, condition: Condition, limit: usize) -> Plan {
+pub fn unordered(placement: Placement, type_id: i32, condition: Condition, limit: usize) -> Plan {
     let order = Order::none();
     let sorted = Sorted::new(&order, None);
     let parts = condition.parts();
-    let shape = Shape { type_id, columns: COLUMNS, parts, sorted, limit };
+    let shape = Shape { placement, type_id, columns: COLUMNS, parts, sorted, limit };
     let mut plan = Plan { steps: shape.steps(), sort_texts: Vec::new() };
     for step in &mut plan.steps {
         step.sql = std::mem::take(&mut step.sql).with_shape("filter-then-sort");
@@ -127,20 +103,32 @@ fn push_and(parts: &[Condition], sql: &mut Sql) {
 }
 
 #[derive(Clone)]
-struct Shape<'q> {
-    type_id: i32,
+pub(super) struct Shape<'q> {
+    placement: Placement,
+    pub(super) type_id: i32,
     columns: &'static str,
-    parts: Vec<Condition>,
-    sorted: Sorted<'q>,
+    pub(super) parts: Vec<Condition>,
+    pub(super) sorted: Sorted<'q>,
     limit: usize,
 }
 
 impl Shape<'_> {
     fn steps(&self) -> Vec<Step> {
+        match self.placement {
+            Placement::Single => self.single(),
+            Placement::Distributed => self.distributed(),
+        }
+    }
+
+    /// The part that is expected to be the rarest: how rare, and which.
+    pub(super) fn rarest(&self) -> Option<(u8, usize)> {
+        let rank = |part| rank(part, &self.sorted.order);
+        self.parts.iter().enumerate().filter_map(|(i, part)| Some((rank(part)?, i))).min()
+    }
+
+    fn single(&self) -> Vec<Step> {
         let by_date = is_by_date(&self.sorted.order);
-        let ranked =
-            self.parts.iter().enumerate().filter_map(|(i, p)| Some((rank(p, &self.sorted.order)?, i)));
-        let Some((rank, driver)) = ranked.min() else {
+        let Some((rank, driver)) = self.rarest() else {
             return match is_indexed(&self.sorted.order) {
                 true => self.for_spans(&|part| vec![part.index_order_scan("index-order scan")]),
                 false => vec![self.filter_then_sort()],
@@ -199,7 +187,7 @@ impl Shape<'_> {
     }
 
     /// The steps of each part of the order that an index has, one part after the other.
-    fn for_spans(&self, steps: &dyn Fn(&Shape<'_>) -> Vec<Step>) -> Vec<Step> {
+    pub(super) fn for_spans(&self, steps: &dyn Fn(&Shape<'_>) -> Vec<Step>) -> Vec<Step> {
         let spans = self.sorted.spans(&Window::from_conditions(&self.parts));
         let last = spans.len().saturating_sub(1);
         let each = spans.into_iter().enumerate().flat_map(|(i, sorted)| {
@@ -213,13 +201,13 @@ impl Shape<'_> {
         each.collect()
     }
 
-    fn select(&self, sql: &mut Sql) {
+    pub(super) fn select(&self, sql: &mut Sql) {
         sql.push("select ").push(self.columns);
         self.sorted.push_values(sql);
     }
 
     /// ` and <after the cursor> order by .. limit ..`.
-    fn tail(&self, sql: &mut Sql) {
+    pub(super) fn tail(&self, sql: &mut Sql) {
         self.sorted.push_after(sql);
         self.order(sql);
     }
@@ -229,7 +217,7 @@ impl Shape<'_> {
         sql.limit(self.limit);
     }
 
-    fn done(shape: &'static str, sql: Sql) -> Step {
+    pub(super) fn done(shape: &'static str, sql: Sql) -> Step {
         Step { sql: sql.with_shape(shape), then: Then::Done }
     }
 

@@ -281,7 +281,7 @@ fn list(parts: &[Condition], between: &str, empty: &str, gin: Gin, sql: &mut Sql
     sql.push(")");
 }
 
-fn one_of(column: &str, values: &[i64], sql: &mut Sql) {
+pub(super) fn one_of(column: &str, values: &[i64], sql: &mut Sql) {
     match values {
         [one] => sql.push(column).push(" = ").bind(Bind::Long(*one)),
         many => sql.push(column).push(" = any(").bind(Bind::Longs(many.to_vec())).push(")"),

@@ -21,6 +21,8 @@ pub(super) struct Sorted<'q> {
     backwards: bool,
     /// The sort values are columns `s0`, `s1` .. of a subquery of matches `m`, not of rows `r`.
     of_matches: bool,
+    /// The order is written so that no index has it: a planner would scan that index past all that does not match.
+    is_hidden: bool,
 }
 
 impl<'q> Sorted<'q> {
@@ -31,6 +33,7 @@ impl<'q> Sorted<'q> {
             after: cursor.filter(|cursor| !cursor.is_end()),
             backwards: cursor.is_some_and(|c| c.backwards),
             of_matches: false,
+            is_hidden: false,
         }
     }
 
@@ -81,6 +84,11 @@ impl<'q> Sorted<'q> {
     /// The same, of a part.
     pub(super) fn within(&self, span: Span) -> Sorted<'q> {
         Sorted { span, ..self.clone() }
+    }
+
+    /// The same, written so that no index has the order.
+    pub(super) fn hidden(&self) -> Sorted<'q> {
+        Sorted { is_hidden: true, ..self.clone() }
     }
 
     fn descending(&self, key: &Key) -> bool {
@@ -178,9 +186,14 @@ impl<'q> Sorted<'q> {
         }
         sql.push(" order by ");
         for (i, key) in self.differing() {
-            self.push_value(i, key, sql).push(if self.descending(key) { " desc, " } else { ", " });
+            self.push_value(i, key, sql).push(match key.is_number() && self.is_hidden {
+                true => " + 0",
+                false => "",
+            });
+            sql.push(if self.descending(key) { " desc, " } else { ", " });
         }
-        sql.push(self.handle()).push(if self.handle_descending() { " desc" } else { "" });
+        sql.push(self.handle()).push(if self.is_hidden { " + 0" } else { "" });
+        sql.push(if self.handle_descending() { " desc" } else { "" });
     }
 
     /// Both where the order is by primary date alone, which the entries `e` of further codings hold as their value.

@@ -155,6 +155,7 @@ async fn every_kind_of_connection_is_encrypted() {
         statement_timeout: Duration::from_secs(10),
         application_name: "test".to_owned(),
         pipelined: &[ENCRYPTED],
+        plan_for_values: false,
     };
     let connections = Connections::open(&url, options).unwrap();
     let pooled = connections.client().await.unwrap();

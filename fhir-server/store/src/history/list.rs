@@ -66,8 +66,9 @@ impl ScopedStore<'_> {
         let (time, handle, version) = position_columns(page.before);
         let limit = i64::try_from(page.count + 1).unwrap_or(i64::MAX);
         let rows = self
-            .query(&client, ROWS, &[&handles, &low, &high, &from, &time, &handle, &version, &limit, &types])
+            .page(&client, ROWS, &[&handles, &low, &high, &from, &time, &handle, &version, &limit, &types])
             .await?;
-        Ok(History { total, ..self.truncate(&rows, page.count)? })
+        let found = History { total, ..self.truncate(&rows, page.count)? };
+        self.with_restored(&client, found).await
     }
 }

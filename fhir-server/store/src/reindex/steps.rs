@@ -164,7 +164,7 @@ impl Store {
             .map(|version| self.index_update(scan.type_id, version))
             .collect::<Result<Vec<_>>>()?;
         self.keep_texts_in(&transaction, all.iter().flat_map(|one| &one.rows.distinct)).await?;
-        index_only::run(&transaction, &all).await.map_err(|e| match e {
+        index_only::run(self, &transaction, &all).await.map_err(|e| match e {
             WriteFailure::Stale | WriteFailure::Duplicate(_) => {
                 Error::new(Kind::Conflict, "entries were written at the same time")
             }

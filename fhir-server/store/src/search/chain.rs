@@ -74,7 +74,12 @@ impl ScopedStore<'_> {
             let mut embedded = param.is_embedded();
             if !embedded {
                 let limit = reach.limit();
-                let plan = sql::row_keys(self.type_id(target)?, condition.clone().on_rows(), limit + 1);
+                let plan = sql::row_keys(
+                    self.placement,
+                    self.type_id(target)?,
+                    condition.clone().on_rows(),
+                    limit + 1,
+                );
                 // The first statement asks for all types, so that the others cost what they would without.
                 let plan = match &embedded_types {
                     Some(_) => plan,
@@ -178,7 +183,7 @@ impl ScopedStore<'_> {
             let limit = reach.limit();
             let condition = has.condition.clone().on_rows();
             let plan = match reach {
-                ChainReach::Few(_) => sql::row_keys(type_id, condition, limit + 1),
+                ChainReach::Few(_) => sql::row_keys(self.placement, type_id, condition, limit + 1),
                 ChainReach::All(_) => Plan::single(sql::chain::patients(type_id, &condition, limit + 1)),
             };
             let rows = self.rows_within_reach(&plan, reach).await;
@@ -229,7 +234,13 @@ impl ScopedStore<'_> {
         match reach {
             ChainReach::Few(limit) => {
                 let query = fhir_search::Query::new(type_name);
-                let plan = sql::matching(&query, self.type_id(type_name)?, condition.clone(), limit + 1);
+                let plan = sql::matching(
+                    self.placement,
+                    &query,
+                    self.type_id(type_name)?,
+                    condition.clone(),
+                    limit + 1,
+                );
                 let (rows, cut) = self.run_page(&plan, limit + 1, self.options.page_bytes_max).await?;
                 if cut || rows.len() > limit {
                     return Ok(false);
@@ -238,7 +249,8 @@ impl ScopedStore<'_> {
             }
             ChainReach::All(limit) => {
                 let limit = limit.min(BODIES_MAX);
-                let plan = sql::unordered(self.type_id(type_name)?, condition.clone(), limit + 1);
+                let plan =
+                    sql::unordered(self.placement, self.type_id(type_name)?, condition.clone(), limit + 1);
                 // The last step alone finds all of them.
                 let Some(step) = plan.steps.last() else { return Ok(true) };
                 let mut seen = 0;

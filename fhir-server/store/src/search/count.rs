@@ -115,9 +115,9 @@ impl ScopedStore<'_> {
     }
 
     /// What the planner's statistics say, but never less than was seen. They count what a caller does not see, who is told
-    /// what was seen alone; `None` when that is nothing.
+    /// what was seen alone, and a coordinator has none of its nodes' rows; `None` when nothing was seen.
     async fn planned_rows(&self, query: &Query, condition: &Condition, seen: u64) -> Result<Option<Count>> {
-        if !self.sees_all() {
+        if !self.sees_all() || self.is_distributed() {
             return Ok((seen > 0).then_some(Count { n: seen, exact: false }));
         }
         let all = sql::count(self.type_id(&query.type_name)?, condition, Some(i32::MAX as usize));

@@ -6,7 +6,7 @@ use fhir_model::{Error, Result};
 use fhir_search::query::Query;
 use fhir_search::sql::{Bind, Sql};
 use serde_json::Value;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::page::Page;
 use super::statement_log::{self, STATEMENTS_MAX};
@@ -67,9 +67,15 @@ async fn explain(client: &Client, sql: &Sql) -> Result<Explained> {
     run(&format!("prepare explained as {}", sql.text())).await?;
     let arguments = if values.is_empty() { String::new() } else { format!("({})", values.join(", ")) };
     let text = format!("explain (analyze, buffers, format json) execute explained{arguments}");
-    let row = client.query_one(&text, &[]).await.map_err(failure::classify)?;
+    let rows = client.simple_query(&text).await.map_err(failure::classify)?;
     run("deallocate explained").await?;
-    let plan: Value = row.try_get(0).map_err(Error::internal)?;
+    let plan = rows.iter().find_map(|row| match row {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    let plan = plan.ok_or_else(|| Error::internal("a plan without a row"))?;
+    // A distributed database puts lines of its own among the JSON.
+    let plan: Value = serde_json::from_str(plan).unwrap_or_else(|_| Value::String(plan.to_owned()));
     let number = |path: &str| plan.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
     Ok(Explained {
         shape: sql.shape(),

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use fhir_model::{Error, Result};
 use fhir_search::order::{Key, Order};
 use fhir_search::query::Query;
-use fhir_search::sql;
+use fhir_search::sql::{self, Placement};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::part::{Part, PartRows};
@@ -42,8 +42,17 @@ struct MergeInput {
 impl ScopedStore<'_> {
     /// Of these types, those that have resources.
     pub(crate) async fn types_with_resources(&self, types: &[&str]) -> Result<Vec<Box<str>>> {
-        let numbers = self.type_ids(types.iter().copied());
-        let rows = self.run(&sql::types_with_resources(numbers, &self.visible_rows())).await?;
+        let (numbers, visible) = (self.type_ids(types.iter().copied()), self.visible_rows());
+        let rows = match self.placement {
+            Placement::Single => self.run(&sql::types_with_resources(numbers, &visible)).await?,
+            // A distributed database has no statement that stops at the first row of each type.
+            Placement::Distributed => {
+                let each: Vec<_> = numbers.into_iter().map(|n| sql::one_of_type(n, &visible)).collect();
+                let found = each.iter().map(|one| self.run(one)).collect::<Vec<_>>();
+                let rows: Vec<_> = stream::iter(found).buffered(PARALLEL).try_collect().await?;
+                rows.into_iter().flatten().collect()
+            }
+        };
         rows.iter().map(|row| Ok(self.type_name(row.try_get(0).map_err(Error::internal)?)?.into())).collect()
     }
 

@@ -213,7 +213,7 @@ impl ScopedStore<'_> {
             let both = Condition::All(vec![Condition::Ids(handles, ids), condition]).simplify();
             // Not every number of ends is to be a statement of its own.
             let limit = ends.len().next_power_of_two();
-            let plan = sql::row_keys(self.type_id(target)?, both, limit);
+            let plan = sql::row_keys(self.placement, self.type_id(target)?, both, limit);
             let rows = self.run_plan(&plan, limit).await.map_err(|e| timeouts::costly_for(e, &chain.code))?;
             for row in rows {
                 let end = key_of_row(target, &row)?;
@@ -237,7 +237,7 @@ impl ScopedStore<'_> {
         }
         let marks = marked.keys().copied().collect();
         let condition = has.condition.clone().on_rows();
-        let rows = self.run(&sql::chain::held(by, marks, type_id, &condition)).await;
+        let rows = self.run(&sql::chain::held(self.placement, by, marks, type_id, &condition)).await;
         let rows = rows.map_err(|e| timeouts::costly_for(e, &has.name()))?;
         let mut holds = HashSet::new();
         for row in rows {

@@ -46,6 +46,7 @@ impl ScopedStore<'_> {
     pub(super) async fn sorted_page(&self, request: PageRequest<'_>) -> Result<PageRows> {
         if request.order.is_columns() {
             let plan = sql::page(
+                self.placement,
                 request.query,
                 self.type_id(&request.query.type_name)?,
                 request.condition.clone(),
@@ -160,7 +161,7 @@ impl ScopedStore<'_> {
                 rows.push(row);
                 Ok(true)
             };
-            let cut = !self.run_each(&scan.sql(request.condition, looked_at), fits).await?;
+            let cut = !self.run_each(&scan.sql(self.placement, request.condition, looked_at), fits).await?;
             let exhausted = !cut && rows.len() < looked_at;
             // Where bytes end the scan, the first match that does not fit is its end: the last entry may be of a hidden row, and
             // would tell of it.
@@ -201,7 +202,8 @@ impl ScopedStore<'_> {
     /// All matches, sorted in memory by values of their bodies. Returns `None` when there are more than `sorted_max`.
     async fn filter_then_sort(&self, request: PageRequest<'_>) -> Result<Option<PageRows>> {
         let type_id = self.type_id(&request.query.type_name)?;
-        let plan = sql::unordered(type_id, request.condition.clone(), self.options.sorted_max + 1);
+        let plan =
+            sql::unordered(self.placement, type_id, request.condition.clone(), self.options.sorted_max + 1);
         // The steps before it end where a page is full.
         let Some(step) = plan.steps.last() else { return Ok(Some((Vec::new(), false))) };
         let mut all = Vec::new();

@@ -52,6 +52,7 @@ impl ScopedStore<'_> {
         let key = |index: &str| self.hasher.key(this.number, index, Form::Uri, &[url]);
         let keys = param.indexes.iter().map(|index| key(&index.name)).collect();
         let plan = sql::row_keys(
+            self.placement,
             self.hasher.type_id(this.number),
             Condition::All(vec![Condition::Keys(keys), self.visible(type_name)]).simplify(),
             VERSIONS_MAX,

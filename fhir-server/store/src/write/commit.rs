@@ -58,7 +58,7 @@ impl Store {
         loop {
             let done = match ready.as_slice() {
                 [] => return Ok(Commit::Done),
-                [one] if !one.needs_sequence() && one.definition.is_none() && preconditions.are_simple() => {
+                [one] if self.is_one_statement(one, &preconditions) => {
                     one::run(self, one, &preconditions, &effects, timestamp).await
                 }
                 many => many::run(self, many, &preconditions, &effects, timestamp).await,
@@ -87,6 +87,15 @@ impl Store {
                 Err(WriteFailure::Database(e)) => return Err(failure::classify(e)),
             }
         }
+    }
+
+    /// True when one statement writes it. That a version is replaced by one, a distributed database does not take.
+    fn is_one_statement(&self, one: &PreparedWrite<'_>, preconditions: &Preconditions) -> bool {
+        let is_new = !matches!(one.write.before, ResourceState::Current(_));
+        !one.needs_sequence()
+            && one.definition.is_none()
+            && preconditions.are_simple(self)
+            && (is_new || !self.is_distributed())
     }
 
     /// What modules record of these writes.

@@ -1,13 +1,17 @@
 //! Index entries of versions that stay as they are: the writes of a reindex scan.
 
+use std::collections::HashMap;
+
 use deadpool_postgres::Transaction;
 use fhir_search::rows::{DATE_MIN, Rows};
 use tokio_postgres::types::ToSql;
 
-use super::many::{self, LOCK, Lists};
+use super::locks::{self, RowLock};
+use super::many::{self, Lists};
 use super::prepared::date_high;
 use super::rows::Entries;
 use super::write_failure::WriteFailure;
+use crate::Store;
 
 const INDEX: &str = "update resource r set patient = v.patient, date = v.date, date_high = v.date_high, \
      primary_code = v.primary_code, present = v.present, keys = v.keys, beginnings = v.beginnings \
@@ -31,13 +35,14 @@ pub(crate) struct IndexUpdate {
 }
 
 /// Gives versions their index rows. Those that were replaced meanwhile have theirs from their writers.
-pub(crate) async fn run(transaction: &Transaction<'_>, all: &[IndexUpdate]) -> Result<(), WriteFailure> {
+pub(crate) async fn run(
+    store: &Store,
+    transaction: &Transaction<'_>,
+    all: &[IndexUpdate],
+) -> Result<(), WriteFailure> {
     let handles: Vec<i64> = all.iter().map(|one| one.handle).collect();
-    let statement = transaction.prepare_cached(LOCK).await?;
-    let mut current = std::collections::HashMap::new();
-    for row in transaction.query(&statement, &[&handles]).await? {
-        current.insert(row.try_get::<_, i64>(0)?, row.try_get::<_, i32>(1)?);
-    }
+    let locked = locks::lock(store, transaction, RowLock::Row, &handles).await?;
+    let current: HashMap<i64, i32> = locked.into_iter().collect();
     let mut entries = Entries::default();
     let (mut handles, mut patients, mut dates, mut dates_high) = (vec![], vec![], vec![], vec![]);
     let (mut codes, mut present) = (vec![], vec![]);

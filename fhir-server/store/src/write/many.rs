@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
+use super::locks::{self, RowLock};
 use super::preconditions::Preconditions;
 use super::prepared::PreparedWrite;
 use super::rows::Entries;
@@ -16,13 +17,6 @@ use crate::effect::Addition;
 use crate::parameters;
 use crate::version::{Method, ResourceState};
 use crate::writers::MAY_WRITE;
-
-/// Where nothing is deleted: who refers to a resource relies on its key, which stays.
-const LOCK_VERSIONS: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
-     order by r.handle for no key update";
-
-pub(super) const LOCK: &str = "select r.handle, r.version from resource r where r.handle = any($1::int8[]) \
-     order by r.handle for update";
 
 /// Deletions, and creations over what was never there or was deleted, take turns on a row of their own: there is no
 /// current row to lock that would tell the second of them what the first did.
@@ -59,9 +53,10 @@ const INSERT: &str = "insert into resource (handle, updated_at, patient, date, d
      as v(handle, patient, date, date_high, primary_code, present, type_id, version, method, keys_from, keys_to, \
      texts_from, texts_to, id, json, packed)";
 
+/// (A part of an array that a column is set to as it is ends the coordinator of a distributed database; hence `coalesce`.)
 const UPDATE: &str = "update resource r set updated_at = $1::int8, patient = v.patient, date = v.date, \
      date_high = v.date_high, primary_code = v.primary_code, present = v.present, version = v.version, \
-     method = v.method, keys = ($11::int8[])[v.keys_from:v.keys_to], \
+     method = v.method, keys = coalesce(($11::int8[])[v.keys_from:v.keys_to], '{}'), \
      beginnings = nullif(($14::int8[])[v.texts_from:v.texts_to], '{}'), json = v.json, packed = v.packed \
      from unnest($2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], \
      $10::int2[], $12::int4[], $13::int4[], $15::int4[], $16::int4[], $17::text[], $18::jsonb[], $19::bytea[]) \
@@ -256,19 +251,14 @@ pub(super) async fn run(
         }
     }
     if !replaced.is_empty() {
-        let lock = if deleted.is_empty() { LOCK_VERSIONS } else { LOCK };
-        let statement = transaction.prepare_cached(lock).await?;
-        let locked = transaction.query(&statement, &[&replaced]).await?;
-        let mut found = Vec::with_capacity(locked.len());
-        for row in &locked {
-            found.push((row.try_get::<_, i64>(0)?, row.try_get::<_, i32>(1)?));
-        }
         replaced_versions.sort_unstable();
+        let what = if deleted.is_empty() { RowLock::Version } else { RowLock::Row };
+        let found = locks::lock(store, &transaction, what, &replaced).await?;
         if found != replaced_versions {
             return Err(WriteFailure::Stale);
         }
     }
-    preconditions.hold(&transaction).await?;
+    preconditions.hold(store, &transaction).await?;
     if !replaced.is_empty() {
         execute(HISTORY, &[&replaced, &replaced_packed]).await?;
     }

@@ -13,6 +13,7 @@ use fhir_model::{Error, Key, Result};
 use fhir_search::index_hash::{format_server_id, parse_server_id};
 use fhir_search::local_references::key_of_target;
 use fhir_search::sql::rows_by_handle;
+use futures_util::future::try_join_all;
 
 use super::write_failure::WriteFailure;
 use super::{Claim, Precondition, Write};
@@ -46,6 +47,13 @@ pub(super) struct Preconditions {
 
 const ABSENT: &str = "select 1 from resource r join unnest($1::int8[], $2::int4[], $3::text[]) as n(handle, type_id, id) \
      on r.handle = n.handle and r.type_id = n.type_id and r.id is not distinct from n.id limit 1";
+
+/// A row that must be there, of its own version where one is given.
+const SHARE_ROW: &str = "select r.handle from resource r where r.handle = $1::int8 and r.type_id = $2::int4 \
+     and r.id is not distinct from $3::text and ($4::int4 is null or r.version = $4::int4) for share of r";
+
+const SHARE_KEY: &str = "select r.handle from resource r where r.handle = $1::int8 and r.type_id = $2::int4 \
+     and r.id is not distinct from $3::text and ($4::int4 is null or r.version = $4::int4) for key share of r";
 
 const REFERRING: &str = "select 1 from resource r where r.keys && $1::int8[] limit 1";
 
@@ -82,8 +90,9 @@ impl Preconditions {
     }
 
     /// One statement is enough for them.
-    pub(super) fn are_simple(&self) -> bool {
+    pub(super) fn are_simple(&self, store: &Store) -> bool {
         !self.is_contradictory
+            && (self.present == 0 || !store.is_distributed())
             && self.claims.len() <= 1
             && self.absent.handles.is_empty()
             && self.unreferenced.is_empty()
@@ -98,12 +107,43 @@ impl Preconditions {
         }
     }
 
+    /// The rows that must be there, locked one by one, as a distributed database does it: how many there are.
+    async fn lock_each(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> std::result::Result<i64, tokio_postgres::Error> {
+        let text = match self.rows.versions.iter().any(Option::is_some) {
+            true => SHARE_ROW,
+            false => SHARE_KEY,
+        };
+        let statement = transaction.prepare_cached(text).await?;
+        let PreconditionRows { handles, type_ids, ids, versions } = &self.rows;
+        let rows = handles.iter().zip(type_ids).zip(ids.iter().zip(versions));
+        let mut each: Vec<_> =
+            rows.map(|((handle, type_id), (id, version))| (handle, type_id, id, version)).collect();
+        each.sort_unstable();
+        let each = each.into_iter().map(|(handle, type_id, id, version)| {
+            let statement = &statement;
+            async move { transaction.execute(statement, &[handle, type_id, id, version]).await }
+        });
+        let found: Vec<u64> = try_join_all(each).await?;
+        Ok(i64::try_from(found.iter().sum::<u64>()).unwrap_or(i64::MAX))
+    }
+
     /// Before anything is written. `Stale` when one does not hold.
-    pub(super) async fn hold(&self, transaction: &Transaction<'_>) -> std::result::Result<(), WriteFailure> {
+    pub(super) async fn hold(
+        &self,
+        store: &Store,
+        transaction: &Transaction<'_>,
+    ) -> std::result::Result<(), WriteFailure> {
         if self.is_contradictory {
             return Err(WriteFailure::Stale);
         }
-        if self.present > 0 {
+        if self.present > 0 && store.is_distributed() {
+            if self.lock_each(transaction).await? != self.present {
+                return Err(WriteFailure::Stale);
+            }
+        } else if self.present > 0 {
             let rows = &self.rows;
             let from = "select r.handle from resource r \
                  join unnest($1::int8[], $2::int4[], $3::text[], $4::int4[]) as n(handle, type_id, id, version) on ";

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use fhir_search::index_hash::IndexHasher;
 use fhir_search::order::Order;
+use fhir_search::sql::Placement;
 use fhir_search::sql::index_scan::IndexScan;
 use fhir_search::{filter, sql};
 use literals::{Literal, literals};
@@ -186,29 +187,30 @@ const SEARCHES: &[(&str, &str)] = &[
 async fn statements_at_run_time_obey_the_list_and_hold_no_values() {
     let store = fhir_store::testing::fresh().await.unwrap();
     let (registry, hasher) = (store.registry(), IndexHasher::new([3; 16]));
-    let texts = |search: &str| {
+    let texts = |placement: Placement, search: &str| {
         let query = query(&store, search);
         let condition = filter::condition(&query, registry, &hasher);
         let order = Order::from_query(&query, &hasher);
         let statements = match order.keys().iter().find_map(|key| IndexScan::new(key, None, false)) {
-            Some(walk) => vec![walk.sql(&condition, 256)],
+            Some(walk) => vec![walk.sql(placement, &condition, 256)],
             None => {
                 let columns = if order.is_columns() { order } else { Order::none() };
-                let plan = sql::page(&query, 1, condition.clone(), &columns, 21);
+                let plan = sql::page(placement, &query, 1, condition.clone(), &columns, 21);
                 plan.steps.into_iter().map(|step| step.sql).collect()
             }
         };
         let mut texts: Vec<String> = statements.iter().map(|sql| sql.text().to_owned()).collect();
         texts.push(sql::count(1, &condition, None).text().to_owned());
         texts.push(sql::count(1, &condition, Some(10)).text().to_owned());
-        let matching = sql::matching(&query, 1, condition, 2);
+        let matching = sql::matching(placement, &query, 1, condition, 2);
         texts.push(matching.steps[0].sql.text().to_owned());
         texts
     };
     for (search, other) in SEARCHES {
-        let found = texts(search);
-        assert_eq!(found, texts(other), "{search} and {other}");
-        for text in found {
+        for placement in [Placement::Single, Placement::Distributed] {
+            assert_eq!(texts(placement, search), texts(placement, other), "{search} and {other}");
+        }
+        for text in [texts(Placement::Single, search), texts(Placement::Distributed, search)].concat() {
             assert!(broken(&text).is_empty(), "{search}: {:?} in {text}", broken(&text));
             let quoted: Vec<_> = tokens(&text).into_iter().filter(|w| w.starts_with('\'')).collect();
             let fixed = |w: &String| matches!(&**w, "''" | "'0'" | "'{}'");

@@ -261,6 +261,7 @@ pub(super) async fn copy_secrets(from: &str, to: &str) {
             statement_timeout: std::time::Duration::from_secs(10),
             application_name: "test".to_owned(),
             pipelined: &[],
+            plan_for_values: false,
         };
         Connections::open(url, options).unwrap()
     });

@@ -1,0 +1,188 @@
+//! The store on a distributed PostgreSQL (Citus): rows of resources are distributed over its nodes by their handle.
+//!
+//! A resource, its history and its entries have the same handle and lie together, so that one node answers what is about one
+//! resource, and each its part of a search. All other tables are small and stay on the coordinator, which every connection
+//! of this server goes to.
+
+use std::fmt;
+
+use fhir_database::{Endpoint, failure};
+use fhir_model::{Error, Kind, Result};
+use fhir_search::sql::Placement;
+use tokio_postgres::Client;
+
+/// The tables that are distributed by `handle`.
+const TABLES: [&str; 4] = ["resource", "resource_history", "ordered_entry", "string_entry"];
+
+/// What this server says of each of its connections (fhir-database), which nodes do not learn from the coordinator. Statements are
+/// planned for their values there.
+const NODE_SETTINGS: [&str; 3] = ["enable_seqscan = off", "jit = off", "max_parallel_workers_per_gather = 0"];
+
+/// A process that announced itself within so many seconds is there.
+const ANNOUNCED_SECONDS: i32 = 10;
+
+const EXTENSION: &str = "select e.extversion from pg_extension e where e.extname = 'citus'";
+
+const DISTRIBUTED: &str = "select p.logicalrelid::text, (select count(*) from pg_dist_shard s where s.logicalrelid = p.logicalrelid), \
+     p.colocationid from pg_dist_partition p where p.partmethod = 'h' and p.logicalrelid = any( \
+     select to_regclass(t.name) from unnest($1::text[]) as t(name))";
+
+const NODES: &str = "select n.nodename || ':' || n.nodeport from pg_dist_node n where n.noderole = 'primary' and n.isactive \
+     and n.shouldhaveshards order by n.nodename, n.nodeport";
+
+const IS_COORDINATOR: &str = "select g.groupid = 0 from pg_dist_local_group g";
+
+const ALTER: &str = "select format('alter database %I set %s', current_database(), $1::text)";
+
+/// Nodes whose database does not have a setting, as `name=value`.
+macro_rules! without {
+    () => {
+        "run_command_on_all_nodes(format( \
+         'select count(*) from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase \
+         where d.datname = current_database() and s.setrole = 0 and %L = any(s.setconfig)', $1::text)) as w \
+         where w.result <> '1'"
+    };
+}
+const WITHOUT: &str = concat!("select count(*) from ", without!());
+
+const ALTER_ELSEWHERE: &str = concat!(
+    "select r.result from run_command_on_all_nodes($2::text) as r where exists (select from ",
+    without!(),
+    ")"
+);
+
+const RUNNING: &str = "select count(*) from writer w \
+     where w.heartbeat_at > (extract(epoch from clock_timestamp() - make_interval(secs => $1::int4)) * 1000000)::int8";
+
+/// How the store's tables lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// The version of the extension.
+    pub extension: String,
+    /// Nodes that have rows, as host and port.
+    pub nodes: Vec<String>,
+    /// Parts of each table.
+    pub shards: i64,
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Distribution { extension, nodes, shards } = self;
+        let nodes_len = nodes.len();
+        write!(f, "Citus {extension}: {shards} shards on {nodes_len} nodes ({})", nodes.join(", "))
+    }
+}
+
+/// Where the rows of a database are, and whether it was migrated.
+///
+/// # Errors
+///
+/// When the database cannot be reached, or only some of the tables are distributed.
+pub(crate) async fn placement(client: &Client) -> Result<Placement> {
+    Ok(match inspect(client).await? {
+        Some(_) => Placement::Distributed,
+        None => Placement::Single,
+    })
+}
+
+/// How the tables of a database are distributed. Returns `None` when they are not.
+///
+/// # Errors
+///
+/// When the database cannot be reached, or only some of the tables are distributed.
+pub async fn distribution(url: &str) -> Result<Option<Distribution>> {
+    inspect(&Endpoint::parse(url)?.connect().await?).await
+}
+
+async fn inspect(client: &Client) -> Result<Option<Distribution>> {
+    let Some(row) = client.query_opt(EXTENSION, &[]).await.map_err(failure::classify)? else {
+        return Ok(None);
+    };
+    let tables = client.query(DISTRIBUTED, &[&TABLES.as_slice()]).await.map_err(failure::classify)?;
+    let colocation: Vec<i32> = tables.iter().map(|table| table.get(2)).collect();
+    let Some(first) = tables.first() else { return Ok(None) };
+    if tables.len() != TABLES.len() || colocation.iter().any(|other| Some(other) != colocation.first()) {
+        let text = format!(
+            "the tables {} must all be distributed together by `handle`; `fhir-server migrate --distribute` does so",
+            TABLES.join(", ")
+        );
+        return Err(Error::new(Kind::Unavailable, text));
+    }
+    let nodes = client.query(NODES, &[]).await.map_err(failure::classify)?;
+    Ok(Some(Distribution {
+        extension: row.try_get(0).map_err(Error::internal)?,
+        nodes: nodes.iter().map(|node| node.get(0)).collect(),
+        shards: first.try_get(1).map_err(Error::internal)?,
+    }))
+}
+
+/// Distributes the tables of a migrated database over its nodes, and tells all nodes the settings of this server's
+/// connections. What is done already stays.
+///
+/// # Errors
+///
+/// When the database has no such extension, is no coordinator, has no other node, is served at the moment, or refuses.
+pub async fn distribute(url: &str) -> Result<Distribution> {
+    let refuse = |text: &str| Err(Error::new(Kind::Rule, text.to_owned()));
+    let refused = |error: tokio_postgres::Error| {
+        let why = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        Error::new(Kind::Rule, format!("the tables could not be distributed: {why}")).because(error)
+    };
+    let mut client = Endpoint::parse(url)?.connect().await?;
+    if client.query_opt(EXTENSION, &[]).await.map_err(refused)?.is_none() {
+        return refuse(
+            "the database does not have the extension `citus`; it is made on every node by `create extension citus`",
+        );
+    }
+    if client.query_opt(IS_COORDINATOR, &[]).await.map_err(refused)?.is_none_or(|row| !row.get::<_, bool>(0))
+    {
+        return refuse("this is a worker node: tables are distributed from the coordinator");
+    }
+    let nodes = client.query(NODES, &[]).await.map_err(refused)?;
+    if nodes.is_empty() {
+        return refuse(
+            "the coordinator knows no worker node; `select citus_add_node('host', 5432)` adds one",
+        );
+    }
+    let servers: i64 = client.query_one(RUNNING, &[&ANNOUNCED_SECONDS]).await.map_err(refused)?.get(0);
+    if servers > 0 {
+        return refuse("servers use the database: stop them all, and wait ten seconds when one was killed");
+    }
+    for setting in NODE_SETTINGS {
+        let row = client.query_one(ALTER, &[&setting]).await.map_err(refused)?;
+        let alter: String = row.get(0);
+        client.batch_execute(&alter).await.map_err(refused)?;
+        // Earlier versions of Citus do not tell the nodes.
+        client.execute(ALTER_ELSEWHERE, &[&setting.replace(' ', ""), &alter]).await.map_err(refused)?;
+        let without: i64 =
+            client.query_one(WITHOUT, &[&setting.replace(' ', "")]).await.map_err(refused)?.get(0);
+        if without > 0 {
+            return refuse(&format!("{without} nodes do not take the setting `{setting}` for the database"));
+        }
+    }
+    let transaction = client.transaction().await.map_err(refused)?;
+    // The tables lie together, so that they are made by one connection to each node.
+    transaction
+        .batch_execute("set local citus.multi_shard_modify_mode = 'sequential'")
+        .await
+        .map_err(refused)?;
+    let rows = transaction.query(DISTRIBUTED, &[&TABLES.as_slice()]).await.map_err(refused)?;
+    let done: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let [first, ..] = TABLES;
+    let missing: Vec<&str> =
+        TABLES.into_iter().filter(|table| !done.iter().any(|done| done == table)).collect();
+    for table in &missing {
+        let colocated = if *table == first { "default" } else { first };
+        let make =
+            "select create_distributed_table(to_regclass($1::text), 'handle', colocate_with => $2::text)";
+        transaction.execute(make, &[table, &colocated]).await.map_err(refused)?;
+    }
+    transaction.commit().await.map_err(refused)?;
+    for table in missing {
+        // What the coordinator had is on the nodes now.
+        let truncate = "select truncate_local_data_after_distributing_table(to_regclass($1::text))";
+        client.execute(truncate, &[&table]).await.map_err(refused)?;
+    }
+    let found = inspect(&client).await?;
+    found.ok_or_else(|| Error::internal("the tables are not distributed"))
+}
