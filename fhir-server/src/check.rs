@@ -38,8 +38,16 @@ pub(crate) async fn check(config: &Config, modules: &Modules) -> Result<()> {
 async fn inspect(config: &Config, modules: &Modules) -> Result<String> {
     let database = Database::start(config).await?;
     let state = fhir_database::schema(&database.url, &wiring::migrations(modules)).await;
+    let distribution = match state {
+        Ok(SchemaState::Empty) | Err(_) => Ok(None),
+        Ok(_) => fhir_store::distribution(&database.url).await,
+    };
     database.stop().await;
-    Ok(match state? {
+    let state = state?;
+    if let Some(distribution) = distribution? {
+        println!("distribution: {distribution}");
+    }
+    Ok(match state {
         SchemaState::Current => String::new(),
         SchemaState::Empty => " (empty: a start makes its tables)".to_owned(),
         SchemaState::Earlier(version) => {

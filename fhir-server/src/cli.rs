@@ -44,7 +44,7 @@ pub enum Command {
     #[command(subcommand)]
     Postgres(PostgresCommand),
     /// Brings the database to the schema of this version, and ends.
-    Migrate(DatabaseArgs),
+    Migrate(MigrateArgs),
     /// Checks the settings and the database; exit status 0 when a server would start.
     Check(DatabaseArgs),
     /// Prints the CapabilityStatement, and ends.
@@ -63,6 +63,18 @@ pub struct DatabaseArgs {
     /// A PostgreSQL to use instead: postgres://user:password@host:port/database.
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
+}
+
+/// `migrate`
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Distributes the rows of resources over the nodes of a Citus cluster, whose coordinator the database is on; see
+    /// ARCHITECTURE.md for what holds there. While servers use the database it is refused.
+    #[arg(long)]
+    pub distribute: bool,
 }
 
 /// `serve`

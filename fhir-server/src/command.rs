@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use fhir_config::Config;
 use fhir_interactions::{Method, Request, handle};
 use fhir_postgres::backup::Site;
 
-use crate::cli::{Cli, Command, DatabaseArgs, ExportArgs, PostgresCommand, ServeArgs};
+use crate::cli::{Cli, Command, DatabaseArgs, ExportArgs, MigrateArgs, PostgresCommand, ServeArgs};
 use crate::serving::Serving;
 use crate::settings::{opened_to_us, sources};
 use crate::stop_signal::stop_signal;
@@ -127,12 +127,26 @@ async fn export(args: ExportArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn migrate(args: DatabaseArgs) -> Result<ExitCode> {
+async fn migrate(args: MigrateArgs) -> Result<ExitCode> {
     let modules = modules::list()?;
-    let config = Config::load(sources(&args, &modules))?;
+    let config = Config::load(sources(&args.database, &modules))?;
     logging::start(&config.log);
-    wiring::migrated(&config, &modules).await?.stop().await;
+    if args.distribute && config.database.url.is_none() {
+        bail!(
+            "the server's own PostgreSQL is one machine: --distribute needs `database.url`, a Citus coordinator"
+        );
+    }
+    let database = wiring::migrated(&config, &modules).await?;
     println!("the database has the schema of this version");
+    if args.distribute {
+        let done = fhir_store::distribute(&database.url).await?;
+        println!("the rows of resources are distributed: {done}");
+        println!(
+            "what changes: a search or a feed that runs while a transaction is committed may see a part of it, as nodes have no \
+             common snapshot; totals are estimates without statistics; all other guarantees hold"
+        );
+    }
+    database.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 

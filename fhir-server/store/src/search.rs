@@ -95,7 +95,8 @@ impl ScopedStore<'_> {
     pub(crate) async fn matches(&self, query: &Query, limit: usize) -> Result<Vec<Version>> {
         let mut resolved = self.resolve(query).await?;
         self.resolve_post_filters(query, &mut resolved).await?;
-        let plan = sql::matching(query, self.type_id(&query.type_name)?, resolved.condition, limit);
+        let plan =
+            sql::matching(self.placement, query, self.type_id(&query.type_name)?, resolved.condition, limit);
         let rows = self.run_plan(&plan, limit).await?;
         rows.iter().map(|row| read::version(&query.type_name, row)).collect()
     }
