@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -41,11 +42,17 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         rounds: usize,
     },
-    /// Kills PostgreSQL under load: 503 meanwhile, then recovery without a restart of the server.
+    /// Kills PostgreSQL, or a node of it, under load: 503 meanwhile, then recovery without a restart of the server.
     PgCrash {
         /// PostgreSQL's `postmaster.pid`.
-        #[arg(long)]
-        postmaster_pid: PathBuf,
+        #[arg(long, required_unless_present = "kill_cmd")]
+        postmaster_pid: Option<PathBuf>,
+        /// What kills it instead, as a shell command: on another machine, or one of several nodes.
+        #[arg(long, conflicts_with = "postmaster_pid")]
+        kill_cmd: Option<String>,
+        /// Seconds after which everything that was acknowledged must be there.
+        #[arg(long, default_value_t = 0)]
+        settle: u64,
         /// What starts PostgreSQL again, where the server does not do that itself.
         #[arg(long)]
         restart_cmd: Option<String>,
@@ -92,8 +99,14 @@ pub fn run() -> ExitCode {
         (Some(Command::Crash { server_cmd, rounds }), Ok(base)) => {
             durability::crash::run(&base, server_cmd, *rounds)
         }
-        (Some(Command::PgCrash { postmaster_pid, restart_cmd, rounds }), Ok(base)) => {
-            durability::pg_crash::run(&base, postmaster_pid, restart_cmd.as_deref(), *rounds)
+        (Some(Command::PgCrash { postmaster_pid, kill_cmd, settle, restart_cmd, rounds }), Ok(base)) => {
+            let crash = durability::pg_crash::Crash {
+                pid_file: postmaster_pid.as_deref(),
+                kill: kill_cmd.as_deref(),
+                restart: restart_cmd.as_deref(),
+                settle: Duration::from_secs(*settle),
+            };
+            durability::pg_crash::run(&base, &crash, *rounds)
         }
     };
     match done {

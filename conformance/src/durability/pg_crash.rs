@@ -17,14 +17,26 @@ const LOAD_BEFORE: Duration = Duration::from_millis(1500);
 const LOAD_AFTER: Duration = Duration::from_millis(1500);
 const RECOVERY_AT_MOST: Duration = Duration::from_secs(60);
 
-/// Kills the process that the pid file names, so many times. `restart` brings PostgreSQL up again where the server
-/// does not do that itself.
-pub(crate) fn run(base: &str, pid_file: &Path, restart: Option<&str>, rounds: usize) -> Result<bool> {
+/// How PostgreSQL is killed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Crash<'a> {
+    /// The file that names its process.
+    pub(crate) pid_file: Option<&'a Path>,
+    /// A shell command that kills it instead.
+    pub(crate) kill: Option<&'a str>,
+    /// What brings it up again where the server does not do that itself.
+    pub(crate) restart: Option<&'a str>,
+    /// After which everything that was acknowledged must be there.
+    pub(crate) settle: Duration,
+}
+
+/// Kills PostgreSQL, so many times.
+pub(crate) fn run(base: &str, crash: &Crash<'_>, rounds: usize) -> Result<bool> {
     let mut checks = Checks::default();
     wait_until_up(base, RECOVERY_AT_MOST)?;
     for round in 1..=rounds {
         let run = format!("{}-{round}", run_name());
-        let (logs, recovered) = load(base, &run, pid_file, restart)?;
+        let (logs, recovered) = load(base, &run, crash)?;
         let mut statuses = std::collections::BTreeMap::new();
         for (status, count) in logs.iter().flat_map(|log| &log.statuses) {
             *statuses.entry(*status).or_insert(0_usize) += count;
@@ -47,6 +59,7 @@ pub(crate) fn run(base: &str, pid_file: &Path, restart: Option<&str>, rounds: us
         if !late.is_empty() {
             break;
         }
+        std::thread::sleep(crash.settle);
         let wrong = writer::verify(&Subject::new(base), &logs)?;
         checks.note(&format!("round {round}: no acknowledged write is lost"), &wrong.lost);
         checks.note(&format!("round {round}: no Bundle is torn"), &wrong.torn);
@@ -57,12 +70,7 @@ pub(crate) fn run(base: &str, pid_file: &Path, restart: Option<&str>, rounds: us
 }
 
 /// Load before, during and after the kill; and how long after it a write succeeded again.
-fn load(
-    base: &str,
-    run: &str,
-    pid_file: &Path,
-    restart: Option<&str>,
-) -> Result<(Vec<Log>, Option<Duration>)> {
+fn load(base: &str, run: &str, crash: &Crash<'_>) -> Result<(Vec<Log>, Option<Duration>)> {
     let stop = AtomicBool::new(false);
     let count = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -71,7 +79,11 @@ fn load(
             .map(|writer| scope.spawn(move || writer::write_until(stop, count, base, run, writer)))
             .collect();
         std::thread::sleep(LOAD_BEFORE);
-        let killed = kill(pid_file).and_then(|()| restart.map_or(Ok(()), shell));
+        let killed = match (crash.pid_file, crash.kill) {
+            (Some(pid_file), _) => kill(pid_file),
+            (None, command) => command.map_or(Ok(()), shell),
+        };
+        let killed = killed.and_then(|()| crash.restart.map_or(Ok(()), shell));
         let recovered = killed.is_ok().then(|| wait_for_a_write(base, run)).flatten();
         std::thread::sleep(LOAD_AFTER);
         stop.store(true, Ordering::Relaxed);

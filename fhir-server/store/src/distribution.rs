@@ -18,9 +18,6 @@ const TABLES: [&str; 4] = ["resource", "resource_history", "ordered_entry", "str
 /// planned for their values there.
 const NODE_SETTINGS: [&str; 3] = ["enable_seqscan = off", "jit = off", "max_parallel_workers_per_gather = 0"];
 
-/// A process that announced itself within so many seconds is there.
-const ANNOUNCED_SECONDS: i32 = 10;
-
 const EXTENSION: &str = "select e.extversion from pg_extension e where e.extname = 'citus'";
 
 const DISTRIBUTED: &str = "select p.logicalrelid::text, (select count(*) from pg_dist_shard s where s.logicalrelid = p.logicalrelid), \
@@ -51,8 +48,8 @@ const ALTER_ELSEWHERE: &str = concat!(
     ")"
 );
 
-const RUNNING: &str = "select count(*) from writer w \
-     where w.heartbeat_at > (extract(epoch from clock_timestamp() - make_interval(secs => $1::int4)) * 1000000)::int8";
+/// Servers that are connected.
+const RUNNING: &str = "select count(distinct w.id) from writer w join pg_stat_activity a on a.application_name = w.application_name";
 
 /// How the store's tables lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,9 +141,9 @@ pub async fn distribute(url: &str) -> Result<Distribution> {
             "the coordinator knows no worker node; `select citus_add_node('host', 5432)` adds one",
         );
     }
-    let servers: i64 = client.query_one(RUNNING, &[&ANNOUNCED_SECONDS]).await.map_err(refused)?.get(0);
+    let servers: i64 = client.query_one(RUNNING, &[]).await.map_err(refused)?.get(0);
     if servers > 0 {
-        return refuse("servers use the database: stop them all, and wait ten seconds when one was killed");
+        return refuse("servers use the database: stop them all first");
     }
     for setting in NODE_SETTINGS {
         let row = client.query_one(ALTER, &[&setting]).await.map_err(refused)?;

@@ -1,6 +1,8 @@
 //! Searches compared with brute force: thousands of random questions to R4's examples, synthetic records and changed
 //! ones of both, answered by the store and by an evaluator that shares nothing with it but the parser and FHIRPath.
 //!
+//! Every second question is answered by the statements for a distributed database, which a plain one takes as well.
+//!
 //! `CARI_BRUTE_QUERIES` says how many; `CARI_SEED` repeats the questions of a run that failed; `CARI_BRUTE_ASK` is one question
 //! to be asked under many scopes.
 
@@ -27,6 +29,7 @@ use ask::Question;
 use corpus::Corpus;
 use fhir_model::Key;
 use fhir_model::date::Zone;
+use fhir_search::sql::Placement;
 use fhir_search::{IndexSettings, ParseCx, Query};
 use fhir_store::testing::Random;
 use fhir_store::{Scope, Store};
@@ -46,8 +49,15 @@ async fn the_store_finds_what_brute_force_finds() {
     // So that some chains and entries are walked and some are not, among few resources.
     let settings = IndexSettings { zone: Zone::parse(when::ZONE).unwrap(), ..IndexSettings::default() };
     let options = fhir_store::Options { chain_rare: 3, entries_few: 5, settings, ..Default::default() };
-    let store = fhir_store::testing::fresh_with(options).await.unwrap();
-    let Some(corpus) = Corpus::load(&store).await else { return };
+    let url = fhir_store::testing::database().await.unwrap();
+    let open = async |options| {
+        Store::open(&url, options, fhir_store::testing::registry().await.unwrap()).await.unwrap()
+    };
+    // The same resources, asked by the statements for a distributed database: every second question is put to it.
+    let distributed = fhir_store::Options { placement: Some(Placement::Distributed), ..options.clone() };
+    let stores = [open(options).await, open(distributed).await];
+    let [store, _] = &stores;
+    let Some(corpus) = Corpus::load(store).await else { return };
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let queries = number("CARI_BRUTE_QUERIES").map_or(QUERIES, |n| n as usize);
     let runs = match number("CARI_SEED") {
@@ -59,7 +69,7 @@ async fn the_store_finds_what_brute_force_finds() {
         }
     };
     if let Ok(text) = std::env::var("CARI_BRUTE_ASK") {
-        return ask_one(&text, &store, corpus).await;
+        return ask_one(&text, store, corpus).await;
     }
     for (seed, queries) in runs {
         println!("CARI_SEED={seed} CARI_BRUTE_QUERIES={queries}");
@@ -71,15 +81,22 @@ async fn the_store_finds_what_brute_force_finds() {
             if n % QUESTIONS_A_SCOPE == 0 {
                 (scope, seen) = match n / QUESTIONS_A_SCOPE % 2 {
                     0 => (all(), corpus),
-                    _ => scopes::random(&mut random, &store, corpus),
+                    _ => scopes::random(&mut random, store, corpus),
                 };
-                if let Err(why) = scopes::reads(&mut random, (&store, &scope), corpus, seen).await {
+                if let Err(why) = scopes::reads(&mut random, (store, &scope), corpus, seen).await {
                     tally.wrong.push(why);
                 }
             }
             let question = ask::question(&mut random, corpus, store.registry());
-            if let Err(why) = ask_both(&question, &mut random, (&store, &scope), seen, &mut tally).await {
-                let under = if std::ptr::eq(seen, corpus) { "" } else { " (under a scope)" };
+            let [_, distributed] = &stores;
+            let asked = if n % 2 == 0 { store } else { distributed };
+            if let Err(why) = ask_both(&question, &mut random, (asked, &scope), seen, &mut tally).await {
+                let under = match (std::ptr::eq(seen, corpus), n % 2 == 0) {
+                    (true, true) => "",
+                    (false, true) => " (under a scope)",
+                    (true, false) => " (as if it were distributed)",
+                    (false, false) => " (under a scope, as if it were distributed)",
+                };
                 tally.wrong.push(format!("{question}{under}\n    {why}"));
             }
         }
