@@ -18,10 +18,11 @@ fi
 url=$DATABASE_URL
 for name in $(compgen -e | grep '^CARI_'); do unset "$name"; done
 unset DATABASE_URL
-
 port=${PORT:-18290}
 first=http://127.0.0.1:$port/fhir/R4 second=http://127.0.0.1:$((port + 1))/fhir/R4
 folder=$(mktemp -d)
+# Servers of one database go by the same urls.
+export CARI_BASE_URL=http://127.0.0.1:$port
 rows=() failed=0 pids=()
 
 stop() {

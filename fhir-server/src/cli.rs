@@ -75,6 +75,10 @@ pub struct MigrateArgs {
     /// ARCHITECTURE.md for what holds there. While servers use the database it is refused.
     #[arg(long)]
     pub distribute: bool,
+    /// The database was restored from a backup of its own tools: versions go on above all that were given, as clients may
+    /// hold ETags of what was lost. Once, before a server is started.
+    #[arg(long)]
+    pub restored: bool,
 }
 
 /// `serve`

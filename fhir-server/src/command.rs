@@ -138,6 +138,10 @@ async fn migrate(args: MigrateArgs) -> Result<ExitCode> {
     }
     let database = wiring::migrated(&config, &modules).await?;
     println!("the database has the schema of this version");
+    if args.restored {
+        fhir_store::mark_restored(&database.url).await?;
+        println!("the versions of changed resources go on above all that were given");
+    }
     if args.distribute {
         let done = fhir_store::distribute(&database.url).await?;
         println!("the rows of resources are distributed: {done}");

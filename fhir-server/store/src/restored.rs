@@ -4,9 +4,8 @@
 //! Ids never come again, as they are made of the time, nor do commit timestamps, for the same reason. Versions are counted,
 //! so the count jumps ahead: the version that follows is higher than any that can have been given.
 
-use fhir_database::{Clock, Connections, failure};
+use fhir_database::{Clock, Connections, Endpoint, failure};
 use fhir_model::{Error, Kind, Result};
-use tokio_postgres::NoTls;
 
 /// More versions than one resource gets between a backup and the loss of its database.
 const STEP: i32 = 1_000_000;
@@ -19,8 +18,7 @@ const VERSION_MIN: &str = "version.min";
 ///
 /// When the database cannot be reached, is none of ours, or was written in the future by the clock of this machine.
 pub async fn mark_restored(url: &str) -> Result<()> {
-    let (client, driver) = tokio_postgres::connect(url, NoTls).await.map_err(failure::classify)?;
-    tokio::spawn(driver);
+    let client = Endpoint::parse(url)?.connect().await?;
     // A backup made before the first start of a server holds no schema, and nothing to protect.
     let found = client
         .query_one("select to_regclass('resource') is not null", &[])

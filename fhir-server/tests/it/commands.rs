@@ -6,6 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use fhir_store::testing::registry;
+use fhir_store::{Options, Store};
+
 use crate::process::{bare_program, directory, program, run, serve, status};
 
 fn write(dir: &Path, name: &str, text: &str) {
@@ -81,6 +84,33 @@ async fn a_database_that_is_named_is_checked_and_not_touched() {
     let (good, said) = check(&url);
     assert!(good && said.ends_with("database: good\n") || said.contains("database: good\n"), "{said}");
     assert!(!dir.path().join("data").exists(), "a database that is named needs no directory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_cluster_is_distributed() {
+    let dir = directory();
+    let (good, text) = run(dir.path(), &["migrate", "--distribute", "--data-dir", "data"]);
+    assert!(!good && text.contains("--distribute needs `database.url`"), "{text}");
+    assert!(below(dir.path()).is_empty(), "nothing is begun");
+    let url = fhir_postgres::testing::database().await;
+    let (good, text) = run(dir.path(), &["migrate", "--distribute", "--database-url", &url]);
+    assert!(!good && text.contains("does not have the extension `citus`"), "{text}");
+}
+
+/// A database that its own tools restored goes on as one of ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_jump_in_a_database_that_was_restored() {
+    let dir = directory();
+    let url = fhir_postgres::testing::database().await;
+    let (good, text) = run(dir.path(), &["migrate", "--database-url", &url]);
+    assert!(good, "{text}");
+    let store = async || Store::open(&url, Options::default(), registry().await.unwrap()).await.unwrap();
+    let opened = store().await;
+    assert_eq!(opened.version_min(), 1);
+    opened.leave().await;
+    let (good, text) = run(dir.path(), &["migrate", "--restored", "--database-url", &url]);
+    assert!(good && text.contains("go on above"), "{text}");
+    assert_eq!(store().await.version_min(), 1_000_000);
 }
 
 #[tokio::test]
