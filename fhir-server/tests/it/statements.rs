@@ -5,7 +5,8 @@
 //! placeholders. What breaks a rule is on a list, or the test fails:
 //!
 //! - `statements/both.txt`: it is right on both all the same;
-//! - `statements/plain.txt`: it is sent to a plain PostgreSQL alone.
+//! - `statements/plain.txt`: it is sent to a plain PostgreSQL alone. A server that takes its PostgreSQL for a distributed one
+//!   sends nothing of it.
 //!
 //! What is listed must be met, so that no exception outlives its reason.
 
@@ -15,6 +16,8 @@ mod rules;
 mod sql;
 mod workload;
 
+use fhir_search::sql::Placement;
+
 use self::lists::Lists;
 use self::recording::Recording;
 
@@ -23,11 +26,19 @@ const STATEMENTS_MIN: usize = 400;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plain_postgresql_alone_can_do_is_listed() {
+    check(Placement::Single, &Lists::plain()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distributed_postgresql_is_asked_what_it_takes() {
+    check(Placement::Distributed, &Lists::both()).await;
+}
+
+async fn check(placement: Placement, lists: &Lists) {
     let recording = Recording::start().await;
-    workload::run(&recording).await;
+    workload::run(&recording, placement).await;
     let statements = recording.statements().await;
-    let lists = Lists::plain();
-    let wrong = lists.compare(&statements);
     assert!(statements.len() > STATEMENTS_MIN, "only {} statements", statements.len());
+    let wrong = lists.compare(&statements);
     assert!(wrong.is_empty(), "of {} statements:\n{}", statements.len(), wrong.join("\n"));
 }

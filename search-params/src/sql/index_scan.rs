@@ -71,8 +71,11 @@ impl<'q> IndexScan<'q> {
         let mut sql = Sql::default().with_shape("entries");
         sql.push("select ").push(COLUMNS).push(", e.value, e.handle from ");
         sql.push(if self.key.is_number() { "ordered_entry" } else { "string_entry" });
-        sql.push(" e left join resource r on r.handle = e.handle and ");
-        push(condition, &mut sql);
+        sql.push(" e left join resource r on r.handle = e.handle");
+        if *condition != Condition::default() {
+            sql.push(" and ");
+            push(condition, &mut sql);
+        }
         sql.push(" where ");
         one_of("e.key", &self.entries.keys, &mut sql);
         sql.push(" and (e.rank & ").bind(Bind::Int(self.key.rank().into())).push(") <> 0");

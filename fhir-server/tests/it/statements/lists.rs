@@ -11,7 +11,12 @@ const SHOWN: usize = 600;
 pub(super) struct Lists(BTreeSet<Finding>);
 
 impl Lists {
-    /// The statements that break a rule where the database is not distributed.
+    /// What is sent to every PostgreSQL.
+    pub(super) fn both() -> Lists {
+        Lists(entries(include_str!("both.txt")).into_iter().collect())
+    }
+
+    /// What is sent to one that is not distributed.
     pub(super) fn plain() -> Lists {
         Lists([include_str!("both.txt"), include_str!("plain.txt")].into_iter().flat_map(entries).collect())
     }

@@ -3,6 +3,7 @@
 //!
 //! What is refused, and what makes a backend die, was tried on Citus 13.
 
+mod constant;
 mod correlated;
 mod handles;
 mod lateral;
@@ -11,7 +12,7 @@ mod lock;
 mod slice;
 mod volatile;
 
-use super::sql::{Block, Query, parse};
+use super::sql::{Block, Query, Token, parse};
 
 /// A rule that a statement breaks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +28,7 @@ type Rule = fn(&Block) -> bool;
 
 /// The rules by their names.
 const RULES: &[(&str, Rule)] = &[
+    ("constant", constant::is_broken),
     ("correlated", correlated::is_broken),
     ("handles", handles::is_broken),
     ("lateral", lateral::is_broken),
@@ -52,6 +54,18 @@ fn look(query: &Query, found: &mut Vec<Finding>) {
         block.queries().for_each(|query| look(query, found));
     }
     query.ctes.iter().for_each(|cte| look(&cte.query, found));
+}
+
+/// The parts of a condition that must all hold.
+fn conjuncts(condition: &[Token]) -> Vec<&[Token]> {
+    match condition {
+        [Token::Group(inner)] => conjuncts(inner),
+        _ if condition.iter().any(|token| token.is("or") || token.is("between")) => Vec::new(),
+        _ => match condition.iter().any(|token| token.is("and")) {
+            true => condition.split(|token| token.is("and")).flat_map(conjuncts).collect(),
+            false => vec![condition],
+        },
+    }
 }
 
 /// Asserts that statements break a rule and others do not.

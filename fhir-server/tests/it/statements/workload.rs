@@ -9,6 +9,7 @@ use fhir_http::HttpLimits;
 use fhir_model::Key;
 use fhir_model::json::{Doc, JsonLimits};
 use fhir_search::IndexSettings;
+use fhir_search::sql::Placement;
 use fhir_store::{Commit, Method, Options, Precondition, ResourceState, Scope, Store, Write};
 use serde_json::{Value, json};
 
@@ -20,26 +21,31 @@ use crate::modules::Ledger;
 /// Random questions for each of four ways to ask.
 const QUESTIONS: usize = 120;
 
-/// Has servers do all that they do, each on a database of its own.
-pub(super) async fn run(recording: &Recording) {
+/// Has servers do all that they do, each on a database of its own, as if its tables were placed so.
+pub(super) async fn run(recording: &Recording, placement: Placement) {
     let searches = async {
         for (at, how) in [(false, false), (true, false), (false, true), (true, true)].into_iter().enumerate()
         {
             let setup = Setup {
                 modules: vec![Box::new(fhir_operations::Everything)],
                 database: Some(recording.database(&format!("law{at}")).await),
+                store: store(placement),
                 ..Setup::default()
             };
             // The same in each run: what is recorded is compared with lists.
             law::exercise(setup, at as u64 + 1, how, QUESTIONS).await;
         }
     };
-    tokio::join!(pages(recording), searches);
-    references(recording).await;
+    tokio::join!(pages(recording, placement), searches);
+    references(recording, placement).await;
+}
+
+fn store(placement: Placement) -> Options {
+    Options { placement: Some(placement), ..Setup::default().store }
 }
 
 /// The conformance pages, and what they do not ask.
-async fn pages(recording: &Recording) {
+async fn pages(recording: &Recording, placement: Placement) {
     let full_text = tempfile::tempdir().unwrap();
     let url = recording.database("pages").await;
     let modules: Vec<Box<dyn Module>> = vec![
@@ -55,7 +61,7 @@ async fn pages(recording: &Recording) {
         database: Some(url.clone()),
         full_text: Some(full_text.path().to_owned()),
         // What is done where there is much is done here, too.
-        store: Options { entries_few: 2, chain_rare: 2, ..Setup::default().store },
+        store: Options { entries_few: 2, chain_rare: 2, ..store(placement) },
         ..Setup::default()
     })
     .await;
@@ -73,7 +79,7 @@ async fn pages(recording: &Recording) {
     // The whole index is made anew for other settings.
     let settings = IndexSettings { fold_codes: true, ..IndexSettings::default() };
     let registry = fhir_store::testing::registry().await.unwrap();
-    let options = Options { connections_max: 4, settings, ..Options::default() };
+    let options = Options { settings, ..store(placement) };
     let store: Arc<Store> = Store::open(&url, options, registry).await.unwrap();
     store.leave().await;
 }
@@ -107,6 +113,9 @@ async fn beside_the_pages(app: &TestApp) {
         "Observation?_sort=value-quantity",
         "Encounter?_sort=length",
         "Patient?_sort=death-date",
+        "Patient?_sort=family",
+        "Observation?_sort=value-string",
+        "Observation?patient=Patient/a,Patient/b&_sort=-date",
         "Observation?_sort=-value-date,value-quantity",
     ] {
         ask(app, "GET", &format!("/fhir/R4/{search}"), None).await;
@@ -122,9 +131,9 @@ async fn beside_the_pages(app: &TestApp) {
 }
 
 /// A server that lets no reference lead nowhere, and keeps bodies packed.
-async fn references(recording: &Recording) {
+async fn references(recording: &Recording, placement: Placement) {
     let settings = IndexSettings { references: true, ..IndexSettings::default() };
-    let store = Options { packed: true, settings, ..Setup::default().store };
+    let store = Options { packed: true, settings, ..store(placement) };
     let database = Some(recording.database("reference_targets").await);
     let app = TestApp::set_up(Setup { store, database, ..Setup::default() }).await;
     let base = "/fhir/R4";

@@ -3,6 +3,7 @@
 //! "could not run distributed query with FOR UPDATE/SHARE commands" where rows of several nodes may be locked.
 
 use super::super::sql::{Block, Relation, Source, Token};
+use super::conjuncts;
 
 /// True where rows of a distributed table are locked that need not be one.
 pub(super) fn is_broken(block: &Block) -> bool {
@@ -35,18 +36,6 @@ fn is_handle_of_parameter(condition: &[Token], is_only: bool, alias: &str) -> bo
         _ => false,
     };
     is_handle(one) && is_value(other) || is_value(one) && is_handle(other)
-}
-
-/// The parts of a condition that must all hold.
-fn conjuncts(condition: &[Token]) -> Vec<&[Token]> {
-    match condition {
-        [Token::Group(inner)] => conjuncts(inner),
-        _ if condition.iter().any(|token| token.is("or") || token.is("between")) => Vec::new(),
-        _ => match condition.iter().any(|token| token.is("and")) {
-            true => condition.split(|token| token.is("and")).flat_map(conjuncts).collect(),
-            false => vec![condition],
-        },
-    }
 }
 
 #[test]

@@ -216,6 +216,9 @@ impl Reader<'_> {
             }
             if let [_, condition @ ..] = condition {
                 self.block.conditions.push(condition.to_vec());
+                if !is_lateral {
+                    self.block.join_conditions.push(condition.to_vec());
+                }
                 self.expression(condition);
             }
         }

@@ -40,6 +40,8 @@ pub(crate) struct Block {
     pub(crate) source: Option<Box<Query>>,
     /// `where`, and the conditions of joins.
     pub(crate) conditions: Vec<Vec<Token>>,
+    /// Of these, those of joins to what is not lateral.
+    pub(crate) join_conditions: Vec<Vec<Token>>,
     /// What follows `set`.
     pub(crate) assignments: Vec<Vec<Token>>,
     /// `where` after `on conflict`, of the index and of the update.
