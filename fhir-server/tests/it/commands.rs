@@ -89,7 +89,7 @@ async fn a_database_that_is_named_is_checked_and_not_touched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_cluster_is_distributed() {
     let dir = directory();
-    let (good, text) = run(dir.path(), &["migrate", "--distribute", "--data-dir", "data"]);
+    let (good, text) = run(dir.path(), &["migrate", "--distribute"]);
     assert!(!good && text.contains("--distribute needs `database.url`"), "{text}");
     assert!(below(dir.path()).is_empty(), "nothing is begun");
     let url = fhir_postgres::testing::database().await;
