@@ -1,9 +1,9 @@
 //! The change feed: every version in commit order, without holes.
 //!
 //! Versions are handed out by (lastUpdated, row, version), but only up to the low-watermark: nothing younger than the oldest
-//! write that may still be open anywhere (`writers.rs`). It is the server's own, of all tenants and without a scope: nobody's
-//! answer is made of it. It is read by one task of the process and kept, so that a look at
-//! the feed costs one statement over one index of each table, and none while nothing is new.
+//! write that may still be open anywhere (`writers.rs`), or is committed and not visible yet (`late_visibility.rs`). It is
+//! the server's own, of all tenants and without a scope: nobody's answer is made of it. It is read by one task of the process
+//! and kept, so that a look at the feed costs one statement over one index of each table, and none while nothing is new.
 
 mod position;
 
@@ -60,7 +60,8 @@ impl Store {
     pub(crate) async fn delete_expired(&self) -> Result<()> {
         self.commit_clock.check_skew()?;
         let client = self.connections.client().await?;
-        let before = self.now() - CLAIM_MICROS;
+        // What a claim was spent on is visible below the low-watermark: who finds no claim need not wait.
+        let before = (self.now() - CLAIM_MICROS).min(*self.low_watermark.borrow());
         client.execute(FORGET_CLAIMS, &[&before]).await.map_err(failure::classify)?;
         Ok(())
     }

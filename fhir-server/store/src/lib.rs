@@ -17,6 +17,7 @@ mod feed;
 mod full_text;
 mod handle_generator;
 mod history;
+mod late_visibility;
 mod long_search;
 mod migrations;
 mod open;

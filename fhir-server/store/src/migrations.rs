@@ -19,6 +19,7 @@ pub const MIGRATIONS: Migrations = Migrations::store(
         (11, "address_words", include_str!("../../../migrations/0011_address_words.sql")),
         (12, "modules", include_str!("../../../migrations/0012_modules.sql")),
         (13, "tenant", include_str!("../../../migrations/0013_tenant.sql")),
+        (14, "claim_row", include_str!("../../../migrations/0014_claim_row.sql")),
     ],
     &["pg_trgm"],
 );

@@ -18,8 +18,8 @@ use crate::parameters::ParameterCatalog;
 use crate::reindex::Settings;
 use crate::store::Store;
 use crate::{
-    commit_clock, distinct, distribution, handle_generator, long_search, pipelined, read, reindex, restored,
-    search, secrets, tenants, write, writers,
+    commit_clock, distinct, distribution, handle_generator, late_visibility, long_search, pipelined, read,
+    reindex, restored, search, secrets, tenants, write, writers,
 };
 
 /// The statements that are pipelined, by their position.
@@ -61,6 +61,9 @@ impl Store {
         if placement == Placement::Distributed {
             connections = connect(placement)?;
         }
+        // One PostgreSQL that is asked as a distributed one is has a snapshot of all its rows all the same.
+        let is_visible_late =
+            options.shows_rows_late() || (options.placement.is_none() && placement == Placement::Distributed);
         let secrets = secrets::load(&connections).await?;
         let version_min = restored::version_min(&connections).await?;
         let settings = Settings::load(&connections, &options).await?;
@@ -92,10 +95,14 @@ impl Store {
             tasks: TaskTracker::new(),
             handles: handle_generator::HandleGenerator::default(),
             version_min,
+            is_visible_late,
         });
         store.join().await?;
         store.announce().await?;
         writers::keep_announced(&store);
+        if store.is_visible_late {
+            late_visibility::follow(&store);
+        }
         let reconciled = store.reconcile_index().await;
         if reconciled.is_err() {
             store.leave().await;

@@ -48,6 +48,11 @@ pub struct Options {
     pub effects: Effects,
     /// Where the rows are; `None`: what is found at the start. A database that is not distributed can be asked as if it were.
     pub placement: Option<Placement>,
+    /// How long a write waits, on a database of several machines, until what it relies on is visible.
+    pub visible_within: Duration,
+    /// Makes committed rows visible late, as a database of several machines does.
+    #[cfg(feature = "testing")]
+    pub late_rows: Option<crate::testing::LateRows>,
     /// The time.
     pub clock: Clock,
 }
@@ -73,8 +78,21 @@ impl Default for Options {
             sorted_max: 20_000,
             effects: Effects::default(),
             placement: None,
+            visible_within: Duration::from_secs(5),
+            #[cfg(feature = "testing")]
+            late_rows: None,
             clock: Clock::default(),
         }
+    }
+}
+
+impl Options {
+    /// Whether rows are made to become visible late.
+    pub(crate) fn shows_rows_late(&self) -> bool {
+        #[cfg(feature = "testing")]
+        return self.late_rows.is_some();
+        #[cfg(not(feature = "testing"))]
+        false
     }
 }
 

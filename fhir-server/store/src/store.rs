@@ -60,6 +60,8 @@ pub struct Store {
     pub(crate) tasks: TaskTracker,
     pub(crate) handles: HandleGenerator,
     pub(crate) version_min: u32,
+    /// Commits become visible row by row.
+    pub(crate) is_visible_late: bool,
 }
 
 impl std::fmt::Debug for Store {

@@ -1,15 +1,20 @@
 //! For tests: a store on a fresh database, cloned from a migrated template.
 
+mod late_rows;
 mod random;
 
 use std::sync::Arc;
 
 use fhir_database::failure;
 use fhir_model::Result;
+use fhir_postgres::testing::NetworkCluster;
 use fhir_profiles::Definitions;
 use fhir_search::Registry;
+use fhir_search::sql::Placement;
 use tokio::sync::OnceCell;
 
+pub use self::late_rows::LateRows;
+pub(crate) use self::late_rows::PREPARED;
 pub use self::random::Random;
 use crate::{Options, Store, migrate};
 
@@ -39,6 +44,35 @@ pub async fn database() -> Result<String> {
         })
         .await?;
     Ok(fhir_postgres::testing::database_like(template).await)
+}
+
+/// The url of a migrated database that may have prepared transactions, and the PostgreSQL it is in, which ends when it is dropped.
+///
+/// # Errors
+///
+/// When the migrations fail.
+pub async fn late_rows_database() -> Result<(NetworkCluster, String)> {
+    let settings = "max_prepared_transactions = 300\nmax_connections = 300\nshared_buffers = 64MB";
+    let cluster = NetworkCluster::start(settings, "host all all 127.0.0.1/32 trust", &[]).await;
+    cluster.ask("create database late").await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/late", cluster.port);
+    migrate(&url).await?;
+    Ok((cluster, url))
+}
+
+/// A store whose rows become visible late, on such a database.
+///
+/// # Errors
+///
+/// As [`Store::open`].
+pub async fn late_rows(url: &str, late_rows: LateRows) -> Result<Arc<Store>> {
+    let options = Options {
+        connections_max: 60,
+        placement: Some(Placement::Distributed),
+        late_rows: Some(late_rows),
+        ..Options::default()
+    };
+    Store::open(url, options, registry().await?).await
 }
 
 /// A store on a fresh database.

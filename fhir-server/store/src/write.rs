@@ -5,12 +5,15 @@
 
 mod commit;
 pub(crate) mod index_only;
+#[cfg(feature = "testing")]
+mod late;
 mod locks;
 mod many;
 mod one;
 mod preconditions;
 mod prepared;
 mod rows;
+mod turns;
 mod write_failure;
 
 use fhir_model::Key;

@@ -166,19 +166,32 @@ impl Store {
         let low_watermark = publish_own().await?;
         let writers = self.writers().await?;
         let latest = writers.iter().map(|writer| writer.low_watermark).max().unwrap_or(0);
-        let least = writers.iter().map(|writer| writer.low_watermark).min();
+        let least = least_of(&writers);
         self.commit_clock.go_on_from(latest.saturating_sub(1));
         // Who writes nothing itself says at once that others need not wait for it.
         publish_own().await?;
         self.has_others.store(writers.iter().any(|writer| writer.id != process), Ordering::Relaxed);
-        // Without any row nobody writes: what there is, is there.
-        let least = least.unwrap_or(low_watermark);
+        // Elsewhere what is committed may not be visible yet: `late_visibility.rs` waits for it.
+        if !self.is_visible_late {
+            // Without any row nobody writes: what there is, is there.
+            self.raise_low_watermark(least.unwrap_or(low_watermark));
+        }
+        Ok(())
+    }
+
+    /// The earliest commit timestamp that may still be committed anywhere.
+    pub(crate) async fn least_low_watermark(&self) -> Result<i64> {
+        let own = self.commit_clock.low_watermark();
+        Ok(least_of(&self.writers().await?).unwrap_or(own))
+    }
+
+    /// Tells those who follow the feed how far it goes.
+    pub(crate) fn raise_low_watermark(&self, low_watermark: i64) {
         self.low_watermark.send_if_modified(|known| {
-            let is_later = least > *known;
-            *known = least.max(*known);
+            let is_later = low_watermark > *known;
+            *known = low_watermark.max(*known);
             is_later
         });
-        Ok(())
     }
 
     async fn writers(&self) -> Result<Vec<Writer>> {
@@ -249,6 +262,10 @@ impl Store {
         let statement = client.prepare_cached(IS_WRITER).await.map_err(failure::classify)?;
         Ok(client.query_opt(&statement, &[&writer]).await.map_err(failure::classify)?.is_some())
     }
+}
+
+fn least_of(writers: &[Writer]) -> Option<i64> {
+    writers.iter().map(|writer| writer.low_watermark).min()
 }
 
 /// The row of the commit timestamp's process, asked for in each transaction that writes resources.

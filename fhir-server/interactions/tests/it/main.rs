@@ -15,6 +15,7 @@ mod conditional_references;
 mod delete;
 mod history;
 mod integrity;
+mod late_rows;
 mod links;
 mod patch;
 mod races;

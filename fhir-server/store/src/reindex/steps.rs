@@ -234,7 +234,9 @@ impl Store {
         if scan.rows_total.is_none() {
             self.count_rows().await?;
         }
+        // What was written before all wrote by this version is visible then.
         let client = self.connections.client().await?;
+        self.wait_until_visible(&client).await?;
         // What comes after it is indexed by whoever writes it.
         let until = client.query_opt(UNTIL, &[&scan.type_id]).await.map_err(failure::classify)?;
         let until: i64 = match until {

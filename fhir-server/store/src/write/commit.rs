@@ -16,24 +16,32 @@ use crate::scope::{Scope, ScopedStore};
 use crate::version::ResourceState;
 use crate::{Store, pipelined};
 
-/// When somebody last wrote under the criteria of a claim.
-pub(crate) const CLAIM: &str = "select c.turn from claim c where c.key = $1::int8";
+/// When somebody last wrote under the criteria of a claim, and which row.
+pub(crate) const CLAIM: &str = "select c.turn, c.handle, c.version from claim c where c.key = $1::int8";
 
 /// Retries of a transaction after a serialization failure.
 const RETRIES_MAX: u32 = 5;
 
 impl Store {
-    /// The claim of a conditional write under these criteria, such as `Patient?identifier=http://s|1`.
+    /// The claim of a conditional write under these criteria, such as `Patient?identifier=http://s|1`, in the tenant of the scope.
+    /// Whoever may see what, those who write under the same criteria meet. What was written under them by then is
+    /// visible to a search that begins when it is there.
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the database is away.
+    /// `Unavailable` when the database is away, or what was written under the criteria does not become visible.
     pub async fn claim(&self, scope: &Scope, criteria: &str) -> Result<Claim> {
         let key = self.scoped(scope).hasher.key(0, criteria, fhir_search::index_hash::Form::Present, &[]);
         let connection = self.connections.pipelined().await?;
         let claim = connection.statement(pipelined::CLAIM)?;
-        let row = connection.client.query_opt(claim, &[&key]).await.map_err(failure::classify)?;
-        Ok(Claim { key, seen: row.map(|r| r.get(0)) })
+        let row = connection.client.query_opt(claim, &[&key]).await;
+        let Some(row) = row.map_err(failure::classify)? else { return Ok(Claim { key, seen: None }) };
+        let get = |e| Error::internal(e);
+        let seen = row.try_get(0).map_err(get)?;
+        if self.is_visible_late {
+            self.wait_for_claimed(row.try_get(1).map_err(get)?, row.try_get(2).map_err(get)?).await?;
+        }
+        Ok(Claim { key, seen: Some(seen) })
     }
 
     /// Writes all or nothing; durable and indexed when it says so. One key at most once.
@@ -51,19 +59,12 @@ impl Store {
     ) -> Result<Commit> {
         let scoped = self.scoped(scope);
         let ready = writes.iter().map(|w| scoped.prepare(w)).collect::<Result<Vec<_>>>()?;
-        let preconditions = Preconditions::new(&scoped, writes)?;
+        let preconditions = Preconditions::new(&scoped, &ready)?;
         let effects = self.effects(scope.tenant(), timestamp, &ready)?;
         self.keep_texts(ready.iter().flat_map(|one| &one.rows.distinct)).await?;
         let mut tries = 0;
         loop {
-            let done = match ready.as_slice() {
-                [] => return Ok(Commit::Done),
-                [one] if self.is_one_statement(one, &preconditions) => {
-                    one::run(self, one, &preconditions, &effects, timestamp).await
-                }
-                many => many::run(self, many, &preconditions, &effects, timestamp).await,
-            };
-            match done {
+            match self.run_once(&ready, &preconditions, &effects, timestamp).await {
                 Ok(()) => {
                     if ready.iter().any(|one| one.definition.is_some()) {
                         self.refresh_catalog_now().await;
@@ -96,6 +97,27 @@ impl Store {
             && one.definition.is_none()
             && preconditions.are_simple(self)
             && (is_new || !self.is_distributed())
+    }
+
+    /// One attempt at a commit.
+    async fn run_once(
+        &self,
+        ready: &[PreparedWrite<'_>],
+        preconditions: &Preconditions,
+        effects: &[Addition],
+        timestamp: &CommitTimestamp,
+    ) -> std::result::Result<(), WriteFailure> {
+        #[cfg(feature = "testing")]
+        if let Some(late_rows) = &self.options.late_rows {
+            return super::late::run(self, late_rows, ready, preconditions, effects, timestamp).await;
+        }
+        match ready {
+            [] => Ok(()),
+            [one] if self.is_one_statement(one, preconditions) => {
+                one::run(self, one, preconditions, effects, timestamp).await
+            }
+            many => many::run(self, many, preconditions, effects, timestamp).await,
+        }
     }
 
     /// What modules record of these writes.

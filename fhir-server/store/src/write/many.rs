@@ -1,7 +1,5 @@
 //! Several writes in one transaction: one statement per table, whatever their number.
 
-use std::collections::BTreeSet;
-
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
@@ -9,6 +7,7 @@ use super::locks::{self, RowLock};
 use super::preconditions::Preconditions;
 use super::prepared::PreparedWrite;
 use super::rows::Entries;
+use super::turns;
 use super::write_failure::WriteFailure;
 use crate::Store;
 use crate::body::Jsonb;
@@ -16,22 +15,11 @@ use crate::commit_clock::CommitTimestamp;
 use crate::effect::Addition;
 use crate::parameters;
 use crate::version::{Method, ResourceState};
-use crate::writers::MAY_WRITE;
 
-/// Deletions, and creations over what was never there or was deleted, take turns on a row of their own: there is no
-/// current row to lock that would tell the second of them what the first did.
-const SEQUENCE: &str = "insert into claim (key, turn) select t.key, $2::int8 from unnest($1::int8[]) as t(key) \
-     order by t.key on conflict (key) do update set turn = excluded.turn";
-
-/// Asked after the turn was taken, in a statement of its own, so that it sees what those before have committed.
+/// Asked after the row was written, so that it sees what those before have committed: where commits become visible
+/// row by row, the turn comes before the history of who had it last, and the row after it.
 const LAST: &str = "select h.handle, max(h.version) from resource_history h where h.handle = any($1::int8[]) \
      group by h.handle order by h.handle";
-
-const CLAIM_NEW: &str = "insert into claim (key, turn) select c.key, $2::int8 from unnest($1::int8[]) as c(key) \
-     order by c.key on conflict (key) do nothing";
-
-const CLAIM_SEEN: &str = "update claim c set turn = $3::int8 from unnest($1::int8[], $2::int8[]) as s(key, seen) \
-     where c.key = s.key and c.turn = s.seen";
 
 const HISTORY: &str = "insert into resource_history (handle, updated_at, type_id, version, method, id, patient, keys, packed) \
      select r.handle, r.updated_at, r.type_id, r.version, r.method, r.id, r.patient, r.keys, o.packed \
@@ -165,12 +153,28 @@ pub(super) async fn run(
     effects: &[Addition],
     timestamp: &CommitTimestamp,
 ) -> Result<(), WriteFailure> {
+    let mut client = store.connections.client().await.map_err(WriteFailure::Other)?;
+    let transaction = client.transaction().await?;
+    turns::take(&transaction, ready, preconditions, timestamp).await?;
+    write(store, &transaction, ready, preconditions, effects, timestamp).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Writes all within a transaction that has taken its turns.
+pub(super) async fn write(
+    store: &Store,
+    transaction: &Transaction<'_>,
+    ready: &[PreparedWrite<'_>],
+    preconditions: &Preconditions,
+    effects: &[Addition],
+    timestamp: &CommitTimestamp,
+) -> Result<(), WriteFailure> {
     let at = timestamp.micros();
     let (mut inserts, mut updates) = (Columns::default(), Columns::default());
     let (mut replaced, mut replaced_packed, mut replaced_versions) = (Vec::new(), Vec::new(), Vec::new());
     let (mut deleted, mut deleted_versions) = (Vec::new(), Vec::new());
-    let (mut turns, mut created, mut last_versions) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut claims, mut seen_claims, mut seen_turns) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut created, mut last_versions) = (Vec::new(), Vec::new());
     let mut entries = Entries::default();
     for one in ready {
         entries.add(one.handle, &one.old_rows, &one.rows, one.building);
@@ -191,9 +195,6 @@ pub(super) async fn run(
             // Nothing there, nothing to delete.
             (_, None) => {}
         }
-        if one.needs_sequence() {
-            turns.push(one.handle);
-        }
         if !matches!(one.write.before, ResourceState::Current(_)) && one.needs_sequence() {
             created.push(one.handle);
             let last = i32::try_from(one.write.before.last_version()).unwrap_or(i32::MAX);
@@ -202,63 +203,19 @@ pub(super) async fn run(
             }
         }
     }
-    let distinct: BTreeSet<_> = preconditions.claims.iter().map(|claim| (claim.key, claim.seen)).collect();
-    for (key, seen) in distinct {
-        match seen {
-            Some(seen) => {
-                seen_claims.push(key);
-                seen_turns.push(seen);
-            }
-            None => claims.push(key),
-        }
-    }
-    // What must not be there is kept from coming by the turn.
-    turns.extend(&preconditions.absent.handles);
-    turns.sort_unstable();
-    turns.dedup();
-
-    let mut client = store.connections.client().await.map_err(WriteFailure::Other)?;
-    let transaction = client.transaction().await?;
     let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, WriteFailure> {
         let statement = transaction.prepare_cached(text).await?;
         Ok(transaction.execute(&statement, parameters).await?)
     };
-    let all =
-        |done: u64, wanted: usize| if done == wanted as u64 { Ok(()) } else { Err(WriteFailure::Stale) };
-    let statement = transaction.prepare_cached(MAY_WRITE).await?;
-    if transaction.query_opt(&statement, &[&timestamp.writer()]).await?.is_none() {
-        return Err(WriteFailure::Stale);
-    }
-    if !claims.is_empty() {
-        all(execute(CLAIM_NEW, &[&claims, &at]).await?, claims.len())?;
-    }
-    if !seen_claims.is_empty() {
-        all(execute(CLAIM_SEEN, &[&seen_claims, &seen_turns, &at]).await?, seen_claims.len())?;
-    }
-    if !turns.is_empty() {
-        execute(SEQUENCE, &[&turns, &at]).await?;
-    }
-    if !created.is_empty() {
-        let statement = transaction.prepare_cached(LAST).await?;
-        let rows = transaction.query(&statement, &[&created]).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            found.push((row.try_get::<_, i64>(0)?, row.try_get::<_, i32>(1)?));
-        }
-        last_versions.sort_unstable();
-        if found != last_versions {
-            return Err(WriteFailure::Stale);
-        }
-    }
     if !replaced.is_empty() {
         replaced_versions.sort_unstable();
         let what = if deleted.is_empty() { RowLock::Version } else { RowLock::Row };
-        let found = locks::lock(store, &transaction, what, &replaced).await?;
+        let found = locks::lock(store, transaction, what, &replaced).await?;
         if found != replaced_versions {
             return Err(WriteFailure::Stale);
         }
     }
-    preconditions.hold(store, &transaction).await?;
+    preconditions.hold(store, transaction).await?;
     if !replaced.is_empty() {
         execute(HISTORY, &[&replaced, &replaced_packed]).await?;
     }
@@ -272,13 +229,23 @@ pub(super) async fn run(
     if !inserts.handles.is_empty() {
         execute(INSERT, &inserts.parameters(&at)).await?;
     }
-    self::entries(&transaction, &entries).await?;
-    self::effects(&transaction, effects).await?;
-    preconditions.hold_after(&transaction).await?;
+    if !created.is_empty() {
+        let statement = transaction.prepare_cached(LAST).await?;
+        let rows = transaction.query(&statement, &[&created]).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            found.push((row.try_get::<_, i64>(0)?, row.try_get::<_, i32>(1)?));
+        }
+        last_versions.sort_unstable();
+        if found != last_versions {
+            return Err(WriteFailure::Stale);
+        }
+    }
+    self::entries(transaction, &entries).await?;
+    self::effects(transaction, effects).await?;
+    preconditions.hold_after(store, transaction).await?;
     // Last, as it makes all other changes of search parameters wait.
-    parameters::apply_definitions(store, &transaction, ready).await?;
-    transaction.commit().await?;
-    Ok(())
+    parameters::apply_definitions(store, transaction, ready).await
 }
 
 /// Rows of modules.

@@ -7,8 +7,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::Claim;
-use super::preconditions::{Preconditions, ROW};
+use super::preconditions::{Preconditions, ROW, SpentClaim};
 use super::prepared::{PreparedWrite, prefix_hashes};
 use super::rows::Entries;
 use super::write_failure::WriteFailure;
@@ -31,7 +30,7 @@ struct Values<'w> {
     date_high: Option<i64>,
     method: i16,
     before_version: i32,
-    claim: Option<&'w Claim>,
+    claim: Option<&'w SpentClaim>,
     preconditions: &'w Preconditions,
     id: Option<&'w str>,
     prefix_hashes: Option<&'w [i64]>,
@@ -109,14 +108,18 @@ impl<'p> Statement<'p> {
 
     /// The claim decides before the row does: of two writers under the same criteria, one finds it taken.
     fn claim(&mut self, values: &'p Values<'_>) {
-        let Some(claim) = values.claim else { return };
-        self.push("gate as (insert into claim (key, turn) select ");
-        self.list(&[(&claim.key, "int8"), (&values.updated_at, "int8")]);
+        let Some(SpentClaim { key, seen, handle, version }) = values.claim else { return };
+        self.push("gate as (insert into claim (key, turn, handle, version) select ");
+        self.list(&[(key, "int8"), (&values.updated_at, "int8"), (handle, "int8"), (version, "int4")]);
         self.push(" from w on conflict (key) do ");
-        match &claim.seen {
+        match seen {
             None => self.push("nothing"),
             Some(seen) => {
-                self.push("update set turn = excluded.turn where claim.turn = ");
+                // Later than the turn that was seen, whatever the clock of the process that took it: no turn comes twice.
+                self.push(
+                    "update set turn = greatest(excluded.turn, claim.turn + 1), handle = excluded.handle, \
+                     version = excluded.version where claim.turn = ",
+                );
                 self.bind(seen, "int8");
             }
         }

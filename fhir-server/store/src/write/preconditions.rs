@@ -15,10 +15,22 @@ use fhir_search::local_references::key_of_target;
 use fhir_search::sql::rows_by_handle;
 use futures_util::future::try_join_all;
 
+use super::Precondition;
+use super::prepared::PreparedWrite;
 use super::write_failure::WriteFailure;
-use super::{Claim, Precondition, Write};
 use crate::Store;
 use crate::scope::{Scope, ScopedStore};
+
+/// A claim, and the row that it is spent on.
+#[derive(Debug)]
+pub(super) struct SpentClaim {
+    pub(super) key: i64,
+    pub(super) seen: Option<i64>,
+    /// None where nothing is written, or where several writes share the claim: there is one row for each.
+    pub(super) handle: Option<i64>,
+    /// The version that comes; of a deletion, that of the tombstone.
+    pub(super) version: Option<i32>,
+}
 
 /// The rows of resources that must be there, or must not.
 #[derive(Debug, Default)]
@@ -34,7 +46,8 @@ pub(super) struct PreconditionRows {
 /// All preconditions of a commit.
 #[derive(Debug, Default)]
 pub(super) struct Preconditions {
-    pub(super) claims: Vec<Claim>,
+    /// Each once, in the order of their keys.
+    pub(super) claims: Vec<SpentClaim>,
     /// Rows of which `present` must be found.
     pub(super) rows: PreconditionRows,
     pub(super) present: i64,
@@ -61,13 +74,19 @@ const REFERRERS: &str = "select r.handle, r.type_id, r.id from resource r \
      where r.keys @> array[$1::int8] and r.handle <> all($2::int8[]) limit $3::int8";
 
 impl Preconditions {
-    pub(super) fn new(store: &ScopedStore<'_>, writes: &[Write]) -> Result<Preconditions> {
+    pub(super) fn new(store: &ScopedStore<'_>, ready: &[PreparedWrite<'_>]) -> Result<Preconditions> {
         let mut all = Preconditions::default();
         let mut present: BTreeMap<&Key, Option<u32>> = BTreeMap::new();
         let mut unreferenced = BTreeSet::new();
-        for precondition in writes.iter().flat_map(|write| &write.preconditions) {
+        let mut claims = BTreeMap::new();
+        let each = |one| PreparedWrite::preconditions(one).map(move |precondition| (one, precondition));
+        for (one, precondition) in ready.iter().flat_map(each) {
             match precondition {
-                Precondition::Claim(claim) => all.claims.push(claim.clone()),
+                Precondition::Claim(claim) => {
+                    let row = one.changes_something().then_some((one.handle, one.version));
+                    let spent = claims.entry((claim.key, claim.seen)).or_insert(row);
+                    *spent = spent.filter(|_| *spent == row);
+                }
                 Precondition::Unchanged(key, version) => {
                     let known = present.insert(key, Some(*version)).flatten();
                     all.is_contradictory |= known.is_some_and(|known| known != *version);
@@ -86,6 +105,10 @@ impl Preconditions {
             all.rows.push(store, key, version)?;
         }
         all.unreferenced.extend(unreferenced);
+        all.claims.extend(claims.into_iter().map(|((key, seen), row)| {
+            let (handle, version) = row.unzip();
+            SpentClaim { key, seen, handle, version }
+        }));
         Ok(all)
     }
 
@@ -157,6 +180,8 @@ impl Preconditions {
             }
         }
         if !self.absent.handles.is_empty() {
+            // Who had the turn before has committed; what it wrote need not be visible yet.
+            store.wait_until_visible(transaction).await.map_err(WriteFailure::Other)?;
             let rows = &self.absent;
             let statement = transaction.prepare_cached(ABSENT).await?;
             let found =
@@ -172,11 +197,14 @@ impl Preconditions {
     /// so that who refers to it has committed, or will find it gone.
     pub(super) async fn hold_after(
         &self,
+        store: &Store,
         transaction: &Transaction<'_>,
     ) -> std::result::Result<(), WriteFailure> {
         if self.unreferenced.is_empty() {
             return Ok(());
         }
+        // Who relied on what is deleted has committed, or its lock would be held; its own row may be on another machine.
+        store.wait_until_visible(transaction).await.map_err(WriteFailure::Other)?;
         let statement = transaction.prepare_cached(REFERRING).await?;
         match transaction.query_opt(&statement, &[&self.unreferenced]).await? {
             None => Ok(()),

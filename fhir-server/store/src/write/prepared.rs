@@ -7,7 +7,7 @@ use fhir_search::registry::Set;
 use fhir_search::rows::{DATE_MIN, Rows};
 use fhir_search::tenant::TenantId;
 
-use super::Write;
+use super::{Precondition, Write};
 use crate::body::{self, AsJsonb};
 use crate::parameters::Definition;
 use crate::scope::ScopedStore;
@@ -135,7 +135,12 @@ impl PreparedWrite<'_> {
         self.write.doc.is_some() || matches!(self.write.before, ResourceState::Current(_))
     }
 
-    /// True for a deletion, and for a creation under an id that was a client's choice: see `many::SEQUENCE`. An id that
+    /// What else must be true when it is committed.
+    pub(super) fn preconditions(&self) -> impl Iterator<Item = &Precondition> {
+        self.write.preconditions.iter()
+    }
+
+    /// True for a deletion, and for a creation under an id that was a client's choice: see `turns::SEQUENCE`. An id that
     /// the server made just now is nobody else's.
     pub(super) fn needs_sequence(&self) -> bool {
         match &self.write.before {

@@ -109,23 +109,29 @@ async fn follow(store: &Store, wanted: usize) -> Vec<fhir_store::Change> {
     all
 }
 
-/// One in a thousand stays open for up to five seconds. `CARI_FEED_COMMITS` says how many there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn none_is_missed_and_none_comes_twice_under_eight_writers() {
-    const WRITERS: usize = 8;
-    let commits = std::env::var("CARI_FEED_COMMITS").map_or(4000, |n| n.parse().unwrap());
     let url = fhir_store::testing::database().await.unwrap();
-    let (here, there, reader) = (open(&url).await, open(&url).await, open(&url).await);
+    none_is_missed(8, Some(1000), [open(&url).await, open(&url).await, open(&url).await]).await;
+}
+
+/// One in `slow_every` stays open for up to five seconds. `CARI_FEED_COMMITS` says how many there are.
+pub(crate) async fn none_is_missed(
+    writers_max: usize,
+    slow_every: Option<usize>,
+    [here, there, reader]: [Arc<Store>; 3],
+) {
+    let commits = std::env::var("CARI_FEED_COMMITS").map_or(4000, |n| n.parse().unwrap());
     let following = {
         let reader = reader.clone();
         tokio::spawn(async move { follow(&reader, commits).await })
     };
     let mut writers = tokio::task::JoinSet::new();
-    for w in 0..WRITERS {
+    for w in 0..writers_max {
         let store = if w % 2 == 0 { here.clone() } else { there.clone() };
         writers.spawn(async move {
             let mut slow = tokio::task::JoinSet::new();
-            for n in (w..commits).step_by(WRITERS) {
+            for n in (w..commits).step_by(writers_max) {
                 let (store, stamp) = (store.clone(), store.commit_timestamp().unwrap());
                 let write = async move |stays_open: Duration| {
                     tokio::time::sleep(stays_open).await;
@@ -143,11 +149,11 @@ async fn none_is_missed_and_none_comes_twice_under_eight_writers() {
                         != Commit::Done
                     {}
                 };
-                match n % 1000 {
-                    999 => drop(
+                match slow_every.is_some_and(|every| n % every == every - 1) {
+                    true => drop(
                         slow.spawn(async move { write(Duration::from_millis(1000 + n as u64 % 4001)).await }),
                     ),
-                    _ => write(Duration::ZERO).await,
+                    false => write(Duration::ZERO).await,
                 }
             }
             while let Some(done) = slow.join_next().await {

@@ -19,6 +19,7 @@ const LATER: &[&str] = &[
     include_str!("../../../../migrations/0011_address_words.sql"),
     include_str!("../../../../migrations/0012_modules.sql"),
     include_str!("../../../../migrations/0013_tenant.sql"),
+    include_str!("../../../../migrations/0014_claim_row.sql"),
 ];
 
 const TABLES: &[&str] = &["resource", "ordered_entry", "string_entry", "resource_history"];

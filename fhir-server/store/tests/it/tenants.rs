@@ -6,8 +6,8 @@ use fhir_model::Key;
 use fhir_search::condition::Condition;
 use fhir_search::{Query, TenantId};
 use fhir_store::{
-    Commit, EverythingFilter, FeedPosition, HistoryPage, HistoryTarget, Method, Options, ResourceState, Rule,
-    Rules, Scope, Store, Write,
+    Commit, EverythingFilter, FeedPosition, HistoryPage, HistoryTarget, Method, Options, Precondition,
+    ResourceState, Rule, Rules, Scope, Store, Write,
 };
 
 use super::parameters::until;
@@ -148,6 +148,33 @@ async fn tenants_never_meet() {
         store.claim(&scopes[0], "Patient?identifier=1").await.unwrap(),
         store.claim(&scopes[1], "Patient?identifier=1").await.unwrap()
     );
+}
+
+/// Two who see different resources of an organisation write under the same criteria: the second is stale. What another organisation
+/// writes under them is none of theirs.
+#[tokio::test]
+async fn claims_are_of_a_tenant_whoever_sees_what() {
+    let (store, [_, north, south]) = two_clinics().await;
+    let hidden = store.condition(north.tenant(), &query(&store, "Patient?_id=nobody"));
+    let rule = Rule { filter: Condition::Not(Box::new(hidden)), ..Rule::all() };
+    let rules = Rules::ByType([("Patient".into(), rule)].into());
+    let some = Scope::new(north.tenant(), vec![(north.tenant(), rules)]).unwrap();
+    let criteria = "Patient?identifier=1";
+    for round in ["nobody claims it yet", "it was claimed before"] {
+        let mut claims = Vec::new();
+        for scope in [&north, &some, &south] {
+            claims.push((scope, store.claim(scope, criteria).await.unwrap()));
+        }
+        for ((scope, claim), wanted) in claims.into_iter().zip([Commit::Done, Commit::Stale, Commit::Done]) {
+            let key = Key::new("Patient", store.new_id());
+            let doc = Some(doc("{}", &key, 1));
+            let (before, method) = (ResourceState::Absent, Method::Post);
+            let preconditions = vec![Precondition::Claim(claim)];
+            let write = Write { key, before, version: 1, method, doc, preconditions };
+            let timestamp = store.commit_timestamp().unwrap();
+            assert_eq!(store.commit(scope, &timestamp, &[write]).await.unwrap(), wanted, "{round}");
+        }
+    }
 }
 
 fn observation(patient: &str) -> String {
