@@ -112,16 +112,22 @@ async fn follow(store: &Store, wanted: usize) -> Vec<fhir_store::Change> {
 #[tokio::test(flavor = "multi_thread")]
 async fn none_is_missed_and_none_comes_twice_under_eight_writers() {
     let url = fhir_store::testing::database().await.unwrap();
-    none_is_missed(8, Some(1000), [open(&url).await, open(&url).await, open(&url).await]).await;
+    let stores = [open(&url).await, open(&url).await, open(&url).await];
+    none_is_missed(commits("CARI_FEED_COMMITS"), 8, Some(1000), stores).await;
 }
 
-/// One in `slow_every` stays open for up to five seconds. `CARI_FEED_COMMITS` says how many there are.
+/// How many commits there are, where an environment variable does not say it.
+pub(crate) fn commits(variable: &str) -> usize {
+    std::env::var(variable).map_or(4000, |n| n.parse().unwrap())
+}
+
+/// One in `slow_every` stays open for up to five seconds.
 pub(crate) async fn none_is_missed(
+    commits: usize,
     writers_max: usize,
     slow_every: Option<usize>,
     [here, there, reader]: [Arc<Store>; 3],
 ) {
-    let commits = std::env::var("CARI_FEED_COMMITS").map_or(4000, |n| n.parse().unwrap());
     let following = {
         let reader = reader.clone();
         tokio::spawn(async move { follow(&reader, commits).await })

@@ -131,7 +131,7 @@ async fn deletions_and_creations_take_turns() {
 }
 
 /// All that holds the feed back beside what is late is taken away: no write stays open after its commit, and how far each process
-/// is the others know at once. `CARI_FEED_COMMITS` says how many changes there are.
+/// is the others know at once. `CARI_LATE_COMMITS` says how many changes there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_feed_misses_nothing_that_becomes_visible_late() {
     let (_cluster, url) = late_rows_database().await.unwrap();
@@ -147,7 +147,7 @@ async fn the_feed_misses_nothing_that_becomes_visible_late() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    super::feed::none_is_missed(8, None, stores).await;
+    super::feed::none_is_missed(super::feed::commits("CARI_LATE_COMMITS"), 8, None, stores).await;
     telling.abort();
 }
 
