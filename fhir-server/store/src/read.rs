@@ -5,6 +5,7 @@ use fhir_model::{Error, Key, Result};
 use fhir_search::index_hash::format_server_id;
 use fhir_search::tenant::TenantId;
 use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Type};
 
 use crate::body::{self, Jsonb};
 use crate::scope::ScopedStore;
@@ -46,6 +47,33 @@ pub(crate) fn version(type_name: &str, row: &Row) -> Result<Version> {
         body: Some(body::read(json, packed)?),
         handle: row.try_get(0).map_err(Error::internal)?,
     })
+}
+
+/// The bytes of the body of a row that has the columns of [`SQL`] first. A page is cut by these: what else a row has depends on
+/// the statement that found it, and which one that is may depend on what is hidden.
+pub(crate) fn body_bytes(row: &Row) -> usize {
+    let bytes = |column: usize| row.try_get::<_, ByteLength>(column).map_or(0, |length| length.0);
+    bytes(5) + bytes(6)
+}
+
+/// How long a value is, whatever it is; nothing where there is none.
+struct ByteLength(usize);
+
+impl<'a> FromSql<'a> for ByteLength {
+    fn from_sql(
+        _: &Type,
+        raw: &'a [u8],
+    ) -> std::result::Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(ByteLength(raw.len()))
+    }
+
+    fn from_sql_null(_: &Type) -> std::result::Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(ByteLength(0))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
 }
 
 /// The type and id alone: nothing is copied of the body.

@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::part::{Part, PartRows};
 use super::sort_values::SortedRow;
+use crate::read::body_bytes;
 use crate::scope::ScopedStore;
 
 /// Types that are asked at the same time.
@@ -94,7 +95,7 @@ impl ScopedStore<'_> {
             };
             let Some(found) = input.next.take() else { break };
             let (of, place) = (input.part, found.cursor(backwards));
-            taken += found.row.raw_size_bytes();
+            taken += body_bytes(&found.row);
             rows.push(Hit { part: of, found });
             input.next = input.rows.next();
             if let (None, true, Some(Part { query, resolved })) = (&input.next, input.more, parts.get_mut(of))

@@ -14,7 +14,7 @@ use super::chain::{is_by_patient, key_of_row};
 use super::sort_values::SortedRow;
 use super::sorted::{PageRequest, PageRows};
 use super::timeouts;
-use crate::read;
+use crate::read::{self, body_bytes};
 use crate::scope::ScopedStore;
 use crate::version::Version;
 
@@ -278,7 +278,7 @@ fn rows_that_fit(rows: &[SortedRow], bytes: usize) -> usize {
     let mut taken = 0;
     let fit = rows.iter().take_while(|sorted_row| {
         let fits = taken <= bytes;
-        taken += sorted_row.row.raw_size_bytes();
+        taken += body_bytes(&sorted_row.row);
         fits
     });
     fit.count()

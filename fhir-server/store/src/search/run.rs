@@ -13,6 +13,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{statement_log, timeouts};
 use crate::Store;
+use crate::read::body_bytes;
 
 /// How long the database has to take note that a statement is to be stopped.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -48,7 +49,7 @@ impl Store {
             }
             let full = cut || found.len() + rows.len() >= limit;
             if full || step.then != Then::OrElse {
-                taken += rows.iter().map(Row::raw_size_bytes).sum::<usize>();
+                taken += rows.iter().map(body_bytes).sum::<usize>();
                 found.extend(rows);
             }
             if cut {
@@ -68,7 +69,7 @@ impl Store {
         let fits = |row: Row| {
             let fits = taken <= bytes;
             if fits {
-                taken += row.raw_size_bytes();
+                taken += body_bytes(&row);
                 rows.push(row);
             }
             Ok(fits)
@@ -82,7 +83,7 @@ impl Store {
     pub(crate) async fn run_all_within(&self, sql: &Sql, bytes: usize) -> Result<Option<Vec<Row>>> {
         let (mut rows, mut taken) = (Vec::new(), 0_usize);
         let fits = |row: Row| {
-            taken = taken.saturating_add(row.raw_size_bytes());
+            taken = taken.saturating_add(body_bytes(&row));
             let fits = taken <= bytes;
             if fits {
                 rows.push(row);

@@ -11,7 +11,7 @@ use fhir_search::sql::everything::current;
 use tokio_postgres::Row;
 
 use super::canonical::targets_of;
-use crate::read::{self, COLUMNS};
+use crate::read::{self, COLUMNS, body_bytes};
 use crate::scope::ScopedStore;
 use crate::version::Version;
 
@@ -75,7 +75,7 @@ impl ScopedStore<'_> {
             ends.push((at, found));
         }
         let sort_values = self.sort_values(order, &version, &doc)?;
-        Ok(SortKey { sort_values, handle: version.handle, bytes: row.raw_size_bytes(), ends })
+        Ok(SortKey { sort_values, handle: version.handle, bytes: body_bytes(row), ends })
     }
 
     /// Adds the sort values that come from the targets of references.

@@ -15,6 +15,7 @@ use tokio_postgres::Row;
 
 use super::sort_values::{SortKey, SortedRow};
 use super::timeouts;
+use crate::read::body_bytes;
 use crate::scope::ScopedStore;
 
 /// Entries that are looked at before the search is answered in another way. First it is some more than a page, or some
@@ -113,7 +114,7 @@ impl ScopedStore<'_> {
                 },
                 false => self.rows_without_value(request, &scan, in_missing == Some(true)).await?,
             };
-            taken += rows.iter().map(|sorted_row| sorted_row.row.raw_size_bytes()).sum::<usize>();
+            taken += rows.iter().map(|sorted_row| body_bytes(&sorted_row.row)).sum::<usize>();
             let full = cut || rows.len() >= request.limit;
             found.extend(rows);
             if full {
@@ -161,7 +162,7 @@ impl ScopedStore<'_> {
                     beyond = Some(entry(&row)?);
                     return Ok(false);
                 }
-                taken += if matches { row.raw_size_bytes() } else { 0 };
+                taken += if matches { body_bytes(&row) } else { 0 };
                 rows.push(row);
                 Ok(true)
             };
@@ -253,7 +254,7 @@ impl ScopedStore<'_> {
             }
             for SortKey { sort_values, handle, .. } in some {
                 let Some(row) = rows.remove(handle) else { continue };
-                taken += row.raw_size_bytes();
+                taken += body_bytes(&row);
                 found.push(SortedRow { row, sort_values: sort_values.clone(), handle: *handle });
             }
         }
