@@ -25,6 +25,7 @@ mod writes;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
+use fhir_search::sql::Placement;
 use fhir_store::Options;
 use futures_util::{StreamExt, stream};
 
@@ -58,10 +59,12 @@ async fn what_is_hidden_is_as_if_it_had_never_been_written() {
 async fn run(seed: u64, has_limits: bool, only: bool) {
     let mut random = Random::new(seed);
     let corpus = Corpus::random(&mut random, only);
-    let options = options(Options::default(), &mut random, has_limits, only);
+    // Some are asked by the statements for a distributed database.
+    let placement = random.chance(40).then_some(Placement::Distributed);
+    let options = options(Options { placement, ..Options::default() }, &mut random, has_limits, only);
     let seen = corpus.groups.iter().flatten().filter(|change| change.seen).count();
     let all = corpus.groups.iter().flatten().count();
-    println!("{seen} of {all} versions are seen; hidden: {:?}", corpus.hidden);
+    println!("{seen} of {all} versions are seen; {placement:?}; hidden: {:?}", corpus.hidden);
     let guard = Hiding::new();
     let [from, to] = [database().await, database().await];
     let setup = || Setup {
