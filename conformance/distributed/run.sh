@@ -32,7 +32,9 @@ stop() {
 }
 trap 'stop; rm -rf "$folder"' EXIT
 
-cargo build --workspace --quiet || exit 2
+cargo build --workspace --quiet || exit 1
+# Named by the environment, as a command line is seen by everybody.
+export CARI_DATABASE__URL=$url
 target=${CARGO_TARGET_DIR:-target}/debug
 
 # A row of the table: what was done, whether it passed, and the last line that it printed.
@@ -46,17 +48,22 @@ row() {
 }
 
 serve() {
-  "$target/fhir-server" serve --auth none --listen "127.0.0.1:$1" --database-url "$url" >"$folder/server-$1.log" 2>&1 &
+  if curl -s "http://127.0.0.1:$1/health" >/dev/null; then
+    echo "port $1 is taken: what is tested would be another server" >&2
+    return 1
+  fi
+  "$target/fhir-server" serve --auth none --listen "127.0.0.1:$1" >"$folder/server-$1.log" 2>&1 &
   pids+=($!)
   for _ in $(seq 300); do
-    curl -fs "http://127.0.0.1:$1/ready" >/dev/null && return 0
+    curl -fs "http://127.0.0.1:$1/ready" >/dev/null && kill -0 "${pids[-1]}" && return 0
+    kill -0 "${pids[-1]}" 2>/dev/null || break
     sleep 0.2
   done
   tail -5 "$folder/server-$1.log" >&2
   return 1
 }
 
-row 'tables are distributed' "$target/fhir-server" migrate --distribute --database-url "$url"
+row 'tables are distributed' "$target/fhir-server" migrate --distribute
 [[ $failed == 0 ]] || { printf '%s\n' "${rows[@]}"; exit 1; }
 serve "$port" && serve "$((port + 1))" || exit 1
 
@@ -73,7 +80,7 @@ else
 fi
 stop
 row 'the server is killed' env SUBJECT="$first" "$target/fhir-conformance" crash --rounds "${KILLS:-10}" --server-cmd \
-  "$target/fhir-server serve --auth none --listen 127.0.0.1:$port --database-url '$url'"
+  "'$target/fhir-server' serve --auth none --listen 127.0.0.1:$port"
 
 printf '\n| what | | |\n|---|---|---|\n'
 printf '%s\n' "${rows[@]}"

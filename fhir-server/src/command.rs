@@ -138,20 +138,27 @@ async fn migrate(args: MigrateArgs) -> Result<ExitCode> {
     }
     let database = wiring::migrated(&config, &modules).await?;
     println!("the database has the schema of this version");
+    let done = mark_and_distribute(&args, &database.url).await;
+    database.stop().await;
+    done?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What else is asked of a database that has the schema of this version.
+async fn mark_and_distribute(args: &MigrateArgs, url: &str) -> Result<()> {
     if args.restored {
-        fhir_store::mark_restored(&database.url).await?;
+        fhir_store::mark_restored(url).await?;
         println!("the versions of changed resources go on above all that were given");
     }
     if args.distribute {
-        let done = fhir_store::distribute(&database.url).await?;
+        let done = fhir_store::distribute(url).await?;
         println!("the rows of resources are distributed: {done}");
         println!(
-            "what changes: a search or a feed that runs while a transaction is committed may see a part of it, as nodes have no \
-             common snapshot; totals are estimates without statistics; all other guarantees hold"
+            "what changes: a search beside a commit may see a part of it, or for a moment after it nothing of it, as nodes have no \
+             common snapshot; ARCHITECTURE.md says what holds"
         );
     }
-    database.stop().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 async fn check(args: DatabaseArgs) -> Result<ExitCode> {

@@ -17,7 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::endpoint::Endpoint;
 use crate::failure;
 
-/// Pipelined connections of a process.
+/// Pipelined connections that reads of a process share.
 const PIPELINED_CONNECTIONS: usize = 2;
 
 /// Prepared statements a connection keeps. Every shape of search is one, and clients think of shapes without end.
@@ -45,6 +45,7 @@ pub struct Connections {
     config: Config,
     pipelined_config: Config,
     statements: &'static [&'static str],
+    /// Those that are shared, and one more where the coordinator has its own.
     pipelined: Vec<Mutex<Option<Arc<PipelinedConnection>>>>,
     next: AtomicUsize,
 }
@@ -116,7 +117,8 @@ impl Connections {
             .wait_timeout(Some(Duration::from_secs(10)))
             .build()
             .map_err(Error::internal)?;
-        let pipelined = (0..PIPELINED_CONNECTIONS).map(|_| Mutex::new(None)).collect();
+        let slots = PIPELINED_CONNECTIONS + usize::from(options.plan_for_values);
+        let pipelined = (0..slots).map(|_| Mutex::new(None)).collect();
         Ok(Connections {
             pool,
             connector,
@@ -147,8 +149,24 @@ impl Connections {
     ///
     /// When the database cannot be reached.
     pub async fn pipelined(&self) -> Result<Arc<PipelinedConnection>> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % PIPELINED_CONNECTIONS;
-        let Some(slot) = self.pipelined.get(turn) else {
+        self.pipelined_at(self.next.fetch_add(1, Ordering::Relaxed) % PIPELINED_CONNECTIONS).await
+    }
+
+    /// A shared connection for statements that only the coordinator answers: on a distributed database it is none that a read waits
+    /// on for a node that hangs.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached.
+    pub async fn coordinator(&self) -> Result<Arc<PipelinedConnection>> {
+        match self.pipelined.len() > PIPELINED_CONNECTIONS {
+            true => self.pipelined_at(PIPELINED_CONNECTIONS).await,
+            false => self.pipelined().await,
+        }
+    }
+
+    async fn pipelined_at(&self, at: usize) -> Result<Arc<PipelinedConnection>> {
+        let Some(slot) = self.pipelined.get(at) else {
             return Err(Error::internal("no such pipelined connection"));
         };
         let open = slot.lock().map(|l| l.clone()).unwrap_or_else(|e| e.into_inner().clone());

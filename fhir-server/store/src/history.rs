@@ -235,10 +235,13 @@ impl ScopedStore<'_> {
 
     /// The same, with those marked that came after a deletion, where the rows do not say it.
     async fn with_restored(&self, client: &Client, mut history: History) -> Result<History> {
+        if !self.is_distributed() {
+            return Ok(history);
+        }
         let after = history.versions.iter().filter(|v| v.method == Method::Put && v.version > 1);
         let before = |v: &Version| (v.handle, i32::try_from(v.version - 1).unwrap_or(i32::MAX));
         let (handles, versions): (Vec<i64>, Vec<i32>) = after.map(before).unzip();
-        if self.is_distributed() && !handles.is_empty() {
+        if !handles.is_empty() {
             let statement = client.prepare_cached(RESTORED_AFTER).await.map_err(failure::classify)?;
             let rows = client.query(&statement, &[&handles, &versions]).await.map_err(failure::classify)?;
             for row in rows {

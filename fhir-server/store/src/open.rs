@@ -98,6 +98,7 @@ impl Store {
             is_visible_late,
         });
         store.join().await?;
+        store.check_placement().await?;
         store.announce().await?;
         writers::keep_announced(&store);
         if store.is_visible_late {

@@ -52,11 +52,15 @@ pub(crate) fn version(type_name: &str, row: &Row) -> Result<Version> {
 /// The bytes of the body of a row that has the columns of [`SQL`] first. A page is cut by these: what else a row has depends on
 /// the statement that found it, and which one that is may depend on what is hidden.
 pub(crate) fn body_bytes(row: &Row) -> usize {
-    let bytes = |column: usize| row.try_get::<_, ByteLength>(column).map_or(0, |length| length.0);
+    let bytes = |column: usize| {
+        let length = row.try_get::<_, ByteLength>(column);
+        debug_assert!(length.is_ok(), "no body in column {column}");
+        length.map_or(0, |length| length.0)
+    };
     bytes(5) + bytes(6)
 }
 
-/// How long a value is, whatever it is; nothing where there is none.
+/// How long a body is; nothing where there is none.
 struct ByteLength(usize);
 
 impl<'a> FromSql<'a> for ByteLength {
@@ -71,8 +75,8 @@ impl<'a> FromSql<'a> for ByteLength {
         Ok(ByteLength(0))
     }
 
-    fn accepts(_: &Type) -> bool {
-        true
+    fn accepts(kind: &Type) -> bool {
+        matches!(*kind, Type::JSONB | Type::BYTEA)
     }
 }
 

@@ -7,6 +7,8 @@
 use fhir_database::{Clock, Connections, Endpoint, failure};
 use fhir_model::{Error, Kind, Result};
 
+use crate::distribution;
+
 /// More versions than one resource gets between a backup and the loss of its database.
 const STEP: i32 = 1_000_000;
 
@@ -27,6 +29,7 @@ pub async fn mark_restored(url: &str) -> Result<()> {
     if !found.get::<_, bool>(0) {
         return Ok(());
     }
+    distribution::refuse_running(&client).await?;
     let latest = "select coalesce(max(v.version), 0), coalesce(max(v.updated_at), 0) from (\
          select r.version, r.updated_at from resource r union all \
          select h.version, h.updated_at from resource_history h) v";

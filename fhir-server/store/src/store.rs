@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fhir_database::{Clock, Connections, failure};
-use fhir_model::Result;
 use fhir_model::date::Zone;
+use fhir_model::{Error, Kind, Result};
 use fhir_search::cursor::Secret;
 use fhir_search::index_hash::{Form, IndexHasher, format_server_id};
 use fhir_search::sql::Placement;
@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::commit_clock::{CommitClock, CommitTimestamp};
 use crate::distinct::DurableTexts;
+use crate::distribution;
 use crate::full_text::FullText;
 use crate::handle_generator::HandleGenerator;
 use crate::options::Options;
@@ -81,6 +82,18 @@ impl Store {
         let statement = client.prepare_cached(PING).await.map_err(failure::classify)?;
         client.query(&statement, &[&0]).await.map_err(failure::classify)?;
         Ok(())
+    }
+
+    /// The tables may have been distributed since this process looked: from now on they cannot be.
+    pub(crate) async fn check_placement(&self) -> Result<()> {
+        if self.options.placement.is_some() {
+            return Ok(());
+        }
+        let client = self.connections.client().await?;
+        match distribution::placement(&client).await? == self.placement {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Unavailable, "the tables were distributed just now; start again")),
+        }
     }
 
     /// True when the rows of resources are distributed over several nodes.

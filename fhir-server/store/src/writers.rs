@@ -85,7 +85,7 @@ impl Store {
     /// Makes this process one of those that write: under a number of its own, with commit timestamps later than all there are.
     pub(crate) async fn join(&self) -> Result<()> {
         let id = fhir_database::random_id();
-        let shared = self.connections.pipelined().await?;
+        let shared = self.connections.coordinator().await?;
         let version = self.catalog.version(&self.commit_clock);
         let parameters: [&(dyn ToSql + Sync); 4] =
             [&id, &version, &self.indexed_by(), &self.connections.application_name()];
@@ -103,7 +103,7 @@ impl Store {
         self.tasks.close();
         self.tasks.wait().await;
         let left = async {
-            let shared = self.connections.pipelined().await?;
+            let shared = self.connections.coordinator().await?;
             let process = self.commit_clock.process();
             match self.commit_clock.leave() {
                 true => shared.client.execute(LEAVE, &[&process]).await.map_err(failure::classify),
@@ -128,7 +128,7 @@ impl Store {
             return Ok(());
         }
         self.ensure_current().await?;
-        let shared = self.connections.pipelined().await?;
+        let shared = self.connections.coordinator().await?;
         let (process, low_watermark) = (self.commit_clock.process(), self.commit_clock.low_watermark());
         let version = self.catalog.version(&self.commit_clock);
         let at = Instant::now();
@@ -151,7 +151,7 @@ impl Store {
 
     /// Says how far this process is and reads how far all are, so that the feed can go on.
     pub(crate) async fn publish(&self) -> Result<()> {
-        let shared = self.connections.pipelined().await?;
+        let shared = self.connections.coordinator().await?;
         let process = self.commit_clock.process();
         let publish_own = async || -> Result<i64> {
             let low_watermark = self.commit_clock.low_watermark();
@@ -195,7 +195,7 @@ impl Store {
     }
 
     async fn writers(&self) -> Result<Vec<Writer>> {
-        let shared = self.connections.pipelined().await?;
+        let shared = self.connections.coordinator().await?;
         let look = shared.statement(pipelined::LOOK)?;
         let rows = shared.client.query(look, &[]).await.map_err(failure::classify)?;
         let writer = |row: &tokio_postgres::Row| {
@@ -219,7 +219,7 @@ impl Store {
             if writer.silent < GONE_MICROS {
                 continue;
             }
-            let shared = self.connections.pipelined().await?;
+            let shared = self.connections.coordinator().await?;
             let client = &shared.client;
             let has_name = !writer.application_name.is_empty();
             let connected = client.query_opt(CONNECTED, &[&writer.application_name]).await;

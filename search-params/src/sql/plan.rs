@@ -192,7 +192,10 @@ impl Shape<'_> {
         let last = spans.len().saturating_sub(1);
         let each = spans.into_iter().enumerate().flat_map(|(i, sorted)| {
             let part = Shape { sorted, ..self.clone() };
-            let mut steps = if part.sorted.span.long.is_some() { vec![part.long()] } else { steps(&part) };
+            let mut steps = match (self.placement, part.sorted.span.long) {
+                (Placement::Single, Some(_)) => vec![part.long()],
+                _ => steps(&part),
+            };
             if let (true, Some(step)) = (i < last, steps.last_mut()) {
                 step.then = Then::And;
             }

@@ -32,7 +32,7 @@ impl Store {
     /// `Unavailable` when the database is away, or what was written under the criteria does not become visible.
     pub async fn claim(&self, scope: &Scope, criteria: &str) -> Result<Claim> {
         let key = self.scoped(scope).hasher.key(0, criteria, fhir_search::index_hash::Form::Present, &[]);
-        let connection = self.connections.pipelined().await?;
+        let connection = self.connections.coordinator().await?;
         let claim = connection.statement(pipelined::CLAIM)?;
         let row = connection.client.query_opt(claim, &[&key]).await;
         let Some(row) = row.map_err(failure::classify)? else { return Ok(Claim { key, seen: None }) };
