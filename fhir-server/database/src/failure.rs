@@ -71,9 +71,16 @@ fn is_away(code: &SqlState) -> bool {
     code.starts_with("08") || code.starts_with("57P") || code.starts_with("53")
 }
 
-/// A node of a distributed database that could not be reached within a transaction: the coordinator says so without a code.
+/// What the coordinator of a distributed database says, without a code of its own, of a node that is lost within a statement.
+const LOST_NODE: [&str; 4] = [
+    "failure on connection marked as essential",
+    "terminating connection",
+    "connection to the remote node",
+    "server closed the connection unexpectedly",
+];
+
 fn is_away_node(e: &tokio_postgres::Error) -> bool {
-    e.as_db_error().is_some_and(|e| e.message().starts_with("failure on connection marked as essential"))
+    e.as_db_error().is_some_and(|e| LOST_NODE.iter().any(|text| e.message().starts_with(text)))
 }
 
 fn is_io(e: &tokio_postgres::Error) -> bool {
@@ -85,4 +92,26 @@ fn is_io(e: &tokio_postgres::Error) -> bool {
         at = this.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Endpoint;
+
+    #[tokio::test]
+    async fn a_node_that_is_lost_is_away_whatever_the_code() {
+        let url = fhir_postgres::testing::database().await;
+        let client = Endpoint::parse(&url).unwrap().connect().await.unwrap();
+        for (text, kind) in [
+            ("failure on connection marked as essential: a:1", Kind::Unavailable),
+            ("terminating connection due to unexpected postmaster exit", Kind::Unavailable),
+            ("a bug", Kind::Internal),
+        ] {
+            let raise = ["do $$ begin raise exception '", text, "'; end $$"].concat();
+            let error = client.batch_execute(&raise).await.unwrap_err();
+            assert_eq!(is_lost(&error), kind == Kind::Unavailable, "{text}");
+            assert_eq!(classify(error).kind, kind, "{text}");
+        }
+    }
 }
