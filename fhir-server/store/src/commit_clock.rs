@@ -3,7 +3,7 @@
 //! A commit timestamp is later than every stored one, whatever the clock says: what has followed the change feed up to the latest stored
 //! change has missed nothing when the next one comes. A process whose clock is far from the database's gives no commit timestamps.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,8 @@ struct OpenWrites {
     /// This process in the table of writers.
     process: i64,
     last: i64,
-    /// Open commit timestamps; two writes may not share one, so a set would do, but removal is by key either way.
-    timestamps: BTreeMap<i64, ()>,
+    /// Open commit timestamps, which no two writes share.
+    timestamps: BTreeSet<i64>,
     /// No commit timestamps are given any more.
     left: bool,
     announced: Option<Announced>,
@@ -118,7 +118,7 @@ impl CommitClock {
     /// told to others then.
     pub(crate) fn low_watermark(&self) -> i64 {
         let open = self.open();
-        open.timestamps.keys().next().copied().unwrap_or(open.last + 1)
+        open.timestamps.first().copied().unwrap_or(open.last + 1)
     }
 
     /// The latest commit timestamp that was given.
@@ -134,7 +134,7 @@ impl CommitClock {
 
     /// True when no write is open that has this commit timestamp or an earlier one.
     pub(crate) fn is_closed(&self, micros: i64) -> bool {
-        self.open().timestamps.keys().next().is_none_or(|earliest| *earliest > micros)
+        self.open().timestamps.first().is_none_or(|earliest| *earliest > micros)
     }
 
     /// Gives no commit timestamps from now on. Returns false when writes are still open.
@@ -193,7 +193,7 @@ impl CommitClock {
         }
         let micros = now.max(open.last + 1);
         open.last = micros;
-        open.timestamps.insert(micros, ());
+        open.timestamps.insert(micros);
         Ok(CommitTimestamp { micros, writer: open.process, open: self.open.clone() })
     }
 }
