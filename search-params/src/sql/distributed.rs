@@ -6,7 +6,7 @@
 //! know from their statistics how common a token is.
 
 use super::plan::Shape;
-use super::rank::is_token;
+use super::rank::{is_found_by_entries, is_token, may_be_common};
 use super::residual::{entries, push, push_driver};
 use super::step::Step;
 use super::{Bind, Sql};
@@ -16,12 +16,14 @@ impl Shape<'_> {
     pub(super) fn distributed(&self) -> Vec<Step> {
         match self.rarest() {
             // What may be as common as `status=final`: along the order or by its index, as the node's statistics say.
-            None | Some((4 | 6, _)) => self.for_spans(&|part| vec![part.scatter(None)]),
+            rarest if rarest.is_none_or(|(rank, _)| may_be_common(rank)) => {
+                self.for_spans(&|part| vec![part.scatter(None)])
+            }
             // What is rare: never along the order.
-            Some(rarest) => {
+            rarest => {
                 let mut whole = self.clone();
                 whole.sorted = self.sorted.hidden();
-                vec![whole.scatter(Some(rarest))]
+                vec![whole.scatter(rarest)]
             }
         }
     }
@@ -37,7 +39,7 @@ impl Shape<'_> {
             }
             sql.push(" and ");
             match driver.filter(|(_, driver)| *driver == at) {
-                Some((3 | 5 | 9, _)) if !matches!(part, Condition::Patient(_)) => {
+                Some((rank, _)) if is_found_by_entries(rank, part) => {
                     sql.push("r.handle in (");
                     entries(part, &mut sql);
                     sql.push(")");

@@ -47,6 +47,16 @@ pub(super) fn rank(part: &Condition, order: &Order) -> Option<u8> {
     }
 }
 
+/// True for the rank of what may be as common as `status=final`.
+pub(super) fn may_be_common(rank: u8) -> bool {
+    matches!(rank, 4 | 6)
+}
+
+/// True for a condition of a rank whose rows are found by their entries.
+pub(super) fn is_found_by_entries(rank: u8, part: &Condition) -> bool {
+    matches!(rank, 3 | 5 | 9) && !matches!(part, Condition::Patient(_))
+}
+
 fn is_reference(part: &Condition) -> bool {
     match part {
         Condition::Patient(_) | Condition::Keys(_) => true,
