@@ -15,8 +15,8 @@ use tokio_postgres::{Client, GenericClient};
 const TABLES: [&str; 4] = ["resource", "resource_history", "ordered_entry", "string_entry"];
 
 /// What this server says of each of its connections (fhir-database), which nodes do not learn from the coordinator. Statements are
-/// planned for their values there.
-const NODE_SETTINGS: [&str; 3] = ["enable_seqscan = off", "jit = off", "max_parallel_workers_per_gather = 0"];
+/// planned for their values there. As PostgreSQL's catalogue writes them.
+const NODE_SETTINGS: [&str; 3] = ["enable_seqscan=off", "jit=off", "max_parallel_workers_per_gather=0"];
 
 const EXTENSION: &str = "select e.extversion from pg_extension e where e.extname = 'citus'";
 
@@ -36,7 +36,7 @@ const IS_COORDINATOR: &str = "select g.groupid = 0 from pg_dist_local_group g";
 
 const ALTER: &str = "select format('alter database %I set %s', current_database(), $1::text)";
 
-/// Nodes whose database does not have a setting, as `name=value`.
+/// Nodes whose database does not have a setting.
 macro_rules! without {
     () => {
         "run_command_on_all_nodes(format( \
@@ -126,7 +126,7 @@ async fn inspect(client: &Client) -> Result<Option<Distribution>> {
 ///
 /// # Errors
 ///
-/// When one is, or the database cannot be asked.
+/// When one is, or the database does not answer.
 pub(crate) async fn refuse_running(client: &impl GenericClient) -> Result<()> {
     let servers: i64 = client.query_one(RUNNING, &[]).await.map_err(failure::classify)?.get(0);
     match servers {
@@ -184,8 +184,7 @@ async fn check_cluster(client: &Client) -> Result<()> {
 
 async fn has_settings(client: &Client) -> Result<bool> {
     for setting in NODE_SETTINGS {
-        let name = setting.replace(' ', "");
-        let without: i64 = client.query_one(WITHOUT, &[&name]).await.map_err(refused)?.get(0);
+        let without: i64 = client.query_one(WITHOUT, &[&setting]).await.map_err(refused)?.get(0);
         if without > 0 {
             return Ok(false);
         }
@@ -196,12 +195,11 @@ async fn has_settings(client: &Client) -> Result<bool> {
 /// Gives the database its settings on every node.
 async fn set_everywhere(client: &Client) -> Result<()> {
     for setting in NODE_SETTINGS {
-        let name = setting.replace(' ', "");
         let row = client.query_one(ALTER, &[&setting]).await.map_err(refused)?;
         let alter: String = row.get(0);
         client.batch_execute(&alter).await.map_err(refused)?;
         // Earlier versions of Citus do not tell the nodes.
-        client.execute(ALTER_ELSEWHERE, &[&name, &alter]).await.map_err(refused)?;
+        client.execute(ALTER_ELSEWHERE, &[&setting, &alter]).await.map_err(refused)?;
     }
     match has_settings(client).await? {
         true => Ok(()),

@@ -18,7 +18,8 @@ const VERSION_MIN: &str = "version.min";
 ///
 /// # Errors
 ///
-/// When the database cannot be reached, is none of ours, or was written in the future by the clock of this machine.
+/// When the database cannot be reached, is none of ours, is served at the moment, or was written in the future by the clock of
+/// this machine.
 pub async fn mark_restored(url: &str) -> Result<()> {
     let client = Endpoint::parse(url)?.connect().await?;
     // A backup made before the first start of a server holds no schema, and nothing to protect.
