@@ -1,7 +1,7 @@
 //! Writing: one transaction per call, index rows with it, all or nothing.
 //!
 //! One write is one statement, in which everything hangs on the row that decides (a data-modifying CTE). Several
-//! are one transaction with one statement per table.
+//! are one transaction with one statement per table, and so is one that replaces a version on a distributed database.
 
 mod commit;
 pub(crate) mod index_only;

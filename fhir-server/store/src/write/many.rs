@@ -1,4 +1,5 @@
-//! Several writes in one transaction: one statement per table, whatever their number.
+//! Several writes in one transaction: one statement per table, whatever their number, but for the locks of a distributed
+//! database (`locks.rs`). There a version that replaces another is written so, too.
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
@@ -16,8 +17,8 @@ use crate::effect::Addition;
 use crate::parameters;
 use crate::version::{Method, ResourceState};
 
-/// Asked after the row was written, so that it sees what those before have committed: where commits become visible
-/// row by row, the turn comes before the history of who had it last, and the row after it.
+/// What came last of rows that are created again. Asked after they were inserted: an insert waits until the row that was deleted is
+/// gone on its node, and its history is visible with it, where the turn may be free before (`turns.rs`).
 const LAST: &str = "select h.handle, max(h.version) from resource_history h where h.handle = any($1::int8[]) \
      group by h.handle order by h.handle";
 
