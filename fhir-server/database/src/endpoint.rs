@@ -15,6 +15,11 @@ use crate::tls::{TlsMode, TlsParameters};
 /// How long a start waits for the database to answer; a firewall that drops packets says nothing.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A connection that is silent for so long is asked whether the other end is there, and so often, before it is given up.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+
 /// Where a database is and who connects, taken from its URL.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -45,6 +50,7 @@ impl Endpoint {
             return Err(Error::invalid("the database URL asks for TLS in a way that is not known here"));
         }
         config.application_name("cari").connect_timeout(CONNECT_TIMEOUT);
+        notice_silence(&mut config);
         // Sockets of this machine are never encrypted, whatever is asked.
         let mode = match uses_tcp(&config) {
             false => TlsMode::Disable,
@@ -174,6 +180,24 @@ fn is_local(config: &Config) -> bool {
     }
 }
 
+/// A host that loses its power says nothing. Where the URL does not say otherwise, a connection that it does not answer is given up
+/// after 25 s, so that its requests end and the next ones go to the standby that took over.
+fn notice_silence(config: &mut Config) {
+    if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+        config.keepalives_idle(KEEPALIVE_IDLE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(KEEPALIVE_INTERVAL);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(KEEPALIVE_RETRIES);
+    }
+    // What was sent and is not acknowledged: no keepalives are sent then.
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_RETRIES);
+    }
+}
+
 /// What the innermost error says, which is the only one with a cause in it.
 pub(crate) fn cause(error: &tokio_postgres::Error) -> String {
     if let Some(database) = error.as_db_error() {
@@ -233,6 +257,23 @@ mod tests {
             let refused = Endpoint::parse(url).expect_err(url).to_string();
             assert!(!refused.contains("cret"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_silent_host_is_noticed_unless_the_url_says_otherwise() {
+        let seconds = |query: &str| {
+            let Endpoint { config, .. } =
+                Endpoint::parse(&format!("postgres://u@localhost/x?{query}")).unwrap();
+            (
+                config.get_keepalives_idle().as_secs(),
+                config.get_keepalives_interval().unwrap().as_secs(),
+                config.get_keepalives_retries().unwrap(),
+                config.get_tcp_user_timeout().unwrap().as_secs(),
+            )
+        };
+        assert_eq!(seconds(""), (10, 5, 3, 25));
+        let said = "keepalives_idle=60&keepalives_interval=7&keepalives_retries=9&tcp_user_timeout=90";
+        assert_eq!(seconds(said), (60, 7, 9, 90));
     }
 
     /// The driver connects to `hostaddr`, whatever stands as host.
