@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use fhir_config::Config;
 use fhir_interactions::Operations;
-use fhir_store::SchemaState;
+use fhir_store::{SchemaState, Standby};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -42,10 +42,14 @@ async fn inspect(config: &Config, modules: &Modules) -> Result<String> {
         Ok(SchemaState::Empty) | Err(_) => Ok(None),
         Ok(_) => fhir_store::distribution(&database.url).await,
     };
+    let standby = standby(config, &database.url).await;
     database.stop().await;
     let state = state?;
     if let Some(distribution) = distribution? {
         println!("distribution: {distribution}");
+    }
+    if let Some(standby) = standby {
+        println!("standby: {standby}");
     }
     Ok(match state {
         SchemaState::Current => String::new(),
@@ -53,6 +57,16 @@ async fn inspect(config: &Config, modules: &Modules) -> Result<String> {
         SchemaState::Earlier(version) => {
             format!(" (of an earlier version, migration {version}: a start brings it to this one)")
         }
+    })
+}
+
+/// What is to be said of the standby of the settings, if they name one: a start goes on without it.
+async fn standby(config: &Config, primary: &str) -> Option<String> {
+    let url = config.database.read_url.as_ref()?.expose();
+    Some(match Standby::inspect(url, primary).await {
+        Ok(Some(lag)) => format!("good ({} bytes of log behind)", lag.bytes),
+        Ok(None) => "reads go to the primary: `database.read_url` is no standby".to_owned(),
+        Err(e) => format!("reads go to the primary: {e}"),
     })
 }
 

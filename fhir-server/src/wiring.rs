@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use fhir_access::{DenyAll, Open};
 use fhir_app::{App, Modules};
-use fhir_config::{Auth, Body, ConditionalDelete, Config, Integrity};
+use fhir_config::{Auth, Body, ConditionalDelete, Config, Integrity, ReadFrom};
 use fhir_database::Migrations;
 use fhir_fulltext::Index as Words;
 use fhir_http::{self as http, CorsOrigins, Edge, EdgeOptions, Hosts, Metrics};
@@ -19,7 +19,7 @@ use fhir_postgres::backup::{Plan, Recipients, Site, Status, Worker};
 use fhir_postgres::{Download, Embedded, Search};
 use fhir_profiles::Definitions;
 use fhir_search::{IndexSettings, Registry};
-use fhir_store::{Clock, Endpoint, Store};
+use fhir_store::{Clock, Endpoint, Standby, Store};
 use fhir_work::{CancellationToken, Consumer, Work, Working};
 
 /// A database, and the process that serves it when it is our own.
@@ -235,6 +235,10 @@ pub async fn cx(
     };
     let options = fhir_store::Options {
         connections_max: config.database.connections_max,
+        standby: config.database.read_url.as_ref().map(|url| fhir_store::StandbyOptions {
+            url: url.expose().to_owned(),
+            lag_max: config.database.read_lag_max,
+        }),
         statement_timeout: config.limits.statement_timeout,
         packed: config.storage.body == Body::Packed,
         settings: index_settings(config, names),
@@ -321,6 +325,7 @@ pub fn observe(cx: &Arc<Cx>, metrics: &Metrics, backups: Option<&Arc<Status>>) -
         "Seconds since the full text index had every change.",
         lag,
     )?;
+    observe_standby(cx, metrics)?;
     let memory = "Resident memory of the server process.";
     metrics.observe("process_resident_memory_bytes", memory, resident_bytes)?;
     let Some(status) = backups else { return Ok(()) };
@@ -338,6 +343,30 @@ pub fn observe(cx: &Arc<Cx>, metrics: &Metrics, backups: Option<&Arc<Status>>) -
     show("fhir_backup_wal_waiting_bytes", help, |status| status.wal_bytes.load(Relaxed))?;
     let help = "1 when the backup target was there at the last attempt.";
     show("fhir_backup_target_present", help, |status| u64::from(status.target.load(Relaxed)))
+}
+
+/// The metrics of the standby that is read from, where there is one.
+fn observe_standby(cx: &Arc<Cx>, metrics: &Metrics) -> fhir_model::Result<()> {
+    if !cx.store.has_standby() {
+        return Ok(());
+    }
+    let show = |name, help, read: fn(&Standby) -> Option<u64>| {
+        let store = Arc::downgrade(&cx.store);
+        metrics.observe(name, help, move || read(store.upgrade()?.standby()?))
+    };
+    let help = "1 when the standby answers, and is one.";
+    show("fhir_standby_present", help, |standby| Some(u64::from(standby.lag().is_some())))?;
+    let help = "Bytes of log that the primary has and the standby has not replayed.";
+    show("fhir_standby_lag_bytes", help, |standby| Some(standby.lag()?.bytes))?;
+    let help = "Seconds since the primary was where the standby is.";
+    show("fhir_standby_lag_seconds", help, |standby| Some(standby.lag()?.time.as_secs()))?;
+    let help = "Requests that a standby answered.";
+    show("fhir_standby_reads_total", help, |standby| Some(standby.reads.load(Relaxed)))?;
+    let help = "Requests that were begun on a standby, and answered by the primary after all.";
+    show("fhir_standby_retries_total", help, |standby| Some(standby.retries.load(Relaxed)))?;
+    let help =
+        "Requests that a standby might have answered that did not have enough of the log, or was away.";
+    show("fhir_standby_passed_over_total", help, |standby| Some(standby.passed_over.load(Relaxed)))
 }
 
 /// Resident memory of this process, where the system tells.
@@ -398,6 +427,10 @@ pub fn settings(config: &Config) -> Settings {
             ConditionalDelete::Off => fhir_interactions::ConditionalDelete::Off,
             ConditionalDelete::Single => fhir_interactions::ConditionalDelete::Single,
             ConditionalDelete::Multiple => fhir_interactions::ConditionalDelete::Multiple,
+        },
+        read_from: match config.database.read_from {
+            ReadFrom::Primary => fhir_interactions::ReadFrom::Primary,
+            ReadFrom::Standby => fhir_interactions::ReadFrom::Standby,
         },
         started_at: Clock::default().now(),
         ..Settings::default()

@@ -31,6 +31,10 @@ impl Operation for Everything {
         true
     }
 
+    fn reads_standby(&self) -> bool {
+        true
+    }
+
     async fn run(&self, cx: &Cx, call: Call) -> Result<Reply> {
         let asked = request::EverythingRequest::read(cx, &call)?;
         let page = match &call.level {

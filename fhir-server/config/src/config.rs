@@ -74,6 +74,15 @@ pub enum Integrity {
     Enforce,
 }
 
+/// Where reads are answered of callers who do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// By the primary alone.
+    Primary,
+    /// By the standby of `database.read_url`, too.
+    Standby,
+}
+
 /// How bodies are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
@@ -100,6 +109,9 @@ pub struct Database {
     /// Where the url was said.
     pub url_origin: SettingOrigin,
     pub connections_max: usize,
+    pub read_url: Option<Secret>,
+    pub read_from: ReadFrom,
+    pub read_lag_max: Duration,
 }
 
 /// `postgres.*`
@@ -227,15 +239,7 @@ impl Config {
         );
         let integrity = [("off", Integrity::Off), ("enforce", Integrity::Enforce)];
         let referential_integrity = reader.word("referential_integrity", &integrity, Integrity::Off);
-        let (url, url_origin) = match reader.secret("database.url", database_url) {
-            Some((url, origin)) => (Some(Secret::new(url)), origin),
-            None => (None, SettingOrigin::Default),
-        };
-        let database = Database {
-            url,
-            url_origin,
-            connections_max: size(reader.number("database.connections_max", 1..=1000)),
-        };
+        let database = Database::read(reader);
         let postgres = Postgres {
             bin_dir: reader.text("postgres.bin_dir").map(|(dir, _)| PathBuf::from(dir)),
             download: reader.boolean("postgres.download"),
@@ -295,6 +299,29 @@ impl Config {
             log,
             modules,
         })
+    }
+}
+
+impl Database {
+    fn read(reader: &mut Reader) -> Database {
+        let (url, url_origin) = match reader.secret("database.url", database_url) {
+            Some((url, origin)) => (Some(Secret::new(url)), origin),
+            None => (None, SettingOrigin::Default),
+        };
+        let read_url = reader.secret("database.read_url", database_url);
+        if let (Some((_, origin)), None) = (&read_url, &url) {
+            let why = "is a standby of the database of `database.url`, which is not set";
+            reader.problem("database.read_url", origin, why);
+        }
+        let read_from = [("primary", ReadFrom::Primary), ("standby", ReadFrom::Standby)];
+        Database {
+            url,
+            url_origin,
+            connections_max: size(reader.number("database.connections_max", 1..=1000)),
+            read_url: read_url.map(|(url, _)| Secret::new(url)),
+            read_from: reader.word("database.read_from", &read_from, ReadFrom::Primary),
+            read_lag_max: millis(reader, "database.read_lag_max_ms", 1000),
+        }
     }
 }
 

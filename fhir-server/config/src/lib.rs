@@ -25,7 +25,7 @@ mod sources;
 pub use backup::Backup;
 pub use config::{
     Auth, Body, Concurrency, ConditionalDelete, Config, Database, Exposure, Integrity, Limits, Log,
-    LogFormat, Postgres, Storage, Work,
+    LogFormat, Postgres, ReadFrom, Storage, Work,
 };
 pub use error::{Error, Problem, SettingOrigin};
 pub use modules::ModuleSettings;

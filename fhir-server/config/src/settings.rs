@@ -147,6 +147,23 @@ pub const SETTINGS: &[Setting] = &[
         ),
     ),
     setting("database.connections_max", "16", "Connections to the database, 1 to 1000."),
+    setting(
+        "database.read_url",
+        "",
+        "A standby that follows the database, or a balancer in front of several: searches, histories and `$everything` of callers who \
+         accept it (`Prefer: read=standby`) are read there, as soon as it has what the caller wrote last. As many connections as to \
+         the database.",
+    ),
+    setting(
+        "database.read_from",
+        "primary",
+        "`standby`: callers who do not say accept the standby, and are answered as of now. `Prefer: read=primary` says otherwise.",
+    ),
+    setting(
+        "database.read_lag_max_ms",
+        "30000",
+        "A standby that is further behind is not read from; at least 1000.",
+    ),
     also(
         "CARI_PG_BIN",
         setting(

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use fhir_model::{Error, Result};
 use tokio_postgres::{CancelToken, Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -36,7 +36,12 @@ pub struct ConnectionOptions {
     pub pipelined: &'static [&'static str],
     /// Statements are planned for their values, as a distributed database needs.
     pub plan_for_values: bool,
+    /// The pool's connections are to servers of this cluster (`pg_control_system`), and others are refused.
+    pub system: Option<i64>,
 }
+
+/// The cluster that a server belongs to, with all its standbys: they have the same number.
+pub(crate) const SYSTEM: &str = "select s.system_identifier from pg_control_system() s";
 
 /// The connections of a process.
 pub struct Connections {
@@ -111,12 +116,14 @@ impl Connections {
             connector.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
-        let pool = Pool::builder(manager)
+        let mut pool = Pool::builder(manager)
             .max_size(options.connections_max.max(1))
             .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(Duration::from_secs(10)))
-            .build()
-            .map_err(Error::internal)?;
+            .wait_timeout(Some(Duration::from_secs(10)));
+        if let Some(system) = options.system {
+            pool = pool.post_create(only_of(system));
+        }
+        let pool = pool.build().map_err(Error::internal)?;
         let slots = PIPELINED_CONNECTIONS + usize::from(options.plan_for_values);
         let pipelined = (0..slots).map(|_| Mutex::new(None)).collect();
         Ok(Connections {
@@ -213,6 +220,19 @@ impl Connections {
         let status = self.pool.status();
         (status.size.saturating_sub(status.available), status.max_size)
     }
+}
+
+/// Refuses connections to servers of another cluster.
+fn only_of(system: i64) -> Hook {
+    Hook::async_fn(move |client, _| {
+        Box::pin(async move {
+            let row = client.query_one(SYSTEM, &[]).await.map_err(HookError::Backend)?;
+            match row.try_get::<_, i64>(0).map_err(HookError::Backend)? == system {
+                true => Ok(()),
+                false => Err(HookError::message("it is the database of another cluster")),
+            }
+        })
+    })
 }
 
 /// Connects, and drives the connection until the client is dropped.

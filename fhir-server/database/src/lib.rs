@@ -11,8 +11,10 @@ mod lease;
 mod migrate;
 mod migration;
 mod migrations;
+mod position;
 mod schema;
 mod schema_names;
+mod standby;
 mod tls;
 mod verifier;
 
@@ -23,7 +25,9 @@ pub use endpoint::Endpoint;
 pub use lease::{Lease, NOW};
 pub use migrate::{migrate, schema};
 pub use migrations::{MigrationFile, Migrations};
+pub use position::Position;
 pub use schema::SchemaState;
+pub use standby::{Lag, Standby, StandbyClient};
 
 /// A random number that identifies this process to others: positive, never the same twice.
 pub fn random_id() -> i64 {

@@ -22,13 +22,14 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
 /// Headers that a page may send: those the server reads, and those that clients and proxies send along.
-const REQUEST_HEADERS: [&str; 26] = [
+const REQUEST_HEADERS: [&str; 27] = [
     "accept",
     "accept-language",
     "authorization",
     "cache-control",
     "content-encoding",
     "content-type",
+    "database-position",
     "if-match",
     "if-modified-since",
     "if-none-exist",
@@ -53,7 +54,7 @@ const REQUEST_HEADERS: [&str; 26] = [
 
 /// Headers of answers that a page may read beside those the browser shows to all.
 const EXPOSED_HEADERS: &str = "accept-ranges, allow, content-disposition, content-encoding, content-location, \
-                               content-range, date, etag, last-modified, location, retry-after, www-authenticate, \
+                               content-range, database-position, date, etag, last-modified, location, preference-applied, retry-after, www-authenticate, \
                                x-request-id, x-security-context";
 
 /// The allowed origins, from the setting `allow_origins`; by default there are none.

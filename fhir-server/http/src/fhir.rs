@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use fhir_interactions::{
-    Conditions, Content, ContentBody, ContentStream, Handling, Interaction, Method, Prefer, Reply, Request,
+    Conditions, Content, ContentBody, ContentStream, Interaction, Method, POSITION, Prefer, Reply, Request,
     handle,
 };
 use fhir_model::interaction::MOUNTS;
@@ -32,6 +32,8 @@ use crate::target::Mounted;
 use crate::{binary, body, browser, cors, media, request};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// Where the database has to be that answers.
+const POSITION_HEADER: HeaderName = HeaderName::from_static(POSITION);
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 /// How many bytes of JSON a byte of a body counts for. XML is there as XML and as JSON on its way, in parts twice; the
 /// content of a Binary as it is and as base64.
@@ -180,12 +182,12 @@ async fn process(
             if_unmodified_since: head(IF_UNMODIFIED_SINCE)?.and_then(request::micros),
             if_none_exist: request::only(parts, IF_NONE_EXIST)?,
         },
-        prefer: request::all(parts, PREFER)?
-            .map_or(Prefer { ret: None, handling: Handling::Lenient }, |p| Prefer::parse(&p)),
+        prefer: request::all(parts, PREFER)?.map_or_else(Prefer::default, |p| Prefer::parse(&p)),
         body,
         base: edge.hosts.base(&parts.uri, &parts.headers, mounted.mount),
         tenant,
         principal: principal(&parts.headers)?,
+        position: head(POSITION_HEADER)?.map(str::parse).transpose()?,
     };
     let base = request.base.clone();
     let reply = match reads {

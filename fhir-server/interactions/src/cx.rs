@@ -12,6 +12,7 @@ use crate::error_log::ServerErrorLog;
 use crate::guard::Guard;
 use crate::observer::Observer;
 use crate::operation::Operations;
+use crate::request::ReadFrom;
 use crate::rules::Rules;
 
 /// The server as the interactions see it: made once, shared by all requests.
@@ -134,6 +135,8 @@ pub struct Settings {
     pub conditional_delete: ConditionalDelete,
     /// `PUT` to an id that is not there creates it.
     pub update_creates: bool,
+    /// Where reads are answered of callers who do not say, when there is a standby.
+    pub read_from: ReadFrom,
     /// What the CapabilityStatement calls the server.
     pub software: &'static str,
     /// Its version.
@@ -148,6 +151,7 @@ impl Default for Settings {
             if_match_required: false,
             conditional_delete: ConditionalDelete::Single,
             update_creates: true,
+            read_from: ReadFrom::default(),
             software: "Cari FHIR Server",
             software_version: env!("CARGO_PKG_VERSION"),
             started_at: 0,

@@ -230,9 +230,7 @@ impl HistoryRequest {
     fn link(&self, ctx: &RequestContext<'_>, path: &str, (time, handle, version): (i64, i64, u32)) -> String {
         let places = vec![SortValue::Number(time), SortValue::Number(i64::from(version))];
         let cursor = Cursor { sort_values: places, handle, backwards: false, within: None };
-        let own = self.own(ctx, path);
-        let separator = if own.contains('?') { '&' } else { '?' };
-        format!("{own}{separator}_cursor={}", cursor.seal(ctx.cx.store.secret(), &self.identity(ctx, path)))
+        ctx.page_link(&self.own(ctx, path), cursor.seal(ctx.cx.store.secret(), &self.identity(ctx, path)))
     }
 }
 

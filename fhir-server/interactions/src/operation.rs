@@ -40,6 +40,11 @@ pub trait Operation: Send + Sync {
         false
     }
 
+    /// Whether a standby may answer it, of callers who accept one: it reads by the scope of its call alone.
+    fn reads_standby(&self) -> bool {
+        false
+    }
+
     /// Answers a call that the definition allows.
     async fn run(&self, cx: &Cx, call: Call) -> Result<Reply>;
 }
@@ -51,6 +56,8 @@ pub struct Call {
     pub level: Level,
     /// The scope of the caller.
     pub scope: Scope,
+    /// What links to further pages say beside where the page begins.
+    pub link_pairs: Vec<(String, String)>,
     /// What it was called with.
     pub parameters: Parameters,
     /// The request.
@@ -102,6 +109,11 @@ impl Operations {
     /// The methods that call an operation. Returns `None` when there is none there.
     pub fn allowed(&self, level: &Level, code: &str) -> Option<&'static [Method]> {
         Some(self.find(level, code).ok()?.definition.methods())
+    }
+
+    /// True when a standby may answer the call.
+    pub(crate) fn reads_standby(&self, level: &Level, code: &str) -> bool {
+        self.find(level, code).is_ok_and(|known| known.operation.reads_standby())
     }
 
     /// True when the call may change resources.

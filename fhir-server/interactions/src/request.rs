@@ -6,6 +6,7 @@ use fhir_model::interaction::{Interaction, Method};
 use fhir_model::json::Doc;
 use fhir_model::types::Types;
 use fhir_search::TenantId;
+use fhir_store::Position;
 
 use crate::conditions::Conditions;
 use crate::guard::{AccessRequest, Principal};
@@ -36,6 +37,8 @@ pub struct Request {
     pub tenant: TenantId,
     /// Who asks.
     pub principal: Principal,
+    /// What a standby has to have to answer it.
+    pub position: Option<Position>,
 }
 
 impl Request {
@@ -56,6 +59,7 @@ impl Request {
             base: String::new(),
             tenant: TenantId::DEFAULT,
             principal: Principal::Anonymous,
+            position: None,
         })
     }
 
@@ -97,6 +101,8 @@ pub struct Prefer {
     pub ret: Option<Return>,
     /// `handling=`
     pub handling: Handling,
+    /// `read=`
+    pub read: Option<ReadFrom>,
 }
 
 /// `Prefer: return=`
@@ -118,11 +124,21 @@ pub enum Handling {
     Strict,
 }
 
+/// `Prefer: read=`: where a read may be answered, a preference of this server's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// By the primary alone.
+    #[default]
+    Primary,
+    /// By a standby, too.
+    Standby,
+}
+
 impl Prefer {
     /// Reads the header's value; what is not known is passed over, as the header is a wish. Of several wishes of a name
     /// the first counts (<https://www.rfc-editor.org/rfc/rfc7240#section-2>).
     pub fn parse(header: &str) -> Prefer {
-        let (mut ret, mut handling) = (None, None);
+        let (mut ret, mut handling, mut read) = (None, None, None);
         for wish in header.split([',', ';']) {
             let (name, value) = wish.split_once('=').unwrap_or((wish, ""));
             match (name.trim().to_ascii_lowercase().as_str(), value.trim().trim_matches('"')) {
@@ -131,10 +147,12 @@ impl Prefer {
                 ("return", "OperationOutcome") => ret = ret.or(Some(Return::OperationOutcome)),
                 ("handling", "strict") => handling = handling.or(Some(Handling::Strict)),
                 ("handling", "lenient") => handling = handling.or(Some(Handling::Lenient)),
+                ("read", "primary") => read = read.or(Some(ReadFrom::Primary)),
+                ("read", "standby") => read = read.or(Some(ReadFrom::Standby)),
                 _ => {}
             }
         }
-        Prefer { ret, handling: handling.unwrap_or_default() }
+        Prefer { ret, handling: handling.unwrap_or_default(), read }
     }
 }
 
@@ -155,7 +173,14 @@ mod tests {
             ("handling=strict, handling=lenient", None, Handling::Strict),
         ];
         for (header, ret, handling) in rows {
-            assert_eq!(Prefer::parse(header), Prefer { ret, handling }, "{header}");
+            assert_eq!(Prefer::parse(header), Prefer { ret, handling, read: None }, "{header}");
+        }
+        for (header, read) in [
+            ("read=standby", Some(ReadFrom::Standby)),
+            ("handling=strict; Read=\"primary\", read=standby", Some(ReadFrom::Primary)),
+            ("read=replica", None),
+        ] {
+            assert_eq!(Prefer::parse(header).read, read, "{header}");
         }
     }
 }

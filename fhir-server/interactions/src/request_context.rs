@@ -6,11 +6,14 @@ use fhir_model::interaction::Interaction;
 use fhir_model::json::{Doc, Ref};
 use fhir_model::{Error, Kind, Result, url};
 use fhir_search::{Bases, ParseCx};
-use fhir_store::Scope;
+use fhir_store::{Position, Scope};
 
 use crate::check::check;
 use crate::cx::Cx;
 use crate::request::{Body, FORMAT_PARAMETERS, Handling, Request, Return};
+
+/// The parameter of page links that says where the database was that answered the page before.
+const POSITION: &str = "_position";
 
 /// One request with everything needed to answer it.
 pub(crate) struct RequestContext<'a> {
@@ -19,6 +22,10 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) scope: Scope,
     /// The decoded query.
     pub(crate) pairs: Vec<(String, String)>,
+    /// Where the database was when the page was answered that had this link.
+    pub(crate) linked_position: Option<Position>,
+    /// Where the database is that answers, of a caller who accepts a standby: for links to further pages.
+    pub(crate) position: Option<Position>,
     /// What links are bound to that are given out: see [`Request::bound_to`].
     bound_to: String,
     /// The server's bases with the one of the request, when it is none of them.
@@ -27,8 +34,23 @@ pub(crate) struct RequestContext<'a> {
 
 impl<'a> RequestContext<'a> {
     pub(crate) fn new(cx: &'a Cx, request: &'a Request, scope: Scope) -> Result<RequestContext<'a>> {
-        let (pairs, bound_to) = (url::pairs(&request.query)?, request.bound_to());
-        Ok(RequestContext { cx, request, scope, pairs, bound_to, bases: OnceLock::new() })
+        let (mut pairs, bound_to) = (url::pairs(&request.query)?, request.bound_to());
+        let linked_position = take_position(&mut pairs)?;
+        let (position, bases) = (None, OnceLock::new());
+        Ok(RequestContext { cx, request, scope, pairs, linked_position, position, bound_to, bases })
+    }
+
+    /// What links to further pages say beside where the page begins.
+    pub(crate) fn link_pairs(&self) -> Vec<(String, String)> {
+        self.position.iter().map(|position| (POSITION.to_owned(), position.to_string())).collect()
+    }
+
+    /// The link to a page of what is at `url`, by its sealed cursor.
+    pub(crate) fn page_link(&self, url: &str, cursor: String) -> String {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let mut pairs = vec![("_cursor".to_owned(), cursor)];
+        pairs.extend(self.link_pairs());
+        format!("{url}{separator}{}", url::query(&pairs))
     }
 
     /// The first value of a parameter.
@@ -97,6 +119,13 @@ impl<'a> RequestContext<'a> {
     pub(crate) fn strict(&self) -> bool {
         self.request.prefer.handling == Handling::Strict
     }
+}
+
+/// Takes the position of a page link out of its query: it is about where the answer comes from, not what is asked.
+fn take_position(pairs: &mut Vec<(String, String)>) -> Result<Option<Position>> {
+    let Some(at) = pairs.iter().position(|(name, _)| name == POSITION) else { return Ok(None) };
+    let (_, text) = pairs.remove(at);
+    text.parse().map(Some).map_err(|e: Error| e.at(POSITION))
 }
 
 /// An error for a parameter that is none of `known`. `what`: which have no such parameter.

@@ -203,7 +203,7 @@ impl ScopedStore<'_> {
     async fn instance_history(&self, key: &Key, page: &HistoryPage) -> Result<History> {
         let handles = self.handles_with_history(key).await?;
         let type_id = self.type_id(&key.type_name)?;
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         let (mut low, mut high) = (page.since.unwrap_or(i64::MIN), i64::MAX);
         if let Some((from, to)) = page.at {
             let rows = self.query(&client, LAST_BEFORE, &[&handles, &type_id, &from]).await?;
@@ -265,7 +265,7 @@ impl ScopedStore<'_> {
     }
 
     async fn types_history(&self, types: &[i32], page: &HistoryPage) -> Result<History> {
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         let low = page.since.unwrap_or(i64::MIN);
         let (from, high) = page.at.unwrap_or((i64::MIN, i64::MAX));
         if page.count == 0 {

@@ -1,10 +1,10 @@
 //! Opening the store of a database, with the tasks that live as long as it does.
 
 use std::sync::atomic::{AtomicBool, AtomicI64};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use fhir_database::{ConnectionOptions, Connections};
-use fhir_model::Result;
+use fhir_database::{ConnectionOptions, Connections, Standby};
+use fhir_model::{Error, Kind, Result};
 use fhir_search::Registry;
 use fhir_search::cursor::Secret;
 use fhir_search::index_hash::IndexHasher;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::options::Options;
+use crate::options::{Options, StandbyOptions};
 use crate::parameters::ParameterCatalog;
 use crate::reindex::Settings;
 use crate::store::Store;
@@ -39,17 +39,16 @@ impl Store {
     /// When the database cannot be reached or is not migrated, when another process uses it with other index settings
     /// or another index format, or when it holds settings that this build does not know.
     pub async fn open(url: &str, options: Options, registry: Arc<Registry>) -> Result<Arc<Store>> {
-        let connect = |placement: Placement| {
-            let options = ConnectionOptions {
-                connections_max: options.connections_max,
-                statement_timeout: options.statement_timeout,
-                // Others tell by it whether this process is connected.
-                application_name: format!("cari {:016x}", fhir_database::random_id()),
-                pipelined: &PIPELINED,
-                plan_for_values: placement == Placement::Distributed,
-            };
-            Connections::open(url, options).map(Arc::new)
+        let connection_options = |placement: Placement| ConnectionOptions {
+            connections_max: options.connections_max,
+            statement_timeout: options.statement_timeout,
+            // Others tell by it whether this process is connected.
+            application_name: format!("cari {:016x}", fhir_database::random_id()),
+            pipelined: &PIPELINED,
+            plan_for_values: placement == Placement::Distributed,
+            system: None,
         };
+        let connect = |placement| Connections::open(url, connection_options(placement)).map(Arc::new);
         let mut connections = connect(Placement::Single)?;
         let placement = match options.placement {
             Some(placement) => placement,
@@ -61,6 +60,19 @@ impl Store {
         if placement == Placement::Distributed {
             connections = connect(placement)?;
         }
+        let standby = match &options.standby {
+            None => None,
+            Some(_) if placement == Placement::Distributed => {
+                let text =
+                    "a distributed database has no standby to read from: take `database.read_url` away";
+                return Err(Error::new(Kind::Rule, text));
+            }
+            Some(StandbyOptions { url, lag_max }) => {
+                let standby =
+                    Standby::open(url, connection_options(placement), connections.clone(), *lag_max);
+                Some(Arc::new(standby.await?))
+            }
+        };
         // One PostgreSQL that is asked as a distributed one is has a snapshot of all its rows all the same.
         let is_visible_late =
             options.shows_rows_late() || (options.placement.is_none() && placement == Placement::Distributed);
@@ -73,6 +85,8 @@ impl Store {
         let commit_clock = commit_clock::CommitClock::new(options.clock.clone());
         let store = Arc::new(Store {
             connections,
+            standby,
+            standby_floor: Mutex::new(None),
             placement,
             // What is added to R4 at runtime is this database's own.
             registry: Arc::new(registry.fork()),
@@ -110,6 +124,10 @@ impl Store {
         }
         reconciled?;
         reindex::spawn_worker(&store);
+        if let Some(standby) = store.standby.clone() {
+            let stop = store.stop.clone();
+            store.tasks.spawn(async move { stop.run_until_cancelled(standby.follow()).await });
+        }
         long_search::clean(&store);
         Ok(store)
     }

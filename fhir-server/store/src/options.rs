@@ -13,6 +13,8 @@ use crate::effect::Effects;
 pub struct Options {
     /// Connections for searches and writes.
     pub connections_max: usize,
+    /// Where reads may be answered beside the primary.
+    pub standby: Option<StandbyOptions>,
     /// A statement that takes longer is stopped.
     pub statement_timeout: Duration,
     /// Current versions are kept compressed instead of as JSONB.
@@ -61,6 +63,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             connections_max: 16,
+            standby: None,
             statement_timeout: Duration::from_secs(30),
             packed: false,
             settings: IndexSettings::default(),
@@ -93,6 +96,22 @@ impl Options {
         return self.late_rows.is_some();
         #[cfg(not(feature = "testing"))]
         false
+    }
+}
+
+/// A standby that follows the database, for reads of callers who accept it.
+#[derive(Clone)]
+pub struct StandbyOptions {
+    /// Its url, or that of a balancer in front of several.
+    pub url: String,
+    /// One that is further behind is not read from.
+    pub lag_max: Duration,
+}
+
+/// The url may hold a password.
+impl std::fmt::Debug for StandbyOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StandbyOptions").field("lag_max", &self.lag_max).finish_non_exhaustive()
     }
 }
 

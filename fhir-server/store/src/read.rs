@@ -162,7 +162,7 @@ impl ScopedStore<'_> {
     pub(crate) async fn read(&self, key: &Key) -> Result<ResourceState> {
         let handles = self.handles(key)?;
         let type_id = self.type_id(&key.type_name)?;
-        if !self.sees_all() {
+        if !self.sees_all() || self.is_on_standby() {
             return Ok(self
                 .read_many(std::slice::from_ref(key))
                 .await?
@@ -200,7 +200,7 @@ impl ScopedStore<'_> {
         if keys.is_empty() {
             return Ok(found);
         }
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         for (type_name, mut handles) in types {
             handles.sort_unstable();
             handles.dedup();
@@ -239,7 +239,7 @@ impl ScopedStore<'_> {
         let handles = self.handles(key)?;
         let type_id = self.type_id(&key.type_name)?;
         let Ok(number) = i32::try_from(version) else { return Ok(ResourceState::Absent) };
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         let rows = self.query(&client, VERSION, &[&handles, &type_id, &number]).await?;
         for row in &rows {
             let found = from_history(&key.type_name, row)?;

@@ -13,8 +13,10 @@ use fhir_search::condition::Condition;
 use fhir_search::index_hash::{IndexHasher, parse_server_id};
 use fhir_search::rows::Rows;
 use fhir_search::tenant::TenantId;
+use tokio_postgres::CancelToken;
 
 use crate::Store;
+use crate::read_source::{ReadClient, ReadSource};
 
 /// What a caller may do with resources of one type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub enum Rules {
 pub struct Scope {
     tenant: TenantId,
     parts: Vec<(TenantId, Rules)>,
+    /// Where its rows are read.
+    source: ReadSource,
 }
 
 impl Scope {
@@ -61,12 +65,12 @@ impl Scope {
 
     /// All resources of a tenant, for reading and writing.
     pub fn everything_of(tenant: TenantId) -> Scope {
-        Scope { tenant, parts: vec![(tenant, Rules::All)] }
+        Scope { tenant, parts: vec![(tenant, Rules::All)], source: ReadSource::Primary }
     }
 
     /// No resource.
     pub fn nothing() -> Scope {
-        Scope { tenant: TenantId::DEFAULT, parts: Vec::new() }
+        Scope { tenant: TenantId::DEFAULT, parts: Vec::new(), source: ReadSource::Primary }
     }
 
     /// The rules for each tenant, for a request that is about one of them. A tenant that is not in the list shows nothing.
@@ -84,7 +88,13 @@ impl Scope {
                 )));
             }
         }
-        Ok(Scope { tenant, parts })
+        Ok(Scope { tenant, parts, source: ReadSource::Primary })
+    }
+
+    /// The same, of rows that are read from this source.
+    #[must_use]
+    pub fn read_from(self, source: ReadSource) -> Scope {
+        Scope { source, ..self }
     }
 
     /// The tenant that the request is about.
@@ -113,6 +123,7 @@ fn is_row_predicate(condition: &Condition) -> bool {
 pub struct ScopedStore<'s> {
     store: &'s Store,
     rules: &'s Rules,
+    source: &'s ReadSource,
     /// Of the tenant.
     pub(crate) hasher: IndexHasher,
 }
@@ -129,11 +140,40 @@ impl Store {
     /// The store as the caller of a scope sees it.
     pub fn scoped<'s>(&'s self, scope: &'s Scope) -> ScopedStore<'s> {
         let hasher = self.hasher.with_tenant(scope.tenant);
-        ScopedStore { store: self, rules: scope.rules(), hasher }
+        ScopedStore { store: self, rules: scope.rules(), source: &scope.source, hasher }
     }
 }
 
 impl<'s> ScopedStore<'s> {
+    /// A connection to where the caller's rows are read.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub(crate) async fn client(&self) -> Result<ReadClient<'s>> {
+        match self.source {
+            ReadSource::Standby(standby) => Ok(ReadClient::Standby(&standby.client)),
+            ReadSource::Primary => self.store.connections.client().await.map(ReadClient::Primary),
+        }
+    }
+
+    /// Asks the database that a connection of [`client`](Self::client) is to, to stop what it does.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be asked.
+    pub(crate) async fn cancel(&self, token: &CancelToken) -> Result<()> {
+        match (self.source, &self.standby) {
+            (ReadSource::Standby(_), Some(standby)) => standby.cancel(token).await,
+            _ => self.connections.cancel(token).await,
+        }
+    }
+
+    /// True when the rows are read from a standby.
+    pub(crate) fn is_on_standby(&self) -> bool {
+        matches!(self.source, ReadSource::Standby(_))
+    }
+
     /// The `type_id` of rows of a resource type in the tenant.
     ///
     /// # Errors

@@ -4,10 +4,10 @@
 //! [`ScopedStore`](crate::ScopedStore) where it fetches rows for a caller.
 
 use std::sync::atomic::{AtomicBool, AtomicI64};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use fhir_database::{Clock, Connections, failure};
+use fhir_database::{Clock, Connections, Position, Standby, failure};
 use fhir_model::date::Zone;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::cursor::Secret;
@@ -38,6 +38,10 @@ const PING: &str =
 /// The store of one database.
 pub struct Store {
     pub(crate) connections: Arc<Connections>,
+    /// Where reads may be answered, too.
+    pub(crate) standby: Option<Arc<Standby>>,
+    /// A version of the search parameters, and where the primary was when this process knew it.
+    pub(crate) standby_floor: Mutex<Option<(i64, Position)>>,
     pub(crate) placement: Placement,
     pub(crate) registry: Arc<Registry>,
     pub(crate) catalog: ParameterCatalog,

@@ -33,6 +33,7 @@ mod schema;
 mod settings;
 mod shutdown;
 mod slow_clients;
+mod standby;
 mod statements;
 mod syntax;
 mod trouble;

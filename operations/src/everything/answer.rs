@@ -35,7 +35,10 @@ pub(crate) fn answer(cx: &Cx, call: &Call, asked: &EverythingRequest, page: Page
     let link = |place: Option<&ContinuationToken>| {
         let mut pairs = asked.applied.clone();
         let sealed = place.map(|p| p.cursor().seal(cx.store.secret(), &asked.identity));
-        pairs.extend(sealed.map(|sealed| ("_cursor".to_owned(), sealed)));
+        if let Some(sealed) = sealed {
+            pairs.push(("_cursor".to_owned(), sealed));
+            pairs.extend(call.link_pairs.iter().cloned());
+        }
         let query = url::query(&pairs);
         let mark = if query.is_empty() { "" } else { "?" };
         format!("{}/{}{mark}{query}", call.request.base, call.request.path)

@@ -124,6 +124,7 @@ impl<'d> Entry<'d> {
             base: ctx.request.base.clone(),
             tenant: ctx.request.tenant,
             principal: ctx.request.principal.clone(),
+            position: None,
             interaction: self.interaction.clone(),
         })
     }

@@ -30,7 +30,8 @@ impl Operations {
         };
         let parameters = sent.read(definition)?;
         let (level, scope, request) = (level.clone(), ctx.scope.clone(), ctx.request.clone());
-        let reply = operation.run(ctx.cx, Call { level, scope, parameters, request }).await?;
+        let call = Call { level, scope, link_pairs: ctx.link_pairs(), parameters, request };
+        let reply = operation.run(ctx.cx, call).await?;
         output::checked(definition, reply)
     }
 }

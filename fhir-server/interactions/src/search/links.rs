@@ -42,8 +42,7 @@ impl PageLinks {
     }
 
     fn page_of(&self, ctx: &RequestContext<'_>, search: &str, cursor: &Cursor) -> String {
-        let separator = if search.contains('?') { '&' } else { '?' };
-        format!("{search}{separator}_cursor={}", cursor.seal(ctx.cx.store.secret(), &self.identity))
+        ctx.page_link(search, cursor.seal(ctx.cx.store.secret(), &self.identity))
     }
 
     /// The links to other pages. All of a search is in each link; where that would be longer than a URL may be, its

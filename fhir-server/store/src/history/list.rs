@@ -57,7 +57,7 @@ impl ScopedStore<'_> {
         self.check_looked_up(handles.len())?;
         let low = page.since.unwrap_or(i64::MIN);
         let (from, high) = page.at.unwrap_or((i64::MIN, i64::MAX));
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         let rows = self.query(&client, COUNT, &[&handles, &low, &high, &from, &types]).await?;
         let total = Some(count_of(&rows)?);
         if page.count == 0 {

@@ -16,6 +16,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::full_text::FullText;
+use crate::read_source::not_on_standby;
 use crate::scope::ScopedStore;
 
 /// Versions that are looked at word by word at most.
@@ -36,6 +37,10 @@ const TAIL: &str = "select r.handle, r.version, r.updated_at, r.method, r.id, ca
 impl ScopedStore<'_> {
     /// The resources of a type that have these words.
     pub(super) async fn text_matches(&self, type_name: &str, ask: &TextQuery) -> Result<TextMatches> {
+        // The index follows the primary: it would find a row of the standby by words that this has not yet.
+        if self.is_on_standby() {
+            return Err(not_on_standby());
+        }
         let index = self.full_text.get().ok_or_else(|| {
             Error::new(Kind::NotSupported, "full text search is switched off on this server")
         })?;
@@ -88,7 +93,7 @@ impl ScopedStore<'_> {
     /// What was written since: as many versions as are looked at, and no more bytes than a page has; true when that was
     /// not all.
     async fn tail(&self, type_id: i32, since: i64) -> Result<(Vec<Row>, bool)> {
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         let statement = client.prepare_cached(TAIL).await.map_err(failure::classify)?;
         let values: [&(dyn ToSql + Sync); 3] = [&type_id, &since, &TAIL_MAX];
         let stream = client.query_raw(&statement, values).await.map_err(failure::classify)?;

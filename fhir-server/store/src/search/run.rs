@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Client;
-use fhir_database::{PooledClient, failure};
+use fhir_database::failure;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::sql::{Bind, Plan, Sql, Then};
 use futures_util::TryStreamExt;
@@ -12,13 +12,14 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::{statement_log, timeouts};
-use crate::Store;
 use crate::read::body_bytes;
+use crate::read_source::not_on_standby;
+use crate::scope::ScopedStore;
 
 /// How long the database has to take note that a statement is to be stopped.
 const STOPPING: Duration = Duration::from_secs(5);
 
-impl Store {
+impl ScopedStore<'_> {
     /// Runs the statements of a plan, one after the other, until the page is full.
     pub(crate) async fn run_plan(&self, plan: &Plan, limit: usize) -> Result<Vec<Row>> {
         let mut found = Vec::new();
@@ -102,7 +103,7 @@ impl Store {
     ) -> Result<bool> {
         statement_log::record(sql);
         let failed = |e| timeouts::costly(failure::classify(e), sql.shape());
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         let statement = client.prepare_cached(sql.text()).await.map_err(failed)?;
         let stream = client.query_raw(&statement, parameters(sql.binds())).await.map_err(failed)?;
         let mut stream = std::pin::pin!(stream);
@@ -120,14 +121,14 @@ impl Store {
     }
 
     pub(super) async fn run_text(&self, text: &str, binds: &[Bind]) -> Result<Vec<Row>> {
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         run_on(&client, text, binds).await
     }
 
     /// The rows of a statement. Returns `None` when it runs beyond `until`; it is cancelled then.
     pub(super) async fn run_until(&self, sql: &Sql, until: Instant) -> Result<Option<Vec<Row>>> {
         statement_log::record(sql);
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         let cancel = client.cancel_token();
         let mut running = Box::pin(run_on(&client, sql.text(), sql.binds()));
         match tokio::time::timeout_at(until, &mut running).await {
@@ -136,15 +137,17 @@ impl Store {
             Ok(rows) => return rows.map(Some),
             Err(_) => {}
         }
-        let stopped = tokio::time::timeout(STOPPING, self.connections.cancel(&cancel)).await;
+        let stopped = tokio::time::timeout(STOPPING, self.cancel(&cancel)).await;
         if !matches!(stopped, Ok(Ok(()))) {
             tracing::warn!("a statement could not be stopped: it goes on until its own time is over");
         }
         // It may have ended by itself, and the request to stop may still be on its way: that would stop the connection's next
         // statement, which is somebody else's. So the connection does not go back to the pool.
         let ended = running.await;
-        drop(PooledClient::take(client));
+        let is_own = client.discard();
         match ended {
+            // The next statement would be this request's.
+            Ok(_) if is_own => Err(not_on_standby()),
             Err(e) if e.kind == Kind::Timeout => Ok(None),
             ended => ended.map(Some),
         }

@@ -7,9 +7,9 @@ use fhir_model::Result;
 use fhir_search::sql::Plan;
 use tokio_postgres::Row;
 
-use crate::Store;
+use crate::scope::ScopedStore;
 
-impl Store {
+impl ScopedStore<'_> {
     /// The rows of a plan. Returns `None` when there are more than `limit`; one more than that is asked for.
     pub(super) async fn rows_if_few(&self, plan: &Plan, limit: usize) -> Result<Option<Vec<Row>>> {
         let mut hasher = DefaultHasher::new();

@@ -248,7 +248,7 @@ impl Store {
         if handles.is_empty() {
             return Ok(vec![false; keys.len()]);
         }
-        let rows = self.run(&rows_by_handle(handles, &scoped.visible_rows())).await?;
+        let rows = scoped.run(&rows_by_handle(handles, &scoped.visible_rows())).await?;
         let found = rows.iter().map(|row| self.key_of(row, 1)).collect::<Result<BTreeSet<Key>>>()?;
         Ok(keys.iter().map(|key| found.contains(key)).collect())
     }

@@ -262,6 +262,7 @@ pub(super) async fn copy_secrets(from: &str, to: &str) {
             application_name: "test".to_owned(),
             pipelined: &[],
             plan_for_values: false,
+            system: None,
         };
         Connections::open(url, options).unwrap()
     });

@@ -1,0 +1,57 @@
+//! The links to further pages say where the database was.
+
+use serde_json::Value;
+
+use super::{Pair, is_of_standby};
+use crate::app::json;
+
+#[tokio::test]
+async fn a_page_is_not_older_than_the_one_before() {
+    let pair = Pair::start().await;
+    for (id, family) in [("a", "one"), ("b", "two"), ("c", "three")] {
+        pair.write(id, family).await;
+    }
+    let last = pair.write("a", "four").await;
+    let began = std::time::Instant::now();
+    for path in [
+        "Patient?_count=1",
+        "Patient/_history?_count=1",
+        "Patient/a/_history?_count=1",
+        "Patient/$everything?_count=1",
+    ] {
+        // A client that follows links says nothing of its own.
+        let mut next = pair.app.base() + "/" + path;
+        let mut pages = 0;
+        let mut first = pair.accepting(path).header("database-position", &last).send().await.unwrap();
+        while !is_of_standby(&first) {
+            assert!(began.elapsed().as_secs() < 60, "the standby has it by now");
+            first = pair.accepting(path).header("database-position", &last).send().await.unwrap();
+        }
+        let mut answer = first;
+        loop {
+            assert!(is_of_standby(&answer), "{next}");
+            let (_, page) = json(answer).await;
+            pages += 1;
+            let Some(link) = link(&page, "next") else { break };
+            assert!(link.contains("_position="), "{link}");
+            next = link;
+            answer = pair.app.client.get(&next).header("prefer", "handling=strict").send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{next}");
+        }
+        assert!(pages >= 2, "{path}");
+        // The link of a page that the standby does not have: the primary has it.
+        let ahead = next.split("_position=").next().unwrap().to_owned() + "_position=1-FFFF/0";
+        let answer = pair.app.client.get(&ahead).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), is_of_standby(&answer)), (200, false), "{ahead}");
+        let refused = pair.app.client.get(&next).header("prefer", "read=primary").send().await.unwrap();
+        assert!(!is_of_standby(&refused), "{next}");
+        // Who accepts none is given none.
+        let (_, plain) = json(pair.app.ask("GET", path).send().await.unwrap()).await;
+        assert!(!link(&plain, "next").unwrap().contains("_position"), "{path}");
+    }
+}
+
+fn link(page: &Value, relation: &str) -> Option<String> {
+    let links = page["link"].as_array()?;
+    Some(links.iter().find(|link| link["relation"] == relation)?["url"].as_str()?.to_owned())
+}
