@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fhir_config::Config;
 use fhir_interactions::Operations;
 use fhir_store::{SchemaState, Standby};
@@ -47,6 +47,9 @@ async fn inspect(config: &Config, modules: &Modules) -> Result<String> {
     let state = state?;
     if let Some(distribution) = distribution? {
         println!("distribution: {distribution}");
+        if config.database.read_url.is_some() {
+            bail!(fhir_store::NO_STANDBY);
+        }
     }
     if let Some(standby) = standby {
         println!("standby: {standby}");
@@ -64,8 +67,7 @@ async fn inspect(config: &Config, modules: &Modules) -> Result<String> {
 async fn standby(config: &Config, primary: &str) -> Option<String> {
     let url = config.database.read_url.as_ref()?.expose();
     Some(match Standby::inspect(url, primary).await {
-        Ok(Some(lag)) => format!("good ({} bytes of log behind)", lag.bytes),
-        Ok(None) => "reads go to the primary: `database.read_url` is no standby".to_owned(),
+        Ok(lag) => format!("good ({} bytes of log behind)", lag.bytes),
         Err(e) => format!("reads go to the primary: {e}"),
     })
 }

@@ -42,6 +42,6 @@ impl Operation for Everything {
             Level::Type(_) => several::page(cx, &call.scope, &asked).await?,
             Level::System => return Err(Error::internal("$everything is defined for patients")),
         };
-        Ok(answer::answer(cx, &call, &asked, page))
+        answer::answer(cx, &call, &asked, page).await
     }
 }

@@ -15,7 +15,7 @@ use tokio_postgres::{CancelToken, Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::endpoint::Endpoint;
-use crate::failure;
+use crate::{failure, standby};
 
 /// Pipelined connections that reads of a process share.
 const PIPELINED_CONNECTIONS: usize = 2;
@@ -36,8 +36,9 @@ pub struct ConnectionOptions {
     pub pipelined: &'static [&'static str],
     /// Statements are planned for their values, as a distributed database needs.
     pub plan_for_values: bool,
-    /// The pool's connections are to servers of this cluster (`pg_control_system`), and others are refused.
-    pub system: Option<i64>,
+    /// The pool's connections are to standbys of this cluster (`pg_control_system`): to servers of others they are refused, and what is
+    /// slow there is given up soon, as the primary can answer, too.
+    pub standby_of: Option<i64>,
 }
 
 /// The cluster that a server belongs to, with all its standbys: they have the same number.
@@ -91,7 +92,12 @@ impl Connections {
     pub fn open(url: &str, options: ConnectionOptions) -> Result<Connections> {
         let Endpoint { mut config, connector, .. } = Endpoint::parse(url)?;
         config.application_name(&options.application_name);
-        config.connect_timeout(Duration::from_secs(5));
+        config.connect_timeout(match options.standby_of {
+            Some(_) => standby::CONNECT_TIMEOUT,
+            None => Duration::from_secs(5),
+        });
+        // A lock that is replayed from the primary.
+        let lock_timeout = if options.standby_of.is_some() { "-c lock_timeout=1000" } else { "" };
         let timeout = options.statement_timeout.as_millis();
         // One plan for a statement, whatever its values: planned anew for each array parameter, as PostgreSQL would by
         // itself, most searches and reads by key cost more to plan than to run, and the plans hang on estimates that
@@ -102,7 +108,7 @@ impl Connections {
         let settings = format!(
             "-c statement_timeout={timeout} -c jit=off -c default_transaction_isolation=read\\ committed \
              -c plan_cache_mode={plans} -c enable_seqscan=off \
-             -c max_parallel_workers_per_gather=0 {}",
+             -c max_parallel_workers_per_gather=0 {lock_timeout} {}",
             // What the URL says is said last, so that it counts.
             config.get_options().unwrap_or_default()
         );
@@ -120,8 +126,12 @@ impl Connections {
             .max_size(options.connections_max.max(1))
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(10)));
-        if let Some(system) = options.system {
-            pool = pool.post_create(only_of(system));
+        if let Some(system) = options.standby_of {
+            pool = pool.post_create(Hook::async_fn(move |client, _| {
+                Box::pin(async move {
+                    ensure_system(client, system).await.map_err(|e| HookError::message(e.text.to_string()))
+                })
+            }));
         }
         let pool = pool.build().map_err(Error::internal)?;
         let slots = PIPELINED_CONNECTIONS + usize::from(options.plan_for_values);
@@ -222,17 +232,17 @@ impl Connections {
     }
 }
 
-/// Refuses connections to servers of another cluster.
-fn only_of(system: i64) -> Hook {
-    Hook::async_fn(move |client, _| {
-        Box::pin(async move {
-            let row = client.query_one(SYSTEM, &[]).await.map_err(HookError::Backend)?;
-            match row.try_get::<_, i64>(0).map_err(HookError::Backend)? == system {
-                true => Ok(()),
-                false => Err(HookError::message("it is the database of another cluster")),
-            }
-        })
-    })
+/// Refuses a connection to a server of another cluster.
+///
+/// # Errors
+///
+/// When it is one, or does not say.
+pub(crate) async fn ensure_system(client: &Client, system: i64) -> Result<()> {
+    let row = client.query_one(SYSTEM, &[]).await.map_err(failure::classify)?;
+    match row.try_get::<_, i64>(0).map_err(failure::classify)? == system {
+        true => Ok(()),
+        false => Err(Error::new(fhir_model::Kind::Unavailable, "it is the database of another cluster")),
+    }
 }
 
 /// Connects, and drives the connection until the client is dropped.

@@ -18,6 +18,9 @@ pub struct Position {
 }
 
 impl Position {
+    /// One that no server ever comes to.
+    pub const UNREACHED: Position = Position { timeline: u32::MAX, lsn: u64::MAX };
+
     /// Whether a server that has replayed the log up to `replayed` has all that was written before this position. One on an
     /// earlier timeline has not: another server was promoted, and what that wrote since it does not know. What a promotion lost
     /// is nowhere.

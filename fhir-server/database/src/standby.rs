@@ -9,22 +9,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Object};
+use deadpool_postgres::Object;
 use fhir_model::{Error, Kind, Result};
 use tokio::time::{Instant, timeout};
-use tokio_postgres::CancelToken;
+use tokio_postgres::{CancelToken, Client, Row};
 
-use crate::connections::{ConnectionOptions, Connections, SYSTEM};
+use crate::connections::{ConnectionOptions, Connections, SYSTEM, ensure_system};
 use crate::endpoint::Endpoint;
 use crate::failure;
 use crate::position::Position;
 
 /// How long a read waits for the standby to come so far.
 const CATCH_UP: Duration = Duration::from_millis(50);
-/// How long it may take until a standby says how far it is, that included.
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is asked meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// How long it may take to connect to one host, and until a server says how far it is, that included.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const ASK_TIMEOUT: Duration = Duration::from_millis(2500);
 /// How often the lag is measured.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -44,13 +45,14 @@ const STANDBY: &str = "select case when pg_is_in_recovery() then coalesce( \
 pub struct Standby {
     primary: Arc<Connections>,
     connections: Connections,
+    system: i64,
     lag_max: Duration,
-    lag: Mutex<LagSamples>,
+    samples: Mutex<LagSamples>,
     /// Reads that a standby answered.
     pub reads: AtomicU64,
     /// Reads that were begun on a standby, and answered by the primary after all.
     pub retries: AtomicU64,
-    /// Reads for which there was no standby with enough of the log.
+    /// Reads for which there was no standby with enough of the log, or that none can answer.
     pub passed_over: AtomicU64,
 }
 
@@ -63,7 +65,7 @@ impl std::fmt::Debug for Standby {
 /// Where the primary was when, and how far behind the standby is.
 #[derive(Debug, Default)]
 struct LagSamples {
-    /// The latest position of the primary that is older than the lag may be.
+    /// The latest position of the primary that is older than the lag may be; until there is one, the first that was seen.
     floor: Option<(Instant, Position)>,
     primary: VecDeque<(Instant, Position)>,
     measured: Option<Lag>,
@@ -76,49 +78,6 @@ pub struct Lag {
     pub bytes: u64,
     /// Since the primary was where the standby is, to a second.
     pub time: Duration,
-}
-
-/// A connection to a standby, and how far its server had replayed the log when it was taken.
-pub struct StandbyClient {
-    /// `None` once it is dropped.
-    client: Option<Object>,
-    /// Its server had replayed the log up to here.
-    pub position: Position,
-    is_discarded: AtomicBool,
-}
-
-impl StandbyClient {
-    fn new(client: Object, position: Position) -> StandbyClient {
-        StandbyClient { client: Some(client), position, is_discarded: AtomicBool::new(false) }
-    }
-
-    /// Ends the connection when it is done with, instead of giving it back to the pool.
-    pub fn discard(&self) {
-        self.is_discarded.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Deref for StandbyClient {
-    type Target = Client;
-
-    #[expect(clippy::expect_used, reason = "it is taken when this is dropped, and never before")]
-    fn deref(&self) -> &Client {
-        self.client.as_ref().expect("it is there until this is dropped")
-    }
-}
-
-impl Drop for StandbyClient {
-    fn drop(&mut self) {
-        if let Some(client) = self.client.take_if(|_| self.is_discarded.load(Ordering::Relaxed)) {
-            drop(Object::take(client));
-        }
-    }
-}
-
-impl std::fmt::Debug for StandbyClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a standby at {}", self.position)
-    }
 }
 
 impl Standby {
@@ -137,12 +96,13 @@ impl Standby {
         let row = client.query_one(SYSTEM, &[]).await.map_err(failure::classify)?;
         drop(client);
         let system: i64 = row.try_get(0).map_err(failure::classify)?;
-        let connections = Connections::open(url, ConnectionOptions { system: Some(system), ..options })?;
+        let connections = Connections::open(url, ConnectionOptions { standby_of: Some(system), ..options })?;
         Ok(Standby {
             primary,
             connections,
+            system,
             lag_max,
-            lag: Mutex::default(),
+            samples: Mutex::default(),
             reads: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             passed_over: AtomicU64::new(0),
@@ -153,56 +113,60 @@ impl Standby {
     ///
     /// # Errors
     ///
-    /// When it is away.
+    /// When it is away, or does not say within a moment.
     pub async fn primary_position(&self) -> Result<Position> {
-        let client = self.primary.client().await?;
-        let statement = client.prepare_cached(PRIMARY).await.map_err(failure::classify)?;
-        let row = client.query_one(&statement, &[]).await.map_err(failure::classify)?;
-        Position::from_columns(&row, 0)
-            .map_err(failure::classify)?
-            .ok_or_else(|| Error::internal("a primary without a position"))
+        answered(async {
+            let client = self.primary.client().await?;
+            let statement = client.prepare_cached(PRIMARY).await.map_err(failure::classify)?;
+            position(&client.query_one(&statement, &[]).await.map_err(failure::classify)?)
+        })
+        .await
     }
 
     /// A connection to a standby that has come to all of these positions, and is not further behind than it may be. Returns `None`
     /// when there is none within a moment.
     pub async fn client_at(&self, positions: &[Position]) -> Option<StandbyClient> {
-        let (floor, measured) = {
-            let samples = self.samples();
-            (samples.floor, samples.measured)
+        let client = match self.wanted(positions) {
+            Some((wanted, patience)) => answered(self.client_within(&wanted, patience)).await.ok().flatten(),
+            None => None,
         };
-        let wanted: Vec<Position> =
-            positions.iter().copied().chain(floor.map(|(_, position)| position)).collect();
-        // What is away is not asked, and what is far behind is not waited for: that is looked after once a second.
-        let patience = match measured {
-            None => return self.passed_over(),
-            Some(lag) if lag.time >= SAMPLE_INTERVAL => Duration::ZERO,
-            Some(_) => CATCH_UP,
-        };
-        match timeout(CONNECT_WITHIN, self.client_within(&wanted, patience)).await {
-            Ok(Ok(Some(client))) => Some(client),
-            _ => self.passed_over(),
+        if client.is_none() {
+            self.passed_over.fetch_add(1, Ordering::Relaxed);
         }
+        client
     }
 
-    async fn client_within(&self, wanted: &[Position], patience: Duration) -> Result<Option<StandbyClient>> {
-        let client = self.connections.client().await?;
+    /// What a standby has to have, and how long that is waited for. Returns `None` when none can have it.
+    fn wanted(&self, positions: &[Position]) -> Option<(Wanted, Duration)> {
+        let samples = self.samples();
+        // What is away is not asked, and what is far behind is not waited for: that is looked after once a second.
+        let lag = samples.measured?;
+        let (_, newest) = samples.primary.back()?;
+        let timeline = newest.timeline;
+        let floor = samples.floor.map(|(_, position)| position);
+        let positions: Vec<Position> = positions.iter().copied().chain(floor).collect();
+        let is_late = lag.time >= SAMPLE_INTERVAL;
+        let is_reachable = positions.iter().all(|position| position.timeline <= timeline);
+        is_reachable
+            .then_some((Wanted { positions, timeline }, if is_late { Duration::ZERO } else { CATCH_UP }))
+    }
+
+    async fn client_within(&self, wanted: &Wanted, patience: Duration) -> Result<Option<StandbyClient>> {
         let until = Instant::now() + patience;
         loop {
-            match replayed(&client).await? {
-                Some(position) if wanted.iter().all(|wanted| wanted.is_reached_by(position)) => {
-                    return Ok(Some(StandbyClient::new(client, position)));
-                }
+            let client = StandbyClient::new(self.connections.client().await?);
+            match client.position().await? {
+                Some(position) if wanted.is_met_by(position) => return Ok(Some(client)),
                 // No standby, or none any more.
                 None => return Ok(None),
-                Some(_) if Instant::now() >= until => return Ok(None),
-                Some(_) => tokio::time::sleep(POLL_INTERVAL).await,
+                Some(_) => client.give_back(),
             }
+            drop(client);
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
-    }
-
-    fn passed_over(&self) -> Option<StandbyClient> {
-        self.passed_over.fetch_add(1, Ordering::Relaxed);
-        None
     }
 
     /// Asks a standby to stop what a connection to it does.
@@ -219,91 +183,215 @@ impl Standby {
         self.samples().measured
     }
 
+    /// Whether it answers, and is a standby. A read that asks in vain is counted.
+    pub fn is_present(&self) -> bool {
+        let is_present = self.lag().is_some();
+        if !is_present {
+            self.passed_over.fetch_add(1, Ordering::Relaxed);
+        }
+        is_present
+    }
+
     /// Measures the lag once a second, for as long as it is polled.
     pub async fn follow(&self) {
-        let mut is_away = false;
+        let (mut primary, mut standby, mut is_away) = (None, None, false);
         loop {
-            let measured = self.measure().await;
+            let measured = self.measure(&mut primary, &mut standby).await;
             match &measured {
                 Err(e) if !is_away => {
-                    let mut cause: &dyn std::error::Error = e;
-                    while let Some(inner) = cause.source() {
-                        cause = inner;
-                    }
-                    tracing::warn!("reads go to the primary, as there is no standby: {cause}");
+                    tracing::warn!("reads go to the primary, as there is no standby: {}", innermost(e))
                 }
-                Ok(None) if !is_away => {
-                    tracing::warn!("reads go to the primary: `database.read_url` is no standby");
-                }
-                Ok(Some(_)) if is_away => tracing::info!("reads go to the standby again"),
+                Ok(_) if is_away => tracing::info!("reads go to the standby again"),
                 _ => {}
             }
-            is_away = !matches!(measured, Ok(Some(_)));
-            self.samples().measured = measured.unwrap_or_default();
+            is_away = measured.is_err();
+            self.samples().measured = measured.ok();
             tokio::time::sleep(SAMPLE_INTERVAL).await;
         }
     }
 
-    /// Measures the lag of what is at a url, once; `None`: it is no standby.
+    /// Measures the lag of what is at a url, once.
     ///
     /// # Errors
     ///
-    /// When it, or the primary, is away, or it is of another cluster.
-    pub async fn inspect(url: &str, primary: &str) -> Result<Option<Lag>> {
+    /// When it is no standby of the primary, or one of them is away.
+    pub async fn inspect(url: &str, primary: &str) -> Result<Lag> {
         let options = ConnectionOptions {
             connections_max: 1,
-            statement_timeout: CONNECT_WITHIN,
+            statement_timeout: ASK_TIMEOUT,
             application_name: "cari check".to_owned(),
             pipelined: &[],
             plan_for_values: false,
-            system: None,
+            standby_of: None,
         };
         // Says what is wrong in words for an operator.
         Endpoint::parse(url)?.connect().await?;
         let primary = Arc::new(Connections::open(primary, options.clone())?);
-        Standby::open(url, options, primary, Duration::MAX).await?.measure().await
+        Standby::open(url, options, primary, Duration::MAX).await?.measure(&mut None, &mut None).await
     }
 
-    async fn measure(&self) -> Result<Option<Lag>> {
+    /// By connections of its own, that no request waits for.
+    async fn measure(&self, primary: &mut Option<Client>, standby: &mut Option<Client>) -> Result<Lag> {
         // Without a primary the last position that it had stays the measure.
-        if let Ok(Ok(position)) = timeout(CONNECT_WITHIN, self.primary_position()).await {
-            let now = Instant::now();
-            let mut samples = self.samples();
-            samples.primary.push_back((now, position));
-            while let Some((at, position)) = samples.primary.front().copied()
-                && now.duration_since(at) > self.lag_max
-            {
-                samples.floor = Some((at, position));
-                samples.primary.pop_front();
-            }
-        }
-        let asked = async { replayed(&self.connections.client().await?).await };
-        let silent = |_| Error::new(Kind::Unavailable, "it does not answer");
-        let Some(replayed) = timeout(CONNECT_WITHIN, asked).await.map_err(silent)?? else { return Ok(None) };
+        let known = answered(self.sample(primary)).await;
+        let replayed = answered(self.replayed(standby)).await?;
         let samples = self.samples();
-        let Some((now, newest)) = samples.primary.back() else { return Ok(None) };
+        let (now, newest) = *samples.primary.back().ok_or_else(|| match known {
+            Err(e) => e,
+            Ok(()) => Error::internal("a sample that is not there"),
+        })?;
         let mut oldest_first = samples.floor.iter().chain(&samples.primary);
         let oldest_missing = oldest_first.find(|(_, position)| !position.is_reached_by(replayed));
-        Ok(Some(Lag {
+        Ok(Lag {
             bytes: newest.lsn.saturating_sub(replayed.lsn),
             time: oldest_missing.map_or(Duration::ZERO, |(at, _)| now.duration_since(*at)),
-        }))
+        })
     }
 
-    /// Notes how a read that was begun on a standby ended.
-    pub fn count(&self, answered: bool) {
-        let counter = if answered { &self.reads } else { &self.retries };
-        counter.fetch_add(1, Ordering::Relaxed);
+    /// Notes where the primary is.
+    async fn sample(&self, kept: &mut Option<Client>) -> Result<()> {
+        let client = match kept.take().filter(|client| !client.is_closed()) {
+            Some(client) => client,
+            None => self.primary.dedicated().await?,
+        };
+        let position = position(&client.query_one(PRIMARY, &[]).await.map_err(failure::classify)?)?;
+        *kept = Some(client);
+        let now = Instant::now();
+        let mut samples = self.samples();
+        samples.floor.get_or_insert((now, position));
+        samples.primary.push_back((now, position));
+        while let Some(oldest) = samples.primary.front().copied()
+            && now.duration_since(oldest.0) > self.lag_max
+        {
+            samples.floor = Some(oldest);
+            samples.primary.pop_front();
+        }
+        Ok(())
+    }
+
+    /// How far the standby is.
+    async fn replayed(&self, kept: &mut Option<Client>) -> Result<Position> {
+        let client = match kept.take().filter(|client| !client.is_closed()) {
+            Some(client) => client,
+            None => {
+                let client = self.connections.dedicated().await?;
+                ensure_system(&client, self.system).await?;
+                client
+            }
+        };
+        let row = client.query_one(STANDBY, &[]).await.map_err(failure::classify)?;
+        let position = Position::from_columns(&row, 0).map_err(failure::classify)?;
+        let position =
+            position.ok_or_else(|| Error::new(Kind::Unavailable, "`database.read_url` is no standby"))?;
+        *kept = Some(client);
+        Ok(position)
     }
 
     fn samples(&self) -> MutexGuard<'_, LagSamples> {
-        self.lag.lock().unwrap_or_else(PoisonError::into_inner)
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How far the server of a connection has replayed the log; `None`: it is no standby.
-async fn replayed(client: &Object) -> Result<Option<Position>> {
-    let statement = client.prepare_cached(STANDBY).await.map_err(failure::classify)?;
-    let row = client.query_one(&statement, &[]).await.map_err(failure::classify)?;
-    Position::from_columns(&row, 0).map_err(failure::classify)
+/// What a standby has to have.
+struct Wanted {
+    positions: Vec<Position>,
+    /// The primary's. A standby on a later one follows another server, that was promoted beside it.
+    timeline: u32,
+}
+
+impl Wanted {
+    fn is_met_by(&self, replayed: Position) -> bool {
+        replayed.timeline <= self.timeline
+            && self.positions.iter().all(|position| position.is_reached_by(replayed))
+    }
+}
+
+/// A connection to a standby. It ends when it is dropped, as something may still run there, unless it is given back.
+pub struct StandbyClient {
+    /// `None` once it is dropped.
+    client: Option<Object>,
+    is_given_back: AtomicBool,
+}
+
+impl StandbyClient {
+    fn new(client: Object) -> StandbyClient {
+        StandbyClient { client: Some(client), is_given_back: AtomicBool::new(false) }
+    }
+
+    /// How far its server has replayed the log; `None`: it is no standby.
+    ///
+    /// # Errors
+    ///
+    /// When it is away.
+    pub async fn position(&self) -> Result<Option<Position>> {
+        let statement = self.prepare_cached(STANDBY).await.map_err(failure::classify)?;
+        let row = self.query_one(&statement, &[]).await.map_err(failure::classify)?;
+        Position::from_columns(&row, 0).map_err(failure::classify)
+    }
+
+    /// Nothing runs there any more: it goes back to the pool when it is dropped.
+    pub fn give_back(&self) {
+        self.is_given_back.store(true, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for StandbyClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StandbyClient")
+    }
+}
+
+impl Deref for StandbyClient {
+    type Target = deadpool_postgres::Client;
+
+    #[expect(clippy::expect_used, reason = "it is taken when this is dropped, and never before")]
+    fn deref(&self) -> &deadpool_postgres::Client {
+        self.client.as_ref().expect("it is there until this is dropped")
+    }
+}
+
+impl Drop for StandbyClient {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take_if(|_| !self.is_given_back.load(Ordering::Relaxed)) {
+            drop(Object::take(client));
+        }
+    }
+}
+
+/// The position in the first two columns of the primary's answer.
+fn position(row: &Row) -> Result<Position> {
+    let position = Position::from_columns(row, 0).map_err(failure::classify)?;
+    position.ok_or_else(|| Error::internal("a primary without a position"))
+}
+
+/// An answer that is waited for no longer than requests can.
+async fn answered<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
+    let silent = |_| Error::new(Kind::Unavailable, "it does not answer");
+    timeout(ASK_TIMEOUT, asked).await.map_err(silent)?
+}
+
+/// The cause, which is what an operator can do something about.
+fn innermost(error: &Error) -> &dyn std::error::Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A standby that follows a server that was promoted beside the primary has another log, however long.
+    #[test]
+    fn a_standby_on_a_later_timeline_than_the_primary_is_not_read_from() {
+        let at = |timeline, lsn| Position { timeline, lsn };
+        let wanted = Wanted { positions: vec![at(1, 5), at(2, 7)], timeline: 2 };
+        for (replayed, is_met) in
+            [(at(2, 7), true), (at(2, 8), true), (at(2, 6), false), (at(1, 70), false), (at(3, 70), false)]
+        {
+            assert_eq!(wanted.is_met_by(replayed), is_met, "{replayed}");
+        }
+    }
 }

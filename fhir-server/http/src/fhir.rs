@@ -187,7 +187,7 @@ async fn process(
         base: edge.hosts.base(&parts.uri, &parts.headers, mounted.mount),
         tenant,
         principal: principal(&parts.headers)?,
-        position: head(POSITION_HEADER)?.map(str::parse).transpose()?,
+        position: request::only(parts, POSITION_HEADER)?.map(|text| text.parse()).transpose()?,
     };
     let base = request.base.clone();
     let reply = match reads {

@@ -13,6 +13,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct ServerErrorLog {
     unavailable: RateLimitedLog,
+    retried: RateLimitedLog,
 }
 
 impl ServerErrorLog {
@@ -32,6 +33,15 @@ impl ServerErrorLog {
                 }
             }
             _ => tracing::warn!(request_id, interaction, "{status}: {cause}"),
+        }
+    }
+}
+
+impl ServerErrorLog {
+    /// Logs that the primary answers what a standby failed at; `None`: what it would have answered is out of date.
+    pub(crate) fn record_retry(&self, failure: Option<&Error>) {
+        if let (Some(error), Some(passed_over)) = (failure, self.retried.admit(Instant::now())) {
+            tracing::warn!(passed_over, "a standby failed, and the primary answers: {}", ErrorChain(error));
         }
     }
 }

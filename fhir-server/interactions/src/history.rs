@@ -7,6 +7,7 @@ use fhir_search::cursor::{Cursor, SortValue};
 use fhir_store::{HistoryPage, HistoryTarget, Method, Version};
 
 use crate::bundle::text::BundleText;
+use crate::page_link::page_link;
 use crate::reply::Reply;
 use crate::request::FORMAT_PARAMETERS;
 use crate::request_context::RequestContext;
@@ -32,7 +33,7 @@ pub(crate) async fn history(ctx: &RequestContext<'_>, of: HistoryTarget) -> Resu
     }
     let own = asked.own(ctx, &path);
     match &asked.page.before {
-        Some(place) => bundle.link("self", &asked.link(ctx, &path, *place)),
+        Some(place) => bundle.link("self", &asked.link(ctx, &path, *place, &[])),
         None => bundle.link("self", &own),
     }
     // As in a search, without a page there is no first one.
@@ -40,7 +41,8 @@ pub(crate) async fn history(ctx: &RequestContext<'_>, of: HistoryTarget) -> Resu
         bundle.link("first", &own);
     }
     if let Some(place) = found.next {
-        bundle.link("next", &asked.link(ctx, &path, place));
+        let pairs = ctx.cx.link_pairs(&ctx.scope).await?;
+        bundle.link("next", &asked.link(ctx, &path, place, &pairs));
     }
     for version in &found.versions {
         let created = version.version == 1 || found.restored.contains(&(version.handle, version.version));
@@ -227,10 +229,17 @@ impl HistoryRequest {
         }
     }
 
-    fn link(&self, ctx: &RequestContext<'_>, path: &str, (time, handle, version): (i64, i64, u32)) -> String {
+    fn link(
+        &self,
+        ctx: &RequestContext<'_>,
+        path: &str,
+        (time, handle, version): (i64, i64, u32),
+        pairs: &[(String, String)],
+    ) -> String {
         let places = vec![SortValue::Number(time), SortValue::Number(i64::from(version))];
         let cursor = Cursor { sort_values: places, handle, backwards: false, within: None };
-        ctx.page_link(&self.own(ctx, path), cursor.seal(ctx.cx.store.secret(), &self.identity(ctx, path)))
+        let sealed = cursor.seal(ctx.cx.store.secret(), &self.identity(ctx, path));
+        page_link(&self.own(ctx, path), sealed, pairs)
     }
 }
 

@@ -25,6 +25,7 @@ mod history;
 mod meta;
 mod observer;
 mod operation;
+mod page_link;
 pub mod patch;
 mod read;
 mod reply;

@@ -56,8 +56,6 @@ pub struct Call {
     pub level: Level,
     /// The scope of the caller.
     pub scope: Scope,
-    /// What links to further pages say beside where the page begins.
-    pub link_pairs: Vec<(String, String)>,
     /// What it was called with.
     pub parameters: Parameters,
     /// The request.

@@ -10,10 +10,8 @@ use fhir_store::{Position, Scope};
 
 use crate::check::check;
 use crate::cx::Cx;
+use crate::page_link::LINKED_POSITION;
 use crate::request::{Body, FORMAT_PARAMETERS, Handling, Request, Return};
-
-/// The parameter of page links that says where the database was that answered the page before.
-const POSITION: &str = "_position";
 
 /// One request with everything needed to answer it.
 pub(crate) struct RequestContext<'a> {
@@ -24,8 +22,6 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) pairs: Vec<(String, String)>,
     /// Where the database was when the page was answered that had this link.
     pub(crate) linked_position: Option<Position>,
-    /// Where the database is that answers, of a caller who accepts a standby: for links to further pages.
-    pub(crate) position: Option<Position>,
     /// What links are bound to that are given out: see [`Request::bound_to`].
     bound_to: String,
     /// The server's bases with the one of the request, when it is none of them.
@@ -36,21 +32,7 @@ impl<'a> RequestContext<'a> {
     pub(crate) fn new(cx: &'a Cx, request: &'a Request, scope: Scope) -> Result<RequestContext<'a>> {
         let (mut pairs, bound_to) = (url::pairs(&request.query)?, request.bound_to());
         let linked_position = take_position(&mut pairs)?;
-        let (position, bases) = (None, OnceLock::new());
-        Ok(RequestContext { cx, request, scope, pairs, linked_position, position, bound_to, bases })
-    }
-
-    /// What links to further pages say beside where the page begins.
-    pub(crate) fn link_pairs(&self) -> Vec<(String, String)> {
-        self.position.iter().map(|position| (POSITION.to_owned(), position.to_string())).collect()
-    }
-
-    /// The link to a page of what is at `url`, by its sealed cursor.
-    pub(crate) fn page_link(&self, url: &str, cursor: String) -> String {
-        let separator = if url.contains('?') { '&' } else { '?' };
-        let mut pairs = vec![("_cursor".to_owned(), cursor)];
-        pairs.extend(self.link_pairs());
-        format!("{url}{separator}{}", url::query(&pairs))
+        Ok(RequestContext { cx, request, scope, pairs, linked_position, bound_to, bases: OnceLock::new() })
     }
 
     /// The first value of a parameter.
@@ -123,9 +105,12 @@ impl<'a> RequestContext<'a> {
 
 /// Takes the position of a page link out of its query: it is about where the answer comes from, not what is asked.
 fn take_position(pairs: &mut Vec<(String, String)>) -> Result<Option<Position>> {
-    let Some(at) = pairs.iter().position(|(name, _)| name == POSITION) else { return Ok(None) };
+    let Some(at) = pairs.iter().position(|(name, _)| name == LINKED_POSITION) else { return Ok(None) };
     let (_, text) = pairs.remove(at);
-    text.parse().map(Some).map_err(|e: Error| e.at(POSITION))
+    if pairs.iter().any(|(name, _)| name == LINKED_POSITION) {
+        return Err(Error::invalid("a page link has one position").at(LINKED_POSITION));
+    }
+    text.parse().map(Some).map_err(|e: Error| e.at(LINKED_POSITION))
 }
 
 /// An error for a parameter that is none of `known`. `what`: which have no such parameter.

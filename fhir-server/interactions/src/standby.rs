@@ -7,7 +7,7 @@
 
 use fhir_model::interaction::Interaction;
 use fhir_model::{Error, Kind, Result};
-use fhir_store::{Position, ReadSource};
+use fhir_store::{Position, ReadSource, StandbyOutcome};
 
 use crate::dispatch::dispatch;
 use crate::reply::Reply;
@@ -44,23 +44,27 @@ pub(crate) fn is_accepted(ctx: &RequestContext<'_>) -> bool {
 /// Those of the interaction.
 pub(crate) async fn answer(ctx: &mut RequestContext<'_>) -> Result<Reply> {
     let store = &ctx.cx.store;
-    let mut wanted: Vec<Position> = ctx.request.position.into_iter().chain(ctx.linked_position).collect();
-    if wanted.is_empty() {
-        wanted.extend(store.position().await);
-    }
-    let read = if wanted.is_empty() { None } else { store.standby_at(&wanted).await };
-    if let Some(read) = read {
-        ctx.position = Some(read.position());
+    let wanted: Vec<Position> = ctx.request.position.into_iter().chain(ctx.linked_position).collect();
+    if let Some(read) = store.standby_at(&wanted).await {
         ctx.scope = ctx.scope.clone().read_from(ReadSource::Standby(read.clone()));
-        let done = dispatch(ctx).await;
-        if store.is_answer_of(&read, !done.as_ref().is_err_and(is_of_standby)) {
-            return done.map(|reply| with_position(reply, ctx.position).header(APPLIED.0, APPLIED.1));
+        let done = answer_with_position(ctx).await;
+        let failure = done.as_ref().err().filter(|e| is_of_standby(e));
+        match store.end_standby_read(&read, failure.is_none()) {
+            StandbyOutcome::Answered => return done.map(|reply| reply.header(APPLIED.0, APPLIED.1)),
+            StandbyOutcome::Failed => ctx.cx.error_log.record_retry(failure),
+            StandbyOutcome::Refused => {}
         }
-        ctx.scope = ctx.scope.clone().read_from(ReadSource::Primary);
     }
-    // The primary has all of them, and says the first again.
-    ctx.position = wanted.first().copied();
-    dispatch(ctx).await.map(|reply| with_position(reply, ctx.position))
+    // The primary has all there is. While there is no standby, pages after this one will not find any either.
+    let is_there = store.standby().is_some_and(|standby| standby.lag().is_some());
+    let source = if is_there { ReadSource::InPlaceOfStandby } else { ReadSource::Primary };
+    ctx.scope = ctx.scope.clone().read_from(source);
+    answer_with_position(ctx).await
+}
+
+async fn answer_with_position(ctx: &RequestContext<'_>) -> Result<Reply> {
+    let reply = dispatch(ctx).await?;
+    Ok(with_position(reply, ctx.cx.store.read_position(&ctx.scope).await?))
 }
 
 /// Whether the request may have changed what others read.

@@ -12,6 +12,7 @@ use fhir_search::rows::Distinct;
 
 pub(crate) use self::durable::DurableTexts;
 use crate::Store;
+use crate::scope::ScopedStore;
 
 /// Most texts of an index that one search looks at.
 pub(crate) const TEXTS_MAX: usize = 5_000;
@@ -60,10 +61,12 @@ impl Store {
         new.dedup();
         new
     }
+}
 
+impl ScopedStore<'_> {
     /// The texts of an index that begin with one, with their keys.
     pub(crate) async fn texts_starting_with(&self, key: i64, text: &str) -> Result<Vec<(String, i64)>> {
-        let client = self.connections.client().await?;
+        let client = self.client().await?;
         let statement = client.prepare_cached(STARTING_WITH).await.map_err(failure::classify)?;
         let limit = i64::try_from(TEXTS_MAX + 1).map_err(Error::internal)?;
         // In code point order nothing that begins with the text comes after it and the last code point.

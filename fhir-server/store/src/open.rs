@@ -31,6 +31,10 @@ const PIPELINED: [&str; pipelined::COUNT] = {
     all
 };
 
+/// Why a distributed database is not opened with a standby.
+pub const NO_STANDBY: &str =
+    "a distributed database has no standby to read from: take `database.read_url` away";
+
 impl Store {
     /// Connects to a migrated database. Fails when it cannot be reached or is not migrated.
     ///
@@ -46,7 +50,7 @@ impl Store {
             application_name: format!("cari {:016x}", fhir_database::random_id()),
             pipelined: &PIPELINED,
             plan_for_values: placement == Placement::Distributed,
-            system: None,
+            standby_of: None,
         };
         let connect = |placement| Connections::open(url, connection_options(placement)).map(Arc::new);
         let mut connections = connect(Placement::Single)?;
@@ -63,9 +67,7 @@ impl Store {
         let standby = match &options.standby {
             None => None,
             Some(_) if placement == Placement::Distributed => {
-                let text =
-                    "a distributed database has no standby to read from: take `database.read_url` away";
-                return Err(Error::new(Kind::Rule, text));
+                return Err(Error::new(Kind::Rule, NO_STANDBY));
             }
             Some(StandbyOptions { url, lag_max }) => {
                 let standby =

@@ -13,10 +13,9 @@ use fhir_search::condition::Condition;
 use fhir_search::index_hash::{IndexHasher, parse_server_id};
 use fhir_search::rows::Rows;
 use fhir_search::tenant::TenantId;
-use tokio_postgres::CancelToken;
 
 use crate::Store;
-use crate::read_source::{ReadClient, ReadSource};
+use crate::read_source::ReadSource;
 
 /// What a caller may do with resources of one type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +96,10 @@ impl Scope {
         Scope { source, ..self }
     }
 
+    pub(crate) fn source(&self) -> &ReadSource {
+        &self.source
+    }
+
     /// The tenant that the request is about.
     pub fn tenant(&self) -> TenantId {
         self.tenant
@@ -123,7 +126,7 @@ fn is_row_predicate(condition: &Condition) -> bool {
 pub struct ScopedStore<'s> {
     store: &'s Store,
     rules: &'s Rules,
-    source: &'s ReadSource,
+    pub(crate) source: &'s ReadSource,
     /// Of the tenant.
     pub(crate) hasher: IndexHasher,
 }
@@ -145,35 +148,6 @@ impl Store {
 }
 
 impl<'s> ScopedStore<'s> {
-    /// A connection to where the caller's rows are read.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
-    pub(crate) async fn client(&self) -> Result<ReadClient<'s>> {
-        match self.source {
-            ReadSource::Standby(standby) => Ok(ReadClient::Standby(&standby.client)),
-            ReadSource::Primary => self.store.connections.client().await.map(ReadClient::Primary),
-        }
-    }
-
-    /// Asks the database that a connection of [`client`](Self::client) is to, to stop what it does.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be asked.
-    pub(crate) async fn cancel(&self, token: &CancelToken) -> Result<()> {
-        match (self.source, &self.standby) {
-            (ReadSource::Standby(_), Some(standby)) => standby.cancel(token).await,
-            _ => self.connections.cancel(token).await,
-        }
-    }
-
-    /// True when the rows are read from a standby.
-    pub(crate) fn is_on_standby(&self) -> bool {
-        matches!(self.source, ReadSource::Standby(_))
-    }
-
     /// The `type_id` of rows of a resource type in the tenant.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use fhir_postgres::testing::NetworkCluster;
 use fhir_store::{Options, StandbyOptions};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::app::{self, Setup, TestApp};
 
@@ -17,6 +18,8 @@ struct Pair {
     primary: NetworkCluster,
     standby: NetworkCluster,
     app: TestApp,
+    /// Of the full text index.
+    _folder: TempDir,
 }
 
 impl Pair {
@@ -33,13 +36,15 @@ impl Pair {
             "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/clinic?target_session_attrs=read-write",
             standby.port, primary.port
         );
+        let folder = tempfile::tempdir().unwrap();
         let setup = Setup {
+            full_text: Some(folder.path().join("words")),
             database: Some(url),
             store: Options { connections_max: 4, ..options(standby.port, lag_max) },
             modules: vec![Box::new(fhir_operations::Everything)],
             ..Setup::default()
         };
-        let pair = Pair { primary, standby, app: TestApp::set_up(setup).await };
+        let pair = Pair { primary, standby, app: TestApp::set_up(setup).await, _folder: folder };
         pair.wait_for(|pair| pair.app.cx.store.standby().unwrap().lag().is_some()).await;
         pair
     }
@@ -203,9 +208,10 @@ async fn what_is_no_search_is_read_on_the_primary() {
     let (_, answer) = app::json(answer).await;
     assert_eq!(answer["entry"][0]["resource"]["total"], 1, "{answer}");
     // Words are found by an index that follows the primary, and plans are those of the primary.
-    for path in ["Patient?_text=new", "Patient?_explain=true"] {
+    for path in ["Patient?_content=new", "Patient?family=new&_explain=true"] {
         let answer = old(pair.app.ask("GET", path)).send().await.unwrap();
         assert!(!is_of_standby(&answer), "{path}");
+        assert_eq!(families(answer).await, ["new"], "{path}");
     }
     for wrong in ["", "0", "1-0", "1-0/G", "1-0/0, 1-0/0", "-1-0/0"] {
         let request = pair.accepting("Patient").header("database-position", wrong);
@@ -219,6 +225,7 @@ async fn what_is_no_search_is_read_on_the_primary() {
 async fn a_standby_knows_the_search_parameters() {
     let pair = Pair::start().await;
     let before = pair.write("a", "old").await;
+    while !is_of_standby(&pair.accepting("Patient").send().await.unwrap()) {}
     pair.hold().await;
     let parameter = json!({"resourceType": "SearchParameter", "id": "eye", "url": "http://example.org/eye", "name": "eye", "code": "eye",
         "status": "active", "base": ["Patient"], "type": "string", "expression": "Patient.name.family", "description": "-"});

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use fhir_interactions::{BundleText, Call, Cx, Reply};
-use fhir_model::url;
+use fhir_model::{Result, url};
 use fhir_store::Version;
 
 use super::continuation::ContinuationToken;
@@ -25,27 +25,29 @@ pub(crate) struct Page {
 }
 
 /// The page as a Bundle.
-pub(crate) fn answer(cx: &Cx, call: &Call, asked: &EverythingRequest, page: Page) -> Reply {
+///
+/// # Errors
+///
+/// When the standby that it was read from is away by now.
+pub(crate) async fn answer(cx: &Cx, call: &Call, asked: &EverythingRequest, page: Page) -> Result<Reply> {
     let versions = || page.matches.iter().chain(&page.included);
     let size = versions().map(|v| v.body.as_ref().map_or(0, |b| b.len()) + 200).sum();
     let mut bundle = BundleText::new("searchset", size).observed(cx.is_observed());
     if page.whole {
         bundle.total(page.matches.len() as u64);
     }
-    let link = |place: Option<&ContinuationToken>| {
+    let link = |place: Option<&ContinuationToken>, further: Vec<(String, String)>| {
         let mut pairs = asked.applied.clone();
         let sealed = place.map(|p| p.cursor().seal(cx.store.secret(), &asked.identity));
-        if let Some(sealed) = sealed {
-            pairs.push(("_cursor".to_owned(), sealed));
-            pairs.extend(call.link_pairs.iter().cloned());
-        }
+        pairs.extend(sealed.map(|sealed| ("_cursor".to_owned(), sealed)));
+        pairs.extend(further);
         let query = url::query(&pairs);
         let mark = if query.is_empty() { "" } else { "?" };
         format!("{}/{}{mark}{query}", call.request.base, call.request.path)
     };
-    bundle.link("self", &link(asked.after.as_ref()));
+    bundle.link("self", &link(asked.after.as_ref(), Vec::new()));
     if let Some(next) = &page.next {
-        bundle.link("next", &link(Some(next)));
+        bundle.link("next", &link(Some(next), cx.link_pairs(&call.scope).await?));
     }
     for (mode, versions) in [("match", &page.matches), ("include", &page.included)] {
         for version in versions {
@@ -57,5 +59,5 @@ pub(crate) fn answer(cx: &Cx, call: &Call, asked: &EverythingRequest, page: Page
         }
     }
     bundle.outcome(call.parameters.warnings());
-    bundle.into_reply()
+    Ok(bundle.into_reply())
 }

@@ -156,7 +156,7 @@ async fn every_kind_of_connection_is_encrypted() {
         application_name: "test".to_owned(),
         pipelined: &[ENCRYPTED],
         plan_for_values: false,
-        system: None,
+        standby_of: None,
     };
     let connections = Connections::open(&url, options).unwrap();
     let pooled = connections.client().await.unwrap();

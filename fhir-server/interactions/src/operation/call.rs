@@ -30,7 +30,7 @@ impl Operations {
         };
         let parameters = sent.read(definition)?;
         let (level, scope, request) = (level.clone(), ctx.scope.clone(), ctx.request.clone());
-        let call = Call { level, scope, link_pairs: ctx.link_pairs(), parameters, request };
+        let call = Call { level, scope, parameters, request };
         let reply = operation.run(ctx.cx, call).await?;
         output::checked(definition, reply)
     }

@@ -6,6 +6,7 @@ use fhir_store::Page;
 
 use super::long_links;
 use crate::bundle::text::BundleText;
+use crate::page_link::page_link;
 use crate::request_context::RequestContext;
 
 /// The links of a search: where it is, and what its page links are bound to.
@@ -38,11 +39,17 @@ impl PageLinks {
 
     /// The URL of a page.
     pub(super) fn page(&self, ctx: &RequestContext<'_>, cursor: &Cursor) -> String {
-        self.page_of(ctx, &self.own, cursor)
+        self.page_of(ctx, &self.own, cursor, &[])
     }
 
-    fn page_of(&self, ctx: &RequestContext<'_>, search: &str, cursor: &Cursor) -> String {
-        ctx.page_link(search, cursor.seal(ctx.cx.store.secret(), &self.identity))
+    fn page_of(
+        &self,
+        ctx: &RequestContext<'_>,
+        search: &str,
+        cursor: &Cursor,
+        pairs: &[(String, String)],
+    ) -> String {
+        page_link(search, cursor.seal(ctx.cx.store.secret(), &self.identity), pairs)
     }
 
     /// The links to other pages. All of a search is in each link; where that would be longer than a URL may be, its
@@ -57,9 +64,13 @@ impl PageLinks {
         // The last page is the first one backwards. One that is the last itself need not say so.
         let last = page.next.is_some().then(Cursor::end);
         let pages = [("next", &page.next), ("previous", &page.previous), ("last", &last)];
+        let position = match page.next.is_some() || page.previous.is_some() {
+            true => ctx.cx.link_pairs(&ctx.scope).await?,
+            false => Vec::new(),
+        };
         let urls = |search: &str| -> Vec<(&str, String)> {
             let there = pages.iter().filter_map(|(relation, cursor)| Some((*relation, cursor.as_ref()?)));
-            there.map(|(relation, cursor)| (relation, self.page_of(ctx, search, cursor))).collect()
+            there.map(|(relation, cursor)| (relation, self.page_of(ctx, search, cursor, &position))).collect()
         };
         let are_too_long = |urls: &[(&str, String)]| urls.iter().any(|(_, url)| url.len() > max);
         let mut links = urls(&self.own);

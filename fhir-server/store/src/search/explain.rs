@@ -10,7 +10,6 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::page::Page;
 use super::statement_log::{self, STATEMENTS_MAX};
-use crate::read_source::not_on_standby;
 use crate::scope::ScopedStore;
 
 /// A statement of a search.
@@ -34,9 +33,7 @@ impl ScopedStore<'_> {
     /// A page of a search, and how it came about.
     pub(crate) async fn explain(&self, queries: &[Query]) -> Result<(Page, Vec<Explained>)> {
         // Its statements are run on the primary.
-        if self.is_on_standby() {
-            return Err(not_on_standby());
-        }
+        self.only_on_primary()?;
         let (page, mut statements) = Box::pin(statement_log::recorded(self.search_types(queries))).await;
         let mut page = page?;
         if statements.len() > STATEMENTS_MAX {

@@ -16,7 +16,6 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::full_text::FullText;
-use crate::read_source::not_on_standby;
 use crate::scope::ScopedStore;
 
 /// Versions that are looked at word by word at most.
@@ -38,9 +37,7 @@ impl ScopedStore<'_> {
     /// The resources of a type that have these words.
     pub(super) async fn text_matches(&self, type_name: &str, ask: &TextQuery) -> Result<TextMatches> {
         // The index follows the primary: it would find a row of the standby by words that this has not yet.
-        if self.is_on_standby() {
-            return Err(not_on_standby());
-        }
+        self.only_on_primary()?;
         let index = self.full_text.get().ok_or_else(|| {
             Error::new(Kind::NotSupported, "full text search is switched off on this server")
         })?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Client;
-use fhir_database::failure;
+use fhir_database::{PooledClient, failure};
 use fhir_model::{Error, Kind, Result};
 use fhir_search::sql::{Bind, Plan, Sql, Then};
 use futures_util::TryStreamExt;
@@ -13,7 +13,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{statement_log, timeouts};
 use crate::read::body_bytes;
-use crate::read_source::not_on_standby;
+use crate::read_source::ReadClient;
 use crate::scope::ScopedStore;
 
 /// How long the database has to take note that a statement is to be stopped.
@@ -143,11 +143,16 @@ impl ScopedStore<'_> {
         }
         // It may have ended by itself, and the request to stop may still be on its way: that would stop the connection's next
         // statement, which is somebody else's. So the connection does not go back to the pool.
-        let ended = running.await;
-        let is_own = client.discard();
-        match ended {
-            // The next statement would be this request's.
-            Ok(_) if is_own => Err(not_on_standby()),
+        let ended = tokio::time::timeout(self.cancelled_within(), running).await;
+        match client {
+            ReadClient::Primary(client) => drop(PooledClient::take(client)),
+            // It is this request's, for its next statements.
+            ReadClient::Standby(_) if !matches!(&ended, Ok(Err(e)) if e.kind == Kind::Timeout) => {
+                return Err(Error::new(Kind::Unavailable, "a standby did not stop a statement"));
+            }
+            ReadClient::Standby(_) => {}
+        }
+        match ended.map_err(Error::internal)? {
             Err(e) if e.kind == Kind::Timeout => Ok(None),
             ended => ended.map(Some),
         }

@@ -262,7 +262,7 @@ pub(super) async fn copy_secrets(from: &str, to: &str) {
             application_name: "test".to_owned(),
             pipelined: &[],
             plan_for_values: false,
-            system: None,
+            standby_of: None,
         };
         Connections::open(url, options).unwrap()
     });

@@ -115,8 +115,7 @@ async fn after_a_promotion_the_primary_answers() {
 /// The url of another database, or of the primary itself.
 #[tokio::test]
 async fn what_is_no_standby_of_the_database_is_not_read_from() {
-    let other = NetworkCluster::start("", "host all all 127.0.0.1/32 trust", &[]).await;
-    other.ask("create database clinic").await;
+    let (_others, other) = NetworkCluster::pair("", "clinic").await;
     let (primary, standby) = NetworkCluster::pair("", "clinic").await;
     let url = format!("postgres://postgres@127.0.0.1:{}/clinic", primary.port);
     drop(standby);

@@ -51,6 +51,37 @@ async fn a_page_is_not_older_than_the_one_before() {
     }
 }
 
+/// A page that the primary answered is not followed by one of a standby that does not have what was on it.
+#[tokio::test]
+async fn a_page_of_the_primary_is_followed_by_none_that_is_older() {
+    let pair = Pair::start().await;
+    for (id, family) in [("a", "one"), ("b", "two"), ("c", "three"), ("d", "four")] {
+        pair.write(id, family).await;
+    }
+    for path in ["Patient?_count=1&_sort=family", "_history?_count=1", "Patient/$everything?_count=1"] {
+        let mut answer = pair.accepting(path).send().await.unwrap();
+        while !is_of_standby(&answer) {
+            answer = pair.accepting(path).send().await.unwrap();
+        }
+        let first = link(&json(answer).await.1, "next").unwrap();
+        pair.hold().await;
+        let after = pair.write("d", path).await;
+        let answer = pair.app.client.get(&first).header("database-position", &after).send().await.unwrap();
+        assert!(!is_of_standby(&answer), "{first}");
+        let second = link(&json(answer).await.1, "next").unwrap();
+        assert_ne!(position_of(&first), position_of(&second));
+        for (page, of_standby) in [(&first, true), (&second, false)] {
+            let answer = pair.app.client.get(page).send().await.unwrap();
+            assert_eq!(is_of_standby(&answer), of_standby, "{page}");
+        }
+        pair.go_on().await;
+    }
+}
+
+fn position_of(link: &str) -> &str {
+    link.split_once("_position=").unwrap().1
+}
+
 fn link(page: &Value, relation: &str) -> Option<String> {
     let links = page["link"].as_array()?;
     Some(links.iter().find(|link| link["relation"] == relation)?["url"].as_str()?.to_owned())
