@@ -12,6 +12,7 @@ mod many;
 mod one;
 mod preconditions;
 mod prepared;
+mod row_statements;
 mod rows;
 mod turns;
 mod write_failure;

@@ -9,6 +9,7 @@ use tokio_postgres::types::ToSql;
 use super::locks::{self, RowLock};
 use super::many::{self, Lists};
 use super::prepared::date_high;
+use super::row_statements::RowWriter;
 use super::rows::Entries;
 use super::write_failure::WriteFailure;
 use crate::Store;
@@ -75,5 +76,5 @@ pub(crate) async fn run(
         &t.to,
     ];
     transaction.execute(&statement, &parameters).await?;
-    many::entries(transaction, &entries).await
+    many::entries(RowWriter { transaction, only: None }, &entries).await
 }

@@ -7,6 +7,10 @@ use tokio_postgres::types::ToSql;
 use super::locks::{self, RowLock};
 use super::preconditions::Preconditions;
 use super::prepared::PreparedWrite;
+use super::row_statements::{
+    DELETE, HISTORY, INSERT, ORDERED, ORDERED_GONE, RowWriter, STRINGS, STRINGS_GONE, TOMBSTONES, UPDATE,
+    execute,
+};
 use super::rows::Entries;
 use super::turns;
 use super::write_failure::WriteFailure;
@@ -21,52 +25,6 @@ use crate::version::{Method, ResourceState};
 /// gone on its node, and its history is visible with it, where the turn may be free before (`turns.rs`).
 const LAST: &str = "select h.handle, max(h.version) from resource_history h where h.handle = any($1::int8[]) \
      group by h.handle order by h.handle";
-
-const HISTORY: &str = "insert into resource_history (handle, updated_at, type_id, version, method, id, patient, keys, packed) \
-     select r.handle, r.updated_at, r.type_id, r.version, r.method, r.id, r.patient, r.keys, o.packed \
-     from unnest($1::int8[], $2::bytea[]) as o(handle, packed) join resource r on r.handle = o.handle";
-
-const TOMBSTONES: &str = "insert into resource_history (handle, updated_at, type_id, version, method, id, patient, keys) \
-     select r.handle, $3::int8, r.type_id, d.version, $4::int2, r.id, r.patient, r.keys \
-     from unnest($1::int8[], $2::int4[]) as d(handle, version) join resource r on r.handle = d.handle";
-
-const DELETE: &str = "delete from resource r where r.handle = any($1::int8[])";
-
-const INSERT: &str = "insert into resource (handle, updated_at, patient, date, date_high, primary_code, present, \
-     type_id, version, method, keys, beginnings, id, json, packed) \
-     select v.handle, $1::int8, v.patient, v.date, v.date_high, v.primary_code, v.present, v.type_id, v.version, \
-     v.method, ($11::int8[])[v.keys_from:v.keys_to], nullif(($14::int8[])[v.texts_from:v.texts_to], '{}'), v.id, \
-     v.json, v.packed \
-     from unnest($2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], \
-     $10::int2[], $12::int4[], $13::int4[], $15::int4[], $16::int4[], $17::text[], $18::jsonb[], $19::bytea[]) \
-     as v(handle, patient, date, date_high, primary_code, present, type_id, version, method, keys_from, keys_to, \
-     texts_from, texts_to, id, json, packed)";
-
-/// (A part of an array that a column is set to as it is ends the coordinator of a distributed database; hence `coalesce`.)
-const UPDATE: &str = "update resource r set updated_at = $1::int8, patient = v.patient, date = v.date, \
-     date_high = v.date_high, primary_code = v.primary_code, present = v.present, version = v.version, \
-     method = v.method, keys = coalesce(($11::int8[])[v.keys_from:v.keys_to], '{}'), \
-     beginnings = nullif(($14::int8[])[v.texts_from:v.texts_to], '{}'), json = v.json, packed = v.packed \
-     from unnest($2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], \
-     $10::int2[], $12::int4[], $13::int4[], $15::int4[], $16::int4[], $17::text[], $18::jsonb[], $19::bytea[]) \
-     as v(handle, patient, date, date_high, primary_code, present, type_id, version, method, keys_from, keys_to, \
-     texts_from, texts_to, id, json, packed) where r.handle = v.handle";
-
-const ORDERED: &str = "insert into ordered_entry (key, value, handle, extra, rank) \
-     select * from unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int2[]) \
-     on conflict (key, value, handle, extra) do update set rank = excluded.rank where ordered_entry.rank <> excluded.rank";
-
-const ORDERED_GONE: &str = "delete from ordered_entry e \
-     using unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) as x(key, value, handle, extra) \
-     where e.key = x.key and e.value = x.value and e.handle = x.handle and e.extra = x.extra";
-
-const STRINGS: &str = "insert into string_entry (key, value, handle, rank) \
-     select * from unnest($1::int8[], $2::text[], $3::int8[], $4::int2[]) \
-     on conflict (key, value, handle) do update set rank = excluded.rank where string_entry.rank <> excluded.rank";
-
-const STRINGS_GONE: &str = "delete from string_entry e \
-     using unnest($1::int8[], $2::text[], $3::int8[]) as x(key, value, handle) \
-     where e.key = x.key and e.value = x.value and e.handle = x.handle";
 
 /// Lists of several rows in one array, as arrays of arrays must not differ in length; each row knows its part.
 #[derive(Default)]
@@ -204,10 +162,11 @@ pub(super) async fn write(
             }
         }
     }
-    let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, WriteFailure> {
-        let statement = transaction.prepare_cached(text).await?;
-        Ok(transaction.execute(&statement, parameters).await?)
+    let only = match ready {
+        [one] if store.is_distributed() => Some(one.handle),
+        _ => None,
     };
+    let rows = RowWriter { transaction, only };
     if !replaced.is_empty() {
         replaced_versions.sort_unstable();
         let what = if deleted.is_empty() { RowLock::Version } else { RowLock::Row };
@@ -218,17 +177,17 @@ pub(super) async fn write(
     }
     preconditions.hold(store, transaction).await?;
     if !replaced.is_empty() {
-        execute(HISTORY, &[&replaced, &replaced_packed]).await?;
+        rows.write(&HISTORY, &[&replaced, &replaced_packed]).await?;
     }
     if !deleted.is_empty() {
-        execute(TOMBSTONES, &[&deleted, &deleted_versions, &at, &Method::Delete.number()]).await?;
-        execute(DELETE, &[&deleted]).await?;
+        rows.write(&TOMBSTONES, &[&deleted, &deleted_versions, &at, &Method::Delete.number()]).await?;
+        rows.write(&DELETE, &[&deleted]).await?;
     }
     if !updates.handles.is_empty() {
-        execute(UPDATE, &updates.parameters(&at)).await?;
+        rows.write(&UPDATE, &updates.parameters(&at)).await?;
     }
     if !inserts.handles.is_empty() {
-        execute(INSERT, &inserts.parameters(&at)).await?;
+        execute(transaction, INSERT, &inserts.parameters(&at)).await?;
     }
     if !created.is_empty() {
         let statement = transaction.prepare_cached(LAST).await?;
@@ -242,7 +201,7 @@ pub(super) async fn write(
             return Err(WriteFailure::Stale);
         }
     }
-    self::entries(transaction, &entries).await?;
+    self::entries(rows, &entries).await?;
     self::effects(transaction, effects).await?;
     preconditions.hold_after(store, transaction).await?;
     // Last, as it makes all other changes of search parameters wait.
@@ -259,33 +218,28 @@ async fn effects(transaction: &Transaction<'_>, effects: &[Addition]) -> Result<
         let (table, names) = (effect.table(), effect.names());
         let text =
             ["insert into ", table, " (", &names, ") select * from unnest(", &binds.join(", "), ")"].concat();
-        let statement = transaction.prepare_cached(&text).await?;
-        transaction.execute(&statement, &parameters).await?;
+        execute(transaction, &text, &parameters).await?;
     }
     Ok(())
 }
 
 /// Entries that come and go.
-pub(super) async fn entries(transaction: &Transaction<'_>, entries: &Entries) -> Result<(), WriteFailure> {
-    let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, WriteFailure> {
-        let statement = transaction.prepare_cached(text).await?;
-        Ok(transaction.execute(&statement, parameters).await?)
-    };
+pub(super) async fn entries(rows: RowWriter<'_>, entries: &Entries) -> Result<(), WriteFailure> {
     let gone = &entries.ordered_gone;
     if !gone.keys.is_empty() {
-        execute(ORDERED_GONE, &[&gone.keys, &gone.values, &gone.handles, &gone.extras]).await?;
+        rows.write(&ORDERED_GONE, &[&gone.keys, &gone.values, &gone.handles, &gone.extras]).await?;
     }
     let gone = &entries.strings_gone;
     if !gone.keys.is_empty() {
-        execute(STRINGS_GONE, &[&gone.keys, &gone.values, &gone.handles]).await?;
+        rows.write(&STRINGS_GONE, &[&gone.keys, &gone.values, &gone.handles]).await?;
     }
     let new = &entries.ordered;
     if !new.keys.is_empty() {
-        execute(ORDERED, &[&new.keys, &new.values, &new.handles, &new.extras, &new.ranks]).await?;
+        rows.write(&ORDERED, &[&new.keys, &new.values, &new.handles, &new.extras, &new.ranks]).await?;
     }
     let new = &entries.strings;
     if !new.keys.is_empty() {
-        execute(STRINGS, &[&new.keys, &new.values, &new.handles, &new.ranks]).await?;
+        rows.write(&STRINGS, &[&new.keys, &new.values, &new.handles, &new.ranks]).await?;
     }
     Ok(())
 }

@@ -12,10 +12,10 @@
 //! - Who relies on the absence of a resource waits for all that is being committed (`preconditions.rs`).
 
 use deadpool_postgres::Transaction;
-use tokio_postgres::types::ToSql;
 
 use super::preconditions::Preconditions;
 use super::prepared::PreparedWrite;
+use super::row_statements::execute;
 use super::write_failure::WriteFailure;
 use crate::commit_clock::CommitTimestamp;
 use crate::writers::MAY_WRITE;
@@ -51,10 +51,6 @@ pub(super) async fn take(
     timestamp: &CommitTimestamp,
 ) -> Result<(), WriteFailure> {
     let at = timestamp.micros();
-    let execute = async |text: &str, parameters: &[&(dyn ToSql + Sync)]| -> Result<u64, WriteFailure> {
-        let statement = transaction.prepare_cached(text).await?;
-        Ok(transaction.execute(&statement, parameters).await?)
-    };
     let all =
         |done: u64, wanted: usize| if done == wanted as u64 { Ok(()) } else { Err(WriteFailure::Stale) };
     let statement = transaction.prepare_cached(MAY_WRITE).await?;
@@ -70,12 +66,12 @@ pub(super) async fn take(
         columns.seen.extend(claim.seen);
     }
     if !new.keys.is_empty() {
-        let done = execute(CLAIM_NEW, &[&new.keys, &new.handles, &new.versions, &at]).await?;
+        let done = execute(transaction, CLAIM_NEW, &[&new.keys, &new.handles, &new.versions, &at]).await?;
         all(done, new.keys.len())?;
     }
     if !known.keys.is_empty() {
         let ClaimColumns { keys, handles, versions, seen } = &known;
-        all(execute(CLAIM_SEEN, &[keys, handles, versions, seen, &at]).await?, keys.len())?;
+        all(execute(transaction, CLAIM_SEEN, &[keys, handles, versions, seen, &at]).await?, keys.len())?;
     }
     let mut turns: Vec<i64> = ready.iter().filter(|one| one.needs_sequence()).map(|one| one.handle).collect();
     // What must not be there is kept from coming by the turn.
@@ -83,7 +79,7 @@ pub(super) async fn take(
     turns.sort_unstable();
     turns.dedup();
     if !turns.is_empty() {
-        execute(SEQUENCE, &[&turns, &at]).await?;
+        execute(transaction, SEQUENCE, &[&turns, &at]).await?;
     }
     Ok(())
 }
