@@ -15,6 +15,7 @@ use tokio_postgres::{CancelToken, Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::endpoint::Endpoint;
+use crate::read_connection::ReadConnection;
 use crate::{failure, standby};
 
 /// Pipelined connections that reads of a process share.
@@ -125,7 +126,10 @@ impl Connections {
         let mut pool = Pool::builder(manager)
             .max_size(options.connections_max.max(1))
             .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(Duration::from_secs(10)));
+            .wait_timeout(Some(match options.standby_of {
+                Some(_) => standby::CATCH_UP,
+                None => Duration::from_secs(10),
+            }));
         if let Some(system) = options.standby_of {
             pool = pool.post_create(Hook::async_fn(move |client, _| {
                 Box::pin(async move {
@@ -158,6 +162,15 @@ impl Connections {
             client.statement_cache.clear();
         }
         Ok(client)
+    }
+
+    /// A connection of the pool for a request that may be given up while its statement runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`client`](Self::client).
+    pub async fn read_client(&self) -> Result<ReadConnection> {
+        Ok(ReadConnection::new(self.client().await?, self.connector.clone()))
     }
 
     /// A shared connection, connected anew when it was lost.

@@ -12,6 +12,7 @@ mod migrate;
 mod migration;
 mod migrations;
 mod position;
+mod read_connection;
 mod schema;
 mod schema_names;
 mod standby;
@@ -26,8 +27,9 @@ pub use lease::{Lease, NOW};
 pub use migrate::{migrate, schema};
 pub use migrations::{MigrationFile, Migrations};
 pub use position::Position;
+pub use read_connection::ReadConnection;
 pub use schema::SchemaState;
-pub use standby::{Lag, Standby, StandbyClient};
+pub use standby::{Lag, Standby, replayed};
 
 /// A random number that identifies this process to others: positive, never the same twice.
 pub fn random_id() -> i64 {

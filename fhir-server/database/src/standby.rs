@@ -4,12 +4,10 @@
 //! connection anew, and holds for the statements on it alone.
 
 use std::collections::VecDeque;
-use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use fhir_model::{Error, Kind, Result};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{CancelToken, Client, Row};
@@ -18,9 +16,10 @@ use crate::connections::{ConnectionOptions, Connections, SYSTEM, ensure_system};
 use crate::endpoint::Endpoint;
 use crate::failure;
 use crate::position::Position;
+use crate::read_connection::ReadConnection;
 
-/// How long a read waits for the standby to come so far.
-const CATCH_UP: Duration = Duration::from_millis(50);
+/// How long a read waits for a connection, and for the standby to come so far.
+pub(crate) const CATCH_UP: Duration = Duration::from_millis(50);
 /// How often it is asked meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// How long it may take to connect to one host, and until a server says how far it is, that included.
@@ -125,7 +124,7 @@ impl Standby {
 
     /// A connection to a standby that has come to all of these positions, and is not further behind than it may be. Returns `None`
     /// when there is none within a moment.
-    pub async fn client_at(&self, positions: &[Position]) -> Option<StandbyClient> {
+    pub async fn client_at(&self, positions: &[Position]) -> Option<ReadConnection> {
         let client = match self.wanted(positions) {
             Some((wanted, patience)) => answered(self.client_within(&wanted, patience)).await.ok().flatten(),
             None => None,
@@ -151,17 +150,19 @@ impl Standby {
             .then_some((Wanted { positions, timeline }, if is_late { Duration::ZERO } else { CATCH_UP }))
     }
 
-    async fn client_within(&self, wanted: &Wanted, patience: Duration) -> Result<Option<StandbyClient>> {
+    async fn client_within(&self, wanted: &Wanted, patience: Duration) -> Result<Option<ReadConnection>> {
         let until = Instant::now() + patience;
         loop {
-            let client = StandbyClient::new(self.connections.client().await?);
-            match client.position().await? {
+            let client = self.connections.read_client().await?;
+            match replayed(&client).await? {
                 Some(position) if wanted.is_met_by(position) => return Ok(Some(client)),
+                Some(_) => drop(client),
                 // No standby, or none any more.
-                None => return Ok(None),
-                Some(_) => client.give_back(),
+                None => {
+                    client.discard();
+                    return Ok(None);
+                }
             }
-            drop(client);
             if Instant::now() >= until {
                 return Ok(None);
             }
@@ -234,7 +235,7 @@ impl Standby {
     async fn measure(&self, primary: &mut Option<Client>, standby: &mut Option<Client>) -> Result<Lag> {
         // Without a primary the last position that it had stays the measure.
         let known = answered(self.sample(primary)).await;
-        let replayed = answered(self.replayed(standby)).await?;
+        let replayed = answered(self.measured_position(standby)).await?;
         let samples = self.samples();
         let (now, newest) = *samples.primary.back().ok_or_else(|| match known {
             Err(e) => e,
@@ -254,9 +255,9 @@ impl Standby {
             Some(client) => client,
             None => self.primary.dedicated().await?,
         };
+        let now = Instant::now();
         let position = position(&client.query_one(PRIMARY, &[]).await.map_err(failure::classify)?)?;
         *kept = Some(client);
-        let now = Instant::now();
         let mut samples = self.samples();
         samples.floor.get_or_insert((now, position));
         samples.primary.push_back((now, position));
@@ -269,8 +270,8 @@ impl Standby {
         Ok(())
     }
 
-    /// How far the standby is.
-    async fn replayed(&self, kept: &mut Option<Client>) -> Result<Position> {
+    /// How far the standby is that `follow` asks.
+    async fn measured_position(&self, kept: &mut Option<Client>) -> Result<Position> {
         let client = match kept.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
             None => {
@@ -306,56 +307,19 @@ impl Wanted {
     }
 }
 
-/// A connection to a standby. It ends when it is dropped, as something may still run there, unless it is given back.
-pub struct StandbyClient {
-    /// `None` once it is dropped.
-    client: Option<Object>,
-    is_given_back: AtomicBool,
-}
-
-impl StandbyClient {
-    fn new(client: Object) -> StandbyClient {
-        StandbyClient { client: Some(client), is_given_back: AtomicBool::new(false) }
-    }
-
-    /// How far its server has replayed the log; `None`: it is no standby.
-    ///
-    /// # Errors
-    ///
-    /// When it is away.
-    pub async fn position(&self) -> Result<Option<Position>> {
-        let statement = self.prepare_cached(STANDBY).await.map_err(failure::classify)?;
-        let row = self.query_one(&statement, &[]).await.map_err(failure::classify)?;
-        Position::from_columns(&row, 0).map_err(failure::classify)
-    }
-
-    /// Nothing runs there any more: it goes back to the pool when it is dropped.
-    pub fn give_back(&self) {
-        self.is_given_back.store(true, Ordering::Relaxed);
-    }
-}
-
-impl std::fmt::Debug for StandbyClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StandbyClient")
-    }
-}
-
-impl Deref for StandbyClient {
-    type Target = deadpool_postgres::Client;
-
-    #[expect(clippy::expect_used, reason = "it is taken when this is dropped, and never before")]
-    fn deref(&self) -> &deadpool_postgres::Client {
-        self.client.as_ref().expect("it is there until this is dropped")
-    }
-}
-
-impl Drop for StandbyClient {
-    fn drop(&mut self) {
-        if let Some(client) = self.client.take_if(|_| !self.is_given_back.load(Ordering::Relaxed)) {
-            drop(Object::take(client));
-        }
-    }
+/// How far the server of a connection has replayed the log; `None`: it is no standby.
+///
+/// # Errors
+///
+/// When it is away.
+pub async fn replayed(client: &ReadConnection) -> Result<Option<Position>> {
+    client
+        .run(async {
+            let statement = client.prepare_cached(STANDBY).await.map_err(failure::classify)?;
+            let row = client.query_one(&statement, &[]).await.map_err(failure::classify)?;
+            Position::from_columns(&row, 0).map_err(failure::classify)
+        })
+        .await
 }
 
 /// The position in the first two columns of the primary's answer.

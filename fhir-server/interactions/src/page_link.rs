@@ -9,7 +9,7 @@ use crate::cx::Cx;
 pub(crate) const LINKED_POSITION: &str = "_position";
 
 /// The parameter that says where the page begins.
-const CURSOR: &str = "_cursor";
+pub(crate) const CURSOR: &str = "_cursor";
 
 impl Cx {
     /// What links to further pages say beside where the page begins, after this one was read.

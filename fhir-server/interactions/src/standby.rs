@@ -10,6 +10,7 @@ use fhir_model::{Error, Kind, Result};
 use fhir_store::{Position, ReadSource, StandbyOutcome};
 
 use crate::dispatch::dispatch;
+use crate::page_link::CURSOR;
 use crate::reply::Reply;
 use crate::request::ReadFrom;
 use crate::request_context::RequestContext;
@@ -44,7 +45,11 @@ pub(crate) fn is_accepted(ctx: &RequestContext<'_>) -> bool {
 /// Those of the interaction.
 pub(crate) async fn answer(ctx: &mut RequestContext<'_>) -> Result<Reply> {
     let store = &ctx.cx.store;
-    let wanted: Vec<Position> = ctx.request.position.into_iter().chain(ctx.linked_position).collect();
+    let mut wanted: Vec<Position> = ctx.request.position.into_iter().chain(ctx.linked_position).collect();
+    if ctx.linked_position.is_none() && ctx.parameter(CURSOR).is_some() {
+        // The page before does not say where it was read: this one is answered as of now.
+        wanted.clear();
+    }
     if let Some(read) = store.standby_at(&wanted).await {
         ctx.scope = ctx.scope.clone().read_from(ReadSource::Standby(read.clone()));
         let done = answer_with_position(ctx).await;
@@ -55,7 +60,7 @@ pub(crate) async fn answer(ctx: &mut RequestContext<'_>) -> Result<Reply> {
             StandbyOutcome::Refused => {}
         }
     }
-    // The primary has all there is. While there is no standby, pages after this one will not find any either.
+    // The primary has all there is. Where no standby is by now, links say no position.
     let is_there = store.standby().is_some_and(|standby| standby.lag().is_some());
     let source = if is_there { ReadSource::InPlaceOfStandby } else { ReadSource::Primary };
     ctx.scope = ctx.scope.clone().read_from(source);

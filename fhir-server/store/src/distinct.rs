@@ -13,6 +13,7 @@ use fhir_search::rows::Distinct;
 pub(crate) use self::durable::DurableTexts;
 use crate::Store;
 use crate::scope::ScopedStore;
+use crate::visibility::rows;
 
 /// Most texts of an index that one search looks at.
 pub(crate) const TEXTS_MAX: usize = 5_000;
@@ -67,11 +68,10 @@ impl ScopedStore<'_> {
     /// The texts of an index that begin with one, with their keys.
     pub(crate) async fn texts_starting_with(&self, key: i64, text: &str) -> Result<Vec<(String, i64)>> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(STARTING_WITH).await.map_err(failure::classify)?;
         let limit = i64::try_from(TEXTS_MAX + 1).map_err(Error::internal)?;
         // In code point order nothing that begins with the text comes after it and the last code point.
         let end = format!("{text}\u{10FFFF}");
-        let rows = client.query(&statement, &[&key, &text, &end, &limit]).await.map_err(failure::classify)?;
+        let rows = rows(&client, STARTING_WITH, &[&key, &text, &end, &limit]).await?;
         if rows.len() > TEXTS_MAX {
             let what =
                 format!("more than {TEXTS_MAX} different values begin with `{text}`: ask for more of it");

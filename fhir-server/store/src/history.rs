@@ -6,14 +6,14 @@
 
 use std::collections::HashSet;
 
-use deadpool_postgres::Client;
-use fhir_database::failure;
+use fhir_database::ReadConnection;
 use fhir_model::{Error, Key, Result};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::scope::ScopedStore;
 use crate::version::{Method, ResourceState, Version};
+use crate::visibility::rows;
 
 /// Whose history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,7 +226,12 @@ impl ScopedStore<'_> {
 
     /// The rows of a page. Of rows that were cut to a page a distributed database answers no subqueries: what came after a
     /// deletion is asked for by [`Self::with_restored`].
-    async fn page(&self, client: &Client, text: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+    async fn page(
+        &self,
+        client: &ReadConnection,
+        text: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
         match self.is_distributed() {
             true => self.query(client, &text.replace(restored!(), "null::boolean"), values).await,
             false => self.query(client, text, values).await,
@@ -234,7 +239,7 @@ impl ScopedStore<'_> {
     }
 
     /// The same, with those marked that came after a deletion, where the rows do not say it.
-    async fn with_restored(&self, client: &Client, mut history: History) -> Result<History> {
+    async fn with_restored(&self, client: &ReadConnection, mut history: History) -> Result<History> {
         if !self.is_distributed() {
             return Ok(history);
         }
@@ -242,9 +247,7 @@ impl ScopedStore<'_> {
         let before = |v: &Version| (v.handle, i32::try_from(v.version - 1).unwrap_or(i32::MAX));
         let (handles, versions): (Vec<i64>, Vec<i32>) = after.map(before).unzip();
         if !handles.is_empty() {
-            let statement = client.prepare_cached(RESTORED_AFTER).await.map_err(failure::classify)?;
-            let rows = client.query(&statement, &[&handles, &versions]).await.map_err(failure::classify)?;
-            for row in rows {
+            for row in rows(client, RESTORED_AFTER, &[&handles, &versions]).await? {
                 let version: i32 = row.try_get(1).map_err(Error::internal)?;
                 history.restored.insert((row.try_get(0).map_err(Error::internal)?, version.unsigned_abs()));
             }

@@ -18,6 +18,7 @@ use fhir_database::failure;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::custom::{self, Custom, Progress, Stage};
 use fhir_search::parameters::Parameter;
+use tokio_postgres::IsolationLevel;
 
 pub(crate) use self::apply::apply_definitions;
 pub(crate) use self::catalog::ParameterCatalog;
@@ -115,14 +116,17 @@ impl Store {
 
     async fn reload_catalog(&self) -> Result<()> {
         let _one = self.catalog.reload.lock().await;
-        let client = self.connections.client().await?;
-        // The version first: what is read after it may be newer, and is then read again.
-        let row = client.query_one(VERSION, &[]).await.map_err(failure::classify)?;
+        let mut client = self.connections.client().await?;
+        // Of one snapshot: what is known of a standby goes by the version.
+        let snapshot =
+            client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+        let snapshot = snapshot.start().await.map_err(failure::classify)?;
+        let row = snapshot.query_one(VERSION, &[]).await.map_err(failure::classify)?;
         let version: i64 = row.try_get(0).map_err(Error::internal)?;
         let known: HashMap<i64, Arc<Progress>> =
             self.registry.customs().iter().map(|c| (c.number, c.progress.clone())).collect();
         let mut customs = Vec::new();
-        for row in client.query(ALL, &[]).await.map_err(failure::classify)? {
+        for row in snapshot.query(ALL, &[]).await.map_err(failure::classify)? {
             let number: i64 = row.try_get(0).map_err(Error::internal)?;
             let types: Vec<i32> = row.try_get(1).map_err(Error::internal)?;
             customs.push(Arc::new(Custom {
@@ -134,6 +138,7 @@ impl Store {
                 progress: known.get(&number).cloned().unwrap_or_default(),
             }));
         }
+        snapshot.commit().await.map_err(failure::classify)?;
         drop(client);
         self.registry.set_customs(version, customs)?;
         // Writes under way may have looked at the registry before.

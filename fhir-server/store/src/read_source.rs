@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::Client;
-use fhir_database::{PooledClient, Position, Standby, StandbyClient};
+use fhir_database::{Position, ReadConnection, Standby, replayed};
 use fhir_model::{Error, Kind, Result};
 use tokio_postgres::CancelToken;
 
@@ -42,7 +41,7 @@ impl Eq for ReadSource {}
 /// The connection of one request to a standby.
 #[derive(Debug)]
 pub struct StandbyRead {
-    client: StandbyClient,
+    client: ReadConnection,
     /// The version of the search parameters that this process knew, and that the standby has.
     parameters: i64,
     /// What is asked is nothing that a standby can answer.
@@ -67,15 +66,15 @@ pub enum StandbyOutcome {
 )]
 pub(crate) enum ReadClient<'s> {
     /// Of the pool to the primary.
-    Primary(PooledClient),
+    Primary(ReadConnection),
     /// The request's own to a standby.
-    Standby(&'s StandbyClient),
+    Standby(&'s ReadConnection),
 }
 
 impl Deref for ReadClient<'_> {
-    type Target = Client;
+    type Target = ReadConnection;
 
-    fn deref(&self) -> &Client {
+    fn deref(&self) -> &ReadConnection {
         match self {
             ReadClient::Primary(client) => client,
             ReadClient::Standby(standby) => standby,
@@ -142,7 +141,7 @@ impl Store {
         match scope.source() {
             ReadSource::Primary => Ok(None),
             ReadSource::InPlaceOfStandby => Ok(self.position().await),
-            ReadSource::Standby(read) => match read.client.position().await? {
+            ReadSource::Standby(read) => match replayed(&read.client).await? {
                 Some(position) => Ok(Some(position)),
                 None => Err(Error::new(Kind::Unavailable, "the standby was promoted")),
             },
@@ -156,9 +155,6 @@ impl Store {
             true => StandbyOutcome::Answered,
             false => StandbyOutcome::Failed,
         };
-        if outcome == StandbyOutcome::Answered {
-            read.client.give_back();
-        }
         if let Some(standby) = &self.standby {
             let counter = match outcome {
                 StandbyOutcome::Answered => &standby.reads,
@@ -180,7 +176,7 @@ impl<'s> ScopedStore<'s> {
     pub(crate) async fn client(&self) -> Result<ReadClient<'s>> {
         match self.source {
             ReadSource::Standby(read) => Ok(ReadClient::Standby(&read.client)),
-            _ => self.connections.client().await.map(ReadClient::Primary),
+            _ => self.connections.read_client().await.map(ReadClient::Primary),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Statements by handle and over history, with what a caller sees of their rows.
 
-use deadpool_postgres::Client;
-use fhir_database::failure;
+use fhir_database::{ReadConnection, failure};
 use fhir_model::Result;
 use fhir_search::sql;
 use tokio_postgres::Row;
@@ -27,13 +26,12 @@ impl ScopedStore<'_> {
     /// When the database does not answer.
     pub(crate) async fn query(
         &self,
-        client: &Client,
+        client: &ReadConnection,
         text: &str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
         if self.sees_all() {
-            let statement = client.prepare_cached(&without_limits(text)).await.map_err(failure::classify)?;
-            return client.query(&statement, values).await.map_err(failure::classify);
+            return rows(client, &without_limits(text), values).await;
         }
         let predicate = sql::predicate(&self.visible_rows(), values.len() + 1);
         let text = text.replace(CURRENT, &format!(" and ({})", predicate.text()));
@@ -41,9 +39,26 @@ impl ScopedStore<'_> {
         let text = text.replace(NEXT, &own_row("n", predicate.text()));
         let mut all = values.to_vec();
         all.extend(parameters(predicate.binds()));
-        let statement = client.prepare_cached(&text).await.map_err(failure::classify)?;
-        client.query(&statement, &all).await.map_err(failure::classify)
+        rows(client, &text, &all).await
     }
+}
+
+/// The rows of a statement.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub(crate) async fn rows(
+    client: &ReadConnection,
+    text: &str,
+    values: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>> {
+    client
+        .run(async {
+            let statement = client.prepare_cached(text).await.map_err(failure::classify)?;
+            client.query(&statement, values).await.map_err(failure::classify)
+        })
+        .await
 }
 
 /// The statement of who sees everything.

@@ -1,7 +1,7 @@
-//! Clients that send or take next to nothing are cut, and everybody else is answered meanwhile.
+//! Clients that send or take next to nothing are cut, and everybody else is answered meanwhile; who goes away leaves nothing running.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fhir_http::{CorsOrigins, HttpLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -159,4 +159,39 @@ async fn a_connection_may_be_silent_between_requests() {
         // Longer than a head may take: a slow client that began meanwhile is gone, the silent one is not.
         drip(app.address, b"GET / HTTP/1.1\r\nx: ".to_vec(), b"x".to_vec()).await;
     }
+}
+
+/// Who goes away leaves nothing behind: neither a statement that runs on, nor a connection on which others wait for it.
+#[tokio::test]
+async fn a_search_ends_with_its_client() {
+    let app = TestApp::start().await;
+    let holder = app.cx.store.connections().dedicated().await.unwrap();
+    // Who reads resources waits for this.
+    holder
+        .batch_execute("begin; lock table resource, resource_history in access exclusive mode")
+        .await
+        .unwrap();
+    // What a transaction has seen of others' activity it does not see anew.
+    let observer = app.cx.store.connections().dedicated().await.unwrap();
+    let waiting = async || {
+        let all = "select count(*) from pg_stat_activity a where a.datname = current_database() and a.wait_event_type = 'Lock'";
+        observer.query_one(all, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    for path in
+        ["Patient", "Patient?_total=accurate&_count=0", "_history", "Patient?_has:Observation:patient:code=x"]
+    {
+        let mut client = TcpStream::connect(app.address).await.unwrap();
+        let request = format!("GET /fhir/R4/{path} HTTP/1.1\r\nhost: {}\r\n\r\n", app.address);
+        client.write_all(request.as_bytes()).await.unwrap();
+        let began = Instant::now();
+        while waiting().await == 0 {
+            assert!(began.elapsed() < Duration::from_secs(20), "{path} does not wait");
+        }
+        drop(client);
+        while waiting().await > 0 {
+            assert!(began.elapsed() < Duration::from_secs(20), "{path} waits for nobody");
+        }
+    }
+    holder.batch_execute("rollback").await.unwrap();
+    assert_eq!(app.ask("GET", "Patient").send().await.unwrap().status(), 200);
 }

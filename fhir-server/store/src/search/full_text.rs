@@ -91,19 +91,22 @@ impl ScopedStore<'_> {
     /// not all.
     async fn tail(&self, type_id: i32, since: i64) -> Result<(Vec<Row>, bool)> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(TAIL).await.map_err(failure::classify)?;
         let values: [&(dyn ToSql + Sync); 3] = [&type_id, &since, &TAIL_MAX];
-        let stream = client.query_raw(&statement, values).await.map_err(failure::classify)?;
-        let mut stream = std::pin::pin!(stream);
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while let Some(row) = stream.try_next().await.map_err(failure::classify)? {
-            if bytes > self.options.page_bytes_max {
-                return Ok((rows, true));
+        let read = async {
+            let statement = client.prepare_cached(TAIL).await.map_err(failure::classify)?;
+            let stream = client.query_raw(&statement, values).await.map_err(failure::classify)?;
+            let mut stream = std::pin::pin!(stream);
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = stream.try_next().await.map_err(failure::classify)? {
+                if bytes > self.options.page_bytes_max {
+                    return Ok((rows, true));
+                }
+                bytes += row.raw_size_bytes();
+                rows.push(row);
             }
-            bytes += row.raw_size_bytes();
-            rows.push(row);
-        }
-        Ok((rows, false))
+            Ok((rows, false))
+        };
+        client.run(read).await
     }
 }
 

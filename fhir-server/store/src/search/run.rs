@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Client;
-use fhir_database::{PooledClient, failure};
+use fhir_database::{ReadConnection, failure};
 use fhir_model::{Error, Kind, Result};
 use fhir_search::sql::{Bind, Plan, Sql, Then};
 use futures_util::TryStreamExt;
@@ -13,8 +12,8 @@ use tokio_postgres::types::ToSql;
 
 use super::{statement_log, timeouts};
 use crate::read::body_bytes;
-use crate::read_source::ReadClient;
 use crate::scope::ScopedStore;
+use crate::visibility::rows;
 
 /// How long the database has to take note that a statement is to be stopped.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -104,15 +103,19 @@ impl ScopedStore<'_> {
         statement_log::record(sql);
         let failed = |e| timeouts::costly(failure::classify(e), sql.shape());
         let client = self.client().await?;
-        let statement = client.prepare_cached(sql.text()).await.map_err(failed)?;
-        let stream = client.query_raw(&statement, parameters(sql.binds())).await.map_err(failed)?;
-        let mut stream = std::pin::pin!(stream);
-        while let Some(row) = stream.try_next().await.map_err(failed)? {
-            if !each(row)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        client
+            .run(async {
+                let statement = client.prepare_cached(sql.text()).await.map_err(failed)?;
+                let stream = client.query_raw(&statement, parameters(sql.binds())).await.map_err(failed)?;
+                let mut stream = std::pin::pin!(stream);
+                while let Some(row) = stream.try_next().await.map_err(failed)? {
+                    if !each(row)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            })
+            .await
     }
 
     pub(crate) async fn run(&self, sql: &Sql) -> Result<Vec<Row>> {
@@ -144,13 +147,10 @@ impl ScopedStore<'_> {
         // It may have ended by itself, and the request to stop may still be on its way: that would stop the connection's next
         // statement, which is somebody else's. So the connection does not go back to the pool.
         let ended = tokio::time::timeout(self.cancelled_within(), running).await;
-        match client {
-            ReadClient::Primary(client) => drop(PooledClient::take(client)),
+        client.discard();
+        if self.is_on_standby() && !matches!(&ended, Ok(Err(e)) if e.kind == Kind::Timeout) {
             // It is this request's, for its next statements.
-            ReadClient::Standby(_) if !matches!(&ended, Ok(Err(e)) if e.kind == Kind::Timeout) => {
-                return Err(Error::new(Kind::Unavailable, "a standby did not stop a statement"));
-            }
-            ReadClient::Standby(_) => {}
+            return Err(Error::new(Kind::Unavailable, "a standby did not stop a statement"));
         }
         match ended.map_err(Error::internal)? {
             Err(e) if e.kind == Kind::Timeout => Ok(None),
@@ -166,9 +166,8 @@ fn are_too_many(rows: &[Row]) -> Result<bool> {
     Ok(handle == Some(None))
 }
 
-async fn run_on(client: &Client, text: &str, binds: &[Bind]) -> Result<Vec<Row>> {
-    let statement = client.prepare_cached(text).await.map_err(failure::classify)?;
-    client.query(&statement, &parameters(binds)).await.map_err(failure::classify)
+async fn run_on(client: &ReadConnection, text: &str, binds: &[Bind]) -> Result<Vec<Row>> {
+    rows(client, text, &parameters(binds)).await
 }
 
 /// Values as the driver takes them.

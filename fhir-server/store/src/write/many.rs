@@ -163,7 +163,8 @@ pub(super) async fn write(
         }
     }
     let only = match ready {
-        [one] if store.is_distributed() => Some(one.handle),
+        // Of what the coordinator keeps beside the row a commit of one node is not prepared: with these it has to be of several.
+        [one] if store.is_distributed() && one.definition.is_none() && effects.is_empty() => Some(one.handle),
         _ => None,
     };
     let rows = RowWriter { transaction, only };

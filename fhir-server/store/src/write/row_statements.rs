@@ -62,10 +62,19 @@ pub(super) const UPDATE: RowStatement = row_statement!(
     " and r.handle = $20::int8"
 );
 
-/// Of one handle beside its row: what is selected from a table of a node can be inserted there.
-pub(super) const ORDERED: RowStatement = row_statement!(
-    "insert into ordered_entry (key, value, handle, extra, rank) select x.key, x.value, x.handle, x.extra, x.rank \
-     from unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int2[]) as x(key, value, handle, extra, rank)",
+/// Of one handle beside its row, whose column the handle is then: what is selected from a table of a node is inserted there.
+macro_rules! entries {
+    ($insert:literal, $from:literal, $of_one:literal, $conflict:literal) => {
+        RowStatement {
+            any: concat!($insert, "x.handle", $from, $conflict),
+            one: concat!($insert, "r.handle", $from, $of_one, $conflict),
+        }
+    };
+}
+
+pub(super) const ORDERED: RowStatement = entries!(
+    "insert into ordered_entry (key, value, extra, rank, handle) select x.key, x.value, x.extra, x.rank, ",
+    " from unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int2[]) as x(key, value, handle, extra, rank)",
     " join resource r on r.handle = x.handle where r.handle = $6::int8",
     " on conflict (key, value, handle, extra) do update set rank = excluded.rank where ordered_entry.rank <> excluded.rank"
 );
@@ -77,9 +86,9 @@ pub(super) const ORDERED_GONE: RowStatement = row_statement!(
     " and e.handle = $5::int8"
 );
 
-pub(super) const STRINGS: RowStatement = row_statement!(
-    "insert into string_entry (key, value, handle, rank) select x.key, x.value, x.handle, x.rank \
-     from unnest($1::int8[], $2::text[], $3::int8[], $4::int2[]) as x(key, value, handle, rank)",
+pub(super) const STRINGS: RowStatement = entries!(
+    "insert into string_entry (key, value, rank, handle) select x.key, x.value, x.rank, ",
+    " from unnest($1::int8[], $2::text[], $3::int8[], $4::int2[]) as x(key, value, handle, rank)",
     " join resource r on r.handle = x.handle where r.handle = $5::int8",
     " on conflict (key, value, handle) do update set rank = excluded.rank where string_entry.rank <> excluded.rank"
 );
