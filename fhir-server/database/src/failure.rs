@@ -71,12 +71,19 @@ fn is_away(code: &SqlState) -> bool {
     code.starts_with("08") || code.starts_with("57P") || code.starts_with("53")
 }
 
-/// What the coordinator of a distributed database says, without a code of its own, of a node that is lost within a statement.
-const LOST_NODE: [&str; 4] = [
+/// What the coordinator of a distributed database says, without a code of its own, of a node that is lost within a statement: in its
+/// own words, and in those of libpq, by which it is connected.
+const LOST_NODE: [&str; 10] = [
     "failure on connection marked as essential",
     "terminating connection",
     "connection to the remote node",
+    "failed to COPY to shard",
     "server closed the connection unexpectedly",
+    "connection not open",
+    "could not receive data from server",
+    "could not send data to server",
+    "SSL SYSCALL error",
+    "SSL connection has been closed unexpectedly",
 ];
 
 fn is_away_node(e: &tokio_postgres::Error) -> bool {
@@ -105,6 +112,8 @@ mod tests {
         let client = Endpoint::parse(&url).unwrap().connect().await.unwrap();
         for (text, kind) in [
             ("failure on connection marked as essential: a:1", Kind::Unavailable),
+            ("SSL SYSCALL error: EOF detected\ninvalid socket", Kind::Unavailable),
+            ("failed to COPY to shard 102030 on a:1", Kind::Unavailable),
             ("terminating connection due to unexpected postmaster exit", Kind::Unavailable),
             ("a bug", Kind::Internal),
         ] {
