@@ -26,7 +26,7 @@ use crate::cursor::{Cursor, Secret};
 use crate::custom::Progress;
 use crate::param::Param;
 use crate::query::{Query, Summary, TextSource, identity};
-use crate::registry::{Registry, TypeSearch};
+use crate::registry::{Registry, TypeSearch, index_change};
 
 /// What parsing needs to know besides the query.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +126,8 @@ impl Query {
         for this in &all {
             let query = Query { count: cx.count_default, ..Query::new(&this.type_name) };
             let finds = true;
-            let mut parser = Parser { registry, this, all: &all, cx, depth: 0, links: &links, finds, query };
+            let mut parser =
+                Parser { registry, this, all: &all, cx, holder: None, depth: 0, links: &links, finds, query };
             for (name, value) in pairs {
                 parser.pair(name, value)?;
             }
@@ -157,6 +158,8 @@ struct Parser<'a> {
     /// All types that are searched.
     all: &'a [Arc<TypeSearch>],
     cx: &'a ParseCx<'a>,
+    /// The type whose references lead here: resources of this type may stand within its resources.
+    holder: Option<&'a str>,
     /// Steps of a chain that led here.
     depth: usize,
     /// References that the chains of the whole search go through.
@@ -262,18 +265,27 @@ impl<'a> Parser<'a> {
         self.all.iter().find(|of| of.param(code).is_none()).map(|of| &**of)
     }
 
-    /// A parameter decides what is found or in which order: not all may be found while old resources are not all
-    /// indexed by it. That is said, or under strict handling refused, as a write may depend on it.
-    fn uses(&mut self, code: &str, building: Option<&Arc<Progress>>) -> Result<()> {
-        let Some(progress) = building else { return Ok(()) };
-        let text = format!(
-            "`{code}` is being indexed: {} % of the resources that were there before can be found by it",
-            progress.percent()
-        );
-        if self.cx.strict {
-            return Err(Error::new(Kind::Unavailable, format!("{text}; try again")).at(code));
+    /// A parameter of the type decides what is found or in which order.
+    fn uses(&mut self, param: &Param) -> Result<()> {
+        self.uses_of(&self.this.type_name, self.holder, param)
+    }
+
+    /// The same of another type. Not all may be found while old resources are not all indexed by it. Of one whose entries a
+    /// format of the index changes that is refused, as all were found before.
+    fn uses_of(&mut self, type_name: &str, holder: Option<&str>, param: &Param) -> Result<()> {
+        if let Some(progress) = self.registry.pending_progress(type_name, holder, &param.code) {
+            return Err(index_change::unavailable(&param.code, &progress));
         }
-        self.warn(text);
+        self.uses_added(&param.code, param.building.as_ref())
+    }
+
+    /// Of one that was added it is said, or under strict handling refused, as a write may depend on it.
+    fn uses_added(&mut self, code: &str, building: Option<&Arc<Progress>>) -> Result<()> {
+        let Some(progress) = building else { return Ok(()) };
+        if self.cx.strict {
+            return Err(index_change::unavailable(code, progress));
+        }
+        self.warn(index_change::being_indexed(code, progress));
         Ok(())
     }
 

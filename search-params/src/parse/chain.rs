@@ -56,9 +56,9 @@ impl<'a> Parser<'a> {
             let text = format!("`{name}`: `{code}` of {source} never refers to a {}", self.searched());
             return Err(Error::invalid(text).at("_has"));
         }
-        self.uses(&param.code, param.building.as_ref())?;
+        self.uses_of(source, None, &param)?;
         self.link(name)?;
-        let Some(filters) = self.beyond(source, rest, value)? else {
+        let Some(filters) = self.beyond(source, None, rest, value)? else {
             return Err(Error::invalid(format!(
                 "`{name}`: {source} has no search parameter `{rest}`{}",
                 suggest::hint(rest, of.params().iter().map(|p| &*p.code))
@@ -82,12 +82,12 @@ impl<'a> Parser<'a> {
                 "`{name}`: `{code}` is no reference, so nothing can follow it"
             )));
         }
-        self.uses(&param.code, param.building.as_ref())?;
+        self.uses(&param)?;
         self.link(name)?;
         let types = self.types_beyond(name, &param, only)?;
         let (mut targets, mut first_error) = (Vec::new(), None);
         for type_name in types {
-            match self.beyond(&type_name, rest, value) {
+            match self.beyond(&type_name, Some(&self.this.type_name), rest, value) {
                 Ok(Some(_)) if targets.len() == TYPES_MAX => {
                     let text = format!(
                         "`{name}` can lead to more than {TYPES_MAX} types; say which: `{code}:Type.{rest}`"
@@ -138,7 +138,13 @@ impl<'a> Parser<'a> {
     }
 
     /// The conditions on a resource of another type. Returns `None` when the type has no such parameter.
-    fn beyond(&mut self, type_name: &str, name: &str, value: &str) -> Result<Option<Vec<Filter>>> {
+    fn beyond(
+        &mut self,
+        type_name: &str,
+        holder: Option<&str>,
+        name: &str,
+        value: &str,
+    ) -> Result<Option<Vec<Filter>>> {
         check_depth(name, self.depth + 1)?;
         let this = self.registry.for_type(type_name)?;
         let mut parser = Parser {
@@ -146,6 +152,7 @@ impl<'a> Parser<'a> {
             this: &this,
             all: std::slice::from_ref(&this),
             cx: self.cx,
+            holder,
             depth: self.depth + 1,
             links: self.links,
             finds: true,

@@ -132,6 +132,7 @@ impl Parser<'_> {
             this: self.this,
             all: self.all,
             cx: self.cx,
+            holder: self.holder,
             depth: self.depth,
             links: self.links,
             finds: true,

@@ -78,7 +78,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn filter(&mut self, param: Arc<Param>, modifier: Option<&str>, value: &str) -> Result<()> {
-        self.uses(&param.code, param.building.as_ref())?;
+        self.uses(&param)?;
         let modifier = self.modifier(&param, modifier)?;
         let values = self.values(&param.code, value)?;
         let mut terms = Vec::with_capacity(values.len());

@@ -90,7 +90,7 @@ impl Parser<'_> {
                 && source.is_none_or(|source| custom.types.iter().any(|t| **t == *source))
                 && code.is_none_or(|code| *definition.code == *code);
             if meant {
-                self.uses(&definition.code, custom.building().as_ref())?;
+                self.uses_added(&definition.code, custom.building().as_ref())?;
             }
         }
         Ok(())

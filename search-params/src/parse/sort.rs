@@ -29,7 +29,7 @@ impl Parser<'_> {
                 "_lastUpdated" => SortBy::LastUpdated,
                 _ => match self.param(code) {
                     Some(param) if is_ordered(&param) => {
-                        self.uses(&param.code, param.building.as_ref())?;
+                        self.uses(&param)?;
                         SortBy::Param(param)
                     }
                     Some(_) => {
@@ -81,8 +81,8 @@ impl Parser<'_> {
             );
             return Err(refused(text));
         }
-        for (_, inner) in &targets {
-            self.uses(&inner.code, inner.building.as_ref())?;
+        for (type_name, inner) in &targets {
+            self.uses_of(type_name, Some(&self.this.type_name), inner)?;
         }
         Ok(SortBy::Chain { param, targets })
     }

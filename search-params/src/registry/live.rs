@@ -42,8 +42,8 @@ impl Registry {
             };
             types.insert(name.clone(), sets);
         }
-        let live = Arc::new(CustomParameters { version, customs, types });
-        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        *live = Arc::new(CustomParameters { version, customs, types, pending: live.pending.clone() });
         Ok(())
     }
 
@@ -95,10 +95,12 @@ impl Registry {
 
     /// True when the current versions of a type need not have all entries yet that their successors will have.
     pub fn is_building(&self, type_name: &str) -> bool {
-        self.live().types.get(type_name).is_some_and(|sets| sets.building)
+        let live = self.live();
+        live.types.get(type_name).is_some_and(|sets| sets.building)
+            || live.pending.as_ref().is_some_and(|pending| pending.change.types.contains_key(type_name))
     }
 
-    fn live(&self) -> Arc<CustomParameters> {
+    pub(super) fn live(&self) -> Arc<CustomParameters> {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::index_change::{ChangedCodes, PendingChange};
 use super::type_search::TypeSearch;
 use crate::custom::Custom;
 
@@ -17,12 +18,22 @@ pub enum Set {
     Replaced,
 }
 
-/// What was added to R4, at some version.
-#[derive(Debug, Default)]
+/// What was added to R4, at some version, and what changes.
+#[derive(Debug, Clone, Default)]
 pub(super) struct CustomParameters {
     pub(super) version: i64,
     pub(super) customs: Vec<Arc<Custom>>,
     pub(super) types: HashMap<Box<str>, Arc<Sets>>,
+    /// `None` when all resources have the entries of this build's format.
+    pub(super) pending: Option<Arc<Pending>>,
+}
+
+/// Changes that not all resources have yet.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) change: PendingChange,
+    /// The parameters that rely on what changes.
+    pub(super) codes: ChangedCodes,
 }
 
 #[derive(Debug)]
