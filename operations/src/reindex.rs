@@ -3,11 +3,15 @@
 //! The work is the store's, and goes on whatever becomes of the caller or the server. A SearchParameter that comes or
 //! goes begins it by itself.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use fhir_interactions::{Call, Cx, Handling, Operation, Reply};
 use fhir_model::interaction::Level;
 use fhir_model::{Kind, Result};
 use fhir_search::custom::{Custom, Stage};
+use fhir_search::parameters::Parameter;
 use fhir_store::ReindexJob;
 use serde_json::{Value, json};
 
@@ -43,8 +47,18 @@ impl Operation for ReindexStatus {
         let types = types(cx, &call)?;
         let mut all = jobs(cx, &call, &types).await?;
         let customs = cx.registry.customs();
-        let is_asked = |custom: &&std::sync::Arc<Custom>| custom.types.iter().any(|t| types.contains(t));
-        all.extend(customs.iter().filter(is_asked).map(|custom| search_parameter(custom)));
+        let is_asked = |custom: &&Arc<Custom>| custom.types.iter().any(|t| types.contains(t));
+        let mut refused = refused(cx, &types);
+        let custom = |custom: &Arc<Custom>| match refused.remove(&custom.definition.url) {
+            Some((definition, percent)) => search_parameter(&definition, Stage::Building, Some(percent)),
+            None => search_parameter(&custom.definition, custom.stage, percent(custom)),
+        };
+        all.extend(customs.iter().filter(is_asked).map(custom));
+        all.extend(
+            refused
+                .into_values()
+                .map(|(definition, percent)| search_parameter(&definition, Stage::Building, Some(percent))),
+        );
         Ok(parameters(all))
     }
 }
@@ -91,17 +105,34 @@ fn job(job: &ReindexJob) -> Value {
     json!({ "name": "job", "part": parts })
 }
 
-fn search_parameter(custom: &Custom) -> Value {
-    let mut parts = vec![
-        json!({ "name": "url", "valueUri": custom.definition.url }),
-        json!({ "name": "code", "valueCode": custom.definition.code }),
-        json!({ "name": "state", "valueCode": custom.stage.as_str() }),
-    ];
-    let percent = match custom.stage {
+/// The parameters whose entries this build makes otherwise and not all resources of these types have, by url: the least share.
+fn refused(cx: &Cx, types: &[Box<str>]) -> BTreeMap<Box<str>, (Arc<Parameter>, u32)> {
+    let mut refused: BTreeMap<Box<str>, (Arc<Parameter>, u32)> = BTreeMap::new();
+    for (type_name, param, progress) in cx.registry.refused_params() {
+        if types.contains(&type_name) {
+            let definition = &param.definition;
+            let (_, percent) =
+                refused.entry(definition.url.clone()).or_insert_with(|| (definition.clone(), 100));
+            *percent = (*percent).min(progress.percent());
+        }
+    }
+    refused
+}
+
+fn percent(custom: &Custom) -> Option<u32> {
+    match custom.stage {
         Stage::Known | Stage::Building => Some(custom.progress.percent()),
         Stage::Ready => Some(100),
         Stage::Retiring => None,
-    };
+    }
+}
+
+fn search_parameter(definition: &Parameter, stage: Stage, percent: Option<u32>) -> Value {
+    let mut parts = vec![
+        json!({ "name": "url", "valueUri": definition.url }),
+        json!({ "name": "code", "valueCode": definition.code }),
+        json!({ "name": "state", "valueCode": stage.as_str() }),
+    ];
     parts.extend(percent.map(|percent| json!({ "name": "percent", "valueDecimal": percent })));
     json!({ "name": "search-parameter", "part": parts })
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fhir_database::Clock;
 use fhir_search::IndexSettings;
+use fhir_search::registry::index_change::IndexChange;
 use fhir_search::sql::Placement;
 
 use crate::effect::Effects;
@@ -55,6 +56,9 @@ pub struct Options {
     /// Makes committed rows visible late, as a database of several machines does.
     #[cfg(feature = "testing")]
     pub late_rows: Option<crate::testing::LateRows>,
+    /// Formats of the index after that of this build.
+    #[cfg(feature = "testing")]
+    pub further_formats: Vec<IndexChange>,
     /// The time.
     pub clock: Clock,
 }
@@ -84,6 +88,8 @@ impl Default for Options {
             visible_within: Duration::from_secs(5),
             #[cfg(feature = "testing")]
             late_rows: None,
+            #[cfg(feature = "testing")]
+            further_formats: Vec::new(),
             clock: Clock::default(),
         }
     }
@@ -96,6 +102,14 @@ impl Options {
         return self.late_rows.is_some();
         #[cfg(not(feature = "testing"))]
         false
+    }
+
+    /// Formats of the index that a test makes up.
+    pub(crate) fn further_formats(&self) -> &[IndexChange] {
+        #[cfg(feature = "testing")]
+        return &self.further_formats;
+        #[cfg(not(feature = "testing"))]
+        &[]
     }
 }
 

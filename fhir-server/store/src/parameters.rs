@@ -9,7 +9,7 @@ mod apply;
 mod catalog;
 mod definition;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,6 +18,7 @@ use fhir_database::failure;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::custom::{self, Custom, Progress, Stage};
 use fhir_search::parameters::Parameter;
+use fhir_search::registry::index_change::PendingChange;
 use tokio_postgres::IsolationLevel;
 
 pub(crate) use self::apply::apply_definitions;
@@ -26,8 +27,8 @@ pub(crate) use self::definition::Definition;
 use crate::Store;
 use crate::reindex::ReindexScan;
 
-const VERSION: &str =
-    "select v.version, v.index_settings, v.format_wanted from search_version v where v.id = 1";
+const VERSION: &str = "select v.version, v.index_settings, v.format_wanted, v.format, v.format_since \
+     from search_version v where v.id = 1";
 
 const ALL: &str =
     "select p.number, p.types, p.stage, p.since, p.definition from search_parameter p order by p.number";
@@ -114,7 +115,7 @@ impl Store {
         }
     }
 
-    async fn reload_catalog(&self) -> Result<()> {
+    pub(crate) async fn reload_catalog(&self) -> Result<()> {
         let _one = self.catalog.reload.lock().await;
         let mut client = self.connections.client().await?;
         // Of one snapshot: what is known of a standby goes by the version.
@@ -123,6 +124,8 @@ impl Store {
         let snapshot = snapshot.start().await.map_err(failure::classify)?;
         let row = snapshot.query_one(VERSION, &[]).await.map_err(failure::classify)?;
         let version: i64 = row.try_get(0).map_err(Error::internal)?;
+        let format: i32 = row.try_get(3).map_err(Error::internal)?;
+        let since: i64 = row.try_get(4).map_err(Error::internal)?;
         let known: HashMap<i64, Arc<Progress>> =
             self.registry.customs().iter().map(|c| (c.number, c.progress.clone())).collect();
         let mut customs = Vec::new();
@@ -138,9 +141,11 @@ impl Store {
                 progress: known.get(&number).cloned().unwrap_or_default(),
             }));
         }
+        let pending = self.pending_change(&snapshot, format, since).await?;
         snapshot.commit().await.map_err(failure::classify)?;
         drop(client);
         self.registry.set_customs(version, customs)?;
+        self.registry.set_pending_change(pending)?;
         // Writes under way may have looked at the registry before.
         self.catalog.set_pending(version, self.commit_clock.latest());
         self.catalog.work_pending.store(true, Ordering::Relaxed);
@@ -148,14 +153,42 @@ impl Store {
         Ok(())
     }
 
+    /// What this build indexes otherwise than the format that all resources have, and the types that still have some of that.
+    async fn pending_change(
+        &self,
+        snapshot: &Transaction<'_>,
+        format: i32,
+        since: i64,
+    ) -> Result<Option<PendingChange>> {
+        let changes = self.changes_since(format);
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let known = self.registry.pending_change().map(|change| change.types).unwrap_or_default();
+        let mut types = BTreeMap::new();
+        for scan in self.reindex_scans_in(snapshot).await?.iter().filter(|scan| scan.is_unfinished(since)) {
+            let progress = known.get(&scan.type_name).cloned().unwrap_or_default();
+            types.insert(scan.type_name.clone(), progress);
+        }
+        Ok((!types.is_empty()).then_some(PendingChange { changes, types, since }))
+    }
+
     /// Notes how far old resources are indexed.
     pub(crate) fn note_progress(&self, scans: &[ReindexScan]) {
-        for custom in self.registry.customs() {
-            let of = |scan: &&ReindexScan| custom.types.iter().any(|t| **t == *scan.type_name);
-            let (done, all) = scans.iter().filter(of).fold((0, 0), |(done, all), scan| {
-                (done + scan.done_since(custom.since), all + scan.rows_total.unwrap_or(0))
+        let share = |progress: &Progress, since: i64, is_of: &dyn Fn(&str) -> bool| {
+            let of_types = scans.iter().filter(|scan| is_of(&scan.type_name));
+            let (done, all) = of_types.fold((0, 0), |(done, all), scan| {
+                (done + scan.done_since(since), all + scan.rows_total.unwrap_or(0))
             });
-            custom.progress.set(done, all);
+            progress.set(done, all);
+        };
+        if let Some(PendingChange { types, since, .. }) = self.registry.pending_change() {
+            for (type_name, progress) in &types {
+                share(progress, since, &|name| *name == **type_name);
+            }
+        }
+        for custom in self.registry.customs() {
+            share(&custom.progress, custom.since, &|name| custom.types.iter().any(|t| **t == *name));
         }
     }
 }

@@ -19,6 +19,7 @@ mod export;
 mod failover;
 mod formats;
 mod headers;
+mod index_change;
 mod law;
 mod load;
 mod modules;

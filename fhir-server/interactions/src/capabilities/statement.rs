@@ -119,7 +119,11 @@ fn resource(cx: &Cx, type_name: &str, references: &References, mode: Mode) -> Va
     put("searchRevInclude", to_values(references.to.get(type_name)));
     let columns = COLUMNS.into_iter().filter_map(|code| cx.registry.parameters().get("Patient", code));
     let columns = columns.map(|definition| type_column(definition, mode));
-    put("searchParam", columns.chain(own.map(|p| search_param(p, type_name, mode))).collect());
+    let own = own.map(|p| {
+        let is_refused = cx.registry.check_indexed(type_name, &p.code).is_err();
+        refused_meanwhile(is_refused, search_param(p, type_name, mode))
+    });
+    put("searchParam", columns.chain(own).collect());
     let for_type =
         cx.operations.definitions().filter(|d| (d.types || d.instance) && d.is_for_type(type_name));
     put("operation", for_type.map(operation).collect());
@@ -158,7 +162,10 @@ fn everywhere(cx: &Cx, mode: Mode) -> Vec<Value> {
     let columns = columns.filter_map(|code| definitions.get("Patient", code));
     let of_patient = cx.registry.for_type("Patient").ok();
     let params = of_patient.as_ref().map(|t| t.params()).unwrap_or_default();
-    let params = params.iter().filter(|p| is_everywhere(p)).map(|p| search_param(p, "Resource", mode));
+    let refused = cx.registry.refused_params();
+    let is_refused = |p: &Param| refused.iter().any(|(_, one, _)| one.code == p.code);
+    let params = params.iter().filter(|p| is_everywhere(p));
+    let params = params.map(|p| refused_meanwhile(is_refused(p), search_param(p, "Resource", mode)));
     let columns = columns.map(|definition| column(definition, mode));
     let undefined = UNDEFINED.iter().map(|(name, kind, text)| match mode {
         Mode::Full => json!({ "name": name, "type": kind, "documentation": text }),
@@ -182,6 +189,17 @@ fn search_param(param: &Param, type_name: &str, mode: Mode) -> Value {
         let types = (param.kind == ParameterKind::Reference).then(|| "`:[type]`".to_owned());
         let all: Vec<String> = names.chain(types).collect();
         text.push_str(&format!(" Modifiers: {}", all.join(", ")));
+    }
+    stated
+}
+
+/// A parameter that is not answered until all resources of the type are indexed by it. How far that is, `$reindex-status` says: the
+/// statement is kept meanwhile.
+fn refused_meanwhile(is_refused: bool, mut stated: Value) -> Value {
+    const WHY: &str = "Resources are being indexed by it; until that is done it is answered 503: `$reindex-status` says how far it is.";
+    if let (true, Some(members)) = (is_refused, stated.as_object_mut()) {
+        let before = members.get("documentation").and_then(Value::as_str).map(|text| format!("{text} "));
+        members.insert("documentation".to_owned(), Value::from(before.unwrap_or_default() + WHY));
     }
     stated
 }

@@ -1,20 +1,24 @@
-//! The format of index entries, and the settings they depend on. A build whose resources leave other entries than before, and
-//! a server with other settings, gives all of them theirs before it serves: what it does not find could be there.
+//! The format of index entries, and the settings they depend on. A build whose resources leave other entries than before gives
+//! them to all resources: while it serves, where the entries are those of single search parameters, which are not searched by
+//! meanwhile. Otherwise, and with other settings, it does so before it serves: what it does not find could be there.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use deadpool_postgres::Transaction;
 use fhir_database::failure;
 use fhir_model::{Error, Kind, Result};
+use fhir_search::registry::index_change::{Concerned, IndexChange};
 use tokio::time::Instant;
 
 use super::{RETRY_INTERVAL, ReindexScan, StepOutcome, request, settings};
 use crate::Store;
 use crate::parameters::{self, NEXT_VERSION};
 
-/// Grows with every change of what R4's parameters leave in the index. Entries that are not made any more have to be
-/// deleted by a migration: nobody knows them.
-const FORMAT: i32 = 3;
+/// What each format of the index changed, the first one first: every change of what parameters leave in the index adds one.
+/// Entries that are not made any more are deleted by a migration, or named by the change: nobody else knows them.
+const FORMATS: &[IndexChange] = &[IndexChange::Everything, IndexChange::Everything, IndexChange::Everything];
 
 /// Failures in a row after which it is served all the same.
 const TRIES: usize = 5;
@@ -33,17 +37,88 @@ const WANTED: &str = "update search_version v set format_wanted = $1::int4, form
 const DONE: &str = "update search_version v set format = $1::int4, format_wanted = $1::int4, index_settings = $3::text \
      where v.id = 1 and v.format_since = $2::int8";
 
+const UNFINISHED: &str = "select count(*) from reindex j where j.wanted >= $1::int8 and j.done < $1::int8";
+
+/// Scans that give resources the entries of this build and its settings.
+struct IndexScans {
+    /// The version they are requested as.
+    since: i64,
+    /// What it is for, where nothing can be answered before they are done.
+    blocks: Option<&'static str>,
+}
+
 impl Store {
-    /// Returns when all resources have the entries of this build. What fails again and again is logged and left to the
-    /// scans, as one resource must not keep the server from starting.
+    /// Returns when this process can answer: all resources have the entries of this build, or no search relies on
+    /// those that some lack. What fails again and again is logged and left to the scans, as one resource must not keep the server
+    /// from starting.
     pub(crate) async fn reconcile_index(&self) -> Result<()> {
         self.wait_for_other_settings().await?;
-        let since = self.want_index().await?;
+        let scans = self.want_index().await?;
         self.catalog.index_reconciled.store(true, Ordering::Relaxed);
-        match since {
-            Some(since) => self.make_anew(since).await,
+        match scans {
+            Some(IndexScans { since, blocks: Some(why) }) => {
+                tracing::info!("nothing is answered until all resources are indexed anew: {why}");
+                self.make_anew(since).await
+            }
+            Some(IndexScans { since, blocks: None }) => self.serve_meanwhile(since).await,
             None => Ok(()),
         }
+    }
+
+    /// The worker does the scans.
+    async fn serve_meanwhile(&self, since: i64) -> Result<()> {
+        self.settle(since).await?;
+        self.reload_catalog().await?;
+        let refused = self.registry.refused_params();
+        if !refused.is_empty() {
+            tracing::info!(
+                "this build indexes {} search parameters otherwise: what relies on one is refused until the resources of its type are \
+                 indexed anew, which begins now; `$reindex-status` says how far that is",
+                refused.len()
+            );
+        }
+        Ok(())
+    }
+
+    /// Notes that the index is as wanted, if no scan is left.
+    async fn settle(&self, since: i64) -> Result<()> {
+        let mut client = self.connections.client().await?;
+        let transaction = client.transaction().await.map_err(failure::classify)?;
+        transaction.query_one(HELD, &[]).await.map_err(failure::classify)?;
+        self.settle_in(&transaction, since).await?;
+        transaction.commit().await.map_err(failure::classify)
+    }
+
+    /// The same within a transaction that holds the version of the search parameters.
+    pub(super) async fn settle_in(&self, transaction: &Transaction<'_>, since: i64) -> Result<()> {
+        let row = transaction.query_one(UNFINISHED, &[&since]).await.map_err(failure::classify)?;
+        if row.try_get::<_, i64>(0).map_err(Error::internal)? > 0 {
+            return Ok(());
+        }
+        self.note_done(transaction, since).await
+    }
+
+    async fn note_done(&self, transaction: &Transaction<'_>, since: i64) -> Result<()> {
+        let settled = settings::text(std::slice::from_ref(&self.settings.text));
+        transaction
+            .execute(DONE, &[&self.index_format(), &since, &settled])
+            .await
+            .map(drop)
+            .map_err(failure::classify)
+    }
+
+    fn formats(&self) -> impl Iterator<Item = &IndexChange> {
+        FORMATS.iter().chain(self.options.further_formats())
+    }
+
+    /// The format of the index that this build makes.
+    pub(crate) fn index_format(&self) -> i32 {
+        i32::try_from(self.formats().count()).unwrap_or(i32::MAX)
+    }
+
+    /// What this build makes otherwise than one that made a format.
+    pub(crate) fn changes_since(&self, format: i32) -> Vec<IndexChange> {
+        self.formats().skip(usize::try_from(format).unwrap_or(0)).copied().collect()
     }
 
     async fn make_anew(&self, since: i64) -> Result<()> {
@@ -51,8 +126,7 @@ impl Store {
         loop {
             self.refresh_catalog().await?;
             let scans = self.reindex_scans().await?;
-            let due: Vec<&ReindexScan> =
-                scans.iter().filter(|w| w.wanted >= since && w.done < since).collect();
+            let due: Vec<&ReindexScan> = scans.iter().filter(|scan| scan.is_unfinished(since)).collect();
             if due.is_empty() {
                 break;
             }
@@ -84,58 +158,52 @@ impl Store {
                 }
             }
         }
-        let client = self.connections.client().await?;
-        let settled = settings::text(std::slice::from_ref(&self.settings.text));
-        client.execute(DONE, &[&FORMAT, &since, &settled]).await.map_err(failure::classify)?;
-        Ok(())
+        self.settle(since).await
     }
 
     /// The format and settings of this process's index, as its row of `writer` says them.
     pub(crate) fn indexed_by(&self) -> String {
-        format!("{FORMAT} {}", self.settings.text)
+        format!("{} {}", self.index_format(), self.settings.text)
     }
 
     /// An error when the index is made by other settings than this process's by now: it was away for so long that another
     /// one began.
     pub(crate) fn is_index_ours(&self, kept: &str, format: i32) -> Result<()> {
         match !self.catalog.index_reconciled.load(Ordering::Relaxed)
-            || (format <= FORMAT && self.settings.is_wanted(kept)?)
+            || (format <= self.index_format() && self.settings.is_wanted(kept)?)
         {
             true => Ok(()),
             false => Err(Error::internal("the index is made by other settings than those of this process")),
         }
     }
 
-    /// Requests the scans that this build and its settings need, and returns the version they are requested as. Returns `None`
-    /// when the index is current.
-    async fn want_index(&self) -> Result<Option<i64>> {
+    /// Requests the scans that this build and its settings need. Returns `None` when the index is current.
+    async fn want_index(&self) -> Result<Option<IndexScans>> {
+        let ours = self.index_format();
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
         let row = transaction.query_one(HELD, &[]).await.map_err(failure::classify)?;
         let [format, wanted] = [row.get::<_, i32>(0), row.get(1)];
         let (since, kept): (i64, String) = (row.get(2), row.get(3));
-        if format.max(wanted) > FORMAT {
+        if format.max(wanted) > ours {
             let text = "the index of this database was made by a later build of the server";
             return Err(Error::new(Kind::Unavailable, text));
         }
-        if format == FORMAT && self.settings.is_all(&kept)? {
+        let same_settings = self.settings.is_all(&kept)?;
+        if format == ours && same_settings {
             return Ok(None);
         }
-        if wanted == FORMAT && self.settings.is_wanted(&kept)? {
-            return Ok(Some(since));
+        let (blocks, concerned) = match self.registry.concerned(&self.changes_since(format))? {
+            _ if !same_settings => (Some("its settings are others"), None),
+            Concerned::All => (Some("this build makes entries that every answer relies on otherwise"), None),
+            Concerned::Types(types) => (None, Some(types)),
+        };
+        if wanted == ours && self.settings.is_wanted(&kept)? {
+            return Ok(Some(IndexScans { since, blocks }));
         }
-        let mut types = Vec::new();
-        let all = parameters::type_ids(self, &transaction).await.map_err(failure::classify)?;
-        let has_rows = transaction.prepare_cached(HAS_ROWS).await.map_err(failure::classify)?;
-        for type_id in all {
-            if transaction.query_opt(&has_rows, &[&type_id]).await.map_err(failure::classify)?.is_some() {
-                types.push(type_id);
-            }
-        }
-        types.sort_unstable();
+        let types = self.types_with_rows(&transaction, concerned.as_ref()).await?;
         if types.is_empty() {
-            let settled = settings::text(std::slice::from_ref(&self.settings.text));
-            transaction.execute(DONE, &[&FORMAT, &since, &settled]).await.map_err(failure::classify)?;
+            self.note_done(&transaction, since).await?;
             transaction.commit().await.map_err(failure::classify)?;
             return Ok(None);
         }
@@ -143,8 +211,31 @@ impl Store {
         let since: i64 = row.try_get(0).map_err(Error::internal)?;
         request(&transaction, &types, since).await.map_err(failure::classify)?;
         let wanted = settings::text(&self.settings.wanted_in(&kept)?);
-        transaction.execute(WANTED, &[&FORMAT, &since, &wanted]).await.map_err(failure::classify)?;
+        transaction.execute(WANTED, &[&ours, &since, &wanted]).await.map_err(failure::classify)?;
         transaction.commit().await.map_err(failure::classify)?;
-        Ok(Some(since))
+        Ok(Some(IndexScans { since, blocks }))
+    }
+
+    /// The `type_id`s of these types, or of all, that have rows, of all tenants.
+    async fn types_with_rows(
+        &self,
+        transaction: &Transaction<'_>,
+        types: Option<&BTreeSet<Box<str>>>,
+    ) -> Result<Vec<i32>> {
+        let mut with_rows = Vec::new();
+        let all = parameters::type_ids(self, transaction).await.map_err(failure::classify)?;
+        let has_rows = transaction.prepare_cached(HAS_ROWS).await.map_err(failure::classify)?;
+        for type_id in all {
+            if let Some(types) = types
+                && !types.contains(self.type_name(type_id)?)
+            {
+                continue;
+            }
+            if transaction.query_opt(&has_rows, &[&type_id]).await.map_err(failure::classify)?.is_some() {
+                with_rows.push(type_id);
+            }
+        }
+        with_rows.sort_unstable();
+        Ok(with_rows)
     }
 }

@@ -72,6 +72,11 @@ impl ReindexScan {
         }
     }
 
+    /// True when it is requested for a version and has not come to all rows.
+    pub(crate) fn is_unfinished(&self, since: i64) -> bool {
+        self.wanted >= since && self.done < since
+    }
+
     pub(super) fn job(self) -> ReindexJob {
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         let state = match self.scanning {
@@ -113,7 +118,16 @@ impl Store {
     pub(crate) async fn reindex_scans(&self) -> Result<Vec<ReindexScan>> {
         let client = self.connections.client().await?;
         let statement = client.prepare_cached(SCANS).await.map_err(failure::classify)?;
-        let rows = client.query(&statement, &[]).await.map_err(failure::classify)?;
+        self.scans(&client.query(&statement, &[]).await.map_err(failure::classify)?)
+    }
+
+    /// The same as a transaction sees them.
+    pub(crate) async fn reindex_scans_in(&self, transaction: &Transaction<'_>) -> Result<Vec<ReindexScan>> {
+        let statement = transaction.prepare_cached(SCANS).await.map_err(failure::classify)?;
+        self.scans(&transaction.query(&statement, &[]).await.map_err(failure::classify)?)
+    }
+
+    fn scans(&self, rows: &[tokio_postgres::Row]) -> Result<Vec<ReindexScan>> {
         rows.iter().map(|row| self.reindex_scan(row).map_err(Error::internal)?).collect()
     }
 

@@ -4,12 +4,9 @@ use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Transaction;
 use fhir_database::{Lease, failure};
-use fhir_model::json::Doc;
-use fhir_model::{Error, Key, Kind, Result};
+use fhir_model::{Error, Kind, Result};
 use fhir_search::custom::{Custom, Stage};
-use fhir_search::index_hash::IndexHasher;
 use fhir_search::registry::Set;
-use fhir_search::rows::Rows;
 use fhir_search::tenant::TenantId;
 use tokio_postgres::types::ToSql;
 
@@ -49,7 +46,8 @@ const PLACE: &str = "update reindex j set position_at = $3::int8, position_handl
      rows_done = j.rows_done + $5::int8, failure = null where j.type_id = $1::int4 and j.walking = $2::int8";
 
 /// Holds all changes of search parameters until the end of the transaction.
-const LOCK_VERSION: &str = "select v.version from search_version v where v.id = 1 for update";
+const LOCK_VERSION: &str =
+    "select v.format, v.format_wanted, v.format_since from search_version v where v.id = 1 for update";
 
 const END: &str = "update reindex j set done = j.walking, walking = null, ended_at = $2::int8 \
      where j.type_id = $1::int4 and j.walking = $3::int8";
@@ -87,8 +85,11 @@ impl Store {
         // Those of an organisation that another process added are its to do, as it knows the urls of its base.
         let is_due = |scan: &&ReindexScan| scan.done < scan.wanted && self.knows_tenant_of(scan.type_id);
         let mut due: Vec<&ReindexScan> = scans.iter().filter(is_due).collect();
-        // What fails keeps nothing else from being done.
-        due.sort_by_key(|scan| scan.failure.is_some());
+        // What fails keeps nothing else from being done, and a large type no small one; types that are refused searches come before
+        // those that may hold a resource of one.
+        due.sort_by_key(|scan| {
+            (scan.failure.is_some(), !self.registry.has_pending_params(&scan.type_name), scan.rows_total)
+        });
         if known.is_empty() && due.is_empty() {
             return Ok(StepOutcome::Idle);
         }
@@ -214,20 +215,8 @@ impl Store {
             rows: self
                 .rows(&hasher, Set::Written, &version.key, &doc)
                 .map_err(|e| e.at(version.key.to_string()))?,
-            before: self.before(&hasher, &version.key, &doc)?,
+            before: self.former_rows(&hasher, &version.key, &doc)?,
         })
-    }
-
-    /// The index rows that a version may have: those of these settings, and of earlier ones.
-    fn before(&self, hasher: &IndexHasher, key: &Key, doc: &Doc) -> Result<Rows> {
-        let mut all = self.rows(hasher, Set::Replaced, key, doc)?;
-        for (settings, hasher) in self.settings.former(*hasher) {
-            let (type_name, root) = (&key.type_name, doc.root());
-            let rows = self.registry.extract_by(Set::Replaced, &hasher, type_name, root, settings)?;
-            all.ordered.extend(rows.ordered);
-            all.strings.extend(rows.strings);
-        }
-        Ok(all)
     }
 
     async fn begin(&self, scan: &ReindexScan) -> Result<()> {
@@ -275,7 +264,10 @@ impl Store {
     async fn end(&self, scan: &ReindexScan, walking: i64) -> Result<()> {
         let mut client = self.connections.client().await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
-        transaction.query_one(LOCK_VERSION, &[]).await.map_err(failure::classify)?;
+        let held = transaction.query_one(LOCK_VERSION, &[]).await.map_err(failure::classify)?;
+        let [format, wanted] =
+            [held.try_get::<_, i32>(0), held.try_get(1)].map(|n| n.map_err(Error::internal));
+        let since: i64 = held.try_get(2).map_err(Error::internal)?;
         let ended = transaction.execute(END, &[&scan.type_id, &self.now(), &walking]).await;
         if ended.map_err(failure::classify)? == 0 || !self.lease_of(scan).free(&*transaction).await? {
             return transaction.rollback().await.map_err(failure::classify);
@@ -290,7 +282,12 @@ impl Store {
                 done.push(row);
             }
         }
-        if !done.is_empty() {
+        let changes_format = format? < wanted? && walking >= since && scan.done < since;
+        if changes_format {
+            self.settle_in(&transaction, since).await?;
+        }
+        // All processes look at what is in force by another version.
+        if changes_format || !done.is_empty() {
             let row = transaction.query_one(NEXT_VERSION, &[]).await.map_err(failure::classify)?;
             let version: i64 = row.try_get(0).map_err(Error::internal)?;
             for row in done {

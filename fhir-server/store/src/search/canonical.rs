@@ -50,6 +50,7 @@ impl ScopedStore<'_> {
         let mut keys = BTreeSet::new();
         for canonical in canonicals {
             let this = self.registry.for_type(&canonical.type_name)?;
+            self.registry.check_indexed(&canonical.type_name, "url")?;
             let indexes = this.param("url").into_iter().flat_map(|param| &param.indexes);
             keys.extend(indexes.map(|i| self.hasher.key(this.number, &i.name, Form::Uri, &[&canonical.url])));
         }

@@ -48,6 +48,7 @@ impl ScopedStore<'_> {
         version: Option<&str>,
     ) -> Result<Option<T>> {
         let this = self.registry.for_type(type_name)?;
+        self.registry.check_indexed(type_name, "url")?;
         let Some(param) = this.param("url") else { return Ok(None) };
         let key = |index: &str| self.hasher.key(this.number, index, Form::Uri, &[url]);
         let keys = param.indexes.iter().map(|index| key(&index.name)).collect();

@@ -4,6 +4,7 @@ use fhir_model::json::{Doc, JsonLimits};
 use fhir_model::{Error, Key, Result};
 use fhir_search::index_hash::{IndexHasher, parse_server_id};
 use fhir_search::registry::Set;
+use fhir_search::registry::index_change::{FormerEntries, IndexChange};
 use fhir_search::rows::{DATE_MIN, Rows};
 use fhir_search::tenant::TenantId;
 
@@ -38,6 +39,33 @@ impl Store {
     /// The index rows of a body, in the tenant of the hasher.
     pub(crate) fn rows(&self, hasher: &IndexHasher, set: Set, key: &Key, doc: &Doc) -> Result<Rows> {
         self.registry.extract_by(set, hasher, &key.type_name, doc.root(), self.settings_of(hasher.tenant()))
+    }
+
+    /// The index rows that a version may have while not all are indexed by this format and these settings: of these, and of the
+    /// earlier ones that some may still have.
+    pub(crate) fn former_rows(&self, hasher: &IndexHasher, key: &Key, doc: &Doc) -> Result<Rows> {
+        let ours = self.rows(hasher, Set::Replaced, key, doc)?;
+        let (registry, resource) = (&*self.registry, doc.root());
+        let search = &*registry.for_type(&key.type_name)?;
+        let mut by_settings = vec![(self.settings_of(hasher.tenant()), *hasher, ours)];
+        for (settings, hasher) in self.settings.former(*hasher) {
+            let rows = registry.extract_by(Set::Replaced, &hasher, &key.type_name, resource, settings)?;
+            by_settings.push((settings, hasher, rows));
+        }
+        let changes = registry.pending_change().map(|pending| pending.changes).unwrap_or_default();
+        let mut former_entries = Vec::new();
+        for former in changes.iter().filter_map(IndexChange::former) {
+            for (settings, hasher, rows) in &by_settings {
+                former_entries.push(former(&FormerEntries { search, hasher, settings, resource, rows })?);
+            }
+        }
+        let mut every = by_settings.into_iter().map(|(_, _, rows)| rows).chain(former_entries);
+        let mut all = every.next().unwrap_or_default();
+        for rows in every {
+            all.ordered.extend(rows.ordered);
+            all.strings.extend(rows.strings);
+        }
+        Ok(all)
     }
 }
 
@@ -81,10 +109,15 @@ impl ScopedStore<'_> {
     /// Computes what the statements of a write need, and refuses it when the rules do.
     pub(super) fn prepare<'w>(&self, write: &'w Write) -> Result<PreparedWrite<'w>> {
         let number = self.type_number(&write.key.type_name)?;
+        let building = self.registry.is_building(&write.key.type_name);
         let (old_rows, old_packed) = match &write.before {
             ResourceState::Current(Version { body: Some(body), .. }) => {
                 let doc = Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)?;
-                (self.rows(&self.hasher, Set::Replaced, &write.key, &doc)?, Some(codec::pack(body)?))
+                let rows = match building {
+                    true => self.former_rows(&self.hasher, &write.key, &doc)?,
+                    false => self.rows(&self.hasher, Set::Replaced, &write.key, &doc)?,
+                };
+                (rows, Some(codec::pack(body)?))
             }
             _ => (Rows::default(), None),
         };
@@ -119,7 +152,7 @@ impl ScopedStore<'_> {
             old_packed,
             packed,
             has_json,
-            building: self.registry.is_building(&write.key.type_name),
+            building,
             definition: match self.hasher.tenant() {
                 TenantId::DEFAULT | TenantId::SHARED => Definition::from_write(write, &self.registry)?,
                 // What one organisation defines changes no index of the others.

@@ -53,6 +53,7 @@ mod embedded;
 mod explain;
 mod feed;
 mod include;
+mod index_change;
 mod late_rows;
 mod limits;
 mod long_search;
