@@ -1,5 +1,7 @@
 //! Another format of the index: resources get its entries while the server answers.
 
+mod figures;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
