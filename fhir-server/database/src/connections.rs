@@ -15,14 +15,19 @@ use tokio_postgres::{CancelToken, Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::endpoint::Endpoint;
+use crate::failure;
 use crate::read_connection::ReadConnection;
-use crate::{failure, standby};
 
 /// Pipelined connections that reads of a process share.
 const PIPELINED_CONNECTIONS: usize = 2;
 
 /// Prepared statements a connection keeps. Every shape of search is one, and clients think of shapes without end.
 const STATEMENTS_MAX: usize = 300;
+
+/// How long a read waits for a connection to a standby, and for that to come so far.
+pub(crate) const CATCH_UP: Duration = Duration::from_millis(50);
+/// How long it may take to connect to one host of a standby.
+const STANDBY_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How connections are made.
 #[derive(Debug, Clone)]
@@ -94,7 +99,7 @@ impl Connections {
         let Endpoint { mut config, connector, .. } = Endpoint::parse(url)?;
         config.application_name(&options.application_name);
         config.connect_timeout(match options.standby_of {
-            Some(_) => standby::CONNECT_TIMEOUT,
+            Some(_) => STANDBY_CONNECT_TIMEOUT,
             None => Duration::from_secs(5),
         });
         // A lock that is replayed from the primary.
@@ -127,7 +132,7 @@ impl Connections {
             .max_size(options.connections_max.max(1))
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(match options.standby_of {
-                Some(_) => standby::CATCH_UP,
+                Some(_) => CATCH_UP,
                 None => Duration::from_secs(10),
             }));
         if let Some(system) = options.standby_of {

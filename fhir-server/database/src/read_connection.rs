@@ -4,8 +4,12 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deadpool_postgres::{Client, Object};
-use tokio_postgres::CancelToken;
+use fhir_model::Result;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{CancelToken, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::failure;
 
 /// A connection to read by. When it is dropped while a statement runs, the statement is stopped, and the connection does not go
 /// back to the pool: the next one would wait for what nobody waits for any more.
@@ -34,6 +38,19 @@ impl ReadConnection {
         let answer = statement.await;
         self.running.fetch_sub(1, Ordering::Relaxed);
         answer
+    }
+
+    /// The rows of a statement.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn rows(&self, text: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        self.run(async {
+            let statement = self.prepare_cached(text).await.map_err(failure::classify)?;
+            self.query(&statement, values).await.map_err(failure::classify)
+        })
+        .await
     }
 
     /// Has it end when it is dropped.

@@ -12,18 +12,15 @@ use fhir_model::{Error, Kind, Result};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{CancelToken, Client, Row};
 
-use crate::connections::{ConnectionOptions, Connections, SYSTEM, ensure_system};
+use crate::connections::{CATCH_UP, ConnectionOptions, Connections, SYSTEM, ensure_system};
 use crate::endpoint::Endpoint;
 use crate::failure;
 use crate::position::Position;
 use crate::read_connection::ReadConnection;
 
-/// How long a read waits for a connection, and for the standby to come so far.
-pub(crate) const CATCH_UP: Duration = Duration::from_millis(50);
 /// How often it is asked meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// How long it may take to connect to one host, and until a server says how far it is, that included.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long it may take until a server says how far it is, connecting to it included.
 const ASK_TIMEOUT: Duration = Duration::from_millis(2500);
 /// How often the lag is measured.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);

@@ -17,7 +17,6 @@ mod content;
 mod create;
 mod cx;
 mod delete;
-mod dispatch;
 mod error_log;
 mod guard;
 mod handle;

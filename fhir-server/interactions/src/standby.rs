@@ -9,7 +9,6 @@ use fhir_model::interaction::Interaction;
 use fhir_model::{Error, Kind, Result};
 use fhir_store::{Position, ReadSource, StandbyOutcome};
 
-use crate::dispatch::dispatch;
 use crate::page_link::CURSOR;
 use crate::reply::Reply;
 use crate::request::ReadFrom;
@@ -38,12 +37,15 @@ pub(crate) fn is_accepted(ctx: &RequestContext<'_>) -> bool {
     is_read && wanted == ReadFrom::Standby
 }
 
-/// Answers a request that a standby may answer.
+/// Answers a request that a standby may answer, by `dispatch`.
 ///
 /// # Errors
 ///
 /// Those of the interaction.
-pub(crate) async fn answer(ctx: &mut RequestContext<'_>) -> Result<Reply> {
+pub(crate) async fn answer<'c>(
+    ctx: &mut RequestContext<'c>,
+    dispatch: impl AsyncFn(&RequestContext<'c>) -> Result<Reply>,
+) -> Result<Reply> {
     let store = &ctx.cx.store;
     let mut wanted: Vec<Position> = ctx.request.position.into_iter().chain(ctx.linked_position).collect();
     if ctx.linked_position.is_none() && ctx.parameter(CURSOR).is_some() {
@@ -52,7 +54,7 @@ pub(crate) async fn answer(ctx: &mut RequestContext<'_>) -> Result<Reply> {
     }
     if let Some(read) = store.standby_at(&wanted).await {
         ctx.scope = ctx.scope.clone().read_from(ReadSource::Standby(read.clone()));
-        let done = answer_with_position(ctx).await;
+        let done = answer_with_position(ctx, &dispatch).await;
         let failure = done.as_ref().err().filter(|e| is_of_standby(e));
         match store.end_standby_read(&read, failure.is_none()) {
             StandbyOutcome::Answered => return done.map(|reply| reply.header(APPLIED.0, APPLIED.1)),
@@ -64,10 +66,13 @@ pub(crate) async fn answer(ctx: &mut RequestContext<'_>) -> Result<Reply> {
     let is_there = store.standby().is_some_and(|standby| standby.lag().is_some());
     let source = if is_there { ReadSource::InPlaceOfStandby } else { ReadSource::Primary };
     ctx.scope = ctx.scope.clone().read_from(source);
-    answer_with_position(ctx).await
+    answer_with_position(ctx, &dispatch).await
 }
 
-async fn answer_with_position(ctx: &RequestContext<'_>) -> Result<Reply> {
+async fn answer_with_position<'c>(
+    ctx: &RequestContext<'c>,
+    dispatch: &impl AsyncFn(&RequestContext<'c>) -> Result<Reply>,
+) -> Result<Reply> {
     let reply = dispatch(ctx).await?;
     Ok(with_position(reply, ctx.cx.store.read_position(&ctx.scope).await?))
 }

@@ -13,7 +13,6 @@ use fhir_search::rows::Distinct;
 pub(crate) use self::durable::DurableTexts;
 use crate::Store;
 use crate::scope::ScopedStore;
-use crate::visibility::rows;
 
 /// Most texts of an index that one search looks at.
 pub(crate) const TEXTS_MAX: usize = 5_000;
@@ -71,7 +70,7 @@ impl ScopedStore<'_> {
         let limit = i64::try_from(TEXTS_MAX + 1).map_err(Error::internal)?;
         // In code point order nothing that begins with the text comes after it and the last code point.
         let end = format!("{text}\u{10FFFF}");
-        let rows = rows(&client, STARTING_WITH, &[&key, &text, &end, &limit]).await?;
+        let rows = client.rows(STARTING_WITH, &[&key, &text, &end, &limit]).await?;
         if rows.len() > TEXTS_MAX {
             let what =
                 format!("more than {TEXTS_MAX} different values begin with `{text}`: ask for more of it");

@@ -13,7 +13,6 @@ use tokio_postgres::types::ToSql;
 
 use crate::scope::ScopedStore;
 use crate::version::{Method, ResourceState, Version};
-use crate::visibility::rows;
 
 /// Whose history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,7 +246,7 @@ impl ScopedStore<'_> {
         let before = |v: &Version| (v.handle, i32::try_from(v.version - 1).unwrap_or(i32::MAX));
         let (handles, versions): (Vec<i64>, Vec<i32>) = after.map(before).unzip();
         if !handles.is_empty() {
-            for row in rows(client, RESTORED_AFTER, &[&handles, &versions]).await? {
+            for row in client.rows(RESTORED_AFTER, &[&handles, &versions]).await? {
                 let version: i32 = row.try_get(1).map_err(Error::internal)?;
                 history.restored.insert((row.try_get(0).map_err(Error::internal)?, version.unsigned_abs()));
             }

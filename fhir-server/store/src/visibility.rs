@@ -1,6 +1,6 @@
 //! Statements by handle and over history, with what a caller sees of their rows.
 
-use fhir_database::{ReadConnection, failure};
+use fhir_database::ReadConnection;
 use fhir_model::Result;
 use fhir_search::sql;
 use tokio_postgres::Row;
@@ -31,7 +31,7 @@ impl ScopedStore<'_> {
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
         if self.sees_all() {
-            return rows(client, &without_limits(text), values).await;
+            return client.rows(&without_limits(text), values).await;
         }
         let predicate = sql::predicate(&self.visible_rows(), values.len() + 1);
         let text = text.replace(CURRENT, &format!(" and ({})", predicate.text()));
@@ -39,26 +39,8 @@ impl ScopedStore<'_> {
         let text = text.replace(NEXT, &own_row("n", predicate.text()));
         let mut all = values.to_vec();
         all.extend(parameters(predicate.binds()));
-        rows(client, &text, &all).await
+        client.rows(&text, &all).await
     }
-}
-
-/// The rows of a statement.
-///
-/// # Errors
-///
-/// When the database does not answer.
-pub(crate) async fn rows(
-    client: &ReadConnection,
-    text: &str,
-    values: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Row>> {
-    client
-        .run(async {
-            let statement = client.prepare_cached(text).await.map_err(failure::classify)?;
-            client.query(&statement, values).await.map_err(failure::classify)
-        })
-        .await
 }
 
 /// The statement of who sees everything.

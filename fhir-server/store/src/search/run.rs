@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fhir_database::{ReadConnection, failure};
+use fhir_database::failure;
 use fhir_model::{Error, Kind, Result};
 use fhir_search::sql::{Bind, Plan, Sql, Then};
 use futures_util::TryStreamExt;
@@ -13,7 +13,6 @@ use tokio_postgres::types::ToSql;
 use super::{statement_log, timeouts};
 use crate::read::body_bytes;
 use crate::scope::ScopedStore;
-use crate::visibility::rows;
 
 /// How long the database has to take note that a statement is to be stopped.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -125,7 +124,7 @@ impl ScopedStore<'_> {
 
     pub(super) async fn run_text(&self, text: &str, binds: &[Bind]) -> Result<Vec<Row>> {
         let client = self.client().await?;
-        run_on(&client, text, binds).await
+        client.rows(text, &parameters(binds)).await
     }
 
     /// The rows of a statement. Returns `None` when it runs beyond `until`; it is cancelled then.
@@ -133,7 +132,8 @@ impl ScopedStore<'_> {
         statement_log::record(sql);
         let client = self.client().await?;
         let cancel = client.cancel_token();
-        let mut running = Box::pin(run_on(&client, sql.text(), sql.binds()));
+        let values = parameters(sql.binds());
+        let mut running = Box::pin(client.rows(sql.text(), &values));
         match tokio::time::timeout_at(until, &mut running).await {
             // A statement has a time of its own, which may be shorter.
             Ok(Err(e)) if e.kind == Kind::Timeout => return Ok(None),
@@ -164,10 +164,6 @@ fn are_too_many(rows: &[Row]) -> Result<bool> {
     let handle =
         rows.first().map(|row| row.try_get::<_, Option<i64>>(0)).transpose().map_err(Error::internal)?;
     Ok(handle == Some(None))
-}
-
-async fn run_on(client: &ReadConnection, text: &str, binds: &[Bind]) -> Result<Vec<Row>> {
-    rows(client, text, &parameters(binds)).await
 }
 
 /// Values as the driver takes them.
