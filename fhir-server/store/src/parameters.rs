@@ -144,8 +144,7 @@ impl Store {
         let pending = self.pending_change(&snapshot, format, since).await?;
         snapshot.commit().await.map_err(failure::classify)?;
         drop(client);
-        self.registry.set_customs(version, customs)?;
-        self.registry.set_pending_change(pending)?;
+        self.registry.set_customs(version, customs, pending)?;
         // Writes under way may have looked at the registry before.
         self.catalog.set_pending(version, self.commit_clock.latest());
         self.catalog.work_pending.store(true, Ordering::Relaxed);
@@ -164,7 +163,7 @@ impl Store {
         if changes.is_empty() {
             return Ok(None);
         }
-        let known = self.registry.pending_change().map(|change| change.types).unwrap_or_default();
+        let known = self.registry.pending_change().map(|change| change.types.clone()).unwrap_or_default();
         let mut types = BTreeMap::new();
         for scan in self.reindex_scans_in(snapshot).await?.iter().filter(|scan| scan.is_unfinished(since)) {
             let progress = known.get(&scan.type_name).cloned().unwrap_or_default();
@@ -182,9 +181,9 @@ impl Store {
             });
             progress.set(done, all);
         };
-        if let Some(PendingChange { types, since, .. }) = self.registry.pending_change() {
-            for (type_name, progress) in &types {
-                share(progress, since, &|name| *name == **type_name);
+        if let Some(change) = self.registry.pending_change() {
+            for (type_name, progress) in &change.types {
+                share(progress, change.since, &|name| *name == **type_name);
             }
         }
         for custom in self.registry.customs() {

@@ -103,33 +103,52 @@ pub(crate) fn unavailable(code: &str, progress: &Progress) -> Error {
 }
 
 impl TypeSearch {
-    /// The parameters that the changes name, by themselves or by a part of a composite.
+    /// The parameters that the changes name themselves.
+    fn named_params<'s>(&'s self, changes: &'s [IndexChange]) -> impl Iterator<Item = &'s Arc<Param>> {
+        self.params().iter().filter(|param| self.is_named(param, changes))
+    }
+
+    fn is_named(&self, param: &Param, changes: &[IndexChange]) -> bool {
+        changes.iter().any(|change| match change {
+            IndexChange::Everything => false,
+            IndexChange::Parameters { changed, .. } => changed(&self.type_name, param),
+        })
+    }
+
+    /// Those, and composites with such a part.
     pub(super) fn changed_params<'s>(
         &'s self,
         changes: &'s [IndexChange],
     ) -> impl Iterator<Item = &'s Arc<Param>> {
-        let is_changed = |param: &Arc<Param>| {
-            changes.iter().any(|change| match change {
-                IndexChange::Everything => false,
-                IndexChange::Parameters { changed, .. } => changed(&self.type_name, param),
-            })
-        };
-        self.params().iter().filter(move |param| is_changed(param) || parts(param).any(is_changed))
+        let has_part = |param| parts(param).any(|part| self.is_named(part, changes));
+        self.params().iter().filter(move |param| self.is_named(param, changes) || has_part(param))
     }
 
-    /// The codes of those, of parameters that share entries with them, and of composites of such.
+    /// The codes of those, of parameters that share entries with them, and of composites of such. The entries of a composite of
+    /// whole resources are those of its parts, and the combined ones by which they are asked for together. Within elements a part
+    /// has a name and entries of its own, and says by its definition what it is.
     pub(super) fn codes_relying_on(&self, changes: &[IndexChange]) -> BTreeSet<Box<str>> {
-        let indexes: Vec<&Arc<Index>> =
-            self.changed_params(changes).flat_map(|param| &param.indexes).collect();
+        let of_parts = self.named_params(changes).flat_map(whole_parts).flat_map(|part| &part.indexes);
+        let own = self.changed_params(changes).flat_map(|param| &param.indexes);
+        let indexes: Vec<&Arc<Index>> = own.chain(of_parts).collect();
         let shares = |param: &Arc<Param>| param.indexes.iter().any(|index| indexes.contains(&index));
         let relying = |param: &&Arc<Param>| shares(param) || parts(param).any(shares);
-        let named = self.changed_params(changes).chain(self.params().iter().filter(relying));
-        named.map(|param| param.code.clone()).collect()
+        let mut all: Vec<&Arc<Param>> = self.changed_params(changes).collect();
+        all.extend(self.params().iter().filter(relying));
+        let urls: BTreeSet<&str> = all.iter().map(|param| &*param.definition.url).collect();
+        let is_of_such = |param: &&Arc<Param>| parts(param).any(|part| urls.contains(&*part.definition.url));
+        let composites = self.params().iter().filter(is_of_such);
+        all.iter().copied().chain(composites).map(|param| param.code.clone()).collect()
     }
 }
 
 /// The parts of a composite.
 fn parts(param: &Arc<Param>) -> impl Iterator<Item = &Arc<Param>> {
-    let composite = param.composite.iter();
-    composite.flat_map(|composite| composite.parts.iter().chain(composite.whole.iter().flatten()))
+    let of_elements = param.composite.iter().flat_map(|composite| &composite.parts);
+    of_elements.chain(whole_parts(param))
+}
+
+/// Those of one of whole resources.
+fn whole_parts(param: &Arc<Param>) -> impl Iterator<Item = &Arc<Param>> {
+    param.composite.iter().flat_map(|composite| composite.whole.iter().flatten())
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError};
 use fhir_model::{Error, Result};
 
 use super::Registry;
+use super::index_change::PendingChange;
 use super::sets::{CustomParameters, Set, Sets};
 use super::type_search::TypeSearch;
 use crate::custom::{Custom, Stage};
@@ -27,7 +28,12 @@ impl Registry {
     /// # Errors
     ///
     /// When a definition does not compile.
-    pub fn set_customs(&self, version: i64, customs: Vec<Arc<Custom>>) -> Result<()> {
+    pub fn set_customs(
+        &self,
+        version: i64,
+        customs: Vec<Arc<Custom>>,
+        change: Option<PendingChange>,
+    ) -> Result<()> {
         let names: BTreeSet<&Box<str>> = customs.iter().flat_map(|c| &c.types).collect();
         let before = self.live();
         let mut types = HashMap::new();
@@ -42,8 +48,9 @@ impl Registry {
             };
             types.insert(name.clone(), sets);
         }
+        let pending = change.map(|change| self.pending(change)).transpose()?.map(Arc::new);
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        *live = Arc::new(CustomParameters { version, customs, types, pending: live.pending.clone() });
+        *live = Arc::new(CustomParameters { version, customs, types, pending });
         Ok(())
     }
 

@@ -1,12 +1,12 @@
 //! Changes of the index that not all resources have yet, as searches and writes ask for them.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use fhir_model::Result;
 
 use super::Registry;
 use super::index_change::{Concerned, IndexChange, PendingChange, changed_codes, unavailable};
-use super::sets::{CustomParameters, Pending};
+use super::sets::Pending;
 use super::type_search::TypeSearch;
 use crate::custom::Progress;
 use crate::param::{Index, Param, Role};
@@ -55,20 +55,8 @@ impl Registry {
         }
     }
 
-    /// Notes which changes not all resources have yet; none, when all have all.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` for an unknown type.
-    pub fn set_pending_change(&self, change: Option<PendingChange>) -> Result<()> {
-        let pending = change.map(|change| self.pending(change)).transpose()?.map(Arc::new);
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        *live = Arc::new(CustomParameters { pending, ..CustomParameters::clone(&live) });
-        Ok(())
-    }
-
     /// The changes that not all resources have yet.
-    pub fn pending_change(&self) -> Option<PendingChange> {
+    pub fn pending_change(&self) -> Option<Arc<PendingChange>> {
         self.live().pending.as_ref().map(|pending| pending.change.clone())
     }
 
@@ -83,6 +71,11 @@ impl Registry {
             refused.extend(params.map(|param| (type_name.clone(), param.clone(), progress.clone())));
         }
         refused
+    }
+
+    /// True when some resources of the type need not have the entries of this build's format.
+    pub fn is_pending(&self, type_name: &str) -> bool {
+        self.live().pending.as_ref().is_some_and(|pending| pending.change.types.contains_key(type_name))
     }
 
     /// True when searches of the type by some of its own parameters rely on what changes.
@@ -110,7 +103,7 @@ impl Registry {
     pub(super) fn pending(&self, change: PendingChange) -> Result<Pending> {
         let names = self.definitions().resource_types();
         let types = names.map(|name| self.for_type(name)).collect::<Result<Vec<_>>>()?;
-        Ok(Pending { codes: changed_codes(&types, &change.changes), change })
+        Ok(Pending { codes: changed_codes(&types, &change.changes), change: Arc::new(change) })
     }
 }
 

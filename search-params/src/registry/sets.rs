@@ -31,7 +31,7 @@ pub(super) struct CustomParameters {
 /// Changes that not all resources have yet.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) change: PendingChange,
+    pub(super) change: Arc<PendingChange>,
     /// The parameters that rely on what changes.
     pub(super) codes: ChangedCodes,
 }

@@ -112,7 +112,7 @@ impl Store {
     }
 
     /// The format of the index that this build makes.
-    pub(crate) fn index_format(&self) -> i32 {
+    pub fn index_format(&self) -> i32 {
         i32::try_from(self.formats().count()).unwrap_or(i32::MAX)
     }
 
@@ -181,6 +181,8 @@ impl Store {
     async fn want_index(&self) -> Result<Option<IndexScans>> {
         let ours = self.index_format();
         let mut client = self.connections.client().await?;
+        // A type whose first rows are not visible yet has none.
+        self.wait_until_visible(&client).await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
         let row = transaction.query_one(HELD, &[]).await.map_err(failure::classify)?;
         let [format, wanted] = [row.get::<_, i32>(0), row.get(1)];
@@ -205,6 +207,8 @@ impl Store {
         if types.is_empty() {
             self.note_done(&transaction, since).await?;
             transaction.commit().await.map_err(failure::classify)?;
+            drop(client);
+            self.reload_catalog().await?;
             return Ok(None);
         }
         let row = transaction.query_one(NEXT_VERSION, &[]).await.map_err(failure::classify)?;

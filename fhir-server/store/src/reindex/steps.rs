@@ -27,8 +27,7 @@ const BUILD: &str = "update search_parameter p set stage = 2, since = $2::int8 \
 const UNTIL: &str =
     "select r.updated_at from resource r where r.type_id = $1::int4 order by r.updated_at desc limit 1";
 
-const COUNTS: &str =
-    "select r.type_id, count(*) from resource r where r.type_id = any($1::int4[]) group by r.type_id";
+const COUNTS: &str = "select count(*) from resource r where r.type_id = $1::int4";
 
 const COUNTED: &str = "update reindex j set rows_total = c.n from unnest($1::int4[], $2::int8[]) as c(id, n) \
      where j.type_id = c.id and j.rows_total is null and j.walking is null";
@@ -87,8 +86,9 @@ impl Store {
         let mut due: Vec<&ReindexScan> = scans.iter().filter(is_due).collect();
         // What fails keeps nothing else from being done, and a large type no small one; types that are refused searches come before
         // those that may hold a resource of one.
+        let size = |scan: &ReindexScan| scan.rows_total.filter(|rows| *rows > 0).unwrap_or(i64::MAX);
         due.sort_by_key(|scan| {
-            (scan.failure.is_some(), !self.registry.has_pending_params(&scan.type_name), scan.rows_total)
+            (scan.failure.is_some(), !self.registry.has_pending_params(&scan.type_name), size(scan))
         });
         if known.is_empty() && due.is_empty() {
             return Ok(StepOutcome::Idle);
@@ -245,17 +245,15 @@ impl Store {
             scans.iter().filter(|w| w.done < w.wanted && w.scanning.is_none() && w.rows_total.is_none());
         let types: Vec<i32> = due.map(|scan| scan.type_id).collect();
         let client = self.connections.client().await?;
-        let rows = match client.query(COUNTS, &[&types]).await.map_err(failure::classify) {
-            // What cannot be counted in time is scanned all the same.
-            Err(e) if e.kind == Kind::Timeout => Vec::new(),
-            rows => rows?,
-        };
-        let mut counts = std::collections::HashMap::new();
-        for row in &rows {
-            counts.insert(row.try_get::<_, i32>(0).map_err(Error::internal)?, row.try_get::<_, i64>(1));
+        let mut counts: Vec<i64> = Vec::with_capacity(types.len());
+        for type_id in &types {
+            let counted = client.query_opt(COUNTS, &[type_id]).await.map_err(failure::classify);
+            counts.push(match counted {
+                // What cannot be counted in time is scanned all the same, and its share is not known.
+                Err(e) if e.kind == Kind::Timeout => 0,
+                counted => counted?.map_or(Ok(0), |row| row.try_get(0)).map_err(Error::internal)?,
+            });
         }
-        let number = |id: &i32| counts.remove(id).unwrap_or(Ok(0)).map_err(Error::internal);
-        let counts = types.iter().map(number).collect::<Result<Vec<i64>>>()?;
         client.execute(COUNTED, &[&types, &counts]).await.map_err(failure::classify)?;
         Ok(())
     }

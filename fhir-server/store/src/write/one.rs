@@ -230,7 +230,10 @@ impl<'p> Statement<'p> {
             ]);
             self.push(") as e(key, value, extra, rank)");
             if replaces {
-                self.push(" on conflict (key, value, handle, extra) do update set rank = excluded.rank");
+                self.push(
+                    " on conflict (key, value, handle, extra) do update set rank = excluded.rank \
+                     where ordered_entry.rank <> excluded.rank",
+                );
             }
             self.push(")");
         }
@@ -242,7 +245,10 @@ impl<'p> Statement<'p> {
             self.list(&[(&strings.keys, "int8[]"), (&strings.values, "text[]"), (&strings.ranks, "int2[]")]);
             self.push(") as e(key, value, rank)");
             if replaces {
-                self.push(" on conflict (key, value, handle) do update set rank = excluded.rank");
+                self.push(
+                    " on conflict (key, value, handle) do update set rank = excluded.rank \
+                     where string_entry.rank <> excluded.rank",
+                );
             }
             self.push(")");
         }

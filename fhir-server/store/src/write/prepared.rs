@@ -52,16 +52,17 @@ impl Store {
             let rows = registry.extract_by(Set::Replaced, &hasher, &key.type_name, resource, settings)?;
             by_settings.push((settings, hasher, rows));
         }
-        let changes = registry.pending_change().map(|pending| pending.changes).unwrap_or_default();
-        let mut former_entries = Vec::new();
-        for former in changes.iter().filter_map(IndexChange::former) {
-            for (settings, hasher, rows) in &by_settings {
-                former_entries.push(former(&FormerEntries { search, hasher, settings, resource, rows })?);
+        let pending = registry.pending_change();
+        let changes = pending.iter().flat_map(|pending| pending.changes.iter().rev());
+        let mut all = Rows::default();
+        for (settings, hasher, mut rows) in by_settings {
+            // The last format first: of what the one before it made is told what the one before that made.
+            for former in changes.clone().filter_map(IndexChange::former) {
+                let more =
+                    former(&FormerEntries { search, hasher: &hasher, settings, resource, rows: &rows })?;
+                rows.ordered.extend(more.ordered);
+                rows.strings.extend(more.strings);
             }
-        }
-        let mut every = by_settings.into_iter().map(|(_, _, rows)| rows).chain(former_entries);
-        let mut all = every.next().unwrap_or_default();
-        for rows in every {
             all.ordered.extend(rows.ordered);
             all.strings.extend(rows.strings);
         }
@@ -113,7 +114,7 @@ impl ScopedStore<'_> {
         let (old_rows, old_packed) = match &write.before {
             ResourceState::Current(Version { body: Some(body), .. }) => {
                 let doc = Doc::parse(body.to_vec(), JsonLimits::NONE).map_err(Error::internal)?;
-                let rows = match building {
+                let rows = match self.registry.is_pending(&write.key.type_name) {
                     true => self.former_rows(&self.hasher, &write.key, &doc)?,
                     false => self.rows(&self.hasher, Set::Replaced, &write.key, &doc)?,
                 };

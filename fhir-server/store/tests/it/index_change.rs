@@ -1,6 +1,7 @@
 //! Another format of the index: resources get its entries while the server answers.
 
 mod figures;
+mod formats;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -369,7 +370,7 @@ async fn types_are_done_one_by_one() {
     assert_eq!(search(&store, "Organization?name=given").await, "org");
     assert!(refused(&store, "Patient?given=given1") && refused(&store, "Patient?name=given1"));
     assert!(refused(&store, "Observation?subject:Patient.given=given0"));
-    let types: BTreeSet<_> = store.registry().pending_change().unwrap().types.into_keys().collect();
+    let types: BTreeSet<_> = store.registry().pending_change().unwrap().types.keys().cloned().collect();
     assert!(types.contains("Patient") && !types.contains("Organization"), "{types:?}");
     patients.batch_execute("rollback").await.unwrap();
     until("Patients are done", async || !refused(&store, "Patient?given=given1")).await;
@@ -417,30 +418,6 @@ async fn canonical_urls_are_refused_meanwhile() {
     for (text, found) in asked.into_iter().zip(["r", "r", ""]) {
         assert_eq!(search(&store, text).await, found, "{text}");
     }
-}
-
-/// A build of a format after that which is walked for walks for both.
-#[tokio::test]
-async fn formats_add_up() {
-    let (url, client) = former_database(4).await;
-    let (before, _) = formats_of(&client).await;
-    let further = IndexChange::Parameters {
-        changed: |type_name, param| type_name == "Patient" && *param.code == *"family",
-        former: None,
-    };
-    let store = open(&url, &[next_format()], held()).await.unwrap();
-    assert!(!refused(&store, "Patient?family=family1"));
-    store.leave().await;
-    drop(store);
-    let formats = [next_format(), further];
-    let store = open(&url, &formats, held()).await.unwrap();
-    assert!(refused(&store, "Patient?family=family1") && refused(&store, "Patient?gender=male"));
-    store.leave().await;
-    drop(store);
-    let store = open(&url, &formats, quick()).await.unwrap();
-    until("all is indexed", async || is_done(&store).await).await;
-    assert_eq!(formats_of(&client).await, (before + 2, before + 2));
-    assert_eq!(entries(&url).await, fresh_load(&store, &client, &formats).await);
 }
 
 /// What every answer relies on is made before any is given; so are the entries of other settings.

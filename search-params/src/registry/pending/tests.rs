@@ -22,7 +22,7 @@ fn of_patient(type_name: &str, param: &Param, code: &str) -> bool {
 #[test]
 fn what_relies_on_changed_entries() {
     let registry = registry();
-    let rows: [(IsChanged, &str, &str); 5] = [
+    let rows: [(IsChanged, &str, &str); 7] = [
         // `name` is made of all parts of a name, and phonetic of the same entries.
         (|t, p| of_patient(t, p, "name"), "Patient", "name phonetic"),
         // Others of the same element have entries of their own; `phone` and `email` share those of `telecom`.
@@ -32,7 +32,7 @@ fn what_relies_on_changed_entries() {
             |t, p| t == "Observation" && *p.code == *"code",
             "Observation",
             "code code-value-concept code-value-date code-value-quantity code-value-string combo-code combo-code-value-concept \
-             combo-code-value-quantity",
+             combo-code-value-quantity component-code-value-concept component-code-value-quantity",
         ),
         // By its kind: composites are asked for by their parts.
         (|t, p| t == "RiskAssessment" && p.kind == ParameterKind::Number, "RiskAssessment", "probability"),
@@ -41,6 +41,20 @@ fn what_relies_on_changed_entries() {
             "Observation",
             "code-value-quantity combo-code-value-quantity combo-value-quantity component-code-value-quantity \
              component-value-quantity value-quantity",
+        ),
+        // A part of a composite within elements has a name of its own there.
+        (
+            |t, p| t == "Observation" && *p.code == *"component-code",
+            "Observation",
+            "combo-code combo-code-value-concept combo-code-value-quantity component-code component-code-value-concept \
+             component-code-value-quantity",
+        ),
+        // Quantities are asked for by the entries of this composite as soon as a code stands beside them.
+        (
+            |t, p| t == "Observation" && *p.code == *"code-value-quantity",
+            "Observation",
+            "code code-value-concept code-value-date code-value-quantity code-value-string combo-code combo-code-value-concept \
+             combo-code-value-quantity combo-value-quantity component-code-value-concept component-code-value-quantity value-quantity",
         ),
     ];
     for (changed, type_name, wanted) in rows {
@@ -98,7 +112,7 @@ fn searches_by_changed_parameters_are_refused() {
         let of = |name: &&str| (Box::from(*name), Arc::new(Progress::default()));
         let types = types.iter().map(of).collect();
         registry
-            .set_pending_change(Some(PendingChange { changes: changes.clone(), types, since: 1 }))
+            .set_customs(1, Vec::new(), Some(PendingChange { changes: changes.clone(), types, since: 1 }))
             .unwrap();
     };
     // the search, refused with Patients, with Observations, with neither to be done
@@ -147,6 +161,6 @@ fn searches_by_changed_parameters_are_refused() {
     let refused: Vec<String> =
         registry.refused_params().iter().map(|(name, param, _)| format!("{name}.{}", param.code)).collect();
     assert_eq!(refused, ["Patient.gender", "Patient.name", "Patient.phonetic"]);
-    registry.set_pending_change(None).unwrap();
+    registry.set_customs(1, Vec::new(), None).unwrap();
     assert!(!registry.is_building("Patient") && registry.refused_params().is_empty());
 }

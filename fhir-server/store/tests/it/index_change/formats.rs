@@ -1,0 +1,59 @@
+//! Several formats at once.
+
+use super::*;
+
+/// Each format changed the same texts once more: what the first one changed is made of what the second one did.
+#[tokio::test]
+async fn formats_of_one_parameter_add_up() {
+    fn prefixed(of: &FormerEntries<'_>, from: &str, to: &str) -> fhir_model::Result<Rows> {
+        let mut rows = Rows::default();
+        let texts = of.rows.strings.iter().filter_map(|e| Some((e, e.value.strip_prefix(from)?)));
+        rows.strings.extend(texts.map(|(e, rest)| Text { value: format!("{to}{rest}"), ..e.clone() }));
+        Ok(rows)
+    }
+    let changed = |type_name: &str, param: &Param| type_name == "Patient" && CHANGED.contains(&&*param.code);
+    let first = IndexChange::Parameters { changed, former: Some(|of| prefixed(of, "b given", "a b given")) };
+    let second = IndexChange::Parameters { changed, former: Some(|of| prefixed(of, "given", "b given")) };
+    let (store, url) = fresh().await;
+    for n in 0..4 {
+        put(&store, "Patient", &format!("p{n}"), &patient(n, &format!("Given{n}"))).await;
+    }
+    let client = connect(&url).await;
+    let make_former = "update string_entry set value = 'a b ' || value where value like 'given%'";
+    assert!(client.execute(make_former, &[]).await.unwrap() > 0);
+    store.leave().await;
+    drop(store);
+    let formats = [first, second];
+    let store = open(&url, &formats, held()).await.unwrap();
+    // A write takes them away as well as the walk.
+    put(&store, "Patient", "p3", &patient(3, "Third")).await;
+    store.leave().await;
+    drop(store);
+    let store = open(&url, &formats, quick()).await.unwrap();
+    until("all is indexed", async || is_done(&store).await).await;
+    assert_eq!(entries(&url).await, fresh_load(&store, &client, &formats).await);
+}
+
+/// A build of a format after that which is walked for walks for both.
+#[tokio::test]
+async fn formats_add_up() {
+    let (url, client) = former_database(4).await;
+    let (before, _) = formats_of(&client).await;
+    let further = IndexChange::Parameters {
+        changed: |type_name, param| type_name == "Patient" && *param.code == *"family",
+        former: None,
+    };
+    let store = open(&url, &[next_format()], held()).await.unwrap();
+    assert!(!refused(&store, "Patient?family=family1"));
+    store.leave().await;
+    drop(store);
+    let formats = [next_format(), further];
+    let store = open(&url, &formats, held()).await.unwrap();
+    assert!(refused(&store, "Patient?family=family1") && refused(&store, "Patient?gender=male"));
+    store.leave().await;
+    drop(store);
+    let store = open(&url, &formats, quick()).await.unwrap();
+    until("all is indexed", async || is_done(&store).await).await;
+    assert_eq!(formats_of(&client).await, (before + 2, before + 2));
+    assert_eq!(entries(&url).await, fresh_load(&store, &client, &formats).await);
+}
