@@ -97,7 +97,7 @@ impl<'a> RequestContext<'a> {
             secret: self.cx.store.secret(),
             bound_to: self
                 .bound_to
-                .get_or_init(|| format!("{} {}", self.cx.store.index_format(), self.request.bound_to())),
+                .get_or_init(|| format!("{} {}", self.cx.store.indexed_by(), self.request.bound_to())),
         }
     }
 

@@ -48,7 +48,8 @@ pub(crate) async fn answer<'c>(
 ) -> Result<Reply> {
     let store = &ctx.cx.store;
     let mut wanted: Vec<Position> = ctx.request.position.into_iter().chain(ctx.linked_position).collect();
-    if ctx.linked_position.is_none() && ctx.parameter(CURSOR).is_some() {
+    let sent = ctx.search_parameters()?;
+    if ctx.linked_position.is_none() && sent.iter().any(|(name, _)| name == CURSOR) {
         // The page before does not say where it was read: this one is answered as of now.
         wanted.clear();
     }

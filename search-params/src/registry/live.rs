@@ -48,7 +48,7 @@ impl Registry {
             };
             types.insert(name.clone(), sets);
         }
-        let pending = change.map(|change| self.pending(change)).transpose()?.map(Arc::new);
+        let pending = change.map(|change| self.pending(change, &types)).transpose()?.map(Arc::new);
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         *live = Arc::new(CustomParameters { version, customs, types, pending });
         Ok(())

@@ -1,12 +1,13 @@
 //! Changes of the index that not all resources have yet, as searches and writes ask for them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use fhir_model::Result;
 
 use super::Registry;
 use super::index_change::{Concerned, IndexChange, PendingChange, changed_codes, unavailable};
-use super::sets::Pending;
+use super::sets::{Pending, Sets};
 use super::type_search::TypeSearch;
 use crate::custom::Progress;
 use crate::param::{Index, Param, Role};
@@ -100,9 +101,17 @@ impl Registry {
         of(type_name).or_else(|| of(holder?))
     }
 
-    pub(super) fn pending(&self, change: PendingChange) -> Result<Pending> {
-        let names = self.definitions().resource_types();
-        let types = names.map(|name| self.for_type(name)).collect::<Result<Vec<_>>>()?;
+    /// What relies on a change, of R4's parameters and of those that are added.
+    pub(super) fn pending(
+        &self,
+        change: PendingChange,
+        added: &HashMap<Box<str>, Arc<Sets>>,
+    ) -> Result<Pending> {
+        let of_type = |name: &str| match added.get(name) {
+            Some(sets) => Ok(sets.searched.clone()),
+            None => self.for_type(name),
+        };
+        let types = self.definitions().resource_types().map(of_type).collect::<Result<Vec<_>>>()?;
         Ok(Pending { codes: changed_codes(&types, &change.changes), change: Arc::new(change) })
     }
 }

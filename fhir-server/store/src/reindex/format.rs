@@ -112,7 +112,7 @@ impl Store {
     }
 
     /// The format of the index that this build makes.
-    pub fn index_format(&self) -> i32 {
+    pub(crate) fn index_format(&self) -> i32 {
         i32::try_from(self.formats().count()).unwrap_or(i32::MAX)
     }
 
@@ -161,8 +161,9 @@ impl Store {
         self.settle(since).await
     }
 
-    /// The format and settings of this process's index, as its row of `writer` says them.
-    pub(crate) fn indexed_by(&self) -> String {
+    /// The format and settings of this process's index, as its row of `writer` says them. Page links are bound to them: these name
+    /// values to sort by as they were made.
+    pub fn indexed_by(&self) -> String {
         format!("{} {}", self.index_format(), self.settings.text)
     }
 
@@ -181,8 +182,6 @@ impl Store {
     async fn want_index(&self) -> Result<Option<IndexScans>> {
         let ours = self.index_format();
         let mut client = self.connections.client().await?;
-        // A type whose first rows are not visible yet has none.
-        self.wait_until_visible(&client).await?;
         let transaction = client.transaction().await.map_err(failure::classify)?;
         let row = transaction.query_one(HELD, &[]).await.map_err(failure::classify)?;
         let [format, wanted] = [row.get::<_, i32>(0), row.get(1)];
@@ -203,6 +202,8 @@ impl Store {
         if wanted == ours && self.settings.is_wanted(&kept)? {
             return Ok(Some(IndexScans { since, blocks }));
         }
+        // A type whose first rows are not visible yet would have none.
+        self.wait_until_visible(&transaction).await?;
         let types = self.types_with_rows(&transaction, concerned.as_ref()).await?;
         if types.is_empty() {
             self.note_done(&transaction, since).await?;

@@ -27,10 +27,10 @@ const BUILD: &str = "update search_parameter p set stage = 2, since = $2::int8 \
 const UNTIL: &str =
     "select r.updated_at from resource r where r.type_id = $1::int4 order by r.updated_at desc limit 1";
 
-const COUNTS: &str = "select count(*) from resource r where r.type_id = $1::int4";
+const COUNT: &str = "select count(*) from resource r where r.type_id = $1::int4";
 
-const COUNTED: &str = "update reindex j set rows_total = c.n from unnest($1::int4[], $2::int8[]) as c(id, n) \
-     where j.type_id = c.id and j.rows_total is null and j.walking is null";
+const COUNTED: &str = "update reindex j set rows_total = $2::int8 \
+     where j.type_id = $1::int4 and j.rows_total is null and j.walking is null";
 
 const BEGIN: &str = "update reindex j set walking = $2::int8, until_at = $3::int8, position_at = $4::int8, \
      position_handle = $4::int8, rows_done = 0, started_at = $5::int8, ended_at = null, \
@@ -245,16 +245,17 @@ impl Store {
             scans.iter().filter(|w| w.done < w.wanted && w.scanning.is_none() && w.rows_total.is_none());
         let types: Vec<i32> = due.map(|scan| scan.type_id).collect();
         let client = self.connections.client().await?;
-        let mut counts: Vec<i64> = Vec::with_capacity(types.len());
         for type_id in &types {
-            let counted = client.query_opt(COUNTS, &[type_id]).await.map_err(failure::classify);
-            counts.push(match counted {
+            if self.stop.is_cancelled() {
+                break;
+            }
+            let rows: i64 = match client.query_one(COUNT, &[type_id]).await.map_err(failure::classify) {
                 // What cannot be counted in time is scanned all the same, and its share is not known.
                 Err(e) if e.kind == Kind::Timeout => 0,
-                counted => counted?.map_or(Ok(0), |row| row.try_get(0)).map_err(Error::internal)?,
-            });
+                row => row?.try_get(0).map_err(Error::internal)?,
+            };
+            client.execute(COUNTED, &[type_id, &rows]).await.map_err(failure::classify)?;
         }
-        client.execute(COUNTED, &[&types, &counts]).await.map_err(failure::classify)?;
         Ok(())
     }
 

@@ -54,7 +54,7 @@ impl Store {
         }
         let pending = registry.pending_change();
         let changes = pending.iter().flat_map(|pending| pending.changes.iter().rev());
-        let mut all = Rows::default();
+        let mut every = Vec::with_capacity(by_settings.len());
         for (settings, hasher, mut rows) in by_settings {
             // The last format first: of what the one before it made is told what the one before that made.
             for former in changes.clone().filter_map(IndexChange::former) {
@@ -63,6 +63,12 @@ impl Store {
                 rows.ordered.extend(more.ordered);
                 rows.strings.extend(more.strings);
             }
+            every.push(rows);
+        }
+        // The columns are those of this build: rules are asked of them.
+        let mut every = every.into_iter();
+        let mut all = every.next().unwrap_or_default();
+        for rows in every {
             all.ordered.extend(rows.ordered);
             all.strings.extend(rows.strings);
         }

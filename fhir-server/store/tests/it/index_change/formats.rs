@@ -1,5 +1,8 @@
 //! Several formats at once.
 
+use fhir_search::condition::Condition;
+use fhir_store::{Rule, Rules};
+
 use super::*;
 
 /// Each format changed the same texts once more: what the first one changed is made of what the second one did.
@@ -56,4 +59,21 @@ async fn formats_add_up() {
     until("all is indexed", async || is_done(&store).await).await;
     assert_eq!(formats_of(&client).await, (before + 2, before + 2));
     assert_eq!(entries(&url).await, fresh_load(&store, &client, &formats).await);
+}
+
+/// What a rule asks of the version that goes is answered by the columns of this build, whatever else that version may have.
+#[tokio::test]
+async fn rules_of_writes_hold_meanwhile() {
+    let (url, _client) = former_database(2).await;
+    let store = open(&url, &[next_format()], held()).await.unwrap();
+    let dead = store.condition(TenantId::DEFAULT, &query(&store, "Patient?deceased=true"));
+    for (filter, allowed) in [(dead.clone(), true), (Condition::Not(Box::new(dead)), false)] {
+        let rule = Rule { filter, ..Rule::all() };
+        let rules = Rules::ByType([("Patient".into(), rule)].into());
+        let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)]).unwrap();
+        let write = next(&store, &Key::new("Patient", "p1"), Some(&patient(1, "Ruled")), None).await;
+        let done = store.commit(&scope, &store.commit_timestamp().unwrap(), &[write]).await;
+        assert_eq!(done.is_ok(), allowed, "{done:?}");
+    }
+    store.leave().await;
 }
