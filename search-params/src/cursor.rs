@@ -33,13 +33,24 @@ pub struct Cursor {
     pub within: Option<i64>,
 }
 
-/// The key of the HMAC: a secret of the database.
+/// The key of the HMAC: a secret of the database, and of how its index is made.
 #[derive(Clone, Copy)]
 pub struct Secret(pub [u8; 16]);
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret")
+    }
+}
+
+impl Secret {
+    /// The key for an index that is made in this way: a link names values to sort by as they were made, so that it ends with them.
+    pub fn for_index(self, made_by: &str) -> Secret {
+        let mut key = [0; 16];
+        for (to, from) in key.iter_mut().zip(mac(&self, made_by, &[])) {
+            *to = from;
+        }
+        Secret(key)
     }
 }
 

@@ -22,25 +22,17 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) pairs: Vec<(String, String)>,
     /// Where the database was when the page was answered that had this link.
     pub(crate) linked_position: Option<Position>,
-    /// What page links are bound to: see [`Request::bound_to`]; and the format of what they say that rows are sorted by.
-    bound_to: OnceLock<String>,
+    /// What links are bound to that are given out: see [`Request::bound_to`].
+    bound_to: String,
     /// The server's bases with the one of the request, when it is none of them.
     bases: OnceLock<Bases>,
 }
 
 impl<'a> RequestContext<'a> {
     pub(crate) fn new(cx: &'a Cx, request: &'a Request, scope: Scope) -> Result<RequestContext<'a>> {
-        let mut pairs = url::pairs(&request.query)?;
+        let (mut pairs, bound_to) = (url::pairs(&request.query)?, request.bound_to());
         let linked_position = take_position(&mut pairs)?;
-        Ok(RequestContext {
-            cx,
-            request,
-            scope,
-            pairs,
-            linked_position,
-            bound_to: OnceLock::new(),
-            bases: OnceLock::new(),
-        })
+        Ok(RequestContext { cx, request, scope, pairs, linked_position, bound_to, bases: OnceLock::new() })
     }
 
     /// The first value of a parameter.
@@ -95,9 +87,7 @@ impl<'a> RequestContext<'a> {
             count_max: limits.count_max,
             values_max: limits.values_max,
             secret: self.cx.store.secret(),
-            bound_to: self
-                .bound_to
-                .get_or_init(|| format!("{} {}", self.cx.store.indexed_by(), self.request.bound_to())),
+            bound_to: &self.bound_to,
         }
     }
 

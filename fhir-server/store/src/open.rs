@@ -84,6 +84,7 @@ impl Store {
         let tenants =
             tenants::Tenants::load(&connections, &options.organizations, &settings.ours, options.clock.now())
                 .await?;
+        let secret = Secret(secrets.cursors).for_index(&reindex::indexed_by(&options, &settings));
         let commit_clock = commit_clock::CommitClock::new(options.clock.clone());
         let store = Arc::new(Store {
             connections,
@@ -96,7 +97,7 @@ impl Store {
             hasher: IndexHasher::new(secrets.keys).with_fold_codes(settings.ours.fold_codes),
             settings,
             tenants,
-            secret: Secret(secrets.cursors),
+            secret,
             options,
             full_text: OnceLock::new(),
             durable_texts: distinct::DurableTexts::default(),

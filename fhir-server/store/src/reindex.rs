@@ -19,6 +19,7 @@ use fhir_database::failure;
 use fhir_model::{Error, Result};
 use fhir_search::TenantId;
 
+pub(crate) use self::format::indexed_by;
 pub use self::scan::{ReindexJob, ReindexState};
 pub(crate) use self::scan::{ReindexScan, request};
 pub(crate) use self::settings::Settings;

@@ -47,8 +47,7 @@ impl EverythingRequest {
             .map(|(name, text)| (name.to_owned(), text.to_owned()))
             .collect();
         let who = call.request.bound_to();
-        let (by, path) = (cx.store.indexed_by(), &call.request.path);
-        let identity = format!("{by} {}:{who}{path}?{}", who.len(), url::query(&applied));
+        let identity = format!("{}:{who}{}?{}", who.len(), call.request.path, url::query(&applied));
         let after = match sent.text("_cursor")? {
             Some(text) => {
                 Some(ContinuationToken::from_cursor(Cursor::open(text, cx.store.secret(), &identity)?)?)

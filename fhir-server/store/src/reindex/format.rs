@@ -12,8 +12,9 @@ use fhir_model::{Error, Kind, Result};
 use fhir_search::registry::index_change::{Concerned, IndexChange};
 use tokio::time::Instant;
 
-use super::{RETRY_INTERVAL, ReindexScan, StepOutcome, request, settings};
+use super::{RETRY_INTERVAL, ReindexScan, Settings, StepOutcome, request, settings};
 use crate::Store;
+use crate::options::Options;
 use crate::parameters::{self, NEXT_VERSION};
 
 /// What each format of the index changed, the first one first: every change of what parameters leave in the index adds one.
@@ -45,6 +46,19 @@ struct IndexScans {
     since: i64,
     /// What it is for, where nothing can be answered before they are done.
     blocks: Option<&'static str>,
+}
+
+fn formats(options: &Options) -> impl Iterator<Item = &IndexChange> {
+    FORMATS.iter().chain(options.further_formats())
+}
+
+fn index_format(options: &Options) -> i32 {
+    i32::try_from(formats(options).count()).unwrap_or(i32::MAX)
+}
+
+/// The format and settings of an index.
+pub(crate) fn indexed_by(options: &Options, settings: &Settings) -> String {
+    format!("{} {}", index_format(options), settings.text)
 }
 
 impl Store {
@@ -107,18 +121,14 @@ impl Store {
             .map_err(failure::classify)
     }
 
-    fn formats(&self) -> impl Iterator<Item = &IndexChange> {
-        FORMATS.iter().chain(self.options.further_formats())
-    }
-
     /// The format of the index that this build makes.
     pub(crate) fn index_format(&self) -> i32 {
-        i32::try_from(self.formats().count()).unwrap_or(i32::MAX)
+        index_format(&self.options)
     }
 
     /// What this build makes otherwise than one that made a format.
     pub(crate) fn changes_since(&self, format: i32) -> Vec<IndexChange> {
-        self.formats().skip(usize::try_from(format).unwrap_or(0)).copied().collect()
+        formats(&self.options).skip(usize::try_from(format).unwrap_or(0)).copied().collect()
     }
 
     async fn make_anew(&self, since: i64) -> Result<()> {
@@ -161,10 +171,9 @@ impl Store {
         self.settle(since).await
     }
 
-    /// The format and settings of this process's index, as its row of `writer` says them. Page links are bound to them: these name
-    /// values to sort by as they were made.
-    pub fn indexed_by(&self) -> String {
-        format!("{} {}", self.index_format(), self.settings.text)
+    /// The format and settings of this process's index, as its row of `writer` says them.
+    pub(crate) fn indexed_by(&self) -> String {
+        indexed_by(&self.options, &self.settings)
     }
 
     /// An error when the index is made by other settings than this process's by now: it was away for so long that another

@@ -1,6 +1,7 @@
 //! Several formats at once.
 
 use fhir_search::condition::Condition;
+use fhir_search::cursor::{Cursor, SortValue};
 use fhir_store::{Rule, Rules};
 
 use super::*;
@@ -76,4 +77,24 @@ async fn rules_of_writes_hold_meanwhile() {
         assert_eq!(done.is_ok(), allowed, "{done:?}");
     }
     store.leave().await;
+}
+
+/// A page link names the value to sort by of the row where the page ended, as the index had it.
+#[tokio::test]
+async fn page_links_end_with_the_index_that_gave_them() {
+    let (url, _client) = former_database(1).await;
+    let cursor = Cursor {
+        sort_values: vec![SortValue::Text("a".to_owned())],
+        handle: 1,
+        backwards: false,
+        within: None,
+    };
+    let mut link = None;
+    for (formats, is_taken) in [(vec![], true), (vec![], true), (vec![next_format()], false)] {
+        let store = open(&url, &formats, quick()).await.unwrap();
+        let link = link.get_or_insert_with(|| cursor.seal(store.secret(), "search"));
+        let opened = Cursor::open(link, store.secret(), "search");
+        assert_eq!(opened.is_ok(), is_taken, "{} further formats", formats.len());
+        store.leave().await;
+    }
 }
