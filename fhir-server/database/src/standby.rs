@@ -18,7 +18,7 @@ use crate::failure;
 use crate::position::Position;
 use crate::read_connection::ReadConnection;
 
-/// How often it is asked meanwhile.
+/// How often a standby that is not far enough is asked again.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// How long it may take until a server says how far it is, connecting to it included.
 const ASK_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -111,7 +111,7 @@ impl Standby {
     ///
     /// When it is away, or does not say within a moment.
     pub async fn primary_position(&self) -> Result<Position> {
-        answered(async {
+        with_timeout(async {
             let client = self.primary.client().await?;
             let statement = client.prepare_cached(PRIMARY).await.map_err(failure::classify)?;
             position(&client.query_one(&statement, &[]).await.map_err(failure::classify)?)
@@ -123,7 +123,9 @@ impl Standby {
     /// when there is none within a moment.
     pub async fn client_at(&self, positions: &[Position]) -> Option<ReadConnection> {
         let client = match self.wanted(positions) {
-            Some((wanted, patience)) => answered(self.client_within(&wanted, patience)).await.ok().flatten(),
+            Some((wanted, patience)) => {
+                with_timeout(self.client_within(&wanted, patience)).await.ok().flatten()
+            }
             None => None,
         };
         if client.is_none() {
@@ -231,8 +233,8 @@ impl Standby {
     /// By connections of its own, that no request waits for.
     async fn measure(&self, primary: &mut Option<Client>, standby: &mut Option<Client>) -> Result<Lag> {
         // Without a primary the last position that it had stays the measure.
-        let known = answered(self.sample(primary)).await;
-        let replayed = answered(self.measured_position(standby)).await?;
+        let known = with_timeout(self.sample(primary)).await;
+        let replayed = with_timeout(self.measured_position(standby)).await?;
         let samples = self.samples();
         let (now, newest) = *samples.primary.back().ok_or_else(|| match known {
             Err(e) => e,
@@ -325,8 +327,8 @@ fn position(row: &Row) -> Result<Position> {
     position.ok_or_else(|| Error::internal("a primary without a position"))
 }
 
-/// An answer that is waited for no longer than requests can.
-async fn answered<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
+/// Gives up what takes longer than [`ASK_TIMEOUT`].
+async fn with_timeout<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
     let silent = |_| Error::new(Kind::Unavailable, "it does not answer");
     timeout(ASK_TIMEOUT, asked).await.map_err(silent)?
 }

@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use fhir_interactions::{
-    Conditions, Content, ContentBody, ContentStream, Interaction, Method, POSITION, Prefer, Reply, Request,
-    handle,
+    Conditions, Content, ContentBody, ContentStream, DATABASE_POSITION, Interaction, Method, Prefer, Reply,
+    Request, handle,
 };
 use fhir_model::interaction::MOUNTS;
 use fhir_model::{Error, Kind, Result};
@@ -33,7 +33,7 @@ use crate::{binary, body, browser, cors, media, request};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Where the database has to be that answers.
-const POSITION_HEADER: HeaderName = HeaderName::from_static(POSITION);
+const POSITION_HEADER: HeaderName = HeaderName::from_static(DATABASE_POSITION);
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 /// How many bytes of JSON a byte of a body counts for. XML is there as XML and as JSON on its way, in parts twice; the
 /// content of a Binary as it is and as base64.

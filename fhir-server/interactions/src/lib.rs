@@ -52,4 +52,4 @@ pub use reply::Reply;
 pub use request::{Body, Handling, Prefer, ReadFrom, Request, Return};
 pub use request_context::check_write;
 pub use rules::{ReferentialIntegrityRule, Rules, SearchParameterRule, Verdict, WriteContext, WriteRule};
-pub use standby::POSITION;
+pub use standby::DATABASE_POSITION;

@@ -1,7 +1,7 @@
 //! Reads on a standby, of callers who accept one (`Prefer: read=standby`, or the server's setting).
 //!
 //! A caller never sees less than what it wrote itself: a write's answer says where the log of the database was after it
-//! ([`POSITION`]), and a standby answers only what it has the log for, up to the position that a request names in that header
+//! ([`DATABASE_POSITION`]), and a standby answers only what it has the log for, up to the position that a request names in that header
 //! or in a page link. A request that names none is answered as of now: with all that the primary has acknowledged to anybody.
 //! What a standby cannot answer, or fails at, the primary answers instead.
 
@@ -15,7 +15,7 @@ use crate::request::ReadFrom;
 use crate::request_context::RequestContext;
 
 /// The header of a position in the database's log.
-pub const POSITION: &str = "database-position";
+pub const DATABASE_POSITION: &str = "database-position";
 
 /// What a standby answered says so: <https://www.rfc-editor.org/rfc/rfc7240#section-3>
 const APPLIED: (&str, &str) = ("preference-applied", "read=standby");
@@ -90,7 +90,7 @@ pub(crate) fn may_have_written(ctx: &RequestContext<'_>) -> bool {
 /// The reply, with a position where there is one.
 pub(crate) fn with_position(reply: Reply, position: Option<Position>) -> Reply {
     match position {
-        Some(position) => reply.header(POSITION, position.to_string()),
+        Some(position) => reply.header(DATABASE_POSITION, position.to_string()),
         None => reply,
     }
 }

@@ -17,8 +17,8 @@ pub(super) struct RowStatement {
 
 /// A statement, and what comes to it for rows of one handle.
 macro_rules! row_statement {
-    ($text:literal, $of_one:literal $(, $end:literal)?) => {
-        RowStatement { any: concat!($text $(, $end)?), one: concat!($text, $of_one $(, $end)?) }
+    ($text:literal, $of_one:literal) => {
+        RowStatement { any: $text, one: concat!($text, $of_one) }
     };
 }
 

@@ -63,16 +63,16 @@ async fn what_a_standby_stops_the_primary_answers() {
 async fn a_standby_that_is_far_behind_is_not_read_from() {
     let pair = Pair::with(Duration::from_secs(1)).await;
     let before = pair.write("a", "old").await;
-    let read = || pair.accepting("Patient").header("database-position", &before).send();
-    while !is_of_standby(&read().await.unwrap()) {}
+    let read = || pair.accepting("Patient").header("database-position", &before);
+    pair.until_standby(read).await;
     pair.hold().await;
     pair.write("a", "new").await;
     let began = std::time::Instant::now();
-    while is_of_standby(&read().await.unwrap()) {
+    while is_of_standby(&read().send().await.unwrap()) {
         assert!(began.elapsed().as_secs() < 60, "it is a second behind by now");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(families(read().await.unwrap()).await, ["new"]);
+    assert_eq!(families(read().send().await.unwrap()).await, ["new"]);
     let lag = pair.app.cx.store.standby().unwrap().lag().unwrap();
     assert!(lag.bytes > 0 && lag.time >= Duration::from_secs(1), "{lag:?}");
 }
@@ -82,8 +82,7 @@ async fn after_a_promotion_the_primary_answers() {
     let mut pair = Pair::start().await;
     let before = pair.write("a", "old").await;
     assert!(before.starts_with("1-"), "{before}");
-    let read = || pair.accepting("Patient").header("database-position", &before).send();
-    while !is_of_standby(&read().await.unwrap()) {}
+    pair.until_standby(|| pair.accepting("Patient").header("database-position", &before)).await;
     pair.primary.crash();
     // Without a primary the standby goes on for who says what it has to have.
     let answer = pair.accepting("Patient").header("database-position", &before).send().await.unwrap();
