@@ -144,7 +144,7 @@ impl Store {
         let pending = self.pending_change(&snapshot, format, since).await?;
         snapshot.commit().await.map_err(failure::classify)?;
         drop(client);
-        self.registry.set_customs(version, customs, pending)?;
+        self.registry.set_catalog(version, customs, pending)?;
         // Writes under way may have looked at the registry before.
         self.catalog.set_pending(version, self.commit_clock.latest());
         self.catalog.work_pending.store(true, Ordering::Relaxed);

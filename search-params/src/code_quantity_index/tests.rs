@@ -87,7 +87,7 @@ fn what_is_added_puts_nothing_beside_a_code() {
         since: 1,
         progress: Arc::default(),
     };
-    registry.set_customs(1, vec![Arc::new(custom)], None).unwrap();
+    registry.set_catalog(1, vec![Arc::new(custom)], None).unwrap();
     let this = registry.for_type("Encounter").unwrap();
     let composite = this.param("type-length").unwrap().composite.as_ref().unwrap();
     assert_eq!(composite.quantity_by_code(), Some("length"));

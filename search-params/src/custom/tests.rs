@@ -275,7 +275,7 @@ fn add(registry: &Registry, version: i64, list: &[(&Value, Stage)]) {
             progress: Arc::default(),
         })
     };
-    registry.set_customs(version, list.iter().enumerate().map(custom).collect(), None).unwrap();
+    registry.set_catalog(version, list.iter().enumerate().map(custom).collect(), None).unwrap();
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn stages_decide_what_is_extracted_and_searched() {
     }
     assert_eq!(registry.version(), 7);
     assert!(base.for_type("Patient").unwrap().param("nick").is_none(), "another database has its own");
-    registry.set_customs(8, Vec::new(), None).unwrap();
+    registry.set_catalog(8, Vec::new(), None).unwrap();
     let after = registry
         .extract_by(Set::Replaced, &hasher, "Patient", doc.root(), &IndexSettings::default())
         .unwrap();

@@ -23,12 +23,13 @@ impl Registry {
         Registry { base: self.base.clone(), live: Default::default() }
     }
 
-    /// Replaces all parameters that were added before. On an error everything stays as it was.
+    /// Replaces all parameters that were added before, and what not all resources have of this build's format. On an error everything
+    /// stays as it was.
     ///
     /// # Errors
     ///
     /// When a definition does not compile.
-    pub fn set_customs(
+    pub fn set_catalog(
         &self,
         version: i64,
         customs: Vec<Arc<Custom>>,

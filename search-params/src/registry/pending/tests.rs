@@ -112,7 +112,7 @@ fn searches_by_changed_parameters_are_refused() {
         let of = |name: &&str| (Box::from(*name), Arc::new(Progress::default()));
         let types = types.iter().map(of).collect();
         registry
-            .set_customs(1, Vec::new(), Some(PendingChange { changes: changes.clone(), types, since: 1 }))
+            .set_catalog(1, Vec::new(), Some(PendingChange { changes: changes.clone(), types, since: 1 }))
             .unwrap();
     };
     // the search, refused with Patients, with Observations, with neither to be done
@@ -161,6 +161,6 @@ fn searches_by_changed_parameters_are_refused() {
     let refused: Vec<String> =
         registry.refused_params().iter().map(|(name, param, _)| format!("{name}.{}", param.code)).collect();
     assert_eq!(refused, ["Patient.gender", "Patient.name", "Patient.phonetic"]);
-    registry.set_customs(1, Vec::new(), None).unwrap();
+    registry.set_catalog(1, Vec::new(), None).unwrap();
     assert!(!registry.is_building("Patient") && registry.refused_params().is_empty());
 }
