@@ -1,4 +1,4 @@
-//! What proves who somebody is: the server's keys and access tokens; and what is sealed at rest.
+//! What proves who somebody is: the server's keys, access tokens, passwords, one-time codes; and what is sealed at rest.
 //!
 //! ```
 //! # let directory = tempfile::tempdir().map_err(fhir_model::Error::internal)?;
@@ -14,13 +14,19 @@
 //! ```
 //!
 //! **Invariants:** the cryptography is that of libraries. Nothing here reads the clock: times are parameters, in microseconds
-//! since 1970. No secret is shown by `Debug` or by an error. Files are touched by
-//! [`KeyDirectory`] alone.
+//! since 1970. No secret is shown by `Debug` or by an error. Files are touched by [`KeyDirectory`] and by the operator's
+//! list of breached passwords alone; no database and no network by anything.
 
 mod keys;
+mod password;
 mod seal;
+mod secret;
 mod token;
+mod totp;
 
 pub use keys::KeyDirectory;
+pub use password::{PasswordOptions, Passwords, Verified};
 pub use seal::SealKeys;
+pub use secret::{code, digest, normalize_code, random_secret};
 pub use token::{Claims, TokenKeys};
+pub use totp::{TotpSecret, recovery_codes};
