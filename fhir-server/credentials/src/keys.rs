@@ -9,7 +9,7 @@ mod file;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use fhir_model::{Error, Result};
 
@@ -25,7 +25,7 @@ pub struct KeyDirectory {
 }
 
 /// What was read.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Read {
     /// The files it was read from: it is as good as new while they are the same.
     files: Vec<FileState>,
@@ -53,12 +53,12 @@ impl KeyDirectory {
 
     /// The keys of tokens.
     pub fn token_keys(&self) -> Arc<TokenKeys> {
-        self.current().token
+        self.current().token.clone()
     }
 
     /// The keys that seal.
     pub fn seal_keys(&self) -> Arc<SealKeys> {
-        self.current().seal
+        self.current().seal.clone()
     }
 
     /// Reads again what has changed, such as a key that was deleted, or one that another process has added. Returns whether
@@ -67,7 +67,7 @@ impl KeyDirectory {
     /// # Errors
     /// As for [`KeyDirectory::open`]; the former keys stay in use then.
     pub fn reload(&self) -> Result<bool> {
-        let former = self.current().files;
+        let former = self.current().files.clone();
         if file::list(&self.path)? == former {
             return Ok(false);
         }
@@ -106,13 +106,14 @@ impl KeyDirectory {
         }
     }
 
-    fn current(&self) -> Read {
-        self.read.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn current(&self) -> RwLockReadGuard<'_, Read> {
+        // Nothing that holds the lock can fail half-way.
+        self.read.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Reads all keys, after making the first of a kind that has none. `former` are the files known before: the number of a
-/// deleted key is not given to another.
+/// key that was deleted since is not given to another.
 fn read(path: &Path, former: &[FileState]) -> Result<Read> {
     // Sealing keys first, so that whoever sees a token key sees a sealing key too.
     for role in [Role::Seal, Role::Token] {

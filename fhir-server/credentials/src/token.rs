@@ -5,6 +5,8 @@
 
 mod claims;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod vectors;
