@@ -8,7 +8,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use fhir_app::envelope::{Answered, Page, success, success_page};
 use fhir_app::{
-    Access, App, Error, Kind, Module, ModuleSetting, Result, Routes, SettingKind, async_trait, routes, utoipa,
+    Access, App, Error, Kind, Module, ModuleSetting, Permission, Result, Routes, SettingKind, async_trait,
+    routes, utoipa,
 };
 use fhir_model::date::format_instant;
 use fhir_work::{DeadLetter, DeadLetters};
@@ -44,10 +45,10 @@ impl Module for DeadLetterQueue {
 
     fn routes(&self, app: &Arc<App>) -> Routes {
         Routes::new()
-            .add(Access::Administrator, routes!(list))
-            .add(Access::Administrator, routes!(depth))
-            .add(Access::Administrator, routes!(retry))
-            .add(Access::Administrator, routes!(discard))
+            .add(Access::Holder(Permission::Administer), routes!(list))
+            .add(Access::Holder(Permission::Administer), routes!(depth))
+            .add(Access::Holder(Permission::Administer), routes!(retry))
+            .add(Access::Holder(Permission::Administer), routes!(discard))
             .with_state(app.clone())
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! **Invariant:** an adapter keeps no clinical state. What comes in becomes requests for `fhir_app::App::handle`.
 
+pub mod accounts;
 mod dlq;
+mod json_body;
 
+pub use accounts::Accounts;
 pub use dlq::DeadLetterQueue;

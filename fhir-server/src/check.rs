@@ -76,11 +76,11 @@ async fn standby(config: &Config, primary: &str) -> Option<String> {
 async fn rehearse(config: &Config, modules: &Modules) -> Result<String> {
     let stage = Stage::new(&config.data_dir)?;
     let rehearsal = Config { data_dir: stage.dir.path().to_path_buf(), ..config.clone() };
-    let (database, cx) =
+    let (database, core) =
         wiring::start(&rehearsal, modules, Index::Kept(&wiring::hosts(config, config.listen))).await?;
-    let answers = cx.store.ping().await;
-    cx.store.leave().await;
-    drop(cx);
+    let answers = core.cx.store.ping().await;
+    core.cx.store.leave().await;
+    drop(core);
     database.stop().await;
     answers?;
     Ok(" (none yet: a start makes one)".to_owned())

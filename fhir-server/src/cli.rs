@@ -18,7 +18,7 @@ pub struct Cli {
 pub enum Command {
     /// Answers FHIR requests until it is told to stop (Ctrl-C or SIGTERM).
     Serve(ServeArgs),
-    /// A server with example data, open to this machine alone: to try things out.
+    /// A server with example data and users, for this machine alone: to try things out.
     Demo(DemoArgs),
     /// Loads files into the database, through the same door as every HTTP request; with --to, into a running server.
     ///
@@ -49,6 +49,12 @@ pub enum Command {
     Check(DatabaseArgs),
     /// Prints the CapabilityStatement, and ends.
     Capabilities(DatabaseArgs),
+    /// Who has an account. Works beside a running server, too, which knows of a change within a second.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// The keys that sign tokens and seal secrets.
+    #[command(subcommand)]
+    Key(KeyCommand),
 }
 
 /// Where the settings and the database are.
@@ -63,6 +69,91 @@ pub struct DatabaseArgs {
     /// A PostgreSQL to use instead: postgres://user:password@host:port/database.
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
+}
+
+/// `user ...`
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Lists the accounts.
+    List(DatabaseArgs),
+    /// Makes an account, and prints a one-time code by which its user sets a password.
+    Add(UserAddArgs),
+    /// Says which roles of the platform a user has: SUPER:ADMIN, APP:ADMIN, BASE:DOCTOR, BASE:PATIENT.
+    Roles(UserRolesArgs),
+    /// Makes a user a member of an organisation, with these roles there.
+    Join(UserJoinArgs),
+    /// Prints a one-time code by which a user sets a new password.
+    Code(UserArgs),
+    /// Takes the second factor away from a user who has lost it.
+    ResetMfa(UserArgs),
+    /// Ends all that a user has begun, and lets it sign in no more.
+    Suspend(UserArgs),
+    /// Lets a user sign in again.
+    Activate(UserArgs),
+}
+
+/// A user.
+#[derive(Debug, Args)]
+pub struct UserArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// An e-mail address, phone number or name that the user signs in by.
+    #[arg(value_name = "USER")]
+    pub user: String,
+}
+
+/// `user add`
+#[derive(Debug, Args)]
+pub struct UserAddArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub user: UserArgs,
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[arg(long, value_name = "NAME")]
+    pub first_name: String,
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[arg(long, value_name = "NAME")]
+    pub last_name: String,
+    /// A role of the platform; may be given several times.
+    #[arg(long, value_name = "ROLE")]
+    pub role: Vec<String>,
+}
+
+/// `user roles`
+#[derive(Debug, Args)]
+pub struct UserRolesArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub user: UserArgs,
+    /// The roles; none takes all away.
+    #[arg(value_name = "ROLE")]
+    pub roles: Vec<String>,
+}
+
+/// `user join`
+#[derive(Debug, Args)]
+pub struct UserJoinArgs {
+    #[expect(missing_docs, reason = "the fields speak for themselves")]
+    #[command(flatten)]
+    pub user: UserArgs,
+    /// The organisation, by its name in urls; `default` is the one of the bare base.
+    #[arg(value_name = "ORGANIZATION")]
+    pub organization: String,
+    /// Its roles: ORG:ADMIN, ORG:DOCTOR, ORG:STAFF, ORG:PATIENT, or one of the organisation's own.
+    #[arg(required = true, value_name = "ROLE")]
+    pub roles: Vec<String>,
+}
+
+/// `key ...`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Prints the public keys that tokens are verified by, the one that signs last.
+    List(DatabaseArgs),
+    /// Makes a new key for tokens. Those of the old ones stay good until they end; delete its file to end them at once.
+    RotateToken(DatabaseArgs),
+    /// Makes a new key for secrets. What older ones sealed is opened with these.
+    RotateSeal(DatabaseArgs),
 }
 
 /// `migrate`
@@ -90,8 +181,8 @@ pub struct ServeArgs {
     /// Where to listen [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
-    /// `none`: everybody who reaches the address may do everything; `deny`: only metadata and health are answered
-    /// [default: deny].
+    /// `accounts`: whoever signs in may do what its roles allow; `none`: everybody who reaches the address may do everything;
+    /// `deny`: only metadata and health are answered [default: accounts].
     #[arg(long, value_name = "POLICY")]
     pub auth: Option<String>,
     /// A web origin whose pages may call (`*` for all); may be given several times [default: none].

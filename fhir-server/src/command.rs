@@ -11,8 +11,8 @@ use crate::cli::{Cli, Command, DatabaseArgs, ExportArgs, MigrateArgs, PostgresCo
 use crate::serving::Serving;
 use crate::settings::{opened_to_us, sources};
 use crate::stop_signal::stop_signal;
-use crate::wiring::{self, Index};
-use crate::{backup, check, demo, load, logging, modules, upgrade};
+use crate::wiring::{self, Core, Index};
+use crate::{access, accounts, backup, check, demo, load, logging, modules, upgrade};
 
 /// Does what the command line asks for.
 ///
@@ -34,6 +34,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Migrate(args) => migrate(args).await,
             Command::Check(args) => check(args).await,
             Command::Capabilities(args) => capabilities(args).await,
+            Command::User(args) => accounts::user(args).await,
+            Command::Key(args) => accounts::key(args),
         }
     })
 }
@@ -47,6 +49,9 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
         .flag("--allow-origin", "allow_origins", origins);
     let config = Config::load(sources)?;
     let serving = Serving::start(&config, &modules).await?;
+    if let Ok(accounts) = serving.app.accounts() {
+        access::print_first_link(&config, accounts, &serving.base).await?;
+    }
     serving.until_stopped().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -65,7 +70,7 @@ async fn load(args: crate::cli::LoadArgs) -> Result<ExitCode> {
     } else {
         let started =
             wiring::start(&config, &modules, Index::Kept(&wiring::hosts(&config, config.listen))).await;
-        let (database, cx) = started.map_err(into_running)?;
+        let (database, Core { cx, .. }) = started.map_err(into_running)?;
         let done = until_stopped(load::load(&load::Target::store(&cx), &args.paths, parallel)).await;
         cx.store.leave().await;
         drop(cx);
@@ -105,15 +110,16 @@ async fn export(args: ExportArgs) -> Result<ExitCode> {
         None => Site::from_running(&config.data_dir)?,
         Some(_) => None,
     };
-    let (database, cx) = match running {
+    let (database, core) = match running {
         Some(site) => {
             let knowledge = wiring::load_definitions().await?;
             (None, wiring::cx(&config, &modules, &site.url(), Index::Kept(&names), knowledge).await?)
         }
         None => wiring::start(&config, &modules, Index::Kept(&names))
             .await
-            .map(|(database, cx)| (Some(database), cx))?,
+            .map(|(database, core)| (Some(database), core))?,
     };
+    let cx = core.cx;
     let done = tokio::select! {
         done = crate::export::export(&cx, &args.target, args.gzip) => done,
         _ = stop_signal() => Err(anyhow::anyhow!("stopped")),
@@ -173,7 +179,7 @@ async fn capabilities(args: DatabaseArgs) -> Result<ExitCode> {
     let modules = modules::list()?;
     let config = opened_to_us(&args, &modules)?;
     logging::start(&config.log);
-    let (database, cx) =
+    let (database, Core { cx, .. }) =
         wiring::start(&config, &modules, Index::Kept(&wiring::hosts(&config, config.listen))).await?;
     let request = Request::new(Method::Get, "metadata", &*cx.definitions)?;
     let request = Request { base: wiring::base_url(&config), ..request };

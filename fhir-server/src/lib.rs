@@ -3,6 +3,8 @@
 //! **Invariant:** no FHIR rule, no SQL and no access decision is made here. [`modules`] lists the features,
 //! [`wiring`] makes one server of the parts.
 
+mod access;
+mod accounts;
 mod backup;
 mod check;
 pub mod cli;

@@ -12,6 +12,7 @@ pub fn list() -> Result<Modules> {
     Modules::new(vec![
         Box::new(fhir_operations::Everything),
         Box::new(fhir_operations::Reindex),
+        Box::new(fhir_adapters::Accounts),
         Box::new(fhir_adapters::DeadLetterQueue),
     ])
 }

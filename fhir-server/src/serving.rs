@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use fhir_app::{App, Modules, OutboundClient, OutboundLimits, Running};
-use fhir_config::{Config, Exposure};
+use fhir_config::{Auth, Config, Exposure};
 use fhir_http::{Metrics, Server, Stop};
 use fhir_interactions::Cx;
 use fhir_model::interaction::MOUNTS;
@@ -14,10 +14,11 @@ use tokio::net::TcpListener;
 
 use crate::logging;
 use crate::stop_signal::stop_signal;
-use crate::wiring::{self, Database, Index};
+use crate::wiring::{self, Core, Database, Index};
 
 /// A server that answers.
 pub(crate) struct Serving {
+    pub(crate) app: Arc<App>,
     pub(crate) cx: Arc<Cx>,
     /// `http://127.0.0.1:8080/fhir/R4`
     pub(crate) base: String,
@@ -40,8 +41,9 @@ impl Serving {
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let names = wiring::hosts(config, listener.local_addr()?);
         let outbound = OutboundClient::new(config.outbound.networks.clone(), OutboundLimits::default())?;
-        let (database, cx) = wiring::start(config, modules, Index::Served(&names)).await?;
-        let app = Arc::new(App::new(cx.clone(), config.modules.clone(), outbound));
+        let (database, Core { cx, accounts }) = wiring::start(config, modules, Index::Served(&names)).await?;
+        let app = App::new(cx.clone(), config.modules.clone(), outbound);
+        let app = Arc::new(app.with_accounts(accounts.clone()));
         let prepared = async {
             let backups = database.backups(config).await?;
             wiring::observe(&cx, &metrics, backups.as_ref().map(Worker::status))?;
@@ -62,7 +64,7 @@ impl Serving {
         tracing::info!("FHIR R4 at {base}");
         let answering = tokio::spawn(server.run());
         let modules = modules.run(&app);
-        Ok(Serving { cx, base, database, stop, answering, modules, work, backups })
+        Ok(Serving { app, cx, base, database, stop, answering, modules, work, backups })
     }
 
     /// Answers until SIGTERM or Ctrl-C, then ends in order.
@@ -78,7 +80,7 @@ impl Serving {
         self.modules.stop().await;
         self.work.stop().await;
         self.cx.store.leave().await;
-        drop(self.cx);
+        drop((self.cx, self.app));
         if let Some(backups) = self.backups {
             backups.stop().await;
         }
@@ -101,8 +103,9 @@ fn warn_of_exposure(config: &Config) {
         Exposure::Machine => tracing::warn!(
             "no access control: everybody on this machine can read, change and delete every record (--auth none)"
         ),
-        Exposure::Guarded => tracing::info!(
-            "only /metadata, the pages for operators and what is public are answered: start with `--auth none` to open the rest"
+        Exposure::Guarded if config.auth == Auth::Deny => tracing::info!(
+            "only /metadata, the pages for operators and what is public are answered (--auth deny)"
         ),
+        Exposure::Guarded => {}
     }
 }

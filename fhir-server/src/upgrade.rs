@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::UpgradeArgs;
 use crate::settings::settings;
-use crate::wiring::{self, Database};
+use crate::wiring::{self, Core, Database};
 use crate::{logging, modules};
 
 pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
@@ -39,7 +39,7 @@ pub(crate) async fn upgrade(args: UpgradeArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let names = wiring::hosts(&config, config.listen);
-    let (database, cx) = wiring::start(&config, &modules, wiring::Index::Kept(&names))
+    let (database, Core { cx, .. }) = wiring::start(&config, &modules, wiring::Index::Kept(&names))
         .await
         .context("the upgraded database does not start")?;
     let answers = cx.store.ping().await;

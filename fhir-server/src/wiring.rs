@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use fhir_access::{DenyAll, Open};
+use fhir_access::Accounts;
 use fhir_app::{App, Modules};
-use fhir_config::{Auth, Body, ConditionalDelete, Config, Integrity, ReadFrom};
+use fhir_config::{Body, ConditionalDelete, Config, Integrity, ReadFrom};
 use fhir_database::Migrations;
 use fhir_fulltext::Index as Words;
 use fhir_http::{self as http, CorsOrigins, Edge, EdgeOptions, Hosts, Metrics};
-use fhir_interactions::{Cx, Guard, Operations, RequestLimits, Settings};
+use fhir_interactions::{Cx, Operations, RequestLimits, Settings};
 use fhir_model::interaction::MOUNTS;
 use fhir_model::json;
 use fhir_postgres::backup::{Plan, Recipients, Site, Status, Worker};
@@ -21,6 +21,8 @@ use fhir_profiles::Definitions;
 use fhir_search::{IndexSettings, Registry};
 use fhir_store::{Clock, Endpoint, Standby, Store};
 use fhir_work::{CancellationToken, Consumer, Work, Working};
+
+use crate::access;
 
 /// A database, and the process that serves it when it is our own.
 #[derive(Debug)]
@@ -147,7 +149,7 @@ pub async fn load_definitions() -> Result<FhirDefinitions> {
 /// # Errors
 ///
 /// As [`migrated`], [`load_definitions`] and [`cx`]. The database is stopped then.
-pub async fn start(config: &Config, modules: &Modules, index: Index<'_>) -> Result<(Database, Arc<Cx>)> {
+pub async fn start(config: &Config, modules: &Modules, index: Index<'_>) -> Result<(Database, Core)> {
     let began = Instant::now();
     let (database, knowledge) = tokio::join!(migrated(config, modules), load_definitions());
     let database = database?;
@@ -183,9 +185,9 @@ pub async fn migrated(config: &Config, modules: &Modules) -> Result<Database> {
     }
 }
 
-/// All migrations: the store's, and then those of the modules.
+/// All migrations: the store's, those of accounts, and then those of the modules.
 pub(crate) fn migrations(modules: &Modules) -> Vec<Migrations> {
-    std::iter::once(fhir_store::MIGRATIONS).chain(modules.migrations()).collect()
+    [fhir_store::MIGRATIONS, fhir_access::MIGRATIONS].into_iter().chain(modules.migrations()).collect()
 }
 
 /// Brings a database to the schema of this version.
@@ -220,15 +222,15 @@ fn index_settings(config: &Config, names: &Hosts) -> IndexSettings {
 ///
 /// # Errors
 ///
-/// When the database cannot be reached or is not migrated, when another process uses it with other index settings, or
-/// when two operations have one code at the same level.
+/// When the database cannot be reached or is not migrated, when another process uses it with other index settings, when
+/// two operations have one code at the same level, or when the keys of accounts cannot be used.
 pub async fn cx(
     config: &Config,
     modules: &Modules,
     database_url: &str,
     index: Index<'_>,
     (definitions, registry): FhirDefinitions,
-) -> Result<Arc<Cx>> {
+) -> Result<Core> {
     let (names, keep_settings) = match index {
         Index::Served(names) => (names, false),
         Index::Kept(names) => (names, true),
@@ -259,15 +261,33 @@ pub async fn cx(
         Store::open(database_url, options, registry).await.context("the database could not be used")?;
     let operations =
         Operations::new(modules.operations(), &*definitions).context("the operations do not fit together")?;
-    let cx = Cx::new(store, guard(config.auth));
-    Ok(Arc::new(Cx {
+    let accounts = access::accounts(config, &store).await?;
+    let guard = access::guard(config, &store, accounts.as_ref());
+    let cx = Cx::new(store, guard);
+    let cx = Arc::new(Cx {
         operations,
         rules: cx.rules.with(modules.rules()),
         observers: modules.observers(),
         limits: limits(config),
         settings: settings(config),
         ..cx
-    }))
+    });
+    Ok(Core { cx, accounts })
+}
+
+/// The server behind the interactions, with those who have an account.
+#[derive(Clone)]
+pub struct Core {
+    /// What answers.
+    pub cx: Arc<Cx>,
+    /// Of a server with accounts.
+    pub accounts: Option<Arc<Accounts>>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Core")
+    }
 }
 
 /// Starts what is done in the background, until it is stopped.
@@ -301,14 +321,6 @@ fn full_text(config: &Config, cx: &Arc<Cx>) -> Option<Arc<dyn Consumer>> {
             tracing::error!("there is no full text search: {error}");
             None
         }
-    }
-}
-
-/// Who decides on access.
-fn guard(auth: Auth) -> Arc<dyn Guard> {
-    match auth {
-        Auth::None => Arc::new(Open),
-        Auth::Deny => Arc::new(DenyAll),
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod bases;
 mod canonical;
 pub mod code_quantity_index;
+mod compartment_condition;
 pub mod compartments;
 pub mod compile;
 pub mod composite;
@@ -49,6 +50,7 @@ mod uri;
 mod windows;
 
 pub use bases::Bases;
+pub use compartment_condition::compartment_condition;
 pub use parse::ParseCx;
 pub use query::Query;
 pub use registry::Registry;

@@ -16,6 +16,8 @@ impl TenantId {
     pub const DEFAULT: TenantId = TenantId(0);
     /// Conformance resources and terminology that all organisations read.
     pub const SHARED: TenantId = TenantId(1);
+    /// People without an organisation: those who registered themselves, and golden records.
+    pub const PLATFORM: TenantId = TenantId(2);
     /// The first number of an organisation that is added; those before it are kept for what all organisations share.
     pub const FIRST_ADDED: TenantId = TenantId(16);
 

@@ -1,9 +1,11 @@
 //! The default: without a policy nobody sees or changes a resource.
 
 use async_trait::async_trait;
-use fhir_interactions::{AccessRequest, Guard, Interaction};
+use fhir_model::interaction::Interaction;
 use fhir_model::{Error, Kind, Result};
 use fhir_store::Scope;
+
+use crate::guard::{AccessRequest, Guard};
 
 /// Nobody may do anything but ask what the server can do.
 #[derive(Debug, Clone, Copy, Default)]

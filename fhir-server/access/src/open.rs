@@ -1,9 +1,12 @@
 //! `--auth none`: everybody may do everything. For a machine of one's own, never for a network.
 
 use async_trait::async_trait;
-use fhir_interactions::{AccessRequest, Guard, Principal};
 use fhir_model::Result;
 use fhir_store::Scope;
+
+use crate::guard::{AccessRequest, Guard};
+use crate::permission::Permission;
+use crate::principal::Principal;
 
 /// Everybody may do everything.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,21 +22,19 @@ impl Guard for Open {
         true
     }
 
-    fn may_administer(&self, _: &Principal) -> bool {
-        true
-    }
-
-    fn may_explain(&self, _: &Principal) -> bool {
+    fn holds(&self, _: &Principal, _: Permission) -> bool {
         true
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use fhir_model::interaction::Interaction;
+
     use super::*;
 
     #[tokio::test]
     async fn everybody_is_let_in() {
-        assert!(Open.scope(AccessRequest::own(&fhir_interactions::Interaction::HistorySystem)).await.is_ok());
+        assert!(Open.scope(AccessRequest::own(&Interaction::HistorySystem)).await.is_ok());
     }
 }

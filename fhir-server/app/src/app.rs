@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use fhir_access::Accounts;
 use fhir_config::ModuleSettings;
 use fhir_database::{Connections, PooledClient};
 use fhir_interactions::{Cx, Reply, Request};
-use fhir_model::Result;
+use fhir_model::{Error, Kind, Result};
 
 use crate::outbound::OutboundClient;
 
@@ -15,6 +16,7 @@ pub struct App {
     cx: Arc<Cx>,
     settings: Arc<ModuleSettings>,
     outbound: OutboundClient,
+    accounts: Option<Arc<Accounts>>,
 }
 
 impl std::fmt::Debug for App {
@@ -26,7 +28,23 @@ impl std::fmt::Debug for App {
 impl App {
     /// The server behind `cx`, with the settings of all modules, and the way out of it.
     pub fn new(cx: Arc<Cx>, settings: ModuleSettings, outbound: OutboundClient) -> App {
-        App { cx, settings: Arc::new(settings), outbound }
+        App { cx, settings: Arc::new(settings), outbound, accounts: None }
+    }
+
+    /// The same, of a server with accounts.
+    #[must_use]
+    pub fn with_accounts(self, accounts: Option<Arc<Accounts>>) -> App {
+        App { accounts, ..self }
+    }
+
+    /// Who has an account.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` on a server without accounts.
+    pub fn accounts(&self) -> Result<&Arc<Accounts>> {
+        let text = "this server has no accounts: it was started with `--auth none` or `--auth deny`";
+        self.accounts.as_ref().ok_or_else(|| Error::new(Kind::NotFound, text))
     }
 
     /// The server behind the interactions.

@@ -14,10 +14,13 @@ pub use modules::{Modules, Running};
 pub use outbound::{OutboundAnswer, OutboundClient, OutboundLimits, OutboundRequest};
 
 pub use async_trait::async_trait;
+pub use fhir_access::{Permission, Principal};
 pub use fhir_config::{ModuleSetting, ModuleSettings, SettingKind};
 pub use fhir_database::MigrationFile;
 pub use fhir_http::{Access, Caller, Routes, envelope, routes, utoipa};
-pub use fhir_interactions::{Access as ObservedAccess, Call, Observer, Operation, Reply, Request, WriteRule};
+pub use fhir_interactions::{
+    Access as ObservedAccess, Body as RequestBody, Call, Observer, Operation, Reply, Request, WriteRule,
+};
 pub use fhir_model::{Error, Kind, Result};
 pub use fhir_store::{ColumnType, Effect, EffectTable, EffectValue, WriteChange};
 pub use fhir_work::{

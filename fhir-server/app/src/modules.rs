@@ -26,7 +26,8 @@ impl std::fmt::Debug for Modules {
 }
 
 /// What the names of the server's own tables begin with, where that is not a section of its settings, too; and its own name.
-const RESERVED: [&str; 19] = [
+const RESERVED: [&str; 20] = [
+    "access",
     "cari",
     "claim",
     "consumer",

@@ -48,6 +48,8 @@ pub struct Config {
 /// Who may do what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
+    /// Whoever signs in, what its roles allow.
+    Accounts,
     /// Everybody everything.
     None,
     /// Nobody anything but metadata and health.
@@ -211,7 +213,7 @@ impl Config {
     /// wrote the address ([`Config::load`] refuses anything else).
     pub fn exposure(&self) -> Exposure {
         match self.auth {
-            Auth::Deny => Exposure::Guarded,
+            Auth::Accounts | Auth::Deny => Exposure::Guarded,
             Auth::None if self.listen.ip().is_loopback() => Exposure::Machine,
             Auth::None => Exposure::Network,
         }
@@ -227,7 +229,8 @@ impl Config {
         let time_zone = reader.parsed("time_zone", time_zone).map(|(zone, _)| zone).unwrap_or_default();
         let fold_codes = reader.boolean("fold_codes");
         let data_dir = reader.text("data_dir");
-        let auth = reader.word("auth", &[("none", Auth::None), ("deny", Auth::Deny)], Auth::Deny);
+        let policies = [("accounts", Auth::Accounts), ("none", Auth::None), ("deny", Auth::Deny)];
+        let auth = reader.word("auth", &policies, Auth::Deny);
         let conditional_delete = reader.word(
             "conditional_delete",
             &[

@@ -119,8 +119,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "auth",
-        "deny",
-        "`deny`: nothing but metadata and health is answered until access rules are set. `none`: everybody may do everything.",
+        "accounts",
+        "`accounts`: whoever signs in may do what its roles allow. `none`: everybody may do everything. `deny`: nothing but metadata and \
+         health is answered.",
     ),
     setting(
         "conditional_delete",

@@ -1,7 +1,9 @@
 //! Who calls a route of a module, as handlers take it.
 
+use std::net::IpAddr;
+
 use axum::extract::FromRequestParts;
-use fhir_interactions::Principal;
+use fhir_access::Principal;
 use fhir_model::Error;
 use fhir_search::TenantId;
 use hyper::http::request::Parts;
@@ -13,10 +15,12 @@ use crate::envelope::Failure;
 pub struct Caller {
     /// Who it is.
     pub principal: Principal,
-    /// The organisation whose base was asked; the default one for routes that are not below a base.
+    /// The organisation that is asked: of the base or of the header `X-Organization-ID`, else the one that the principal works for.
     pub tenant: TenantId,
     /// The FHIR base url as the caller knows it, without a slash at its end.
     pub base: String,
+    /// The address that the request came from.
+    pub address: Option<IpAddr>,
     /// The id of the request, for logs.
     pub request_id: String,
 }

@@ -22,7 +22,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
 /// Headers that a page may send: those the server reads, and those that clients and proxies send along.
-const REQUEST_HEADERS: [&str; 27] = [
+const REQUEST_HEADERS: [&str; 29] = [
     "accept",
     "accept-language",
     "authorization",
@@ -30,6 +30,7 @@ const REQUEST_HEADERS: [&str; 27] = [
     "content-encoding",
     "content-type",
     "database-position",
+    "idempotency-key",
     "if-match",
     "if-modified-since",
     "if-none-exist",
@@ -46,6 +47,7 @@ const REQUEST_HEADERS: [&str; 27] = [
     "user-agent",
     "x-correlation-id",
     "x-medplum",
+    "x-organization-id",
     "x-provenance",
     "x-request-id",
     "x-requested-with",
@@ -136,6 +138,26 @@ impl CorsOrigins {
         }
         let text = "a web page of another origin may not send this; the setting `allow_origins` has the origins whose \
                     pages may call";
+        Err(Error::new(Kind::Forbidden, text).at("http.origin"))
+    }
+
+    /// 403 when a browser sends a cookie, to change something, for a page of an origin that is neither this server's own nor
+    /// named: `*` is no name.
+    pub(crate) fn check_cookie(&self, uri: &Uri, headers: &HeaderMap, names: &Hosts) -> Result<(), Error> {
+        let site = headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
+        let is_own = match site {
+            Some(b"same-origin" | b"none") => true,
+            Some(_) => false,
+            None => !headers.contains_key(ORIGIN),
+        };
+        if is_own
+            || names.is_own_origin(uri, headers)
+            || self.allowed(headers).is_some_and(|allowed| allowed.credentials)
+        {
+            return Ok(());
+        }
+        let text =
+            "a cookie is taken from pages of this server, and of the origins that `allow_origins` names";
         Err(Error::new(Kind::Forbidden, text).at("http.origin"))
     }
 

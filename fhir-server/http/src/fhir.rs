@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use fhir_access::Authenticated;
 use fhir_interactions::{
     Conditions, Content, ContentBody, ContentStream, DATABASE_POSITION, Interaction, Method, Prefer, Reply,
     Request, handle,
@@ -19,7 +20,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::authenticate::principal;
+use crate::authenticate::authenticate;
 use crate::binary_request::BinaryRequest;
 use crate::body_budget::BodyPermit;
 use crate::edge::Edge;
@@ -127,7 +128,8 @@ async fn process(
     let mounted = mounted.ok_or_else(|| {
         Error::new(Kind::NotFound, format!("there is nothing here; FHIR is at {}", MOUNTS[0]))
     })?;
-    let (path, tenant) = (mounted.path, tenant(edge, Some(&mounted))?);
+    let path = mounted.path;
+    let base_tenant = tenant(edge, &mounted).await?;
 
     seen.allowed = Interaction::allowed(path, types);
     let method = Method::parse(parts.method.as_str()).ok_or_else(|| match parts.method {
@@ -154,6 +156,8 @@ async fn process(
     seen.type_name = request::type_name(path);
     seen.warning = request::warning(&interaction, query);
 
+    // Before the body is read: who may not do anything does not fill the memory.
+    let Authenticated { principal, tenant } = authenticate(edge, parts, base_tenant).await?;
     let as_it_is = binary::takes_content(&interaction);
     let (sent, held) = received(edge, parts, body, as_it_is).await?;
     // Parsing takes memory too: only those inside do it.
@@ -186,7 +190,7 @@ async fn process(
         body,
         base: edge.hosts.base(&parts.uri, &parts.headers, mounted.mount),
         tenant,
-        principal: principal(&parts.headers)?,
+        principal,
         position: request::only(parts, POSITION_HEADER)?.map(|text| text.parse()).transpose()?,
     };
     let base = request.base.clone();
@@ -217,15 +221,16 @@ fn holding(mut reply: Reply, place: OwnedSemaphorePermit) -> Reply {
     reply
 }
 
-/// The tenant of a base; the default organisation without one.
+/// The tenant of a base; `None` for the bare one.
 ///
 /// # Errors
 ///
 /// `NotFound` when the server has no such organisation.
-pub(crate) fn tenant(edge: &Edge, mounted: Option<&Mounted<'_>>) -> Result<TenantId> {
-    let Some(slug) = mounted.and_then(Mounted::organization) else { return Ok(TenantId::DEFAULT) };
-    let tenant = edge.cx.store.tenant(slug);
-    tenant.ok_or_else(|| Error::new(Kind::NotFound, "this server has no organisation of that name"))
+pub(crate) async fn tenant(edge: &Edge, mounted: &Mounted<'_>) -> Result<Option<TenantId>> {
+    let Some(slug) = mounted.organization() else { return Ok(None) };
+    let tenant = edge.cx.store.tenant(slug).await?;
+    let unknown = || Error::new(Kind::NotFound, "this server has no organisation of that name");
+    tenant.map(Some).ok_or_else(unknown)
 }
 
 /// The body, and its permit from the body budget. `as_it_is`: the body may be content of any type (a Binary).

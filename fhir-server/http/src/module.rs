@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
+use fhir_access::{Authenticated, Principal, forbidden, unauthorized};
 use fhir_model::interaction::MOUNTS;
 use fhir_model::{Error, Kind, Result};
+use fhir_search::TenantId;
 use futures_util::StreamExt;
 use hyper::body::Body as _;
 use hyper::header::{
@@ -17,7 +19,7 @@ use hyper::{Method, Request};
 use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
-use crate::authenticate::principal;
+use crate::authenticate::authenticate;
 use crate::caller::Caller;
 use crate::edge::Edge;
 use crate::envelope::Failure;
@@ -46,21 +48,31 @@ pub(crate) async fn answer(
     let Some(access) = route.access(&parts.method) else {
         return Err(Error::new(Kind::MethodNotAllowed, "this method means nothing here"));
     };
-    let principal = principal(&parts.headers)?;
-    let guard = &edge.cx.guard;
-    let is_let_in = match access {
-        Access::Public => true,
-        Access::Caller => guard.may_call(&principal),
-        Access::Administrator => guard.may_administer(&principal),
+    let base = match &called.base {
+        Some(base) => fhir::tenant(edge, base).await?,
+        None => None,
     };
-    if !is_let_in {
-        return Err(Error::new(Kind::Unauthorized, "Invalid or expired token"));
+    let authenticated = match (authenticate(edge, parts, base).await, access) {
+        // Who signs in again sends the token that has ended along.
+        (Err(error), Access::Public) if error.kind == Kind::Unauthorized => nobody(base),
+        (authenticated, _) => authenticated?,
+    };
+    let principal = &authenticated.principal;
+    let guard = &edge.cx.guard;
+    match access {
+        Access::Public => {}
+        _ if !guard.may_call(principal) => return Err(unauthorized()),
+        Access::Holder(permission) if !guard.holds(principal, permission) => {
+            return Err(forbidden(permission));
+        }
+        Access::Caller | Access::Holder(_) => {}
     }
     let mount = called.base.map_or(MOUNTS[0], |base| base.mount);
     let caller = Caller {
-        principal,
-        tenant: fhir::tenant(edge, called.base.as_ref())?,
+        principal: authenticated.principal,
+        tenant: authenticated.tenant,
         base: edge.hosts.base(&parts.uri, &parts.headers, mount),
+        address: None,
         request_id: id.to_str().unwrap_or("").to_owned(),
     };
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);
@@ -105,6 +117,11 @@ pub(crate) async fn answer(
         },
     };
     Ok(finished(edge, &route, answered, id).await)
+}
+
+/// Somebody who says nothing of itself.
+fn nobody(base: Option<TenantId>) -> Authenticated {
+    Authenticated { principal: Principal::Anonymous, tenant: base.unwrap_or(TenantId::DEFAULT) }
 }
 
 /// The answer, whose stream, where it is one, keeps the request's place until it ends.

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use fhir_access::Permission;
 use hyper::Method;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
@@ -14,8 +15,9 @@ pub enum Access {
     Public,
     /// Those whom the guard lets in: what they may see and change is decided for each interaction.
     Caller,
-    /// Those who administer the server.
-    Administrator,
+    /// Those who have a permission, on the platform or in some organisation. What is about one organisation asks the guard for that
+    /// one, too.
+    Holder(Permission),
 }
 
 /// Routes with handlers that take a state.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fhir_access::Guard;
 use fhir_model::json;
 use fhir_profiles::Definitions;
 use fhir_search::Registry;
@@ -9,7 +10,6 @@ use fhir_store::Store;
 
 use crate::capabilities::Statements;
 use crate::error_log::ServerErrorLog;
-use crate::guard::Guard;
 use crate::observer::Observer;
 use crate::operation::Operations;
 use crate::request::ReadFrom;

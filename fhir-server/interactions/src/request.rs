@@ -1,6 +1,7 @@
 //! Requests, free of HTTP: <https://hl7.org/fhir/R4/http.html>
 
 use bytes::Bytes;
+use fhir_access::{AccessRequest, Principal};
 use fhir_model::Result;
 use fhir_model::interaction::{Interaction, Method};
 use fhir_model::json::Doc;
@@ -9,7 +10,6 @@ use fhir_search::TenantId;
 use fhir_store::Position;
 
 use crate::conditions::Conditions;
-use crate::guard::{AccessRequest, Principal};
 
 /// What the HTTP edge reads, as it decides the format of the answer.
 pub(crate) const FORMAT_PARAMETERS: [&str; 2] = ["_format", "_pretty"];

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fhir_interactions::{AccessRequest, Body, Cx, Interaction, Method, Prefer, Request, Return, handle};
+use fhir_interactions::{
+    AccessRequest, Body, Cx, Interaction, Method, Prefer, Principal, Request, Return, handle,
+};
 use fhir_model::json::{Doc, JsonLimits, Ref};
 use fhir_model::types::Types;
 use fhir_model::{Key, Kind, Result};
@@ -167,7 +169,8 @@ async fn with_retries<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> 
 
 fn request(cx: &Cx, method: Method, path: &str, query: &str, body: Option<Body>) -> Result<Request> {
     let prefer = Prefer { ret: Some(Return::Minimal), ..Prefer::default() };
-    Ok(Request { query: query.to_owned(), prefer, body, ..Request::new(method, path, &*cx.definitions)? })
+    let (query, principal) = (query.to_owned(), Principal::System("load"));
+    Ok(Request { query, prefer, body, principal, ..Request::new(method, path, &*cx.definitions)? })
 }
 
 /// The text of a Bundle.

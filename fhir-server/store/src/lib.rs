@@ -57,7 +57,7 @@ pub use options::{LongSearches, Options, ReindexOptions, StandbyOptions};
 pub use read_source::{ReadSource, StandbyRead};
 pub use reindex::{ReindexJob, ReindexState};
 pub use restored::mark_restored;
-pub use scope::{Rule, Rules, Scope, ScopedStore};
+pub use scope::{Rule, Rules, Scope, ScopedStore, TypeRules};
 pub use search::{Count, Explained, Page};
 pub use standby::StandbyOutcome;
 pub use store::Store;

@@ -62,9 +62,9 @@ pub(crate) async fn of_all_tenants(
     transaction.query(&statement, &[&numbers]).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// A tenant is the high half of a `type_id`; the default organisation, 0, has no row.
-const TYPE_IDS: &str = "select t.number * 65536 + n.number from (select 0 as number union all select t.number from tenant t) t \
-     cross join unnest($1::int4[]) as n(number)";
+/// A tenant is the high half of a `type_id`; the default organisation, 0, and the platform, 2, have no row.
+const TYPE_IDS: &str = "select t.number * 65536 + n.number \
+     from (select 0 as number union all select 2 union all select t.number from tenant t) t cross join unnest($1::int4[]) as n(number)";
 
 impl Store {
     /// Refuses what could not take effect as a SearchParameter. The commit checks it again, as whatever is written is.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use fhir_model::{Error, Key, Result};
 use fhir_search::IndexSettings;
@@ -26,12 +27,24 @@ pub struct Rule {
     pub write: bool,
     /// Those of which this holds; by default all. Of a row alone: patient, keys, tokens, codes, ids, and their combinations.
     pub filter: Condition,
+    /// Those of them that may be written, where not all of them may be; by default all.
+    pub writable: Condition,
 }
 
 impl Rule {
     /// Reading and writing all of them.
     pub fn all() -> Rule {
-        Rule { read: true, write: true, filter: Condition::default() }
+        Rule { read: true, write: true, filter: Condition::default(), writable: Condition::default() }
+    }
+
+    /// Reading all of them.
+    pub fn read() -> Rule {
+        Rule { write: false, ..Rule::all() }
+    }
+
+    /// Neither.
+    pub fn none() -> Rule {
+        Rule { read: false, write: false, filter: Condition::never(), ..Rule::all() }
     }
 }
 
@@ -42,8 +55,50 @@ pub enum Rules {
     None,
     /// Everything.
     All,
-    /// By resource type; of a type that is not here nothing.
-    ByType(BTreeMap<Box<str>, Rule>),
+    /// By resource type.
+    ByType(Arc<TypeRules>),
+}
+
+impl Rules {
+    /// A rule for each of these types; of a type that is not here nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a rule's filter asks for more than a row tells.
+    pub fn by_type(types: BTreeMap<Box<str>, Rule>) -> Result<Rules> {
+        Ok(Rules::ByType(Arc::new(TypeRules::new(types, Rule::none())?)))
+    }
+}
+
+/// Rules by resource type, checked when they are made: those who ask the same share them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeRules {
+    types: BTreeMap<Box<str>, Rule>,
+    others: Rule,
+}
+
+impl TypeRules {
+    /// A rule for each of these types, and one for all others.
+    ///
+    /// # Errors
+    ///
+    /// When a rule's filter asks for more than a row tells.
+    pub fn new(types: BTreeMap<Box<str>, Rule>, others: Rule) -> Result<TypeRules> {
+        for (type_name, rule) in types.iter().map(|(name, rule)| (&**name, rule)).chain([("others", &others)])
+        {
+            if !is_row_predicate(&rule.filter) || !is_row_predicate(&rule.writable) {
+                return Err(Error::internal(format!(
+                    "a rule for {type_name} asks for more than its row tells"
+                )));
+            }
+        }
+        Ok(TypeRules { types, others })
+    }
+
+    /// The rule for a type.
+    pub fn rule(&self, type_name: &str) -> &Rule {
+        self.types.get(type_name).unwrap_or(&self.others)
+    }
 }
 
 /// What a caller may see and change: a tenant that the request is about, and rules for each tenant. A server makes one from
@@ -73,21 +128,8 @@ impl Scope {
     }
 
     /// The rules for each tenant, for a request that is about one of them. A tenant that is not in the list shows nothing.
-    ///
-    /// # Errors
-    ///
-    /// When a rule's filter asks for more than a row tells.
-    pub fn new(tenant: TenantId, parts: Vec<(TenantId, Rules)>) -> Result<Scope> {
-        for (_, rules) in &parts {
-            if let Rules::ByType(types) = rules
-                && let Some((type_name, _)) = types.iter().find(|(_, rule)| !is_row_predicate(&rule.filter))
-            {
-                return Err(Error::internal(format!(
-                    "a rule for {type_name} asks for more than its row tells"
-                )));
-            }
-        }
-        Ok(Scope { tenant, parts, source: ReadSource::Primary })
+    pub fn new(tenant: TenantId, parts: Vec<(TenantId, Rules)>) -> Scope {
+        Scope { tenant, parts, source: ReadSource::Primary }
     }
 
     /// The same, of rows that are read from this source.
@@ -185,8 +227,8 @@ impl<'s> ScopedStore<'s> {
             Rules::All => Condition::default(),
             Rules::None => Condition::never(),
             Rules::ByType(types) => {
-                let rule = types.get(type_name).filter(|rule| rule.read);
-                rule.map_or_else(Condition::never, |rule| rule.filter.clone())
+                let rule = types.rule(type_name);
+                if rule.read { rule.filter.clone() } else { Condition::never() }
             }
         }
     }
@@ -206,7 +248,7 @@ impl<'s> ScopedStore<'s> {
             Rules::None => Condition::never(),
             Rules::ByType(types) => {
                 let mut groups: Vec<(&Condition, Vec<i32>)> = Vec::new();
-                for (type_name, rule) in types.iter().filter(|(_, rule)| rule.read) {
+                for (type_name, rule) in types.types.iter().filter(|(_, rule)| rule.read) {
                     let type_ids = self.type_ids(std::iter::once(&**type_name));
                     match groups.iter_mut().find(|(filter, _)| **filter == rule.filter) {
                         Some((_, all)) => all.extend(type_ids),
@@ -216,9 +258,20 @@ impl<'s> ScopedStore<'s> {
                 let each = groups.into_iter().map(|(filter, type_ids)| {
                     Condition::All(vec![Condition::TypeIds(type_ids), filter.clone()]).simplify()
                 });
-                Condition::Any(each.collect())
+                Condition::Any(each.chain(self.other_rows(types)).collect())
             }
         }
+    }
+
+    /// Rows of types without a rule of their own, where these are seen.
+    fn other_rows(&self, types: &TypeRules) -> Option<Condition> {
+        let named = self.type_ids(types.types.keys().map(|name| &**name));
+        let seen = [
+            Condition::Tenant(self.hasher.tenant()),
+            Condition::Not(Box::new(Condition::TypeIds(named))),
+            types.others.filter.clone(),
+        ];
+        types.others.read.then(|| Condition::All(seen.into()).simplify())
     }
 
     /// Refuses a write of what the caller may not write: a version that leaves these rows, before or after.
@@ -230,10 +283,13 @@ impl<'s> ScopedStore<'s> {
         let allowed = match self.rules {
             Rules::All => true,
             Rules::None => false,
-            Rules::ByType(types) => types.get(&key.type_name).is_some_and(|rule| {
-                rule.write
-                    && (rule.filter == Condition::default() || rule.filter.meets(&key.id, rows) == Some(true))
-            }),
+            Rules::ByType(types) => {
+                let rule = types.rule(&key.type_name);
+                let holds = |condition: &Condition| {
+                    *condition == Condition::default() || condition.meets(&key.id, rows) == Some(true)
+                };
+                rule.write && holds(&rule.filter) && holds(&rule.writable)
+            }
         };
         match allowed {
             true => Ok(()),

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use fhir_database::{Clock, Connections, Position, Standby, failure};
+use fhir_database::{Clock, Connections, Position, Standby, Transaction, failure};
 use fhir_model::date::Zone;
-use fhir_model::{Error, Kind, Result};
+use fhir_model::{Error, Key, Kind, Result};
+use fhir_search::condition::Condition;
 use fhir_search::cursor::Secret;
 use fhir_search::index_hash::{Form, IndexHasher, format_server_id};
 use fhir_search::sql::Placement;
@@ -28,7 +29,7 @@ use crate::options::Options;
 use crate::parameters::ParameterCatalog;
 use crate::reindex::Settings;
 use crate::search::UnselectiveConditions;
-use crate::tenants::Tenants;
+use crate::tenants::{self, Tenants};
 use crate::terminology::Terminology;
 
 /// A search that finds nothing: there is no type 0.
@@ -181,14 +182,32 @@ impl Store {
 /// Tenants.
 impl Store {
     /// The tenant of an organisation. Returns `None` when the server has none of this name.
-    pub fn tenant(&self, slug: &str) -> Option<TenantId> {
-        self.tenants.id(slug)
+    ///
+    /// # Errors
+    ///
+    /// When this process does not know the name and the database does not answer.
+    pub async fn tenant(&self, slug: &str) -> Result<Option<TenantId>> {
+        self.tenants.find(slug, &self.connections).await
+    }
+
+    /// Adds a tenant in a transaction of the caller's, who tells the store of it when that was [committed](Store::learn_tenant). Returns
+    /// `None` when there is one of this name.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer, and when others add one at the same time: the transaction is to be done again.
+    pub async fn add_tenant(&self, transaction: &Transaction<'_>, slug: &str) -> Result<Option<TenantId>> {
+        tenants::add(transaction, slug, self.now()).await
+    }
+
+    /// Serves a tenant from now on that was added.
+    pub fn learn_tenant(&self, tenant: TenantId, slug: &str) {
+        self.tenants.learn(tenant, slug);
     }
 
     /// True for the `type_id` of a tenant that this process serves.
     pub(crate) fn knows_tenant_of(&self, type_id: i32) -> bool {
-        TenantId::from_type_id(type_id)
-            .is_ok_and(|(tenant, _)| tenant == TenantId::DEFAULT || self.tenants.settings(tenant).is_some())
+        TenantId::from_type_id(type_id).is_ok_and(|(tenant, _)| self.tenants.settings(tenant).is_some())
     }
 
     /// By what the resources of a tenant are indexed.
@@ -199,6 +218,16 @@ impl Store {
     /// The urls that a tenant is known by here: the server's and its own. Those of other organisations are foreign.
     pub fn bases_of(&self, tenant: TenantId) -> &Bases {
         &self.settings_of(tenant).bases
+    }
+}
+
+/// Compartments.
+impl Store {
+    /// What holds of the resources of a type, in a tenant, that are in the compartment around a resource. Returns `None` for a type
+    /// that is not part of such compartments.
+    pub fn compartment_condition(&self, tenant: TenantId, key: &Key, type_name: &str) -> Option<Condition> {
+        let hasher = self.hasher.with_tenant(tenant);
+        fhir_search::compartment_condition(key, type_name, &self.registry, &hasher)
     }
 }
 

@@ -118,8 +118,10 @@ impl TestApp {
             Some(url) => url,
             None => fhir_store::testing::database().await.unwrap(),
         };
-        let migrations: Vec<_> =
-            std::iter::once(fhir_store::MIGRATIONS).chain(modules.migrations()).collect();
+        let migrations: Vec<_> = [fhir_store::MIGRATIONS, fhir_access::MIGRATIONS]
+            .into_iter()
+            .chain(modules.migrations())
+            .collect();
         fhir_database::migrate(&url, &migrations).await.unwrap();
         let registry = fhir_store::testing::registry().await.unwrap();
         let store = Store::open(&url, options, registry).await.unwrap();

@@ -133,14 +133,14 @@ impl Guard for Hiding {
             Rule { filter: Condition::Not(Box::new(hidden)), ..Rule::all() }
         };
         if access.query.contains("_summary=false") {
-            return Scope::new(access.tenant, vec![(access.tenant, Rules::All)]);
+            return Ok(Scope::new(access.tenant, vec![(access.tenant, Rules::All)]));
         }
         let rules = [
             ("Patient", filter("Patient", "_tag", "http://t|secret")),
             ("Observation", filter("Observation", "patient", "Patient/hidden")),
         ];
         let rules = rules.into_iter().map(|(name, rule)| (name.into(), rule)).collect();
-        Scope::new(access.tenant, vec![(access.tenant, Rules::ByType(rules))])
+        Ok(Scope::new(access.tenant, vec![(access.tenant, Rules::by_type(rules)?)]))
     }
 }
 

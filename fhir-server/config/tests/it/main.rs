@@ -173,7 +173,7 @@ fn the_defaults() {
     assert_eq!(config.base_url, None);
     assert!(config.hosts.is_empty() && config.allow_origins.is_empty());
     assert_eq!(config.data_dir.to_str(), Some(".data"));
-    assert_eq!(config.auth, Auth::Deny);
+    assert_eq!(config.auth, Auth::Accounts);
     assert_eq!(config.conditional_delete, ConditionalDelete::Single);
     assert!(config.database.url.is_none());
     assert_eq!(config.storage.body, Body::Jsonb);
@@ -221,6 +221,7 @@ fn everything_can_be_said_in_the_file() {
 fn an_open_server_beyond_this_machine_is_known_as_such() {
     for (auth, listen, exposure) in [
         ("deny", "0.0.0.0:80", Exposure::Guarded),
+        ("accounts", "0.0.0.0:80", Exposure::Guarded),
         ("none", "127.0.0.1:80", Exposure::Machine),
         ("none", "[::1]:80", Exposure::Machine),
         ("none", "0.0.0.0:80", Exposure::Network),

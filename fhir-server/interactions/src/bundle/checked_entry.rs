@@ -13,8 +13,8 @@ use super::patches::{self, PatchSource};
 use super::references::{ReferenceSite, sites};
 use crate::check::{check, id_of};
 use crate::conditional::Criteria;
-use crate::guard::AccessRequest;
 use crate::request_context::{RequestContext, check_write, same_id};
+use fhir_access::AccessRequest;
 
 /// One entry.
 pub(super) struct CheckedEntry<'d> {

@@ -1,5 +1,6 @@
 //! Search requests, at whatever path: a type, the whole server, a compartment.
 
+use fhir_access::Permission;
 use fhir_model::types::Types;
 use fhir_model::{Error, Key, Kind, Result, suggest};
 use fhir_search::{ParseCx, Query, query};
@@ -87,7 +88,7 @@ impl SearchRequest {
     /// refused whatever is found.
     pub(crate) fn check(&self, ctx: &RequestContext<'_>) -> Result<(Option<Subset>, Option<String>)> {
         let Some(query) = self.queries.first() else { return Ok((None, None)) };
-        if query.explain && !ctx.cx.guard.may_explain(&ctx.request.principal) {
+        if query.explain && !ctx.cx.guard.holds(&ctx.request.principal, Permission::Administer) {
             let text = "how searches are answered is told to those who run the server";
             return Err(Error::new(Kind::Forbidden, text).at("_explain"));
         }

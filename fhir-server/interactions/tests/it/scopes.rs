@@ -26,9 +26,9 @@ impl Guard for ByInteraction {
         let rule = Rule { filter: Condition::Not(Box::new(self.hidden.clone())), ..Rule::all() };
         let rules = match is_bundle == self.shows_bundles {
             true => Rules::All,
-            false => Rules::ByType([("Patient".into(), rule)].into()),
+            false => Rules::by_type([("Patient".into(), rule)].into())?,
         };
-        Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)])
+        Ok(Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)]))
     }
 }
 
@@ -81,8 +81,8 @@ impl Guard for Only {
         let rule = |(name, filter): &(&str, Condition)| {
             ((*name).into(), Rule { filter: filter.clone(), ..Rule::all() })
         };
-        let rules = Rules::ByType(self.0.iter().map(rule).collect());
-        Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)])
+        let rules = Rules::by_type(self.0.iter().map(rule).collect())?;
+        Ok(Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)]))
     }
 }
 

@@ -81,7 +81,10 @@ impl Store {
         self.note_progress(&scans);
         let customs = self.registry.customs();
         let known: Vec<_> = customs.iter().filter(|c| c.stage == Stage::Known).collect();
-        // Those of an organisation that another process added are its to do, as it knows the urls of its base.
+        // Of an organisation that another process added: it is indexed by the urls of its base.
+        if scans.iter().any(|scan| !self.knows_tenant_of(scan.type_id)) {
+            self.tenants.look(&self.connections).await?;
+        }
         let is_due = |scan: &&ReindexScan| scan.done < scan.wanted && self.knows_tenant_of(scan.type_id);
         let mut due: Vec<&ReindexScan> = scans.iter().filter(is_due).collect();
         // What fails keeps nothing else from being done, and a large type no small one; types that are refused searches come before

@@ -163,8 +163,8 @@ async fn what_a_scope_hides_does_not_decide_what_is_refused() {
 async fn walk_without(store: &Arc<Store>, hidden: &str, text: &str) -> String {
     let hidden = store.condition(TenantId::DEFAULT, &query(store, &format!("Patient?_id={hidden}")));
     let rule = Rule { filter: Condition::Not(Box::new(hidden)), ..Rule::all() };
-    let rules = Rules::ByType([("Patient".into(), rule)].into());
-    let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)]).unwrap();
+    let rules = Rules::by_type([("Patient".into(), rule)].into()).unwrap();
+    let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)]);
     let (mut pages, mut at) = (Vec::new(), query(store, text));
     loop {
         match store.search(&scope, &at).await {

@@ -18,9 +18,9 @@ async fn two_clinics() -> (Arc<Store>, [Scope; 3]) {
     let store =
         fhir_store::testing::fresh_with(Options { organizations, ..Options::default() }).await.unwrap();
     let of = Scope::everything_of;
-    let tenant = |slug| of(store.tenant(slug).unwrap());
-    let scopes = [of(TenantId::DEFAULT), tenant("north"), tenant("south")];
-    assert!(store.tenant("east").is_none());
+    let tenant = async |slug| of(store.tenant(slug).await.unwrap().unwrap());
+    let scopes = [of(TenantId::DEFAULT), tenant("north").await, tenant("south").await];
+    assert_eq!(store.tenant("east").await.unwrap(), None);
     (store, scopes)
 }
 
@@ -157,8 +157,8 @@ async fn claims_are_of_a_tenant_whoever_sees_what() {
     let (store, [_, north, south]) = two_clinics().await;
     let hidden = store.condition(north.tenant(), &query(&store, "Patient?_id=nobody"));
     let rule = Rule { filter: Condition::Not(Box::new(hidden)), ..Rule::all() };
-    let rules = Rules::ByType([("Patient".into(), rule)].into());
-    let some = Scope::new(north.tenant(), vec![(north.tenant(), rules)]).unwrap();
+    let rules = Rules::by_type([("Patient".into(), rule)].into()).unwrap();
+    let some = Scope::new(north.tenant(), vec![(north.tenant(), rules)]);
     let criteria = "Patient?identifier=1";
     for round in ["nobody claims it yet", "it was claimed before"] {
         let mut claims = Vec::new();
@@ -212,7 +212,7 @@ async fn an_index_made_anew_is_that_of_each_tenant() {
     }
 }
 
-/// A process that began before another one added an organisation leaves nothing of it out.
+/// A process that began before another one added an organisation leaves nothing of it out, and serves it when it is asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_process_may_add_an_organisation() {
     let url = fhir_store::testing::database().await.unwrap();
@@ -222,9 +222,9 @@ async fn another_process_may_add_an_organisation() {
         Store::open(&url, options, registry().await).await.unwrap()
     };
     let first = open(Vec::new()).await;
+    assert_eq!(first.tenant("east").await.unwrap(), None);
     let second = open(vec!["east".to_owned()]).await;
-    assert!(first.tenant("east").is_none());
-    let east = Scope::everything_of(second.tenant("east").unwrap());
+    let east = Scope::everything_of(second.tenant("east").await.unwrap().unwrap());
     let body = r#"{"name":[{"family":"Otieno"}]}"#;
     write(&second, &east, &Key::new("Patient", "p"), Method::Put, Some(body)).await;
     until("the feed has it", async || {
@@ -242,6 +242,8 @@ async fn another_process_may_add_an_organisation() {
         Err(_) => false,
     })
     .await;
+    until("the first serves it", async || first.tenant("east").await.unwrap() == Some(east.tenant())).await;
+    assert!(first.bases_of(east.tenant()) == second.bases_of(east.tenant()));
     for store in [first, second] {
         store.leave().await;
     }
@@ -256,7 +258,7 @@ async fn bases_are_those_of_the_tenant() {
     let organizations = vec!["north".to_owned(), "south".to_owned()];
     let options = Options { organizations, settings, ..Options::default() };
     let store = fhir_store::testing::fresh_with(options).await.unwrap();
-    let north = store.tenant("north").unwrap();
+    let north = store.tenant("north").await.unwrap().unwrap();
     let scope = Scope::everything_of(north);
     for (id, base) in [
         ("own", "http://h/o/north/fhir/R4/"),
@@ -292,8 +294,8 @@ async fn feeds_and_exports_know_the_tenant() {
 
     let hidden =
         Condition::Not(Box::new(store.condition(scopes[1].tenant(), &query(&store, "Patient?_id=p"))));
-    let rules = Rules::ByType([("Patient".into(), Rule { filter: hidden, ..Rule::all() })].into());
-    let some = Scope::new(scopes[1].tenant(), vec![(scopes[1].tenant(), rules)]).unwrap();
+    let rules = Rules::by_type([("Patient".into(), Rule { filter: hidden, ..Rule::all() })].into()).unwrap();
+    let some = Scope::new(scopes[1].tenant(), vec![(scopes[1].tenant(), rules)]);
     let exported = async |scope: &Scope| {
         let mut all = Vec::new();
         let each = |version: fhir_store::Version| {

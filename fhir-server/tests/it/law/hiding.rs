@@ -116,7 +116,7 @@ impl Hidden {
             ((*type_name).into(), Rule { filter, ..Rule::all() })
         };
         let shown = TYPES.iter().filter(|type_name| !self.types.contains(type_name));
-        Rules::ByType(shown.map(rule).collect::<BTreeMap<_, _>>())
+        Rules::by_type(shown.map(rule).collect::<BTreeMap<_, _>>()).unwrap()
     }
 }
 
@@ -143,6 +143,6 @@ impl Guard for Hiding {
             true => Rules::All,
             false => self.rules.get().unwrap().clone(),
         };
-        Scope::new(access.tenant, vec![(access.tenant, rules)])
+        Ok(Scope::new(access.tenant, vec![(access.tenant, rules)]))
     }
 }

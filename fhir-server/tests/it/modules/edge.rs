@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use fhir_access::{DenyAll, Open};
 use fhir_app::envelope::{Answered, success};
-use fhir_app::{Access, App, Caller, Error, Kind, Module, Routes, routes, utoipa};
+use fhir_app::{Access, App, Caller, Error, Kind, Module, Permission, Routes, routes, utoipa};
 use fhir_http::{CorsOrigins, HttpLimits};
 use fhir_interactions::{Guard, Method, Request};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ impl Module for Doors {
             .add(Access::Caller, routes!(patients))
             .add(Access::Public, routes!(open))
             .add(Access::Caller, routes!(echo, replace))
-            .add(Access::Administrator, routes!(administer))
+            .add(Access::Holder(Permission::Administer), routes!(administer))
             .add(Access::Public, routes!(v1))
             .add(Access::Public, routes!(fails, hangs))
             .with_state(app.clone())

@@ -1,6 +1,7 @@
 //! Who hides the noise.
 
 use async_trait::async_trait;
+use fhir_access::Permission;
 use fhir_interactions::{AccessRequest, Guard, Interaction, Principal};
 use fhir_model::Result;
 use fhir_search::TenantId;
@@ -27,7 +28,7 @@ impl HidingGuard {
     pub(super) fn new(store: &Store) -> HidingGuard {
         let types = store.registry().definitions().resource_types();
         let rule = |name: &str| (name.into(), Rule { filter: filter(store, name), ..Rule::all() });
-        HidingGuard { rules: Rules::ByType(types.map(rule).collect()) }
+        HidingGuard { rules: Rules::by_type(types.map(rule).collect()).unwrap() }
     }
 }
 
@@ -61,18 +62,14 @@ impl Guard for HidingGuard {
             Interaction::Operation(_, code) if code.starts_with("reindex") => Rules::All,
             _ => self.rules.clone(),
         };
-        Scope::new(access.tenant, vec![(access.tenant, rules)])
+        Ok(Scope::new(access.tenant, vec![(access.tenant, rules)]))
     }
 
     fn may_call(&self, _: &Principal) -> bool {
         true
     }
 
-    fn may_administer(&self, _: &Principal) -> bool {
-        true
-    }
-
-    fn may_explain(&self, _: &Principal) -> bool {
+    fn holds(&self, _: &Principal, _: Permission) -> bool {
         true
     }
 }

@@ -44,9 +44,9 @@ impl NoisyServer {
         let url = fhir_store::testing::database().await.unwrap();
         let registry = fhir_store::testing::registry().await.unwrap();
         let definitions = (registry.definitions().clone(), registry);
-        let cx =
+        let core =
             wiring::cx(&config, &modules, &url, wiring::Index::Served(&hosts), definitions).await.unwrap();
-        let cx = Arc::into_inner(cx).unwrap();
+        let cx = Arc::into_inner(core.cx).unwrap();
         let noise = NoiseWriter::new(seed, Cx::new(cx.store.clone(), Arc::new(Open)));
         let cx = Arc::new(Cx {
             guard: Arc::new(HidingGuard::new(&cx.store)),

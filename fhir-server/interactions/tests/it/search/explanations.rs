@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fhir_access::Permission;
 use fhir_interactions::{AccessRequest, Guard, Principal, RequestLimits, Settings};
 use fhir_store::{Options, Scope, Store, testing};
 use serde_json::json;
@@ -112,7 +113,7 @@ impl Guard for Operator {
         Ok(Scope::everything())
     }
 
-    fn may_explain(&self, _: &Principal) -> bool {
+    fn holds(&self, _: &Principal, _: Permission) -> bool {
         true
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn random(
         rules.extend(rule.map(|rule| (Box::from(type_name), rule)));
         visible.insert(type_name.to_owned(), seen);
     }
-    let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, Rules::ByType(rules))]).unwrap();
+    let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, Rules::by_type(rules).unwrap())]);
     (scope, corpus.only(|type_name, at| visible[type_name][at]))
 }
 

@@ -70,8 +70,8 @@ async fn rules_of_writes_hold_meanwhile() {
     let dead = store.condition(TenantId::DEFAULT, &query(&store, "Patient?deceased=true"));
     for (filter, allowed) in [(dead.clone(), true), (Condition::Not(Box::new(dead)), false)] {
         let rule = Rule { filter, ..Rule::all() };
-        let rules = Rules::ByType([("Patient".into(), rule)].into());
-        let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)]).unwrap();
+        let rules = Rules::by_type([("Patient".into(), rule)].into()).unwrap();
+        let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)]);
         let write = next(&store, &Key::new("Patient", "p1"), Some(&patient(1, "Ruled")), None).await;
         let done = store.commit(&scope, &store.commit_timestamp().unwrap(), &[write]).await;
         assert_eq!(done.is_ok(), allowed, "{done:?}");

@@ -1,0 +1,247 @@
+//! What users may do, kept in memory; and how a process learns that others have changed it.
+//!
+//! Each change after which somebody may do less, or other things, raises the *access epoch*, a number in the database, in its own
+//! transaction. A process looks at it several times a second, and in a request itself when it has not for a second: so what was
+//! revoked ends at once on the process that did it, and within a second on all others. When the number cannot be read nobody is let in.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use fhir_database::Transaction;
+use fhir_database::failure::classify;
+use fhir_model::{Error, Key, Result};
+use fhir_search::TenantId;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_postgres::Row;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::organizations::OF_PLATFORM_ALONE;
+use super::users::ACTIVE;
+use super::{Accounts, micros};
+use crate::permission::{Permission, Permissions};
+use crate::principal::unauthorized;
+use crate::rights::{Membership, Rights};
+use crate::role::Role;
+
+const EPOCH: &str = "select number from access_epoch where id = 1";
+const RAISE: &str = "update access_epoch set number = number + 1 where id = 1 returning number";
+const REVOKED: &str = "select id from access_revoked where until > $1";
+const REVOKE: &str =
+    "insert into access_revoked (id, until) select unnest($1::uuid[]), $2::int8 on conflict (id) do nothing";
+const SWEEP: &str = "delete from access_revoked where until < $1";
+
+const USER: &str =
+    "select u.roles, u.fhir_user, u.organization from access_user u where u.id = $1 and u.status = $2";
+
+/// One row for each role of each membership in an organisation that is active.
+const MEMBERSHIPS: &str = "select m.organization_id, o.tenant, o.slug, m.patient, r.name, r.permissions from access_member m \
+     join access_organization o on o.id = m.organization_id left join access_role r on r.organization_id = m.organization_id \
+       and r.id = any(m.roles) \
+     where m.user_id = $1 and o.status = $2 order by m.created_at, m.organization_id, r.name";
+
+/// How often a process looks.
+const INTERVAL: Duration = Duration::from_millis(300);
+
+/// How old what it knows may be when a request relies on it.
+const AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Most users whose rights are kept.
+const USERS_MAX: usize = 20_000;
+
+#[derive(Default)]
+pub(super) struct RightsCache {
+    known: RwLock<Known>,
+    /// Until when what is known need not be looked at again.
+    fresh_until: RwLock<Option<Instant>>,
+    /// Held by the one that looks at the database.
+    looking: Mutex<()>,
+}
+
+/// What holds at one epoch.
+#[derive(Default)]
+struct Known {
+    /// Counts what was put here.
+    version: u64,
+    /// `None` when it is not known of which epoch it is.
+    epoch: Option<i64>,
+    rights: HashMap<Uuid, Arc<Rights>>,
+    /// Tokens and sessions that ended before their time.
+    revoked: HashSet<Uuid>,
+}
+
+impl Accounts {
+    /// What a user may do.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthorized` for a user who may not sign in any more.
+    pub async fn rights(&self, user: Uuid) -> Result<Arc<Rights>> {
+        self.ensure_fresh().await?;
+        let version = {
+            let known = read(&self.rights.known);
+            if let Some(rights) = known.rights.get(&user) {
+                return Ok(rights.clone());
+            }
+            known.version
+        };
+        let rights = Arc::new(self.load_rights(user).await?);
+        let mut known = write(&self.rights.known);
+        // What was read before a change is not kept for after it.
+        if known.version == version {
+            if known.rights.len() >= USERS_MAX {
+                known.rights.clear();
+            }
+            known.rights.insert(user, rights.clone());
+        }
+        Ok(rights)
+    }
+
+    /// True for a token, or a session, that ended before its time.
+    pub(super) fn is_revoked(&self, id: Uuid) -> bool {
+        read(&self.rights.known).revoked.contains(&id)
+    }
+
+    async fn load_rights(&self, user: Uuid) -> Result<Rights> {
+        let client = self.client().await?;
+        let found = client.query_opt(USER, &[&user, &ACTIVE]).await.map_err(classify)?;
+        let found = found.ok_or_else(unauthorized)?;
+        let members = client.query(MEMBERSHIPS, &[&user, &ACTIVE]).await.map_err(classify)?;
+        let (roles, fhir_user): (Vec<String>, Option<String>) = (found.get(0), found.get(1));
+        // A role that this build does not know allows nothing.
+        let known = roles.iter().filter_map(|name| Role::of_platform(name).ok());
+        let permissions = known.fold(Permissions::NONE, |all, role| all.and(role.permissions));
+        Ok(Rights {
+            user,
+            permissions,
+            roles: roles.into_iter().map(String::into_boxed_str).collect(),
+            fhir_user: fhir_user.and_then(|reference| key(&reference)),
+            memberships: memberships(&members)?,
+            current: found.get(2),
+        })
+    }
+
+    /// Looks at the database when that was not done for a second.
+    async fn ensure_fresh(&self) -> Result<()> {
+        let is_fresh = || read(&self.rights.fresh_until).is_some_and(|until| Instant::now() < until);
+        if is_fresh() {
+            return Ok(());
+        }
+        let looking = self.rights.looking.lock().await;
+        // Somebody else has, while this one waited.
+        if is_fresh() {
+            return Ok(());
+        }
+        self.look(looking).await
+    }
+
+    /// Looks at the epoch, and forgets what was known of another one.
+    async fn look(&self, looking: MutexGuard<'_, ()>) -> Result<()> {
+        let client = self.client().await?;
+        loop {
+            let (began, version) = (Instant::now(), read(&self.rights.known).version);
+            let row = client.query_one(EPOCH, &[]).await.map_err(classify)?;
+            let epoch: i64 = row.get(0);
+            if read(&self.rights.known).epoch != Some(epoch) {
+                let rows = client.query(REVOKED, &[&self.now()]).await.map_err(classify)?;
+                let revoked = rows.iter().map(|row| row.get(0)).collect();
+                let mut known = write(&self.rights.known);
+                // This process changed something meanwhile, which may not be in what was read.
+                if known.version != version {
+                    continue;
+                }
+                *known = Known { version: version + 1, epoch: Some(epoch), rights: HashMap::new(), revoked };
+            }
+            *write(&self.rights.fresh_until) = Some(began + AGE_MAX);
+            drop(looking);
+            return Ok(());
+        }
+    }
+
+    /// Commits a change after which somebody may do less or other things, and ends these tokens and sessions: at once here, within a
+    /// second elsewhere.
+    pub(super) async fn commit_revocation(&self, transaction: Transaction<'_>, ended: &[Uuid]) -> Result<()> {
+        if !ended.is_empty() {
+            let lifetime = micros(self.options.token_lifetime) + micros(LEEWAY);
+            transaction.execute(REVOKE, &[&ended, &(self.now() + lifetime)]).await.map_err(classify)?;
+        }
+        // Who changes the next thing waits here until this is committed: numbers are in the order of commits.
+        let row = transaction.query_one(RAISE, &[]).await.map_err(classify)?;
+        let epoch: i64 = row.get(0);
+        let committed = transaction.commit().await;
+        let mut known = write(&self.rights.known);
+        // Whether a commit took place may be unknown: it is taken for one, and the database asked.
+        let follows = committed.is_ok() && known.epoch == Some(epoch - 1);
+        known.version += 1;
+        known.epoch = follows.then_some(epoch);
+        known.rights.clear();
+        known.revoked.extend(ended);
+        if !follows {
+            *write(&self.rights.fresh_until) = None;
+        }
+        committed.map_err(classify)
+    }
+
+    /// Looks at the epoch until `stop`, so that requests need not.
+    pub async fn watch(&self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let looking = self.rights.looking.lock().await;
+            // Requests say so when it fails for a second.
+            if let Err(error) = self.look(looking).await {
+                tracing::debug!("the access epoch cannot be read: {error}");
+            }
+        }
+    }
+
+    pub(super) async fn sweep_revoked(&self) -> Result<()> {
+        self.client().await?.execute(SWEEP, &[&self.now()]).await.map(drop).map_err(classify)
+    }
+}
+
+/// Tokens are taken for a while after they have ended, as clocks differ.
+const LEEWAY: Duration = Duration::from_secs(120);
+
+fn memberships(rows: &[Row]) -> Result<Vec<Membership>> {
+    let mut all: Vec<Membership> = Vec::new();
+    for row in rows {
+        let organization: Uuid = row.get(0);
+        let (role, codes): (Option<String>, Option<Vec<String>>) = (row.get(4), row.get(5));
+        // A permission that this build does not know is none.
+        let codes = codes.unwrap_or_default();
+        let permissions: Vec<Permission> =
+            codes.iter().filter_map(|code| Permission::parse(code).ok()).collect();
+        let permissions = Permissions::new(&permissions).without(OF_PLATFORM_ALONE);
+        match all.last_mut().filter(|last| last.organization == organization) {
+            Some(last) => {
+                last.permissions = last.permissions.and(permissions);
+                last.roles.extend(role.map(String::into_boxed_str));
+            }
+            None => all.push(Membership {
+                organization,
+                tenant: TenantId::new(u16::try_from(row.get::<_, i32>(1)).map_err(Error::internal)?)?,
+                slug: row.get::<_, String>(2).into(),
+                roles: role.map(String::into_boxed_str).into_iter().collect(),
+                permissions,
+                patient: row.get::<_, Option<String>>(3).map(|id| Key::new("Patient", &*id)),
+            }),
+        }
+    }
+    Ok(all)
+}
+
+/// `Practitioner/1` as a key.
+fn key(reference: &str) -> Option<Key> {
+    reference.split_once('/').map(|(type_name, id)| Key::new(type_name, id))
+}
+
+/// What is kept is put in by one assignment: a panic in the middle leaves nothing half done.
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
