@@ -16,7 +16,7 @@ pub use outbound::{OutboundAnswer, OutboundClient, OutboundLimits, OutboundReque
 pub use async_trait::async_trait;
 pub use fhir_config::{ModuleSetting, ModuleSettings, SettingKind};
 pub use fhir_database::MigrationFile;
-pub use fhir_http::{Access, Caller, Routes, envelope, routes, utoipa};
+pub use fhir_http::{Access, Caller, ClientAddress, Routes, envelope, routes, utoipa};
 pub use fhir_interactions::{Access as ObservedAccess, Call, Observer, Operation, Reply, Request, WriteRule};
 pub use fhir_model::{Error, Kind, Result};
 pub use fhir_store::{ColumnType, Effect, EffectTable, EffectValue, WriteChange};

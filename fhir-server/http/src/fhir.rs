@@ -26,6 +26,7 @@ use crate::edge::Edge;
 use crate::media::{ContentFormat, Format};
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
+use crate::rate_limits::Client;
 use crate::reply::{self, Answer};
 use crate::shape::Shape;
 use crate::target::Mounted;
@@ -48,6 +49,7 @@ fn weight(kind: ContentFormat) -> usize {
 /// Answers a request of FHIR's, or one that is nobody's.
 pub(crate) async fn answer(
     edge: &Arc<Edge>,
+    client: &Client,
     mounted: Option<Mounted<'_>>,
     checked: Result<()>,
     parts: &Parts,
@@ -55,7 +57,9 @@ pub(crate) async fn answer(
     id: &HeaderValue,
 ) -> (Answer, RequestSummary) {
     let mut seen = RequestSummary::nothing();
-    let done = AssertUnwindSafe(process(edge, mounted, checked, parts, body, &mut seen)).catch_unwind().await;
+    let done = AssertUnwindSafe(process(edge, client, mounted, checked, parts, body, &mut seen))
+        .catch_unwind()
+        .await;
     let done = done.unwrap_or_else(|panic| Err(from_panic(panic)));
     let types = &*edge.cx.definitions;
     let page = seen.shape.take_page();
@@ -105,6 +109,7 @@ async fn refused(edge: &Edge, error: &Error, seen: &RequestSummary, id: &HeaderV
 /// The request as the interactions take it, and what they say. Fills `seen` on the way.
 async fn process(
     edge: &Arc<Edge>,
+    client: &Client,
     mounted: Option<Mounted<'_>>,
     checked: Result<()>,
     parts: &Parts,
@@ -186,7 +191,7 @@ async fn process(
         body,
         base: edge.hosts.base(&parts.uri, &parts.headers, mounted.mount),
         tenant,
-        principal: principal(&parts.headers)?,
+        principal: edge.rate_limits.admit_principal(client, principal(&parts.headers)?).await?,
         position: request::only(parts, POSITION_HEADER)?.map(|text| text.parse()).transpose()?,
     };
     let base = request.base.clone();

@@ -19,11 +19,13 @@ use tower::ServiceExt;
 
 use crate::authenticate::principal;
 use crate::caller::Caller;
+use crate::client_address::ClientAddress;
 use crate::edge::Edge;
 use crate::envelope::Failure;
 use crate::module_routes::Route;
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
+use crate::rate_limits::Client;
 use crate::routes::Access;
 use crate::target::{Called, Face, Mounted};
 use crate::{body, fhir};
@@ -35,6 +37,7 @@ use crate::{body, fhir};
 /// What keeps the handler from being called. Its own errors are answers by now.
 pub(crate) async fn answer(
     edge: &Arc<Edge>,
+    client: &Client,
     called: Called<'_>,
     checked: Result<()>,
     parts: &Parts,
@@ -46,7 +49,7 @@ pub(crate) async fn answer(
     let Some(access) = route.access(&parts.method) else {
         return Err(Error::new(Kind::MethodNotAllowed, "this method means nothing here"));
     };
-    let principal = principal(&parts.headers)?;
+    let principal = edge.rate_limits.admit_principal(client, principal(&parts.headers)?).await?;
     let guard = &edge.cx.guard;
     let is_let_in = match access {
         Access::Public => true,
@@ -82,6 +85,7 @@ pub(crate) async fn answer(
         request.headers_mut().remove(name);
     }
     request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(ClientAddress(client.address));
     let (router, limit) = (called.router(), edge.limits.handler_timeout);
     // As with FHIR's writes: when the client goes away, what was begun is finished all the same. What takes too long is
     // not, or it would keep its permit for ever.

@@ -42,7 +42,7 @@ pub use capabilities::{Mode, Statements};
 pub use conditions::Conditions;
 pub use content::{Content, ContentBody, ContentStream};
 pub use cx::{ConditionalDelete, Cx, RequestLimits, Settings};
-pub use error_log::ServerErrorLog;
+pub use error_log::{RateLimitedLog, ServerErrorLog};
 pub use fhir_model::interaction::{Interaction, Level, Method};
 pub use guard::{AccessRequest, Guard, Principal};
 pub use handle::handle;
