@@ -14,6 +14,7 @@ mod export;
 pub mod load;
 pub mod logging;
 pub mod modules;
+mod rate_limits;
 mod serving;
 mod settings;
 mod stop_signal;

@@ -22,7 +22,7 @@ use fhir_search::{IndexSettings, Registry};
 use fhir_store::{Clock, Endpoint, Standby, Store};
 use fhir_work::{CancellationToken, Consumer, Work, Working};
 
-use crate::access;
+use crate::{access, rate_limits};
 
 /// A database, and the process that serves it when it is our own.
 #[derive(Debug)]
@@ -408,7 +408,9 @@ pub fn edge(
 ) -> Result<Edge> {
     let modules = modules.routes(app).context("the modules do not fit together")?;
     let origins = CorsOrigins::new(&config.allow_origins)?;
-    let options = EdgeOptions { limits: http_limits(config), metrics, hosts, origins, modules };
+    let (proxies, rate_limits) = (rate_limits::proxies(config), rate_limits::options(config));
+    let limits = http_limits(config);
+    let options = EdgeOptions { limits, metrics, hosts, origins, modules, proxies, rate_limits };
     Ok(Edge::new(app.cx().clone(), options)?)
 }
 

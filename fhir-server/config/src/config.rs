@@ -10,6 +10,7 @@ use crate::backup::Backup;
 use crate::error::{Error, SettingOrigin};
 use crate::modules::ModuleSettings;
 use crate::outbound::Outbound;
+use crate::rate_limits::{Proxies, RateLimits};
 use crate::reader::Reader;
 use crate::secret::Secret;
 use crate::settings::ModuleSetting;
@@ -40,6 +41,8 @@ pub struct Config {
     pub full_text: bool,
     pub limits: Limits,
     pub outbound: Outbound,
+    pub proxies: Proxies,
+    pub rate_limits: RateLimits,
     pub concurrency: Concurrency,
     pub log: Log,
     pub modules: ModuleSettings,
@@ -258,6 +261,8 @@ impl Config {
         let full_text = reader.boolean("full_text");
         let limits = Limits::read(reader);
         let outbound = Outbound::read(reader);
+        let proxies = Proxies::read(reader);
+        let rate_limits = RateLimits::read(reader);
         let concurrency = Concurrency {
             requests_max: size(reader.number("concurrency.requests_max", 1..=65_536)),
             queue_max: size(reader.number("concurrency.queue_max", 0..=1_000_000)),
@@ -298,6 +303,8 @@ impl Config {
             full_text,
             limits,
             outbound,
+            proxies,
+            rate_limits,
             concurrency,
             log,
             modules,

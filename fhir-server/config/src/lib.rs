@@ -17,6 +17,7 @@ mod config;
 mod error;
 mod modules;
 mod outbound;
+mod rate_limits;
 mod reader;
 mod secret;
 mod settings;
@@ -30,6 +31,7 @@ pub use config::{
 pub use error::{Error, Problem, SettingOrigin};
 pub use modules::ModuleSettings;
 pub use outbound::Outbound;
+pub use rate_limits::{NetworkRate, Proxies, ProxyHeader, RateLimits, RateMount, RedisDown};
 pub use secret::Secret;
 pub use settings::{ModuleSetting, SETTINGS, Setting, SettingKind, example, reference};
 pub use sources::Sources;

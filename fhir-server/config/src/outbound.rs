@@ -20,7 +20,7 @@ impl Outbound {
 }
 
 /// A network, or an address alone.
-fn network(text: &str) -> Result<IpNet, &'static str> {
+pub(crate) fn network(text: &str) -> Result<IpNet, &'static str> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     let network = text.parse::<IpNet>().ok().or_else(address);
     network.ok_or("is no network like `10.20.0.0/16`, nor an address")

@@ -101,6 +101,18 @@ pub const SETTINGS: &[Setting] = &[
          send is refused (403).",
     ),
     setting(
+        "trusted_proxies",
+        "",
+        "Networks of the proxies in front of the server, whose word is believed on the address of a client: `10.0.0.0/24, ::1`. The client is the \
+         last address in their header that is none of these. Without this the client is whoever connects.",
+    ),
+    setting(
+        "trusted_proxies_header",
+        "x-forwarded-for",
+        "The header that they write: `x-forwarded-for` or `forwarded`. The other is not looked at, as a proxy passes it on the way its \
+         client wrote it.",
+    ),
+    setting(
         "time_zone",
         "UTC",
         "The zone of the IANA database, like `Africa/Nairobi`, in which dates and times without one are meant, in resources \
@@ -305,6 +317,61 @@ pub const SETTINGS: &[Setting] = &[
         "Networks beside the public internet that features may call over HTTP, and the only ones without encryption: \
          `10.20.0.0/16, 192.168.1.7`. Without this no call reaches this machine, its neighbours or a cloud's credentials, \
          whatever URL a client stores. Redirections are not followed.",
+    ),
+    also(
+        "RATE_LIMITING_ENABLED",
+        setting(
+            "rate_limits.enabled",
+            "true",
+            "Whether requests are counted, and answered 429 beyond the figures below. `/health`, `/ready` and `/metrics` never are.",
+        ),
+    ),
+    setting(
+        "rate_limits.auth_per_minute",
+        "300",
+        "Requests of one address (of IPv6: one network of 64 bits) to `/api/auth` in any 60 s. 0: no limit.",
+    ),
+    setting(
+        "rate_limits.api_per_minute",
+        "600",
+        "The same for everything else below `/api` and for `/v1`, together.",
+    ),
+    setting(
+        "rate_limits.fhir_per_minute",
+        "0",
+        "The same for FHIR, with the bases of organisations. A Bundle is one request.",
+    ),
+    setting("rate_limits.other_per_minute", "0", "The same for everything else."),
+    setting(
+        "rate_limits.networks",
+        "",
+        "Other figures for each address of a network, the longest prefix first: `10.20.0.0/16=6000, 10.20.7.7=0` wherever there is a \
+         limit, `10.20.0.0/16 auth=600` for one of `auth`, `api`, `fhir` and `other`. 0: no limit.",
+    ),
+    setting(
+        "rate_limits.account_per_minute",
+        "0",
+        "Requests of one account or client in any 60 s, after it was authenticated, from whatever addresses and to whatever paths. \
+         0: no limit.",
+    ),
+    setting(
+        "rate_limits.accounts",
+        "",
+        "Other figures for accounts and clients, by name: `analyser=6000, backup=0`. 0: no limit.",
+    ),
+    also(
+        "REDIS_URL",
+        setting(
+            "rate_limits.redis_url",
+            "",
+            "`redis://user:password@host:port/database`, or `rediss://` for TLS: servers of one database that share it count together. Unset: \
+             each counts for itself.",
+        ),
+    ),
+    setting(
+        "rate_limits.redis_down",
+        "local",
+        "While Redis does not answer within 100 ms: `local`, each server counts for itself; `refuse`, what has a limit is answered 503.",
     ),
     setting("concurrency.requests_max", "256", "Requests served at the same time."),
     setting("concurrency.queue_max", "1024", "Further requests that may wait; beyond, 503 at once."),

@@ -1,9 +1,10 @@
-//! The one way of every request but probes: request id, host and origin, whose path it is, the answer, CORS, metrics, the access
-//! log.
+//! The one way of every request but probes: request id, host and origin, rate limit, whose path it is, the answer, CORS, metrics,
+//! the access log.
 //!
 //! A function rather than a stack of layers (decisions/0028): each step is a line, what one finds out goes to the next by its
 //! name, and only what is large is boxed, where it begins.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,31 +20,38 @@ use crate::fhir::RequestSummary;
 use crate::module_routes::Route;
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
+use crate::rate_limits::Client;
 use crate::reply::{self, Answer};
 use crate::request_id::HEADER as REQUEST_ID;
 use crate::target::Target;
 use crate::{browser, docs, fhir, module, probes};
 
 /// Answers a request, whatever it is.
-pub(crate) async fn answer(edge: &Arc<Edge>, request: hyper::Request<RequestBody>) -> Answer {
+pub(crate) async fn answer(edge: &Arc<Edge>, peer: IpAddr, request: hyper::Request<RequestBody>) -> Answer {
     let is_head = request.method() == Method::HEAD;
-    let answer = routed(edge, request).await;
+    let answer = routed(edge, peer, request).await;
     if is_head { reply::without_body(answer) } else { answer }
 }
 
-async fn routed(edge: &Arc<Edge>, request: hyper::Request<RequestBody>) -> Answer {
+async fn routed(edge: &Arc<Edge>, peer: IpAddr, request: hyper::Request<RequestBody>) -> Answer {
     let (path, headers) = (request.uri().path(), request.headers());
     if let Some(answer) = probes::at(edge, request.method(), path, headers).await {
         return answer;
     }
     let began = Instant::now();
     let id = edge.ids.from_headers(headers);
-    let checked = check(edge, &request);
+    let mut client = Client::new(edge.proxies.address(peer, headers));
+    let checked = match check(edge, &request) {
+        Ok(()) if is_preflight(edge, &request) => Ok(()),
+        Ok(()) => edge.rate_limits.admit_address(&client, path).await,
+        refused => refused,
+    };
     if checked.is_ok()
         && let Some(mut answer) = browser::at_once(edge, &request).or_else(|| docs::at(edge, &request))
     {
         let own = Answered::Fhir(RequestSummary::nothing());
         own.record(edge, request.method(), &answer, &id, began);
+        client.mark(&mut answer);
         reply::set(&mut answer, REQUEST_ID, id);
         return answer;
     }
@@ -59,7 +67,7 @@ async fn routed(edge: &Arc<Edge>, request: hyper::Request<RequestBody>) -> Answe
     let (mut answer, answered) = match Target::parse(&edge.modules, parts.uri.path()) {
         Target::Module(called) => {
             let route = called.route().clone();
-            let done = module::answer(edge, called, checked, &parts, body, &id);
+            let done = module::answer(edge, &client, called, checked, &parts, body, &id);
             let done =
                 AssertUnwindSafe(done).catch_unwind().await.unwrap_or_else(|panic| Err(from_panic(panic)));
             let answer = done.unwrap_or_else(|error| module::refused(edge, &route, &error, &id));
@@ -71,17 +79,24 @@ async fn routed(edge: &Arc<Edge>, request: hyper::Request<RequestBody>) -> Answe
             (answer.map(Either::Right), Answered::Fhir(RequestSummary::nothing()))
         }
         Target::Fhir(mounted) => {
-            let (answer, seen) = fhir::answer(edge, mounted, checked, &parts, body, &id).await;
+            let (answer, seen) = fhir::answer(edge, &client, mounted, checked, &parts, body, &id).await;
             (answer, Answered::Fhir(seen))
         }
     };
     edge.origins.mark(&parts.headers, &mut answer);
+    client.mark(&mut answer);
     answered.record(edge, &parts.method, &answer, &id, began);
     reply::set(&mut answer, REQUEST_ID, id);
     if close {
         reply::set(&mut answer, CONNECTION, HeaderValue::from_static("close"));
     }
     answer
+}
+
+/// Whether a browser asks for a page that may call: that is answered at once, and its request is what counts.
+fn is_preflight<B>(edge: &Edge, request: &hyper::Request<B>) -> bool {
+    let (method, headers) = (request.method(), request.headers());
+    method == Method::OPTIONS && edge.origins.preflight(method, headers).is_some()
 }
 
 /// What is demanded of every request, whatever it asks for.

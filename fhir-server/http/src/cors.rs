@@ -57,8 +57,8 @@ const REQUEST_HEADERS: [&str; 29] = [
 /// Headers of answers that a page may read beside those the browser shows to all.
 const EXPOSED_HEADERS: &str = "accept-ranges, allow, content-disposition, content-encoding, content-location, \
                                content-range, database-position, date, etag, last-modified, location, \
-                               preference-applied, retry-after, www-authenticate, x-request-id, \
-                               x-security-context";
+                               preference-applied, retry-after, www-authenticate, x-ratelimit-limit, \
+                               x-ratelimit-remaining, x-ratelimit-reset, x-request-id, x-security-context";
 
 /// The allowed origins, from the setting `allow_origins`; by default there are none.
 #[derive(Debug, Clone, Default)]

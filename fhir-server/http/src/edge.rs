@@ -8,6 +8,7 @@ use fhir_interactions::Cx;
 use fhir_model::{Error, Result};
 
 use crate::body_budget::BodyBudget;
+use crate::client_address::TrustedProxies;
 use crate::concurrency_limit::ConcurrencyLimit;
 use crate::cors::CorsOrigins;
 use crate::hosts::Hosts;
@@ -15,6 +16,7 @@ use crate::limits::HttpLimits;
 use crate::metrics::Metrics;
 use crate::module_routes::RouteTable;
 use crate::openapi;
+use crate::rate_limits::{RateLimitOptions, RateLimits};
 use crate::request_id::RequestIds;
 
 /// All that answering needs: made once, shared by all connections.
@@ -24,6 +26,8 @@ pub struct Edge {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) hosts: Hosts,
     pub(crate) origins: CorsOrigins,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) modules: RouteTable,
     pub(crate) openapi: Bytes,
     pub(crate) concurrency: Arc<ConcurrencyLimit>,
@@ -45,6 +49,10 @@ pub struct EdgeOptions {
     pub origins: CorsOrigins,
     /// What modules answer.
     pub modules: RouteTable,
+    /// Whose word on addresses is believed.
+    pub proxies: TrustedProxies,
+    /// How many requests a minute are answered.
+    pub rate_limits: RateLimitOptions,
 }
 
 impl Edge {
@@ -54,12 +62,14 @@ impl Edge {
     ///
     /// When its routes cannot be described, or something with these metrics was there before: defects of the program.
     pub fn new(cx: Arc<Cx>, options: EdgeOptions) -> Result<Edge> {
-        let EdgeOptions { limits, metrics, hosts, origins, modules } = options;
+        let EdgeOptions { limits, metrics, hosts, origins, modules, proxies, rate_limits } = options;
         let is_operation = |code: &&str| cx.operations.routes().iter().any(|route| route.code == *code);
         if let Some(code) = modules.operation_codes().find(is_operation) {
             return Err(Error::internal(format!("a module wants the path of the operation ${code}")));
         }
         let openapi = openapi::document(&cx, &modules)?;
+        let store = cx.store.clone();
+        let (secret, clock) = (store.secret().0, move || store.now());
         let (running, wait) = (limits.requests_max, limits.queue_wait_max);
         let edge = Edge {
             concurrency: Arc::new(ConcurrencyLimit::new(running, limits.queue_max, wait)),
@@ -67,6 +77,8 @@ impl Edge {
             openapi: Bytes::from(openapi.to_json().map_err(Error::internal)?),
             ids: RequestIds::new(),
             stopping: AtomicBool::new(false),
+            rate_limits: RateLimits::new(rate_limits, &secret, clock, metrics.clone())?,
+            proxies,
             cx,
             limits,
             metrics,

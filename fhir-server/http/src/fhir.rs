@@ -27,6 +27,7 @@ use crate::edge::Edge;
 use crate::media::{ContentFormat, Format};
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
+use crate::rate_limits::Client;
 use crate::reply::{self, Answer};
 use crate::shape::Shape;
 use crate::target::Mounted;
@@ -49,6 +50,7 @@ fn weight(kind: ContentFormat) -> usize {
 /// Answers a request of FHIR's, or one that is nobody's.
 pub(crate) async fn answer(
     edge: &Arc<Edge>,
+    client: &Client,
     mounted: Option<Mounted<'_>>,
     checked: Result<()>,
     parts: &Parts,
@@ -56,7 +58,9 @@ pub(crate) async fn answer(
     id: &HeaderValue,
 ) -> (Answer, RequestSummary) {
     let mut seen = RequestSummary::nothing();
-    let done = AssertUnwindSafe(process(edge, mounted, checked, parts, body, &mut seen)).catch_unwind().await;
+    let done = AssertUnwindSafe(process(edge, client, mounted, checked, parts, body, &mut seen))
+        .catch_unwind()
+        .await;
     let done = done.unwrap_or_else(|panic| Err(from_panic(panic)));
     let types = &*edge.cx.definitions;
     let page = seen.shape.take_page();
@@ -106,6 +110,7 @@ async fn refused(edge: &Edge, error: &Error, seen: &RequestSummary, id: &HeaderV
 /// The request as the interactions take it, and what they say. Fills `seen` on the way.
 async fn process(
     edge: &Arc<Edge>,
+    client: &Client,
     mounted: Option<Mounted<'_>>,
     checked: Result<()>,
     parts: &Parts,
@@ -158,6 +163,7 @@ async fn process(
 
     // Before the body is read: who may not do anything does not fill the memory.
     let Authenticated { principal, tenant } = authenticate(edge, parts, base_tenant).await?;
+    let principal = edge.rate_limits.admit_principal(client, principal).await?;
     let as_it_is = binary::takes_content(&interaction);
     let (sent, held) = received(edge, parts, body, as_it_is).await?;
     // Parsing takes memory too: only those inside do it.

@@ -28,6 +28,9 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Connections ended because their clients sent or took too slowly.
     pub slow_connections: IntCounter,
+    rate_limited: IntCounterVec,
+    /// Requests that the Redis of the rate limits did not count, as it did not answer.
+    pub rate_limit_redis_failures: IntCounter,
     /// Panics of any task since the start. Each is a defect.
     pub panics: IntCounter,
 }
@@ -62,6 +65,8 @@ impl Metrics {
         let took = "Time from the head of a request to its answer.";
         let module = ["module", "route", "method", "status"];
         let slow = "Connections ended because their clients sent or took too slowly.";
+        let limited = "Requests refused by a rate limit: of a mount, or of an account.";
+        let uncounted = "Requests that the Redis of the rate limits did not count, as it did not answer.";
         let connections = IntGauge::new("fhir_connections", "Open client connections.")?;
         registry.register(Box::new(connections.clone()))?;
         Ok(Metrics {
@@ -75,6 +80,8 @@ impl Metrics {
             )?,
             connections,
             slow_connections: counter("fhir_slow_connections_total", slow)?,
+            rate_limited: counters("cari_rate_limited_requests_total", limited, &["limit"])?,
+            rate_limit_redis_failures: counter("cari_rate_limit_redis_failures_total", uncounted)?,
             panics: counter("fhir_panics_total", "Defects that were caught.")?,
             registry: registry.clone(),
         })
@@ -90,6 +97,11 @@ impl Metrics {
     pub fn count_module(&self, module: &str, route: &str, method: &str, status: StatusCode, took: Duration) {
         self.module_requests.with_label_values(&[module, route, method, status.as_str()]).inc();
         self.module_durations.with_label_values(&[module, route, method]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a request that a rate limit refused, by the name of the limit.
+    pub fn count_rate_limited(&self, limit: &str) {
+        self.rate_limited.with_label_values(&[limit]).inc();
     }
 
     /// Shows a value that somebody else keeps: read at the moment of asking; nothing is shown for `None`. One whose name ends

@@ -21,11 +21,13 @@ use tower::ServiceExt;
 
 use crate::authenticate::authenticate;
 use crate::caller::Caller;
+use crate::client_address::ClientAddress;
 use crate::edge::Edge;
 use crate::envelope::Failure;
 use crate::module_routes::Route;
 use crate::pace::RequestBody;
 use crate::panics::from_panic;
+use crate::rate_limits::Client;
 use crate::routes::Access;
 use crate::target::{Called, Face, Mounted};
 use crate::{body, fhir};
@@ -37,6 +39,7 @@ use crate::{body, fhir};
 /// What keeps the handler from being called. Its own errors are answers by now.
 pub(crate) async fn answer(
     edge: &Arc<Edge>,
+    client: &Client,
     called: Called<'_>,
     checked: Result<()>,
     parts: &Parts,
@@ -57,22 +60,23 @@ pub(crate) async fn answer(
         (Err(error), Access::Public) if error.kind == Kind::Unauthorized => nobody(base),
         (authenticated, _) => authenticated?,
     };
-    let principal = &authenticated.principal;
+    let Authenticated { principal, tenant } = authenticated;
+    let principal = edge.rate_limits.admit_principal(client, principal).await?;
     let guard = &edge.cx.guard;
     match access {
         Access::Public => {}
-        _ if !guard.may_call(principal) => return Err(unauthorized()),
-        Access::Holder(permission) if !guard.holds(principal, permission) => {
+        _ if !guard.may_call(&principal) => return Err(unauthorized()),
+        Access::Holder(permission) if !guard.holds(&principal, permission) => {
             return Err(forbidden(permission));
         }
         Access::Caller | Access::Holder(_) => {}
     }
     let mount = called.base.map_or(MOUNTS[0], |base| base.mount);
     let caller = Caller {
-        principal: authenticated.principal,
-        tenant: authenticated.tenant,
+        principal,
+        tenant,
         base: edge.hosts.base(&parts.uri, &parts.headers, mount),
-        address: None,
+        address: Some(client.address),
         request_id: id.to_str().unwrap_or("").to_owned(),
     };
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);
@@ -94,6 +98,7 @@ pub(crate) async fn answer(
         request.headers_mut().remove(name);
     }
     request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(ClientAddress(client.address));
     let (router, limit) = (called.router(), edge.limits.handler_timeout);
     // As with FHIR's writes: when the client goes away, what was begun is finished all the same. What takes too long is
     // not, or it would keep its permit for ever.

@@ -1,7 +1,7 @@
 //! Connections: accepted, served, and drained at the end.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -70,14 +70,14 @@ impl Server {
             self.edge.limits.connections_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let places = Arc::new(Semaphore::new(places_max));
         loop {
-            let (stream, place) = tokio::select! {
+            let (stream, peer, place) = tokio::select! {
                 _ = self.stopping.wait_for(|stop| *stop) => break,
                 accepted = accept(&self.listener, &places) => accepted,
             };
             let (edge, builder, stopping) = (self.edge.clone(), builder.clone(), self.stopping.clone());
             tokio::spawn(async move {
                 let _open = Open::new(edge.metrics.connections.clone());
-                serve(&edge, &builder, stream, stopping).await;
+                serve(&edge, &builder, (stream, peer), stopping).await;
                 drop(place);
             });
         }
@@ -123,7 +123,7 @@ fn builder(edge: &Edge) -> auto::Builder<TokioExecutor> {
 async fn serve(
     edge: &Arc<Edge>,
     builder: &auto::Builder<TokioExecutor>,
-    stream: TcpStream,
+    (stream, peer): (TcpStream, IpAddr),
     mut stopping: watch::Receiver<bool>,
 ) {
     // Small answers must not wait for the client's acknowledgement of the previous one.
@@ -133,7 +133,8 @@ async fn serve(
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (edge, pace, begun) = (edge.clone(), pace.clone(), pace.begin());
         async move {
-            let answer = answer::answer(&edge, request.map(|body| RequestBody::new(body, pace))).await;
+            let request = request.map(|body| RequestBody::new(body, pace));
+            let answer = answer::answer(&edge, peer, request).await;
             Ok::<_, Infallible>(answer.map(|body| AnswerBody::new(body, begun)))
         }
     });
@@ -190,11 +191,11 @@ const HEAD_BYTES_MIN: usize = 8192;
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> (TcpStream, tokio::sync::OwnedSemaphorePermit) {
+) -> (TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit) {
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { std::future::pending().await };
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, peer)) => return (stream, peer.ip(), place),
             // Too many open files, a connection reset before it was taken: both pass.
             Err(error) => {
                 tracing::warn!("a connection could not be accepted: {error}");

@@ -113,7 +113,7 @@ fn organization(path: &str) -> Option<&str> {
 }
 
 /// True for the path itself, and for what is below it.
-fn is_below(path: &str, prefix: &str) -> bool {
+pub(crate) fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

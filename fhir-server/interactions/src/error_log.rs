@@ -63,7 +63,7 @@ impl fmt::Display for ErrorChain<'_> {
 
 /// A rate limit of a log line that every request would repeat.
 #[derive(Debug, Default)]
-struct RateLimitedLog(Mutex<Suppressed>);
+pub struct RateLimitedLog(Mutex<Suppressed>);
 
 #[derive(Debug, Default)]
 struct Suppressed {
@@ -73,7 +73,7 @@ struct Suppressed {
 
 impl RateLimitedLog {
     /// The number of lines suppressed since the last one logged. Returns `None` when this one is suppressed too.
-    fn admit(&self, now: Instant) -> Option<u64> {
+    pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut passed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if passed.logged_at.is_some_and(|at| now.duration_since(at) < PAUSE) {
             passed.since += 1;

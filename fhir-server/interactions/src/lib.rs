@@ -41,7 +41,7 @@ pub use capabilities::{Mode, Statements};
 pub use conditions::Conditions;
 pub use content::{Content, ContentBody, ContentStream};
 pub use cx::{ConditionalDelete, Cx, RequestLimits, Settings};
-pub use error_log::ServerErrorLog;
+pub use error_log::{RateLimitedLog, ServerErrorLog};
 pub use fhir_access::{AccessRequest, Guard, Principal};
 pub use fhir_model::interaction::{Interaction, Level, Method};
 pub use handle::handle;

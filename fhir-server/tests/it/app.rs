@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use fhir_access::Open;
 use fhir_app::{App, Module, Modules, OutboundClient, OutboundLimits};
 use fhir_config::{Config, Sources};
-use fhir_http::{CorsOrigins, Edge, EdgeOptions, Hosts, HttpLimits, Metrics, Server, Stop};
+use fhir_http::{
+    CorsOrigins, Edge, EdgeOptions, Hosts, HttpLimits, Metrics, RateLimitOptions, Server, Stop,
+    TrustedProxies,
+};
 use fhir_interactions::{Call, Cx, Guard, Operation, Operations, Reply, Rules};
 use fhir_model::{Error, Kind, Result};
 use fhir_search::condition::Condition;
@@ -44,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) store: fhir_store::Options,
     /// The url of its database, where it is not a fresh one.
     pub(crate) database: Option<String>,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) rate_limits: RateLimitOptions,
     /// Settings of the modules, as environment variables.
     pub(crate) variables: &'static [(&'static str, &'static str)],
     /// Where the full text index is, for a server that has one.
@@ -60,6 +65,8 @@ impl Default for Setup {
             modules: Vec::new(),
             store: fhir_store::Options { connections_max: 4, ..fhir_store::Options::default() },
             database: None,
+            proxies: TrustedProxies::default(),
+            rate_limits: RateLimitOptions::default(),
             variables: &[],
             full_text: None,
         }
@@ -102,7 +109,9 @@ impl TestApp {
     }
 
     pub(crate) async fn set_up(setup: Setup) -> TestApp {
-        let Setup { limits, origins, names, guard, modules, store, database, variables, full_text } = setup;
+        let Setup { limits, origins, names, guard, modules, store, database, variables, full_text, .. } =
+            setup;
+        let (proxies, rate_limits) = (setup.proxies, setup.rate_limits);
         let modules = Modules::new(modules).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -140,7 +149,15 @@ impl TestApp {
         let app = Arc::new(App::new(cx.clone(), Config::load(sources).unwrap().modules, outbound()));
         let metrics = Arc::new(Metrics::new().unwrap());
         let routes = modules.routes(&app).unwrap();
-        let edge = EdgeOptions { limits, metrics: metrics.clone(), hosts: names, origins, modules: routes };
+        let edge = EdgeOptions {
+            limits,
+            metrics: metrics.clone(),
+            hosts: names,
+            origins,
+            modules: routes,
+            proxies,
+            rate_limits,
+        };
         let (server, stop) = Server::new(listener, Edge::new(cx.clone(), edge).unwrap());
         let running = tokio::spawn(server.run());
         let mut work = Work::new(store.clone());

@@ -30,6 +30,7 @@ mod organizations;
 mod outbound;
 mod pages;
 mod process;
+mod rate_limits;
 mod schema;
 mod settings;
 mod shutdown;

@@ -17,8 +17,8 @@ pub(crate) fn bare_program(dir: &Path, arguments: &[&str]) -> Command {
     command.args(arguments).current_dir(dir);
     // What the developer's own shell says about servers must not reach these.
     for (name, _) in std::env::vars() {
-        if name.starts_with("CARI_") && name != "CARI_PG_BIN" || name == "DATABASE_URL" || name == "RUST_LOG"
-        {
+        let is_ours = name.starts_with("CARI_") && name != "CARI_PG_BIN";
+        if is_ours || ["DATABASE_URL", "REDIS_URL", "RATE_LIMITING_ENABLED", "RUST_LOG"].contains(&&*name) {
             command.env_remove(name);
         }
     }

@@ -7,7 +7,9 @@ use fhir_app::{
     Access, App, ColumnType, Consumer, Effect, EffectTable, EffectValue, JobType, MigrationFile, Module,
     ModuleSetting, Modules, Operation, Result, Routes, SettingKind, WriteChange, async_trait, routes, utoipa,
 };
-use fhir_http::{CorsOrigins, Edge, EdgeOptions, Hosts, HttpLimits, Metrics};
+use fhir_http::{
+    CorsOrigins, Edge, EdgeOptions, Hosts, HttpLimits, Metrics, RateLimitOptions, TrustedProxies,
+};
 use fhir_interactions::{Call, Cx, Operations, Reply};
 use fhir_work::{Cron, Schedule, Work};
 use serde_json::Value;
@@ -302,6 +304,8 @@ async fn paths_operations_and_work_that_are_somebody_elses() {
         hosts: Hosts::new(app.address, None, &[]),
         origins: CorsOrigins::default(),
         modules: shadow.routes(&given).unwrap(),
+        proxies: TrustedProxies::default(),
+        rate_limits: RateLimitOptions::default(),
     };
     let error = Edge::new(app.cx.clone(), options).unwrap_err();
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("$hold"));
