@@ -29,6 +29,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         }
         let bytes = axum::body::to_bytes(request.into_body(), BYTES_MAX).await;
         let bytes = bytes.map_err(|_| Error::new(Kind::TooLarge, "a body may have at most 256 KiB here"))?;
+        // PostgreSQL's texts hold none, and nobody means one.
+        if memchr::memmem::find(&bytes, br"\u0000").is_some() {
+            return Err(Error::value("the body has the character U+0000").into());
+        }
         let value = serde_json::from_slice(&bytes).map_err(|error| Error::value(wrong(&error)))?;
         Ok(JsonBody(value))
     }
