@@ -17,8 +17,8 @@ pub mod sign_in;
 mod token_cache;
 pub mod users;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use fhir_credentials::{KeyDirectory, PasswordOptions, Passwords};
 use fhir_database::PooledClient;
@@ -53,6 +53,8 @@ pub struct Accounts {
     options: AccountOptions,
     rights: RightsCache,
     tokens: TokenCache,
+    /// When the directory of keys was read last.
+    keys_looked_at: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Accounts {
@@ -70,7 +72,7 @@ impl Accounts {
     pub fn new(store: Arc<Store>, keys: KeyDirectory, options: AccountOptions) -> Result<Accounts> {
         let passwords = Passwords::new(options.passwords.clone())?;
         let (rights, tokens) = (RightsCache::default(), TokenCache::default());
-        Ok(Accounts { store, keys, passwords, options, rights, tokens })
+        Ok(Accounts { store, keys, passwords, options, rights, tokens, keys_looked_at: Mutex::default() })
     }
 
     /// How they behave.

@@ -186,6 +186,8 @@ impl Accounts {
         let client = self.client().await?;
         let row = match text.parse::<Uuid>() {
             Ok(id) => client.query_opt(BY_ID, &[&id]).await,
+            // What no organisation can be called is not asked for.
+            Err(_) if !text.bytes().all(|byte| byte.is_ascii_graphic()) => return Ok(None),
             Err(_) => client.query_opt(BY_SLUG, &[&text]).await,
         };
         row.map_err(classify)?.as_ref().map(Organization::new).transpose()
@@ -265,7 +267,10 @@ impl Accounts {
             let text = "an organisation cannot give permissions of the platform";
             return Err(Error::new(Kind::Rule, text).at("permissions"));
         }
-        if name.contains(':') || !(1..=64).contains(&name.trim().chars().count()) {
+        if name.contains(':')
+            || name.chars().any(char::is_control)
+            || !(1..=64).contains(&name.trim().chars().count())
+        {
             let text = "a role has a name of 1 to 64 characters, without a colon";
             return Err(Error::new(Kind::Rule, text).at("name"));
         }
