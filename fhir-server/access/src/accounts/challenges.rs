@@ -7,10 +7,10 @@ use fhir_database::failure::{classify, is_duplicate};
 use fhir_model::{Error, Kind, Result};
 use uuid::Uuid;
 
-use super::Accounts;
 use super::codes::{CodeKind, CodeOwner};
 use super::failures::Attempt;
 use super::login_name::LoginName;
+use super::service::Accounts;
 use super::users::NewUser;
 use crate::role::SUPER_ADMIN;
 

@@ -8,7 +8,7 @@ use fhir_model::Result;
 use tokio_postgres::GenericClient;
 use uuid::Uuid;
 
-use super::{Accounts, micros};
+use super::service::{Accounts, micros};
 
 const ISSUE: &str =
     "insert into access_code (digest, kind, user_id, detail, expires_at) values ($1, $2, $3, $4, $5)";

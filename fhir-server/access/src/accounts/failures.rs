@@ -6,7 +6,7 @@
 use fhir_database::failure::classify;
 use fhir_model::{Error, Kind, Result};
 
-use super::Accounts;
+use super::service::Accounts;
 use fhir_credentials::digest;
 
 /// Counts an attempt, unless the subject has to wait: then no row is given.

@@ -6,9 +6,9 @@ use fhir_model::{Error, Kind, Result};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Accounts;
 use super::login_name::LoginName;
 use super::organizations::{Organization, OrganizationRole, roles, unknown_organization};
+use super::service::Accounts;
 use crate::permission::{Permission, Permissions};
 use crate::rights::Rights;
 use crate::role::{ORG_ADMIN, Role};

@@ -7,7 +7,7 @@ use fhir_search::TenantId;
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
-use super::Accounts;
+use super::service::Accounts;
 use super::users::{ACTIVE, SUSPENDED, found};
 use crate::permission::{Permission, Permissions};
 use crate::role::Role;

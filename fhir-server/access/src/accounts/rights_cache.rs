@@ -4,22 +4,22 @@
 //! transaction. A process looks at it several times a second, and in a request itself when it has not for a second: so what was
 //! revoked ends at once on the process that did it, and within a second on all others. When the number cannot be read nobody is let in.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fhir_database::Transaction;
 use fhir_database::failure::classify;
 use fhir_model::{Error, Key, Result};
 use fhir_search::TenantId;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::known_rights::{Epoch, read, write};
 use super::organizations::OF_PLATFORM_ALONE;
+use super::service::{Accounts, micros};
 use super::users::ACTIVE;
-use super::{Accounts, micros};
 use crate::permission::{Permission, Permissions};
 use crate::principal::unauthorized;
 use crate::rights::{Membership, Rights};
@@ -50,30 +50,6 @@ const AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Most users whose rights are kept.
 const USERS_MAX: usize = 20_000;
-
-/// How often rights were changed, and sessions ended.
-type Epoch = (i64, i64);
-
-#[derive(Default)]
-pub(super) struct RightsCache {
-    known: RwLock<Known>,
-    /// Until when what is known need not be looked at again.
-    fresh_until: RwLock<Option<Instant>>,
-    /// Held by the one that looks at the database.
-    looking: Mutex<()>,
-}
-
-/// What holds at one epoch.
-#[derive(Default)]
-struct Known {
-    /// Counts what was put here.
-    version: u64,
-    /// `None` when it is not known of which epoch it is.
-    epoch: Option<Epoch>,
-    rights: HashMap<Uuid, Arc<Rights>>,
-    /// Tokens and sessions that ended before their time.
-    revoked: HashSet<Uuid>,
-}
 
 impl Accounts {
     /// What a user may do.
@@ -263,13 +239,4 @@ fn memberships(rows: &[Row]) -> Result<Vec<Membership>> {
 /// `Practitioner/1` as a key.
 fn key(reference: &str) -> Option<Key> {
     reference.split_once('/').map(|(type_name, id)| Key::new(type_name, id))
-}
-
-/// What is kept is put in by one assignment: a panic in the middle leaves nothing half done.
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -7,9 +7,9 @@ use fhir_database::failure::classify;
 use fhir_model::{Error, Kind, Result};
 use uuid::Uuid;
 
-use super::Accounts;
 use super::codes::{CodeKind, CodeOwner};
 use super::failures::Attempt;
+use super::service::Accounts;
 use super::sign_in::wrong_code;
 
 /// A secret that does not count yet makes room for another.
@@ -120,7 +120,7 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// As [`check_second_factor`](Accounts::check_second_factor).
+    /// `Unauthorized` for a wrong code, `Throttled` after too many.
     pub async fn remove_second_factor(&self, user: Uuid, code: &str, address: Option<&str>) -> Result<()> {
         self.check_second_factor(user, code, address).await?;
         self.reset_second_factor(user).await

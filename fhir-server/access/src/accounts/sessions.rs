@@ -13,9 +13,9 @@ use fhir_model::Result;
 use tokio_postgres::GenericClient;
 use uuid::Uuid;
 
+use super::service::{Accounts, micros};
 use super::token_cache::VerifiedToken;
 use super::users::ACTIVE;
-use super::{Accounts, micros};
 use crate::principal::{SignedIn, unauthorized};
 
 const OPEN: &str =

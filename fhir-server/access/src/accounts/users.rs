@@ -6,9 +6,9 @@ use fhir_model::{Error, Key, Kind, Result};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Accounts;
 use super::codes::CodeKind;
 use super::login_name::{LoginKind, LoginName};
+use super::service::Accounts;
 use crate::role::Role;
 
 const CREATE: &str = "insert into access_user (id, first_name, last_name, password, roles, fhir_user, status, created_at) \
