@@ -67,7 +67,7 @@ fn greeting(base: &str, signed_in: &SignedIn) -> String {
     format!(
         "
 FHIR R4:     {base}
-Browser:     {host}/
+Browser:     {host}/sign-in
 Health:      {host}/health  {host}/ready  {host}/metrics
 API:         {host}/docs/
 
