@@ -5,10 +5,13 @@
 
 pub mod challenges;
 pub mod codes;
+pub mod domains;
 mod failures;
 pub mod invitations;
 pub mod login_name;
 pub mod members;
+pub mod organization_list;
+mod organization_update;
 pub mod organizations;
 mod rights_cache;
 pub mod second_factor;

@@ -12,6 +12,10 @@ use super::users::{ACTIVE, SUSPENDED, found};
 use crate::permission::{Permission, Permissions};
 use crate::role::Role;
 
+/// Held until the end of the transaction, so that those who add organisations do so one after the other: the next number is the
+/// greatest and one more.
+const LOCK: &str = "select e.number from access_epoch e where e.id = 1 for update";
+
 const ADD: &str = "insert into access_organization (id, tenant, slug, name, status, created_at) values ($1, $2, $3, $4, 1, $5)";
 
 /// Of the default organisation, and of those that settings name: another process may add them at the same time.
@@ -117,6 +121,7 @@ impl Accounts {
         slug: &str,
     ) -> Result<Organization> {
         check_slug(slug)?;
+        transaction.query_one(LOCK, &[]).await.map_err(classify)?;
         let taken = || Error::new(Kind::Conflict, "there is an organisation of this name already").at("slug");
         let tenant = self.store.add_tenant(transaction, slug).await?.ok_or_else(taken)?;
         let (id, now) = (Uuid::new_v4(), self.now());
