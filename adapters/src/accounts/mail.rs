@@ -44,6 +44,20 @@ pub(super) async fn set_password(app: &App, base: &str, email: &str, secret: &st
     queue(app, email, "Set a new password", text).await
 }
 
+/// Tells the owner of an address that it is to be a member of an organisation.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub(crate) async fn invitation(app: &App, base: &str, email: &str, organization: &str) -> Result<()> {
+    let text = format!(
+        "You are invited to work for {organization}.\n\nMake an account with this address, and verify it; you are a member then:\n\n    \
+         {}\n\nIf you do not know of this, nothing is to be done.\n",
+        root(base)
+    );
+    queue(app, email, "An invitation", text).await
+}
+
 /// The url of the server, without FHIR's path.
 fn root(base: &str) -> &str {
     base.strip_suffix(MOUNTS[0]).unwrap_or(base)
