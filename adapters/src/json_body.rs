@@ -72,7 +72,12 @@ async fn bytes(request: Request) -> Result<Bytes, Failure> {
         return Err(Error::new(Kind::UnsupportedMediaType, text).into());
     }
     let bytes = axum::body::to_bytes(request.into_body(), BYTES_MAX).await;
-    bytes.map_err(|_| Error::new(Kind::TooLarge, "a body may have at most 256 KiB here").into())
+    let bytes = bytes.map_err(|_| Error::new(Kind::TooLarge, "a body may have at most 256 KiB here"))?;
+    // PostgreSQL's texts hold none, and nobody means one.
+    if memchr::memmem::find(&bytes, br"\u0000").is_some() {
+        return Err(Error::value("the body has the character U+0000").into());
+    }
+    Ok(bytes)
 }
 
 /// What is wrong, without what was sent: it may be a password.

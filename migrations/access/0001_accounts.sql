@@ -1,5 +1,5 @@
 -- Who may sign in, and what they may do. Times are microseconds since 1970. These tables are small, and stay on one node of a
--- distributed database.
+-- distributed database. No table refers to another by a constraint: a copy of the database is made table by table.
 
 -- Whoever has an account.
 create table access_user (
@@ -18,7 +18,7 @@ create table access_user (
 create table access_login (
   name        text     not null primary key, -- normalised: in lower case, without spaces
   kind        smallint not null,             -- 1 e-mail, 2 phone, 3 name
-  user_id     uuid     not null references access_user (id),
+  user_id     uuid     not null,
   verified_at bigint                         -- when the user proved that it receives what is sent there
 );
 create index access_login_user on access_login (user_id);
@@ -26,7 +26,7 @@ create index access_login_user on access_login (user_id);
 -- A sign-in, with all tokens that follow from it by refreshing.
 create table access_session (
   id         uuid   not null primary key,
-  user_id    uuid   not null references access_user (id),
+  user_id    uuid   not null,
   created_at bigint not null,
   expires_at bigint not null,
   idle_max   bigint,                         -- microseconds after which it ends when it is not refreshed: a shared computer
@@ -38,7 +38,7 @@ create index access_session_expires on access_session (expires_at);
 -- Refresh tokens by their SHA-256: used ones stay, so that their second use is known for what it is.
 create table access_refresh_token (
   digest     bytea  not null primary key,
-  session_id uuid   not null references access_session (id) on delete cascade,
+  session_id uuid   not null,
   issued_at  bigint not null,
   used_at    bigint
 );
@@ -61,7 +61,7 @@ insert into access_epoch (id, number) values (1, 0);
 create table access_code (
   digest     bytea    not null primary key,
   kind       smallint not null,              -- 1 verify an address, 2 set a password, 3 second factor, 4 first administrator, 5 recovery
-  user_id    uuid     references access_user (id),
+  user_id    uuid,
   detail     text     not null,              -- of 1: the address
   expires_at bigint   not null,
   used_at    bigint
@@ -70,7 +70,7 @@ create index access_code_user on access_code (user_id);
 
 -- The second factor.
 create table access_totp (
-  user_id      uuid   not null primary key references access_user (id),
+  user_id      uuid   not null primary key,
   secret       bytea  not null,              -- sealed
   confirmed_at bigint,                       -- null: it does not count yet
   last_step    bigint not null               -- the greatest time step whose code was taken
@@ -98,7 +98,7 @@ create unique index access_organization_slug on access_organization (slug);
 -- The roles of one organisation: copies of the product's, and its own.
 create table access_role (
   id              uuid    not null primary key,
-  organization_id uuid    not null references access_organization (id),
+  organization_id uuid    not null,
   name            text    not null,
   is_system       boolean not null,
   permissions     text[]  not null
@@ -106,8 +106,8 @@ create table access_role (
 create unique index access_role_name on access_role (organization_id, name);
 
 create table access_member (
-  organization_id uuid   not null references access_organization (id),
-  user_id         uuid   not null references access_user (id),
+  organization_id uuid   not null,
+  user_id         uuid   not null,
   roles           uuid[] not null,
   patient         text,                      -- the user as a patient of the organisation: an id
   created_at      bigint not null,
@@ -117,7 +117,7 @@ create index access_member_user on access_member (user_id);
 
 -- Who becomes a member as soon as the address is known to be theirs.
 create table access_invitation (
-  organization_id uuid   not null references access_organization (id),
+  organization_id uuid   not null,
   email           text   not null,
   roles           uuid[] not null,
   created_at      bigint not null,
@@ -128,7 +128,7 @@ create index access_invitation_email on access_invitation (email);
 -- Domains that an organisation says are its own. Several may claim one; whoever proves it has it.
 create table access_domain (
   id              uuid   not null primary key,
-  organization_id uuid   not null references access_organization (id),
+  organization_id uuid   not null,
   domain          text   not null,
   token           text   not null,           -- what its TXT record has to say
   created_at      bigint not null,

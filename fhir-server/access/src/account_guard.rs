@@ -26,7 +26,10 @@ pub struct AccountGuard {
 
 /// Rules by the state of somebody's rights, which are the same object as long as nobody changes them.
 #[derive(Default)]
-struct RulesCache(RwLock<HashMap<(usize, TenantId), (Arc<Rights>, Rules)>>);
+struct RulesCache(RwLock<RulesByRights>);
+
+/// By where the rights are kept, and by tenant.
+type RulesByRights = HashMap<(usize, TenantId), (Arc<Rights>, Rules)>;
 
 impl std::fmt::Debug for RulesCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

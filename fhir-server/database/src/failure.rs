@@ -11,6 +11,8 @@ pub fn classify(e: tokio_postgres::Error) -> Error {
         Some(code) if is_away(code) || is_transient(code) => Kind::Unavailable,
         // A standby, or a primary that was made one.
         Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Kind::Unavailable,
+        // Text with a NUL, which PostgreSQL does not hold: what a client sent is refused before, wherever it is known to be text.
+        Some(code) if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE => Kind::Value,
         // Class 54, limits of the database: what reaches one is refused, and should have been before.
         Some(code) if code.code().starts_with("54") => Kind::TooCostly,
         Some(_) => Kind::Internal,
@@ -21,6 +23,7 @@ pub fn classify(e: tokio_postgres::Error) -> Error {
     let text = match kind {
         Kind::Timeout => "the request took longer than this server allows; narrow it",
         Kind::Unavailable => "the database is not available at the moment; try again",
+        Kind::Value => "a text holds a character that cannot be stored: U+0000",
         Kind::TooCostly => "a resource or a value in it is larger than the database can hold",
         _ => return Error::internal(e),
     };

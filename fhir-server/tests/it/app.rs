@@ -1,11 +1,12 @@
 //! A server to test, and what the tests say to it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fhir_access::Open;
+use fhir_access::{AccountGuard, Accounts, KeyDirectory, Open};
+use fhir_adapters::accounts::settings;
 use fhir_app::{App, Module, Modules, OutboundClient, OutboundLimits};
 use fhir_config::{Config, Sources};
 use fhir_http::{
@@ -34,6 +35,8 @@ pub(crate) struct TestApp {
     pub(crate) running: JoinHandle<()>,
     pub(crate) hold: Arc<Hold>,
     pub(crate) work: Option<Working>,
+    /// Of a server with accounts.
+    pub(crate) accounts: Option<Arc<Accounts>>,
 }
 
 /// What a test may choose of a server.
@@ -42,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) origins: CorsOrigins,
     pub(crate) names: Option<Hosts>,
     pub(crate) guard: Arc<dyn Guard>,
+    /// The directory of keys of a server with accounts, which decide then in the guard's place.
+    pub(crate) keys: Option<PathBuf>,
     pub(crate) modules: Vec<Box<dyn Module>>,
     /// Of these, what every test server has is overwritten: names, organisations, effects.
     pub(crate) store: fhir_store::Options,
@@ -62,6 +67,7 @@ impl Default for Setup {
             origins: CorsOrigins::default(),
             names: None,
             guard: Arc::new(Open),
+            keys: None,
             modules: Vec::new(),
             store: fhir_store::Options { connections_max: 4, ..fhir_store::Options::default() },
             database: None,
@@ -111,6 +117,7 @@ impl TestApp {
     pub(crate) async fn set_up(setup: Setup) -> TestApp {
         let Setup { limits, origins, names, guard, modules, store, database, variables, full_text, .. } =
             setup;
+        let keys = setup.keys;
         let (proxies, rate_limits) = (setup.proxies, setup.rate_limits);
         let modules = Modules::new(modules).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -138,15 +145,32 @@ impl TestApp {
         let mut operations: Vec<Box<dyn Operation>> =
             vec![Box::new(HoldOn(hold.clone())), Box::new(Panic), Box::new(Away)];
         operations.extend(modules.operations());
+        let sources = Sources::default().modules(modules.settings());
+        let mut sources = variables.iter().fold(sources, |all, (name, value)| all.variable(name, value));
+        if let Some(directory) = &keys {
+            let mail = directory.join("mail");
+            sources = sources
+                .variable("CARI_ACCOUNTS__MAIL_FOLDER", mail.to_str().unwrap())
+                .variable("CARI_ACCOUNTS__MAIL_FROM", "Cari <no-reply@cari.example>")
+                .variable("CARI_ACCOUNTS__PASSWORD_MEMORY_KIB", "8192");
+        }
+        let config = Config::load(sources).unwrap();
+        let accounts = match keys {
+            Some(directory) => Some(accounts(&store, &directory, &config).await),
+            None => None,
+        };
+        let guard = match &accounts {
+            Some(accounts) => Arc::new(AccountGuard::new(store.clone(), accounts.clone())),
+            None => guard,
+        };
         let cx = Arc::new(Cx {
             operations: Operations::new(operations, &**store.registry().definitions()).unwrap(),
             rules: Rules::standard(store.indexes_references()).with(modules.rules()),
             observers: modules.observers(),
             ..Cx::new(store.clone(), guard)
         });
-        let sources = Sources::default().modules(modules.settings());
-        let sources = variables.iter().fold(sources, |all, (name, value)| all.variable(name, value));
-        let app = Arc::new(App::new(cx.clone(), Config::load(sources).unwrap().modules, outbound()));
+        let app = App::new(cx.clone(), config.modules, outbound());
+        let app = Arc::new(app.with_accounts(accounts.clone()));
         let metrics = Arc::new(Metrics::new().unwrap());
         let routes = modules.routes(&app).unwrap();
         let edge = EdgeOptions {
@@ -171,7 +195,7 @@ impl TestApp {
         // The second test of the process finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
-        TestApp { address, client, cx, metrics, stop, running, hold, work }
+        TestApp { address, client, cx, metrics, stop, running, hold, work, accounts }
     }
 
     /// `http://127.0.0.1:1234/fhir/R4`
@@ -201,6 +225,15 @@ impl TestApp {
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.and_then(|line| line.split(' ').nth(1)).unwrap_or("").to_owned()
     }
+}
+
+/// The accounts of a store, with keys in a directory that servers may share.
+async fn accounts(store: &Arc<Store>, directory: &Path, config: &Config) -> Arc<Accounts> {
+    let keys = KeyDirectory::open(directory.join("keys")).unwrap();
+    let options = settings::options(&config.modules, None);
+    let accounts = Accounts::new(store.clone(), keys, options).unwrap();
+    accounts.ensure_organizations().await.unwrap();
+    Arc::new(accounts)
 }
 
 /// Status and body of an answer.

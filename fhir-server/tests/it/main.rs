@@ -6,6 +6,7 @@
     reason = "a test that cannot go on ends by panicking"
 )]
 
+mod accounts;
 mod app;
 mod backup;
 mod bad_texts;

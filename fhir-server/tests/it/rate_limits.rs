@@ -114,7 +114,7 @@ async fn the_301st_request_to_auth_in_a_minute_is_refused() {
     let client = client();
     let get = async |path: &str| client.get(format!("{root}{path}")).send().await.unwrap();
     for n in 1..=300 {
-        let answer = get("/api/auth/login").await;
+        let answer = get("/api/auth/nothing").await;
         assert_eq!((answer.status().as_u16(), said(&answer)), (404, Some((300, 300 - n))));
     }
     let answer = get("/api/auth/token").await;
@@ -141,8 +141,8 @@ async fn nothing_is_counted_when_it_is_switched_off() {
         let server = Served::start(dir.path(), file);
         let root = &server.root;
         let get = async |path: &str| client().get(format!("{root}{path}")).send().await.unwrap();
-        get("/api/auth/login").await;
-        let answer = get("/api/auth/login").await;
+        get("/api/auth/nothing").await;
+        let answer = get("/api/auth/nothing").await;
         assert_eq!((answer.status().as_u16(), said(&answer).is_some()), (wanted, wanted == 429), "{file}");
     }
     let said = program(dir.path(), &["check"]).env("RATE_LIMITING_ENABLED", "perhaps").output().unwrap();

@@ -38,7 +38,7 @@ const END: &str = "update access_session set ended_at = $2 where id = $1 and end
 const END_ALL: &str = "update access_session set ended_at = $2 where user_id = $1 and ended_at is null and id is distinct from $3 \
      returning id";
 
-/// Tokens go with their sessions.
+const SWEEP_TOKENS: &str = "delete from access_refresh_token t using access_session s where s.id = t.session_id and s.expires_at < $1";
 const SWEEP: &str = "delete from access_session where expires_at < $1";
 
 /// How long the second use of a refresh token is taken for a client's that asked twice.
@@ -252,7 +252,10 @@ impl Accounts {
     /// When the database does not answer.
     pub async fn sweep(&self) -> Result<()> {
         let before = self.now().saturating_sub(micros(KEPT));
-        self.client().await?.execute(SWEEP, &[&before]).await.map_err(classify)?;
+        let client = self.client().await?;
+        client.execute(SWEEP_TOKENS, &[&before]).await.map_err(classify)?;
+        client.execute(SWEEP, &[&before]).await.map_err(classify)?;
+        drop(client);
         self.sweep_revoked().await?;
         self.sweep_codes().await?;
         self.sweep_failures().await

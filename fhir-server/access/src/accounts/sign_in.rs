@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fhir_credentials::random_secret;
+use fhir_credentials::{digest, random_secret};
 use fhir_database::failure::classify;
 use fhir_model::{Error, Kind, Result};
 use uuid::Uuid;
@@ -67,8 +67,8 @@ impl Accounts {
     /// too many of either; `Forbidden` for a right password whose address is not verified.
     pub async fn sign_in(&self, sign_in: SignIn<'_>) -> Result<SignInOutcome> {
         let name = LoginName::parse(sign_in.name).map(|name| name.text);
-        // What nobody can be called is tried as well: it takes as long.
-        let name = name.unwrap_or_else(|_| sign_in.name.to_lowercase());
+        // What nobody can be called is tried as well: it takes as long, and is counted.
+        let name = name.unwrap_or_else(|_| format!("?{}", Uuid::from_bytes(half(digest(sign_in.name)))));
         let attempt = Attempt { kind: "sign-in", name: &name, address: sign_in.address };
         self.count_attempt(attempt).await?;
         let row = self.client().await?.query_opt(FIND, &[&name]).await.map_err(classify)?;
@@ -158,6 +158,11 @@ impl Accounts {
     pub async fn spend_a_password(&self, password: &str) -> Result<()> {
         self.passwords.hash(password).await.map(drop)
     }
+}
+
+/// The first half of a digest.
+fn half(digest: [u8; 32]) -> [u8; 16] {
+    std::array::from_fn(|at| digest.get(at).copied().unwrap_or(0))
 }
 
 /// What is kept with a challenge of a shared computer.

@@ -26,7 +26,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "listen = 'localhost:99999'",
         "FILE:1: listen: `localhost:99999` is not an address and port like `127.0.0.1:8080` or `[::]:8080`",
     ),
-    ("auth = 'open'", "FILE:1: auth: `open` is not one of `none`, `deny`"),
+    ("auth = 'open'", "FILE:1: auth: `open` is not one of `accounts`, `none`, `deny`"),
     ("auth = ''", "FILE:1: auth: `` is not text"),
     (
         "base_url = 'example.org'",
@@ -85,7 +85,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "auth = 'open'\nlisten = 'here'\n[log]\nformat = 'xml'",
         "FILE:2: listen: `here` is not an address and port like `127.0.0.1:8080` or `[::]:8080`\n\
-         FILE:1: auth: `open` is not one of `none`, `deny`\n\
+         FILE:1: auth: `open` is not one of `accounts`, `none`, `deny`\n\
          FILE:4: log.format: `xml` is not one of `text`, `json`",
     ),
 ];
@@ -141,7 +141,7 @@ fn mistakes_outside_the_file_name_their_place() {
         ),
         (
             Sources::default().flag("--auth", "auth", Some("open")),
-            "option --auth: auth: `open` is not one of `none`, `deny`",
+            "option --auth: auth: `open` is not one of `accounts`, `none`, `deny`",
         ),
     ] {
         assert_eq!(Config::load(sources).unwrap_err().to_string(), said);

@@ -44,6 +44,11 @@ impl FakeDns {
         address
     }
 
+    /// The settings of a server that asks it.
+    fn settings(&self) -> &'static [(&'static str, &'static str)] {
+        Box::leak(Box::new([("CARI_CLINIC__DNS_SERVER", &*Box::leak(self.start().into_boxed_str()))]))
+    }
+
     fn say(&self, name: &str, said: Said) {
         self.0.lock().unwrap().insert(name.to_owned(), said);
     }
@@ -107,7 +112,7 @@ fn record(domain: &Value) -> (&str, Vec<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn claimed_and_verified() {
     let dns = FakeDns::default();
-    let server = ClinicServer::with(&[("CARI_CLINIC__DNS_SERVER", &dns.start())]).await;
+    let server = ClinicServer::with(dns.settings()).await;
     let (ours, other) = (server.organization("ours").await, server.organization("other").await);
     let chief = server.member("chief", &ours, "ADMIN").await;
     let path = format!("/v1/organizations/{}/domains", ours.id);
@@ -159,7 +164,7 @@ async fn claimed_and_verified() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_claims_one_is_verified() {
     let dns = FakeDns::default();
-    let server = ClinicServer::with(&[("CARI_CLINIC__DNS_SERVER", &dns.start())]).await;
+    let server = ClinicServer::with(dns.settings()).await;
     let admin = server.person("admin", &[SUPERADMIN]).await;
     let (one, other) = (server.organization("one").await, server.organization("other").await);
     let paths = [one.id, other.id].map(|id| format!("/v1/organizations/{id}/domains"));

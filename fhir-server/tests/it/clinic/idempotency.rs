@@ -44,7 +44,7 @@ async fn sent_again() {
     let nobody = server.person("nobody", &[]).await;
     assert_eq!(create(&server, &nobody, "key-1", "new").await.error(), (403, "forbidden"));
 
-    let client = server.store.connections().client().await.unwrap();
+    let client = server.database().await;
     // While it is being answered, and after the process that did so is gone.
     client.execute("update clinic_idempotency set status = null where key = 'key-2'", &[]).await.unwrap();
     assert_eq!(create(&server, &admin, "key-2", "free").await.error(), (409, "conflict"));

@@ -10,7 +10,7 @@ async fn who_one_is_and_for_whom_one_works() {
     let (ours, other) = (server.organization("ours").await, server.organization("other").await);
     let third = server.organization("third").await;
     let member = server.member("member", &ours, "STAFF").await;
-    server.accounts.set_member_user(other.id, member.id, &["DOCTOR"]).await.unwrap();
+    server.accounts().set_member_user(other.id, member.id, &["DOCTOR"]).await.unwrap();
     assert_eq!(server.get("/v1/me", None).await.error(), (401, "unauthorized"));
     let me = server.get("/v1/me", Some(&member)).await;
     let data = me.data();
@@ -40,7 +40,7 @@ async fn who_one_is_and_for_whom_one_works() {
     assert_eq!(switched.data()["current_organization"]["slug"], "other");
     assert_eq!(server.get("/v1/me", Some(&member)).await.data()["current_organization"]["slug"], "other");
     // Who is no member any more works for the first that is left.
-    server.accounts.remove_member(other.id, member.id).await.unwrap();
+    server.accounts().remove_member(other.id, member.id).await.unwrap();
     let me = server.get("/v1/me", Some(&member)).await;
     assert_eq!(me.data()["current_organization"]["slug"], "ours");
     assert_eq!(me.data()["memberships"].as_array().unwrap().len(), 1);

@@ -6,7 +6,8 @@ use super::server::{ClinicServer, SUPERADMIN};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_are_added_changed_invited_and_removed() {
-    let server = ClinicServer::start().await;
+    // No request takes a second connection.
+    let server = ClinicServer::with_connections(&[], 1).await;
     let ours = server.organization("ours").await;
     let chief = server.member("chief", &ours, "ADMIN").await;
     let doctor = server.person("doctor", &[]).await;

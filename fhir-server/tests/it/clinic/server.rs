@@ -1,45 +1,38 @@
 //! A server with accounts, and others on its database.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fhir_access::Accounts;
 use fhir_access::accounts::login_name::LoginName;
 use fhir_access::accounts::organizations::Organization;
 use fhir_access::accounts::users::NewUser;
-use fhir_access::{AccountGuard, AccountOptions, Accounts, KeyDirectory, PasswordOptions};
-use fhir_app::{App, Module, Modules};
-use fhir_config::{Config, Sources};
-use fhir_http::{
-    CorsOrigins, Edge, EdgeOptions, Hosts, HttpLimits, Metrics, RateLimitOptions, Server, Stop,
-    TrustedProxies,
-};
-use fhir_interactions::{Cx, Operations, Rules};
-use fhir_store::Store;
-use fhir_work::{CancellationToken, Work, Working};
+use fhir_app::Module;
+use fhir_database::PooledClient;
+use fhir_http::Hosts;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::app::outbound;
+use crate::app::{Setup, TestApp};
 
 /// Everything that may be done everywhere.
 pub(super) const SUPERADMIN: &str = "SUPER:ADMIN";
 
 /// A server of a database that it may share.
 pub(super) struct ClinicServer {
-    pub(super) accounts: Arc<Accounts>,
-    pub(super) store: Arc<Store>,
-    address: SocketAddr,
-    client: Client,
+    app: TestApp,
+    shared: Shared,
+}
+
+/// What servers of one database have in common.
+#[derive(Clone)]
+struct Shared {
     url: String,
     folder: Arc<TempDir>,
-    variables: Vec<(String, String)>,
-    stop: Stop,
-    work: Option<Working>,
+    variables: &'static [(&'static str, &'static str)],
+    connections_max: usize,
 }
 
 /// Somebody with an account.
@@ -61,81 +54,53 @@ impl ClinicServer {
         ClinicServer::with(&[]).await
     }
 
-    /// With these settings beside those of tests, as environment variables.
-    pub(super) async fn with(variables: &[(&str, &str)]) -> ClinicServer {
+    /// With these settings, as environment variables.
+    pub(super) async fn with(variables: &'static [(&'static str, &'static str)]) -> ClinicServer {
+        ClinicServer::with_connections(variables, 4).await
+    }
+
+    /// With so many connections to the database.
+    pub(super) async fn with_connections(
+        variables: &'static [(&'static str, &'static str)],
+        connections_max: usize,
+    ) -> ClinicServer {
         let url = fhir_store::testing::database().await.unwrap();
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let mail = folder.path().join("mail");
-        std::fs::create_dir(&mail).unwrap();
-        let own = [
-            ("CARI_ACCOUNTS__MAIL_FROM", "Cari <no-reply@example.org>"),
-            ("CARI_ACCOUNTS__MAIL_FOLDER", mail.to_str().unwrap()),
-        ];
-        let variables = own.iter().chain(variables);
-        let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        ClinicServer::on(url, folder, variables).await
+        ClinicServer::on(Shared { url, folder, variables, connections_max }).await
     }
 
     /// Another process of the same database.
     pub(super) async fn second(&self) -> ClinicServer {
-        ClinicServer::on(self.url.clone(), self.folder.clone(), self.variables.clone()).await
+        ClinicServer::on(self.shared.clone()).await
     }
 
-    async fn on(url: String, folder: Arc<TempDir>, variables: Vec<(String, String)>) -> ClinicServer {
+    async fn on(settings: Shared) -> ClinicServer {
         let modules: Vec<Box<dyn Module>> =
             vec![Box::new(fhir_adapters::Accounts), Box::new(fhir_adapters::Clinic)];
-        let modules = Modules::new(modules).unwrap();
-        let migrations: Vec<_> = [fhir_store::MIGRATIONS, fhir_access::MIGRATIONS]
-            .into_iter()
-            .chain(modules.migrations())
-            .collect();
-        fhir_database::migrate(&url, &migrations).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let hosts = Hosts::new(address, None, &["ehr.local".to_owned()]);
-        // Both servers have the index settings of one, as those of a database do.
-        let options = fhir_store::Options { connections_max: 4, ..fhir_store::Options::default() };
-        let registry = fhir_store::testing::registry().await.unwrap();
-        let store = Store::open(&url, options, registry).await.unwrap();
-        let keys = KeyDirectory::open(folder.path().join("keys")).unwrap();
-        let options = AccountOptions {
-            issuer: "cari".to_owned(),
-            token_lifetime: Duration::from_secs(900),
-            session_lifetime: Duration::from_secs(86_400),
-            shared_idle_max: Duration::from_secs(600),
-            verify_email: true,
-            passwords: PasswordOptions { memory_kib: 8192, ..PasswordOptions::default() },
-        };
-        let accounts = Arc::new(Accounts::new(store.clone(), keys, options).unwrap());
-        accounts.ensure_organizations().await.unwrap();
-        let guard = Arc::new(AccountGuard::new(store.clone(), accounts.clone()));
-        let cx = Arc::new(Cx {
-            operations: Operations::new(modules.operations(), &**store.registry().definitions()).unwrap(),
-            rules: Rules::standard(store.indexes_references()).with(modules.rules()),
-            ..Cx::new(store.clone(), guard)
-        });
-        let sources = Sources::default().modules(modules.settings());
-        let sources = variables.iter().fold(sources, |all, (name, value)| all.variable(name, value));
-        let settings = Config::load(sources).unwrap().modules;
-        let app = App::new(cx.clone(), settings, outbound()).with_accounts(Some(accounts.clone()));
-        let app = Arc::new(app);
-        let edge = EdgeOptions {
-            limits: HttpLimits::default(),
-            metrics: Arc::new(Metrics::new().unwrap()),
-            hosts,
-            origins: CorsOrigins::default(),
-            modules: modules.routes(&app).unwrap(),
-            proxies: TrustedProxies::default(),
-            rate_limits: RateLimitOptions::default(),
-        };
-        let (server, stop) = Server::new(listener, Edge::new(cx, edge).unwrap());
-        tokio::spawn(server.run());
-        let work = modules.work(&app, Work::new(store.clone())).unwrap();
-        let work = Some(work.start(CancellationToken::new()).unwrap());
-        // The second test of the process finds it installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().no_proxy().build().unwrap();
-        ClinicServer { accounts, store, address, client, url, folder, variables, stop, work }
+        let app = TestApp::set_up(Setup {
+            modules,
+            keys: Some(settings.folder.path().to_owned()),
+            database: Some(settings.url.clone()),
+            variables: settings.variables,
+            // Servers of one database are known by one url.
+            names: Some(Hosts::new(([127, 0, 0, 1], 0).into(), Some("http://cari.example"), &[])),
+            store: fhir_store::Options {
+                connections_max: settings.connections_max,
+                ..fhir_store::Options::default()
+            },
+            ..Setup::default()
+        })
+        .await;
+        ClinicServer { app, shared: settings }
+    }
+
+    pub(super) fn accounts(&self) -> &Accounts {
+        self.app.accounts.as_ref().unwrap()
+    }
+
+    /// A connection of the server's own.
+    pub(super) async fn database(&self) -> PooledClient {
+        self.app.cx.store.connections().client().await.unwrap()
     }
 
     /// Somebody with roles of the platform, who signed in.
@@ -149,26 +114,26 @@ impl ClinicServer {
             roles: roles.to_vec(),
             fhir_user: None,
         };
-        self.accounts.create_user(&user, None).await.unwrap();
-        let token = self.accounts.open_session(user.id, false).await.unwrap().access;
+        self.accounts().create_user(&user, None).await.unwrap();
+        let token = self.accounts().open_session(user.id, false).await.unwrap().access;
         Person { id: user.id, email, token }
     }
 
     /// The same, as a member of an organisation.
     pub(super) async fn member(&self, name: &str, organization: &Organization, role: &str) -> Person {
         let person = self.person(name, &[]).await;
-        self.accounts.set_member_user(organization.id, person.id, &[role]).await.unwrap();
+        self.accounts().set_member_user(organization.id, person.id, &[role]).await.unwrap();
         person
     }
 
     /// An organisation, without its resource.
     pub(super) async fn organization(&self, slug: &str) -> Organization {
-        let mut client = self.store.connections().client().await.unwrap();
+        let mut client = self.database().await;
         let transaction = client.transaction().await.unwrap();
         let name = format!("Clinic {slug}");
-        let added = self.accounts.add_organization(&transaction, &name, slug).await.unwrap();
+        let added = self.accounts().add_organization(&transaction, &name, slug).await.unwrap();
         transaction.commit().await.unwrap();
-        self.accounts.organization_added(&added);
+        self.accounts().organization_added(&added);
         added
     }
 
@@ -200,8 +165,7 @@ impl ClinicServer {
         body: Option<String>,
         headers: &[(&str, &str)],
     ) -> Answer {
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        let mut request = self.app.at(method, path);
         if let Some(who) = who {
             request = request.bearer_auth(&who.token);
         }
@@ -233,13 +197,15 @@ impl ClinicServer {
 
     /// The texts of mail that was sent.
     pub(super) fn mail(&self) -> Vec<String> {
-        let files = std::fs::read_dir(self.folder.path().join("mail")).unwrap();
-        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+        let Ok(files) = std::fs::read_dir(self.shared.folder.path().join("mail")) else { return Vec::new() };
+        let paths = files.map(|file| file.unwrap().path());
+        let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == "eml"));
+        paths.map(|path| std::fs::read_to_string(path).unwrap().replace("=\r\n", "")).collect()
     }
 
-    pub(super) async fn stop(mut self) {
-        self.stop.now();
-        if let Some(work) = self.work.take() {
+    pub(super) async fn stop(self) {
+        self.app.stop.now();
+        if let Some(work) = self.app.work {
             work.stop().await;
         }
     }

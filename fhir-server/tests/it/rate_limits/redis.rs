@@ -129,7 +129,7 @@ async fn processes_count_together_whoever_asks_at_once() {
     let servers = [Served::start(dir.path(), "cari.toml"), Served::start(dir_of_second.path(), "cari.toml")];
     let client = client();
     let ask = |n: usize| {
-        let asked = client.get(format!("{}/api/auth/login", servers[n % 2].root)).send();
+        let asked = client.get(format!("{}/api/auth/nothing", servers[n % 2].root)).send();
         async move {
             let answer = asked.await.unwrap();
             (answer.status().as_u16(), said(&answer).map(|(_, remaining)| remaining))
