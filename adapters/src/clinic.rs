@@ -70,10 +70,12 @@ impl Module for Clinic {
     }
 
     fn jobs(&self, app: &Arc<App>) -> Vec<Arc<dyn JobType>> {
-        vec![
-            Arc::new(organization_resource::StoreOrganization(app.clone())),
-            Arc::new(idempotency::Sweep(app.clone())),
-        ]
+        let mut all: Vec<Arc<dyn JobType>> = vec![Arc::new(idempotency::Sweep(app.clone()))];
+        // A process without accounts leaves them to those that have some.
+        if app.accounts().is_ok() {
+            all.push(Arc::new(organization_resource::StoreOrganization(app.clone())));
+        }
+        all
     }
 
     fn schedules(&self, _: &Arc<App>) -> Vec<Schedule> {

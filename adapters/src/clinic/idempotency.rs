@@ -170,12 +170,8 @@ async fn begin(app: &App, sent: &Sent) -> Result<Option<Response>> {
 
 /// Keeps an answer that is a success; after any other, the request may be sent again.
 async fn end(app: &App, sent: &Sent, answer: Response) -> Answered {
-    let Sent { tenant, principal, path, key, owner, .. } = sent;
     if !answer.status().is_success() {
-        let client = app.client().await?;
-        let released = client.execute(RELEASE, &[tenant, principal, path, key, owner]).await;
-        drop(client);
-        if let Err(error) = released {
+        if let Err(error) = release(app, sent).await {
             // The lease ends by itself.
             tracing::warn!("an Idempotency-Key could not be released: {error}");
         }
@@ -190,6 +186,12 @@ async fn end(app: &App, sent: &Sent, answer: Response) -> Answered {
         tracing::warn!("the answer to an Idempotency-Key could not be kept: {error}");
     }
     Ok(Response::from_parts(head, Body::from(body)))
+}
+
+async fn release(app: &App, sent: &Sent) -> Result<()> {
+    let Sent { tenant, principal, path, key, owner, .. } = sent;
+    let released = app.client().await?.execute(RELEASE, &[tenant, principal, path, key, owner]).await;
+    released.map(drop).map_err(classify)
 }
 
 async fn keep(app: &App, sent: &Sent, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<()> {

@@ -83,7 +83,7 @@ async fn fifty_at_once() {
     let path = format!("/v1/organizations/{}/roles", made.id);
     // Without the key each of these would be refused but one: what tells is that no answer is a refusal of the name.
     let sent = |n: usize| {
-        let one = if n % 2 == 0 { &server } else { &second };
+        let one = if n.is_multiple_of(2) { &server } else { &second };
         let body = json!({ "name": "Nurse", "permissions": ["patients.view_org"] });
         one.send("POST", &path, Some(&admin), Some(body), &[("idempotency-key", "fifty")])
     };

@@ -99,13 +99,14 @@ async fn the_last_administrator_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_of_an_organisations_own() {
-    let server = ClinicServer::start().await;
+    let server = ClinicServer::with_connections(&[], 1).await;
     let (ours, other) = (server.organization("ours").await, server.organization("other").await);
     let chief = server.member("chief", &ours, "ADMIN").await;
     let nurse = server.person("nurse", &[]).await;
     let path = format!("/v1/organizations/{}/roles", ours.id);
     let sent = json!({ "name": "Nurse", "permissions": ["patients.view_org", "forms.fill_org"] });
-    let added = server.post(&path, &chief, sent.clone()).await;
+    let key = [("idempotency-key", "nurse")];
+    let added = server.send("POST", &path, Some(&chief), Some(sent.clone()), &key).await;
     assert_eq!((added.status, &added.data()["is_system"]), (201, &json!(false)), "{}", added.body);
     assert_eq!(added.data()["permissions"], sent["permissions"]);
     assert_eq!(server.post(&path, &chief, sent).await.error(), (409, "conflict"));

@@ -192,7 +192,7 @@ async fn two_servers_make_organisations_at_once() {
     let mut made = Vec::new();
     for n in 0..8 {
         let (slug, same) = (format!("own-{n}"), format!("same-{}", n / 2));
-        let one = if n % 2 == 0 { &server } else { &second };
+        let one = if n.is_multiple_of(2) { &server } else { &second };
         made.push((
             one.post("/v1/organizations", &admin, sent(&same)),
             one.post("/v1/organizations", &admin, sent(&slug)),
