@@ -48,7 +48,7 @@ pub(crate) async fn print_first_link(config: &Config, accounts: &Accounts, base:
         let root = config.base_url.as_deref().unwrap_or(served);
         // To the terminal alone: it is no line of the log.
         println!(
-            "nobody administers this server yet; this link makes the first administrator, once, within 7 days:\n\n  {root}/setup?code={secret}\n"
+            "nobody administers this server yet; this link makes the first administrator, once, within a day:\n\n  {root}/setup?code={secret}\n"
         );
     }
     Ok(())

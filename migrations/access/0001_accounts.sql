@@ -53,9 +53,10 @@ create table access_revoked (
 -- Raised in each transaction after which somebody may do less or other than before: every process looks at it.
 create table access_epoch (
   id     smallint not null primary key,      -- 1
-  number bigint   not null
+  rights bigint   not null,                  -- counts changes of what somebody may do
+  ended  bigint   not null                   -- counts endings of sessions
 );
-insert into access_epoch (id, number) values (1, 0);
+insert into access_epoch (id, rights, ended) values (1, 0, 0);
 
 -- What is sent or printed, and counts once, by its SHA-256.
 create table access_code (

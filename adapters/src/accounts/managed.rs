@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use fhir_access::accounts::login_name::{LoginKind, LoginName};
-use fhir_access::accounts::organizations::unknown_organization;
+use fhir_access::accounts::organizations::{Organization, unknown_organization};
 use fhir_access::accounts::users::NewUser;
 use fhir_access::{Permission, SignedIn, forbidden};
 use fhir_app::envelope::{Answered, success};
@@ -43,7 +43,10 @@ pub(super) async fn add_user(
     JsonBody(sent): JsonBody<ManagedUser>,
 ) -> Answered {
     let accounts = app.accounts()?;
-    let organization = managed(&app, caller.principal.user()?, &organization).await?;
+    let by = caller.principal.user()?;
+    let organization = managed(&app, by, &organization).await?;
+    let roles: Vec<&str> = sent.roles.iter().map(String::as_str).collect();
+    accounts.check_may_give(&by.rights, &organization, &roles).await?;
     let mut logins = Vec::new();
     for (field, text, kind) in
         [("phone", &sent.phone, LoginKind::Phone), ("user_name", &sent.user_name, LoginKind::Name)]
@@ -66,8 +69,7 @@ pub(super) async fn add_user(
         roles: Vec::new(),
         fhir_user: None,
     };
-    let roles: Vec<&str> = sent.roles.iter().map(String::as_str).collect();
-    accounts.create_member(&user, organization, &roles).await?;
+    accounts.create_member(&user, organization.id, &roles).await?;
     let code = accounts.print_password_code(user.id).await?;
     let data = json!({ "user": { "id": user.id, "first_name": user.first_name, "last_name": user.last_name }, "one_time_code": code });
     Ok(success(StatusCode::CREATED, &data))
@@ -84,15 +86,20 @@ pub(super) async fn print_code(
     Path((organization, user)): Path<(String, String)>,
 ) -> Answered {
     let accounts = app.accounts()?;
-    let organization = managed(&app, caller.principal.user()?, &organization).await?;
+    let by = caller.principal.user()?;
+    let organization = managed(&app, by, &organization).await?;
     let unknown = || Error::new(Kind::NotFound, "this user is not a member of this organisation");
     let user: Uuid = user.parse().map_err(|_| unknown())?;
-    let rights = accounts.rights(user).await.map_err(|_| unknown())?;
-    if !rights.memberships.iter().any(|member| member.organization == organization) {
-        return Err(unknown().into());
+    let rights = match accounts.rights(user).await {
+        Err(error) if error.kind == Kind::Unauthorized => return Err(unknown().into()),
+        rights => rights?,
+    };
+    let member = rights.membership(organization.tenant).ok_or_else(unknown)?;
+    if !by.rights.may_give(organization.tenant, member.permissions) {
+        return Err(Error::new(Kind::Forbidden, "this user may do more than you").into());
     }
     // Whoever sets a password becomes that user: wherever it is a member, and on the platform.
-    let is_of_others = rights.memberships.len() > 1 || !rights.roles.is_empty();
+    let is_of_others = accounts.membership_count(user).await? > 1 || !rights.roles.is_empty();
     let gets_mail = accounts.logins(user).await?.iter().any(|login| login.name.kind == LoginKind::Email);
     if is_of_others || gets_mail {
         let text =
@@ -103,15 +110,15 @@ pub(super) async fn print_code(
     Ok(success(StatusCode::OK, &json!({ "one_time_code": code })))
 }
 
-/// The number of an organisation whose members the user manages.
+/// An organisation whose members the user manages.
 ///
 /// # Errors
 ///
 /// `NotFound` for an organisation that there is not, or that the user has nothing to do with; `Forbidden` where it does not manage members.
-async fn managed(app: &App, user: &SignedIn, organization: &str) -> Result<Uuid> {
+async fn managed(app: &App, user: &SignedIn, organization: &str) -> Result<Organization> {
     let found = app.accounts()?.organization_named(organization).await?.ok_or_else(unknown_organization)?;
     if user.rights.may_manage(found.tenant, Permission::ManageMembers) {
-        return Ok(found.id);
+        return Ok(found);
     }
     match user.rights.membership(found.tenant) {
         Some(_) => Err(forbidden(Permission::ManageMembers)),

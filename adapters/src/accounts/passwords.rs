@@ -33,10 +33,12 @@ pub(super) async fn change(
     JsonBody(sent): JsonBody<Change>,
 ) -> Answered {
     let accounts = app.accounts()?;
-    let user = caller.principal.user()?.id();
-    let address = caller.address.map(|address| address.to_string());
+    let signed_in = caller.principal.user()?;
+    let address = caller.network();
     let (current, new) = (&*sent.current_password, &*sent.new_password);
-    let tokens = accounts.change_password(user, current, new, address.as_deref()).await?;
+    let tokens = accounts
+        .change_password((signed_in.id(), signed_in.session), current, new, address.as_deref())
+        .await?;
     Ok(answers::signed_in(accounts, &headers, StatusCode::OK, &tokens).await?)
 }
 
@@ -49,15 +51,18 @@ pub(super) struct Forgotten {
 /// Sends a link by which a password can be set.
 #[utoipa::path(post, path = "/api/auth/password/forgot", tag = "accounts", request_body = Forgotten, responses(
     (status = 202, description = "If there is an account of this address, mail was sent.")))]
-pub(super) async fn forgot(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    JsonBody(sent): JsonBody<Forgotten>,
-) -> Answered {
+pub(super) async fn forgot(State(app): State<Arc<App>>, JsonBody(sent): JsonBody<Forgotten>) -> Answered {
     let email = LoginName::email(&sent.email)?;
-    if let Some(secret) = app.accounts()?.ask_for_password(&email).await? {
-        mail::set_password(&app, &caller.base, &email.text, &secret).await?;
-    }
+    // In the same time whether or not there is such an account.
+    let accounts = app.accounts()?.clone();
+    mail::in_background(async move {
+        if accounts.may_send_mail(&email.text).await?
+            && let Some(secret) = accounts.ask_for_password(&email).await?
+        {
+            mail::set_password(&app, &email.text, &secret).await?;
+        }
+        Ok(())
+    });
     Ok(success(StatusCode::ACCEPTED, &json!({ "sent": true })))
 }
 
@@ -79,7 +84,7 @@ pub(super) async fn reset(
     caller: Caller,
     JsonBody(sent): JsonBody<Reset>,
 ) -> Answered {
-    let address = caller.address.map(|address| address.to_string());
+    let address = caller.network();
     app.accounts()?.reset_password(&sent.token, &sent.password, address.as_deref()).await?;
     let mut response = success(StatusCode::OK, &json!({ "password_set": true }));
     cookies::clear(&mut response);

@@ -11,6 +11,7 @@ use fhir_access::accounts::users::NewUser;
 use fhir_access::role::{BASE_DOCTOR, BASE_PATIENT};
 use fhir_app::envelope::{Answered, success};
 use fhir_app::{App, Caller, Error, Kind, Result, utoipa};
+use fhir_model::json::is_allowed;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -53,6 +54,7 @@ pub(super) async fn register(
         return Err(Error::new(Kind::Forbidden, "accounts are made by administrators here").into());
     }
     let email = LoginName::email(&sent.email)?;
+    fhir_mail::check_address(&email.text).map_err(|error| error.at("email"))?;
     let (role, type_name) = role(&sent.registration_role)?;
     let (first, last) = (name("first_name", &sent.first_name)?, name("last_name", &sent.last_name)?);
     let local = email.text.split('@').next().unwrap_or("");
@@ -66,12 +68,15 @@ pub(super) async fn register(
     if is_taken && verify {
         // Whoever asks learns nothing; whoever has the address does.
         accounts.spend_a_password(&sent.password).await?;
-        mail::already_registered(&app, &email.text).await?;
+        if accounts.may_send_mail(&email.text).await? {
+            mail::already_registered(&app, &email.text).await?;
+        }
         return Ok(pending(Uuid::new_v4(), &email.text, &sent));
     }
     if is_taken {
         return Err(taken().into());
     }
+    let hash = accounts.hash_password(&sent.password).await?;
     let id = Uuid::new_v4();
     let key = resources::create(&app, type_name, id, (first, last), &email.text).await?;
     let user = NewUser {
@@ -82,7 +87,7 @@ pub(super) async fn register(
         roles: vec![role],
         fhir_user: Some(key.clone()),
     };
-    if let Err(error) = accounts.create_user(&user, Some(&sent.password)).await {
+    if let Err(error) = accounts.create_user_by(&user, Some(&hash)).await {
         resources::remove(&app, &key).await?;
         // Somebody registered the same address at the same time.
         return match error.kind {
@@ -92,10 +97,10 @@ pub(super) async fn register(
     }
     if verify {
         let secret = accounts.ask_for_verification(id, &email.text).await?;
-        mail::verify_address(&app, &caller.base, &email.text, &secret).await?;
+        mail::verify_address(&app, &email.text, &secret).await?;
         return Ok(pending(id, &email.text, &sent));
     }
-    let address = caller.address.map(|address| address.to_string());
+    let address = caller.network();
     let sign_in =
         SignIn { name: &email.text, password: &sent.password, address: address.as_deref(), is_shared: false };
     match accounts.sign_in(sign_in).await? {
@@ -130,7 +135,8 @@ fn role(text: &str) -> Result<(&'static str, &'static str)> {
 /// A part of a name.
 pub(super) fn name<'t>(field: &'static str, text: &'t str) -> Result<&'t str> {
     let text = text.trim();
-    match (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+    match (1..=100).contains(&text.chars().count()) && text.chars().all(|c| is_allowed(c) && !c.is_control())
+    {
         true => Ok(text),
         false => Err(Error::value(format!("`{field}` has 1 to 100 characters")).at(field)),
     }

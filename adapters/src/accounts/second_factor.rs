@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use fhir_app::envelope::{Answered, success};
-use fhir_app::{App, Caller, utoipa};
+use fhir_app::{App, Caller, Error, utoipa};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -20,16 +20,27 @@ pub(super) struct Code {
     code: String,
 }
 
+/// The password, where somebody signed in more than ten minutes ago.
+#[derive(Default, Deserialize, ToSchema)]
+pub(super) struct Proof {
+    password: Option<String>,
+}
+
 /// Begins to set up a second factor: the secret and the recovery codes are shown this once.
-#[utoipa::path(post, path = "/api/auth/mfa/enroll", tag = "accounts", responses(
+#[utoipa::path(post, path = "/api/auth/mfa/enroll", tag = "accounts", request_body = Proof, responses(
     (status = 200, description = "`otpauth_uri`, `secret`, `recovery_codes`."),
     (status = 409, description = "There is a second factor already.")))]
-pub(super) async fn enroll(State(app): State<Arc<App>>, caller: Caller) -> Answered {
+pub(super) async fn enroll(State(app): State<Arc<App>>, caller: Caller, body: axum::body::Bytes) -> Answered {
     let accounts = app.accounts()?;
-    let user = caller.principal.user()?.id();
+    let wrong = |_| Error::value("a body in JSON is expected, or none");
+    let sent: Proof =
+        if body.is_empty() { Proof::default() } else { serde_json::from_slice(&body).map_err(wrong)? };
+    let signed_in = caller.principal.user()?;
+    let user = signed_in.id();
     let logins = accounts.logins(user).await?;
     let account = logins.first().map_or_else(|| user.to_string(), |login| login.name.text.clone());
-    let enrollment = accounts.enroll_second_factor(user, &account).await?;
+    let enrollment =
+        accounts.enroll_second_factor((user, signed_in.session), &account, sent.password.as_deref()).await?;
     let data = json!({
         "otpauth_uri": enrollment.uri,
         "secret": enrollment.secret,
@@ -47,7 +58,7 @@ pub(super) async fn verify(
     JsonBody(sent): JsonBody<Code>,
 ) -> Answered {
     let user = caller.principal.user()?.id();
-    let address = caller.address.map(|address| address.to_string());
+    let address = caller.network();
     app.accounts()?.confirm_second_factor(user, &sent.code, address.as_deref()).await?;
     Ok(success(StatusCode::OK, &json!({ "mfa_enabled": true })))
 }
@@ -61,7 +72,7 @@ pub(super) async fn remove(
     JsonBody(sent): JsonBody<Code>,
 ) -> Answered {
     let user = caller.principal.user()?.id();
-    let address = caller.address.map(|address| address.to_string());
+    let address = caller.network();
     app.accounts()?.remove_second_factor(user, &sent.code, address.as_deref()).await?;
     Ok(success(StatusCode::OK, &json!({ "mfa_enabled": false })))
 }
@@ -87,7 +98,7 @@ pub(super) async fn challenge(
     JsonBody(sent): JsonBody<Answer>,
 ) -> Answered {
     let accounts = app.accounts()?;
-    let address = caller.address.map(|address| address.to_string());
+    let address = caller.network();
     let tokens = accounts.answer_challenge(&sent.challenge_id, &sent.code, address.as_deref()).await?;
     Ok(answers::signed_in(accounts, &headers, StatusCode::OK, &tokens).await?)
 }

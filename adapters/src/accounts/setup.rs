@@ -87,8 +87,8 @@ fn shown(status: StatusCode, page: &Markup) -> Response {
             CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         ),
-        // The secret is in the url.
-        (REFERRER_POLICY, "no-referrer"),
+        // The secret is in the url. Without any, a browser would not say either that the form is this server's own.
+        (REFERRER_POLICY, "same-origin"),
         (X_FRAME_OPTIONS, "DENY"),
     ];
     (status, headers, page.0.clone()).into_response()

@@ -49,7 +49,7 @@ pub(super) async fn login(
     let [name] = names[..] else {
         return Err(Error::value("one of `email`, `phone` and `user_name` is expected").at("email").into());
     };
-    let address = caller.address.map(|address| address.to_string());
+    let address = caller.network();
     let sign_in =
         SignIn { name, password: &sent.password, address: address.as_deref(), is_shared: sent.shared_device };
     let outcome = accounts.sign_in(sign_in).await?;

@@ -17,7 +17,10 @@ use crate::json_body::JsonBody;
 /// What was sent to an address.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct Verification {
+    /// What was sent.
     token: String,
+    /// The password that was chosen at the registration.
+    password: String,
 }
 
 /// An address is a user's, as what was sent there came back.
@@ -26,9 +29,11 @@ pub(super) struct Verification {
     (status = 410, description = "The token was used, or has expired.")))]
 pub(super) async fn verify_email(
     State(app): State<Arc<App>>,
+    caller: Caller,
     JsonBody(sent): JsonBody<Verification>,
 ) -> Answered {
-    app.accounts()?.verify_address(&sent.token).await?;
+    let address = caller.network();
+    app.accounts()?.verify_address(&sent.token, &sent.password, address.as_deref()).await?;
     Ok(success(StatusCode::OK, &json!({ "email_verified": true })))
 }
 
@@ -41,19 +46,18 @@ pub(super) struct Address {
 /// Sends the link again.
 #[utoipa::path(post, path = "/api/auth/verify-email/resend", tag = "accounts", request_body = Address, responses(
     (status = 202, description = "If there is an account of this address that is not verified, mail was sent.")))]
-pub(super) async fn resend(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    JsonBody(sent): JsonBody<Address>,
-) -> Answered {
-    let accounts = app.accounts()?;
+pub(super) async fn resend(State(app): State<Arc<App>>, JsonBody(sent): JsonBody<Address>) -> Answered {
     let email = LoginName::email(&sent.email)?;
-    if let Some(user) = accounts.user_named(&email).await? {
+    let accounts = app.accounts()?.clone();
+    mail::in_background(async move {
+        let Some(user) = accounts.user_named(&email).await? else { return Ok(()) };
         let logins = accounts.logins(user.id).await?;
-        if logins.iter().any(|login| login.name == email && !login.is_verified) {
+        let is_open = logins.iter().any(|login| login.name == email && !login.is_verified);
+        if is_open && accounts.may_send_mail(&email.text).await? {
             let secret = accounts.ask_for_verification(user.id, &email.text).await?;
-            mail::verify_address(&app, &caller.base, &email.text, &secret).await?;
+            mail::verify_address(&app, &email.text, &secret).await?;
         }
-    }
+        Ok(())
+    });
     Ok(success(StatusCode::ACCEPTED, &json!({ "sent": true })))
 }

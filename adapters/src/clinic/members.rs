@@ -75,7 +75,7 @@ pub(super) struct NewMember {
         ("Idempotency-Key" = Option<String>, Header, description = "4 to 128 letters, digits, `_` and `-`.")),
     responses((status = 201, description = "A new member."), (status = 200, description = "The member has these roles now."),
         (status = 202, description = "Nobody has this address yet: its owner is invited."),
-        (status = 403, description = "The permission organizations.manage_members is missing."),
+        (status = 403, description = "The permission organizations.manage_members is missing, or one that the roles give."),
         (status = 404, description = "One has nothing to do with such an organisation."),
         (status = 409, description = "The last administrator stays one."), (status = 422, description = "What is wrong, by field.")))]
 pub(super) async fn set_member(
@@ -89,6 +89,7 @@ pub(super) async fn set_member(
     let accounts = app.accounts()?;
     let email = LoginName::email(&sent.email).map_err(unprocessable)?;
     let names: Vec<&str> = sent.roles.iter().map(String::as_str).collect();
+    accounts.check_may_give(&user.rights, &organization, &names).await?;
     let changed = accounts.set_member(organization.id, &email, &names).await.map_err(unprocessable)?;
     let all = accounts.organization_roles(organization.id).await?;
     let roles: Vec<&str> = names.iter().map(|name| full_name(&all, name)).collect();
@@ -99,7 +100,7 @@ pub(super) async fn set_member(
         MemberChange::Added(user) => answer(StatusCode::CREATED, Some(user), "active"),
         MemberChange::Changed(user) => answer(StatusCode::OK, Some(user), "active"),
         MemberChange::Invited => {
-            mail::invitation(&app, &caller.base, &email.text, &organization.name).await?;
+            mail::invitation(&app, &email.text, &organization.name).await?;
             answer(StatusCode::ACCEPTED, None, "invited")
         }
     })

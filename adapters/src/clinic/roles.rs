@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
-use fhir_access::Permission;
 use fhir_access::accounts::organizations::OrganizationRole;
+use fhir_access::{Permission, Permissions};
 use fhir_app::envelope::{Answered, data, data_page};
-use fhir_app::{App, Caller, utoipa};
+use fhir_app::{App, Caller, Error, Kind, Result, utoipa};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -80,6 +80,12 @@ pub(super) async fn add_role(
     let user = caller.principal.user()?;
     let organization = entered(&app, user, &id, Some(Permission::ManageMembers)).await?;
     let codes: Vec<&str> = sent.permissions.iter().map(String::as_str).collect();
+    let permissions = codes.iter().map(|code| Permission::parse(code)).collect::<Result<Vec<_>>>();
+    let permissions = Permissions::new(&permissions.map_err(unprocessable)?);
+    // Who could give more than it has would have all.
+    if !user.rights.may_give(organization.tenant, permissions) {
+        return Err(Error::new(Kind::Forbidden, "you cannot give permissions that you do not have").into());
+    }
     let added = app.accounts()?.add_role(organization.id, &sent.name, &codes).await.map_err(unprocessable)?;
     Ok(data(StatusCode::CREATED, &role(&added)))
 }

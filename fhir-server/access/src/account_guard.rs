@@ -26,16 +26,19 @@ pub struct AccountGuard {
 
 /// Rules by the state of somebody's rights, which are the same object as long as nobody changes them.
 #[derive(Default)]
-struct RulesCache(RwLock<RulesByRights>);
+struct RulesCache(RwLock<HashMap<(usize, TenantId), KeptRules>>);
 
-/// By where the rights are kept, and by tenant.
-type RulesByRights = HashMap<(usize, TenantId), (Arc<Rights>, Rules)>;
+/// With the rights that they were made of.
+type KeptRules = (Arc<Rights>, Rules);
 
 impl std::fmt::Debug for RulesCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RulesCache")
     }
 }
+
+/// What the header `X-Organization-ID` says for what is of no organisation: one's own record there.
+const PLATFORM: &str = "platform";
 
 /// Most rules that are kept.
 const RULES_MAX: usize = 4096;
@@ -72,9 +75,14 @@ impl AccountGuard {
     /// The organisation of the header `X-Organization-ID`, by its number or its name in urls.
     async fn named(&self, organization: Option<&str>) -> Result<Option<TenantId>> {
         let Some(text) = organization.filter(|text| !text.is_empty()) else { return Ok(None) };
+        if text == PLATFORM {
+            return Ok(Some(TenantId::PLATFORM));
+        }
         let found = self.accounts.organization_named(text).await?;
         // One that there is not is refused in the words for one that is another's.
-        found.filter(|found| found.is_active).map(|found| Some(found.tenant)).ok_or_else(not_a_member)
+        let found = found.filter(|found| found.is_active).ok_or_else(not_a_member)?;
+        self.store.learn_tenant(found.tenant, &found.slug);
+        Ok(Some(found.tenant))
     }
 }
 
@@ -141,6 +149,12 @@ fn check(interaction: &Interaction, rules: &Rules, user: &SignedIn, tenant: Tena
         check_operation(code, user, tenant)?;
     }
     let Some((type_name, writes)) = about(interaction) else { return Ok(()) };
+    let removes = matches!(interaction, Interaction::Delete(_) | Interaction::ConditionalDelete(_));
+    if let Some((_, needed)) = REMOVALS.iter().find(|(removed, _)| removes && *removed == type_name)
+        && !user.rights.permissions_in(tenant).has(*needed)
+    {
+        return Err(forbidden(*needed));
+    }
     let allowed = match rules {
         Rules::All => true,
         Rules::None => false,
@@ -157,6 +171,10 @@ fn check(interaction: &Interaction, rules: &Rules, user: &SignedIn, tenant: Tena
         }
     }
 }
+
+/// Types whose resources not everybody removes who writes them.
+const REMOVALS: &[(&str, Permission)] =
+    &[("Patient", Permission::DeletePatients), ("Practitioner", Permission::DeleteSpecialists)];
 
 /// Operations, and what they need beside what they read: one that is not here is for who looks after the server.
 const OPERATIONS: &[(&str, Option<Permission>)] = &[("everything", None)];

@@ -53,9 +53,8 @@ fn may_read(class: ResourceClass, permissions: Permissions) -> bool {
         ResourceClass::Administration => permissions.has(ReadAdministration),
         // They say how the server answers, and what codes mean: whoever works here needs them.
         ResourceClass::Definition | ResourceClass::Terminology => permissions.has(ReadDirectory),
-        ResourceClass::Prescription | ResourceClass::Recording | ResourceClass::Clinical => {
-            permissions.has(ReadRecords)
-        }
+        ResourceClass::Prescription | ResourceClass::Clinical => permissions.has(ReadRecords),
+        ResourceClass::Recording => permissions.has(ReadRecords) && permissions.has(RecordSessions),
         ResourceClass::PersonLink => permissions.has(ManageMpi),
         ResourceClass::PublicHealth => permissions.has(ManagePublicHealth) || permissions.has(ReadRecords),
         ResourceClass::Audit => permissions.has(ViewAuditLog),
@@ -81,7 +80,6 @@ fn may_write(class: ResourceClass, permissions: Permissions) -> bool {
 /// Resources that are open to somebody because they are about it.
 struct OwnCompartment<'r> {
     around: &'r Key,
-    permissions: Permissions,
     /// Who treats writes; who is treated reads.
     is_practitioner: bool,
 }
@@ -97,8 +95,7 @@ fn compartments(rights: &Rights, tenant: TenantId, permissions: Permissions) -> 
         _ => None,
     };
     let all = here.into_iter().chain(registered);
-    all.filter_map(|around| Some(OwnCompartment { around, permissions, is_practitioner: own(around)? }))
-        .collect()
+    all.filter_map(|around| Some(OwnCompartment { around, is_practitioner: own(around)? })).collect()
 }
 
 impl OwnCompartment<'_> {
@@ -113,18 +110,21 @@ impl OwnCompartment<'_> {
             let Some(condition) = store.compartment_condition(tenant, self.around, type_name) else {
                 continue;
             };
-            let is_written = self.is_practitioner && self.may_write(type_name);
+            let is_written = self.is_practitioner && self.may_write(type_name, store);
             let before = types.get(type_name).unwrap_or(others);
             types.insert(type_name.into(), opened(before, condition, is_written));
         }
     }
 
-    /// What a doctor of no organisation writes: records, not definitions or the log.
-    fn may_write(&self, type_name: &str) -> bool {
+    /// What a doctor of no organisation writes: patients of its own, and what is about no patient. What is about a patient it writes once
+    /// that patient lets it: anybody can say that they are a doctor, and of whom.
+    fn may_write(&self, type_name: &str, store: &Store) -> bool {
+        let is_about_patients = store.registry().compartments().for_resource("Patient", type_name);
+        let is_about_patients = is_about_patients.is_some_and(|codes| !codes.is_empty());
         match ResourceClass::new(type_name) {
-            ResourceClass::Prescription => self.permissions.has(Prescribe),
-            ResourceClass::Recording => self.permissions.has(RecordSessions),
-            ResourceClass::Clinical | ResourceClass::Administration | ResourceClass::Directory => true,
+            ResourceClass::Administration | ResourceClass::Directory => {
+                type_name == "Patient" || !is_about_patients
+            }
             _ => false,
         }
     }

@@ -78,6 +78,14 @@ impl Rights {
         self.permissions.has(permission) || self.permissions_in(tenant).has(permission)
     }
 
+    /// True for who may give somebody these permissions in an organisation: whoever manages it and sees its records gives all roles; all
+    /// others what they have themselves.
+    pub fn may_give(&self, tenant: TenantId, permissions: Permissions) -> bool {
+        let own = self.permissions_in(tenant);
+        let manages_all = own.has(Permission::ManageMembers) && own.has(Permission::WriteRecords);
+        manages_all || permissions.is_within(own)
+    }
+
     /// True for who may know that there is an organisation.
     pub fn may_see(&self, tenant: TenantId) -> bool {
         self.may_enter(tenant) || self.permissions.has(Permission::UpdateOrganization)
@@ -111,7 +119,8 @@ impl Rights {
     }
 
     fn may_enter(&self, tenant: TenantId) -> bool {
-        self.is_superadmin() || self.membership(tenant).is_some() || self.looks_after(tenant)
+        let is_own = tenant == TenantId::PLATFORM && self.fhir_user.is_some();
+        self.is_superadmin() || is_own || self.membership(tenant).is_some() || self.looks_after(tenant)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who calls a route of a module, as handlers take it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::extract::FromRequestParts;
 use fhir_access::Principal;
@@ -23,6 +23,19 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The id of the request, for logs.
     pub request_id: String,
+}
+
+impl Caller {
+    /// The network that the request came from, as attempts are counted by it: of IPv6 the first 64 bits, which one subscriber has.
+    pub fn network(&self) -> Option<String> {
+        Some(match self.address? {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+            }
+        })
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use fhir_access::{Authenticated, Principal, forbidden, unauthorized};
+use fhir_access::{Authenticated, forbidden, unauthorized};
 use fhir_model::interaction::MOUNTS;
 use fhir_model::{Error, Kind, Result};
-use fhir_search::TenantId;
 use futures_util::StreamExt;
 use hyper::body::Body as _;
 use hyper::header::{
@@ -19,7 +18,7 @@ use hyper::{Method, Request};
 use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
-use crate::authenticate::authenticate;
+use crate::authenticate::{authenticate, recognise};
 use crate::caller::Caller;
 use crate::client_address::ClientAddress;
 use crate::edge::Edge;
@@ -55,10 +54,9 @@ pub(crate) async fn answer(
         Some(base) => fhir::tenant(edge, base).await?,
         None => None,
     };
-    let authenticated = match (authenticate(edge, parts, base).await, access) {
-        // Who signs in again sends the token that has ended along.
-        (Err(error), Access::Public) if error.kind == Kind::Unauthorized => nobody(base),
-        (authenticated, _) => authenticated?,
+    let authenticated = match access {
+        Access::Public => recognise(edge, parts, base).await?,
+        _ => authenticate(edge, parts, base).await?,
     };
     let Authenticated { principal, tenant } = authenticated;
     let principal = edge.rate_limits.admit_principal(client, principal).await?;
@@ -122,11 +120,6 @@ pub(crate) async fn answer(
         },
     };
     Ok(finished(edge, &route, answered, id).await)
-}
-
-/// Somebody who says nothing of itself.
-fn nobody(base: Option<TenantId>) -> Authenticated {
-    Authenticated { principal: Principal::Anonymous, tenant: base.unwrap_or(TenantId::DEFAULT) }
 }
 
 /// The answer, whose stream, where it is one, keeps the request's place until it ends.

@@ -125,7 +125,7 @@ impl Tenants {
 
     /// Knows a tenant from now on.
     pub(crate) fn learn(&self, id: TenantId, slug: &str) {
-        let Some(place) = self.place(id) else { return };
+        let Some(place) = self.place(id).filter(|_| self.id(slug) != Some(id)) else { return };
         place.get_or_init(|| {
             let bases = self.ours.bases.with_organization(slug);
             IndexSettings { bases, ..self.ours.clone() }

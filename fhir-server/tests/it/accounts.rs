@@ -2,6 +2,7 @@
 
 mod first_steps;
 mod mail;
+mod matrix;
 mod passwords;
 mod revocation;
 mod second_factor;

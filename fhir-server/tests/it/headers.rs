@@ -141,7 +141,7 @@ async fn pages_of_other_origins_are_let_in_by_name() {
         all.collect::<Vec<_>>().join(", ")
     };
     let unasked = app.ask("GET", "metadata").send().await.unwrap();
-    assert_eq!(vary(&unasked), "accept, accept-encoding, origin");
+    assert_eq!(vary(&unasked), "accept, accept-encoding, authorization, cookie, x-organization-id, origin");
 }
 
 /// What a page of any site can make a browser send without asking whether it may.

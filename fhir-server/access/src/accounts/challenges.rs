@@ -7,10 +7,10 @@ use fhir_database::failure::{classify, is_duplicate};
 use fhir_model::{Error, Kind, Result};
 use uuid::Uuid;
 
-use super::Accounts;
 use super::codes::{CodeKind, CodeOwner};
 use super::failures::Attempt;
 use super::login_name::LoginName;
+use super::service::Accounts;
 use super::users::NewUser;
 use crate::role::SUPER_ADMIN;
 
@@ -18,12 +18,15 @@ const VERIFY: &str =
     "update access_login set verified_at = coalesce(verified_at, $3) where name = $1 and user_id = $2";
 
 /// Held until the end of the transaction, so that of two first administrators one is made.
-const LOCK: &str = "select number from access_epoch where id = 1 for update";
+const LOCK: &str = "select id from access_epoch where id = 1 for update";
 
 const ADD_USER: &str = "insert into access_user (id, first_name, last_name, password, roles, fhir_user, status, created_at) \
      values ($1, $2, $3, $4, $5, null, 1, $6)";
 const ADD_LOGIN: &str = "insert into access_login (name, kind, user_id, verified_at) values ($1, $2, $3, $4)";
 const ANY_ADMIN: &str = "select exists (select from access_user u where u.roles @> array[$1::text])";
+
+/// So many mails one after the other; then one has to wait, as attempts that fail.
+const MAILS_MAX: i32 = 3;
 
 /// How long a letter may be under way.
 const VERIFY_LIFETIME: Duration = Duration::from_secs(86_400);
@@ -31,7 +34,7 @@ const RESET_LIFETIME: Duration = Duration::from_secs(3600);
 /// How long a printed code may take to reach its user.
 const PRINTED_LIFETIME: Duration = Duration::from_secs(86_400);
 /// How long whoever installs the server may take.
-const SETUP_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+const SETUP_LIFETIME: Duration = Duration::from_secs(86_400);
 
 impl Accounts {
     /// A secret to send to an address, which proves that it is a user's.
@@ -47,12 +50,15 @@ impl Accounts {
         Ok(secret)
     }
 
-    /// An address is a user's, as what was sent there came back: it becomes a member wherever it was invited.
+    /// An address is a user's, as what was sent there came back: it becomes a member wherever it was invited. The password is that of
+    /// who registered: whoever owns the address must not let somebody in who registered it for them.
     ///
     /// # Errors
     ///
-    /// `Gone` for a secret that was used, has expired, or never was.
-    pub async fn verify_address(&self, secret: &str) -> Result<Uuid> {
+    /// `Gone` for a secret that was used, has expired, or never was; `Unauthorized` for a wrong password; `Throttled` after too many.
+    pub async fn verify_address(&self, secret: &str, password: &str, address: Option<&str>) -> Result<Uuid> {
+        let owner = self.look_at_code(CodeKind::VerifyAddress, secret).await?.ok_or_else(ended)?;
+        self.check_current_password(owner.user.ok_or_else(ended)?, password, address).await?;
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(classify)?;
         let owner =
@@ -62,6 +68,15 @@ impl Accounts {
         self.accept_invitations(&transaction, user, &owner.detail).await?;
         self.commit_revocation(transaction, &[]).await?;
         Ok(user)
+    }
+
+    /// Whether one more mail may go to an address for now.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn may_send_mail(&self, email: &str) -> Result<bool> {
+        self.may_ask("mail", email, MAILS_MAX).await
     }
 
     /// A secret to send to an address whose user has forgotten the password. Returns `None` for an address that nobody has.
@@ -126,13 +141,16 @@ impl Accounts {
         let personal: Vec<&str> =
             names.iter().map(String::as_str).chain([&*found.first_name, &*found.last_name]).collect();
         self.check_password(password, &personal)?;
-        let client = self.client().await?;
-        self.take_code(&**client, CodeKind::SetPassword, code).await?.ok_or_else(ended)?;
+        let hash = self.hash_password(password).await?;
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(classify)?;
+        self.take_code(&*transaction, CodeKind::SetPassword, code).await?.ok_or_else(ended)?;
         if !owner.detail.is_empty() {
-            client.execute(VERIFY, &[&owner.detail, &user, &self.now()]).await.map_err(classify)?;
+            transaction.execute(VERIFY, &[&owner.detail, &user, &self.now()]).await.map_err(classify)?;
+            self.accept_invitations(&transaction, user, &owner.detail).await?;
         }
+        self.put_password(transaction, user, &hash).await?;
         drop(client);
-        self.set_password(user, password).await?;
         self.forgive(attempt).await?;
         Ok(user)
     }
@@ -169,6 +187,10 @@ impl Accounts {
     ///
     /// `Gone` for a secret that was used, has expired, or never was, and when there is an administrator by now.
     pub async fn make_first_administrator(&self, secret: &str, user: &NewUser, password: &str) -> Result<()> {
+        // Before a password is hashed for whoever asks.
+        if !self.is_first_administrator(secret).await? {
+            return Err(ended());
+        }
         let hash = self.passwords.hash(password).await?;
         let now = self.now();
         let mut client = self.client().await?;

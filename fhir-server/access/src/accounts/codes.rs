@@ -8,12 +8,11 @@ use fhir_model::Result;
 use tokio_postgres::GenericClient;
 use uuid::Uuid;
 
-use super::{Accounts, micros};
+use super::service::{Accounts, micros};
 
 const ISSUE: &str =
     "insert into access_code (digest, kind, user_id, detail, expires_at) values ($1, $2, $3, $4, $5)";
 
-/// The latest code of a kind is the one that counts.
 const WITHDRAW: &str =
     "delete from access_code where kind = $1 and user_id is not distinct from $2 and used_at is null";
 
@@ -63,7 +62,7 @@ pub struct CodeOwner {
 }
 
 impl Accounts {
-    /// Makes a code known. Of those that a user has of a kind the latest one counts, but for recovery codes, of which there are several.
+    /// Makes a code known. Those that a user has already stay good: who asks for one must not take away another's.
     pub(super) async fn issue_code(
         &self,
         client: &(impl GenericClient + Sync),
@@ -71,9 +70,6 @@ impl Accounts {
         owner: &CodeOwner,
         lifetime: Duration,
     ) -> Result<()> {
-        if kind != CodeKind::Recovery && kind != CodeKind::SecondFactor {
-            client.execute(WITHDRAW, &[&kind.number(), &owner.user]).await.map_err(classify)?;
-        }
         let expires_at = self.now().saturating_add(micros(lifetime));
         let digest = digest(code);
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =

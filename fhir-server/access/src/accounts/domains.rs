@@ -8,7 +8,7 @@ use fhir_model::{Error, Kind, Result};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Accounts;
+use super::service::Accounts;
 use super::users::found;
 
 const LIST: &str = "select d.id, d.domain, d.token, d.created_at, d.verified_at from access_domain d \

@@ -6,7 +6,7 @@
 use fhir_database::failure::classify;
 use fhir_model::{Error, Kind, Result};
 
-use super::Accounts;
+use super::service::Accounts;
 use fhir_credentials::digest;
 
 /// Counts an attempt, unless the subject has to wait: then no row is given.
@@ -17,6 +17,10 @@ const COUNT: &str = "insert into access_failure as f (subject, failures, last_at
      returning f.failures";
 
 const FORGET: &str = "delete from access_failure where subject = any($1::bytea[])";
+
+/// One right attempt among others of an address.
+const TAKE_BACK: &str =
+    "update access_failure set failures = greatest(failures - 1, 0) where subject = $1::bytea";
 
 /// Removes counts that say nothing any more.
 const SWEEP: &str = "delete from access_failure where last_at < $1::int8";
@@ -33,6 +37,8 @@ const FORGOTTEN_AFTER: i64 = 86_400 * SECOND;
 struct Subject {
     digest: [u8; 32],
     failures_max: i32,
+    /// Others are counted here, too.
+    is_shared: bool,
 }
 
 /// Attempts of one kind, from one address, on one account.
@@ -47,16 +53,20 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// The narrowest first: what one address tries in vain does not count against the account for all others.
     fn subjects(&self) -> Vec<Subject> {
-        let subject = |failures_max, parts: [&str; 2]| {
+        let subject = |is_shared: bool, failures_max: i32, parts: [&str; 2]| {
             let text = [self.kind, parts[0], parts[1]].join("\n");
-            Subject { digest: digest(&text), failures_max }
+            Subject { digest: digest(&text), failures_max, is_shared }
         };
-        let mut all = vec![subject(50, ["name", self.name])];
+        let mut all = Vec::new();
         if let Some(address) = self.address {
-            all.push(subject(10, [address, self.name]));
+            all.push(subject(false, 10, [address, self.name]));
             // A hospital behind one address.
-            all.push(subject(200, ["address", address]));
+            all.push(subject(true, 200, ["address", address]));
+        }
+        if !self.name.is_empty() {
+            all.push(subject(false, 50, ["name", self.name]));
         }
         all
     }
@@ -81,11 +91,26 @@ impl Accounts {
         Ok(())
     }
 
-    /// Takes back what was counted, as the attempt was right. What was counted of the address stays: others try from there, too.
+    /// Takes back what was counted, as the attempt was right: of the address this one alone, as others try from there, too.
     pub(super) async fn forgive(&self, attempt: Attempt<'_>) -> Result<()> {
-        let subjects = attempt.subjects();
-        let own: Vec<&[u8]> = subjects.iter().take(2).map(|subject| subject.digest.as_slice()).collect();
-        self.client().await?.execute(FORGET, &[&own]).await.map(drop).map_err(classify)
+        let (shared, own): (Vec<Subject>, Vec<Subject>) =
+            attempt.subjects().into_iter().partition(|subject| subject.is_shared);
+        let own: Vec<&[u8]> = own.iter().map(|subject| subject.digest.as_slice()).collect();
+        let client = self.client().await?;
+        client.execute(FORGET, &[&own]).await.map_err(classify)?;
+        for subject in shared {
+            client.execute(TAKE_BACK, &[&subject.digest.as_slice()]).await.map_err(classify)?;
+        }
+        Ok(())
+    }
+
+    /// Counts something that may be asked for so often, and no more for a while. Returns `false` for once too many.
+    pub(super) async fn may_ask(&self, kind: &str, name: &str, times_max: i32) -> Result<bool> {
+        let (client, now) = (self.client().await?, self.now());
+        let digest = digest(&[kind, name].join("\n"));
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+            [&digest.as_slice(), &now, &times_max, &WAIT, &FORGOTTEN_AFTER];
+        Ok(client.query_opt(COUNT, &values).await.map_err(classify)?.is_some())
     }
 
     /// Removes counts that say nothing any more.

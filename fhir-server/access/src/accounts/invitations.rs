@@ -5,7 +5,7 @@ use fhir_database::failure::classify;
 use fhir_model::Result;
 use uuid::Uuid;
 
-use super::Accounts;
+use super::service::Accounts;
 
 const INVITE: &str = "insert into access_invitation as i (organization_id, email, roles, created_at) values ($1, $2, $3, $4) \
      on conflict (organization_id, email) do update set roles = excluded.roles";

@@ -1,6 +1,8 @@
 //! By what a user signs in: an e-mail address, a phone number, or a name.
 
+use fhir_model::json::is_allowed;
 use fhir_model::{Error, Result};
+use unicode_normalization::UnicodeNormalization;
 
 /// What kind of name it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +50,11 @@ impl LoginName {
     ///
     /// `Value` when it is none of these.
     pub fn parse(text: &str) -> Result<LoginName> {
-        let text = text.trim();
+        // One form of what looks the same.
+        let text: String = text.trim().nfkc().collect();
+        let text = text.as_str();
         let wrong = |why: &str| Err(Error::value(why.to_owned()));
-        if text.len() > BYTES_MAX || text.chars().any(char::is_control) {
+        if text.len() > BYTES_MAX || !text.chars().all(|c| is_allowed(c) && !c.is_control()) {
             return wrong("a name to sign in by has at most 254 bytes, and no control characters");
         }
         if let Some((local, domain)) = text.rsplit_once('@') {

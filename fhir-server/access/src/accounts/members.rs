@@ -5,9 +5,11 @@ use fhir_database::failure::classify;
 use fhir_model::{Error, Kind, Result};
 use uuid::Uuid;
 
-use super::Accounts;
 use super::login_name::LoginName;
-use super::organizations::{OrganizationRole, roles, unknown_organization};
+use super::organizations::{Organization, OrganizationRole, roles, unknown_organization};
+use super::service::Accounts;
+use crate::permission::{Permission, Permissions};
+use crate::rights::Rights;
 use crate::role::{ORG_ADMIN, Role};
 
 /// Held until the end of the transaction, so that two who remove each other do not both succeed.
@@ -84,6 +86,30 @@ impl Accounts {
         let is_new = self.set_user(&transaction, organization, user, names).await?;
         self.commit_revocation(transaction, &[]).await?;
         Ok(if is_new { MemberChange::Added(user) } else { MemberChange::Changed(user) })
+    }
+
+    /// Refuses roles that somebody may not give: who could give more than it has would have all.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden`; `Rule` for a role that the organisation does not have.
+    pub async fn check_may_give(
+        &self,
+        by: &Rights,
+        organization: &Organization,
+        names: &[&str],
+    ) -> Result<()> {
+        let all = self.organization_roles(organization.id).await?;
+        let chosen = chosen(&all, names)?;
+        let codes = all.iter().filter(|role| chosen.contains(&role.id)).flat_map(|role| &role.permissions);
+        let permissions: Vec<Permission> = codes.filter_map(|code| Permission::parse(code).ok()).collect();
+        match by.may_give(organization.tenant, Permissions::new(&permissions)) {
+            true => Ok(()),
+            false => {
+                Err(Error::new(Kind::Forbidden, "you cannot give permissions that you do not have")
+                    .at("roles"))
+            }
+        }
     }
 
     /// Refuses names that are no roles of an organisation.

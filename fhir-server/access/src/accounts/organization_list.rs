@@ -6,9 +6,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::Accounts;
 use super::members::Member;
 use super::organizations::Organization;
+use super::service::Accounts;
 use super::users::{ACTIVE, SUSPENDED};
 
 /// What of the page's order the `n`th key says. An order is data, the statement stays the same: for each key one of these

@@ -5,7 +5,7 @@ use fhir_database::failure::classify;
 use fhir_model::Result;
 use uuid::Uuid;
 
-use super::Accounts;
+use super::service::Accounts;
 use super::users::{ACTIVE, SUSPENDED, found};
 
 const CHANGE: &str = "update access_organization set name = coalesce($2::text, name), status = coalesce($3::int2, status) \

@@ -7,14 +7,14 @@ use fhir_search::TenantId;
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
-use super::Accounts;
+use super::service::Accounts;
 use super::users::{ACTIVE, SUSPENDED, found};
 use crate::permission::{Permission, Permissions};
 use crate::role::Role;
 
 /// Held until the end of the transaction, so that those who add organisations do so one after the other: the next number is the
 /// greatest and one more.
-const LOCK: &str = "select e.number from access_epoch e where e.id = 1 for update";
+const LOCK: &str = "select e.id from access_epoch e where e.id = 1 for update";
 
 const ADD: &str = "insert into access_organization (id, tenant, slug, name, status, created_at) values ($1, $2, $3, $4, 1, $5)";
 
@@ -183,6 +183,8 @@ impl Accounts {
         let client = self.client().await?;
         let row = match text.parse::<Uuid>() {
             Ok(id) => client.query_opt(BY_ID, &[&id]).await,
+            // What no organisation can be called is not asked for.
+            Err(_) if !text.bytes().all(|byte| byte.is_ascii_graphic()) => return Ok(None),
             Err(_) => client.query_opt(BY_SLUG, &[&text]).await,
         };
         row.map_err(classify)?.as_ref().map(Organization::new).transpose()
@@ -235,7 +237,10 @@ impl Accounts {
             let text = "an organisation cannot give permissions of the platform";
             return Err(Error::new(Kind::Rule, text).at("permissions"));
         }
-        if name.contains(':') || !(1..=64).contains(&name.trim().chars().count()) {
+        if name.contains(':')
+            || name.chars().any(char::is_control)
+            || !(1..=64).contains(&name.trim().chars().count())
+        {
             let text = "a role has a name of 1 to 64 characters, without a colon";
             return Err(Error::new(Kind::Rule, text).at("name"));
         }

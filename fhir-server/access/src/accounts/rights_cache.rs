@@ -4,29 +4,30 @@
 //! transaction. A process looks at it several times a second, and in a request itself when it has not for a second: so what was
 //! revoked ends at once on the process that did it, and within a second on all others. When the number cannot be read nobody is let in.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fhir_database::Transaction;
 use fhir_database::failure::classify;
 use fhir_model::{Error, Key, Result};
 use fhir_search::TenantId;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::known_rights::{Epoch, read, write};
 use super::organizations::OF_PLATFORM_ALONE;
+use super::service::{Accounts, micros};
 use super::users::ACTIVE;
-use super::{Accounts, micros};
 use crate::permission::{Permission, Permissions};
 use crate::principal::unauthorized;
 use crate::rights::{Membership, Rights};
 use crate::role::Role;
 
-const EPOCH: &str = "select number from access_epoch where id = 1";
-const RAISE: &str = "update access_epoch set number = number + 1 where id = 1 returning number";
+const EPOCH: &str = "select rights, ended from access_epoch where id = 1";
+const RAISE: &str =
+    "update access_epoch set rights = rights + $1, ended = ended + $2 where id = 1 returning rights, ended";
 const REVOKED: &str = "select id from access_revoked where until > $1";
 const REVOKE: &str =
     "insert into access_revoked (id, until) select unnest($1::uuid[]), $2::int8 on conflict (id) do nothing";
@@ -49,27 +50,6 @@ const AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Most users whose rights are kept.
 const USERS_MAX: usize = 20_000;
-
-#[derive(Default)]
-pub(super) struct RightsCache {
-    known: RwLock<Known>,
-    /// Until when what is known need not be looked at again.
-    fresh_until: RwLock<Option<Instant>>,
-    /// Held by the one that looks at the database.
-    looking: Mutex<()>,
-}
-
-/// What holds at one epoch.
-#[derive(Default)]
-struct Known {
-    /// Counts what was put here.
-    version: u64,
-    /// `None` when it is not known of which epoch it is.
-    epoch: Option<i64>,
-    rights: HashMap<Uuid, Arc<Rights>>,
-    /// Tokens and sessions that ended before their time.
-    revoked: HashSet<Uuid>,
-}
 
 impl Accounts {
     /// What a user may do.
@@ -112,12 +92,15 @@ impl Accounts {
         // A role that this build does not know allows nothing.
         let known = roles.iter().filter_map(|name| Role::of_platform(name).ok());
         let permissions = known.fold(Permissions::NONE, |all, role| all.and(role.permissions));
+        let memberships = memberships(&members)?;
+        // Another process may have added them.
+        memberships.iter().for_each(|member| self.store.learn_tenant(member.tenant, &member.slug));
         Ok(Rights {
             user,
             permissions,
             roles: roles.into_iter().map(String::into_boxed_str).collect(),
             fhir_user: fhir_user.and_then(|reference| key(&reference)),
-            memberships: memberships(&members)?,
+            memberships,
             current: found.get(2),
         })
     }
@@ -142,8 +125,9 @@ impl Accounts {
         loop {
             let (began, version) = (Instant::now(), read(&self.rights.known).version);
             let row = client.query_one(EPOCH, &[]).await.map_err(classify)?;
-            let epoch: i64 = row.get(0);
-            if read(&self.rights.known).epoch != Some(epoch) {
+            let epoch: Epoch = (row.get(0), row.get(1));
+            let before = read(&self.rights.known).epoch;
+            if before != Some(epoch) {
                 let rows = client.query(REVOKED, &[&self.now()]).await.map_err(classify)?;
                 let revoked = rows.iter().map(|row| row.get(0)).collect();
                 let mut known = write(&self.rights.known);
@@ -151,7 +135,11 @@ impl Accounts {
                 if known.version != version {
                     continue;
                 }
-                *known = Known { version: version + 1, epoch: Some(epoch), rights: HashMap::new(), revoked };
+                // That somebody signed out is nothing to all others.
+                if before.is_none_or(|(rights, _)| rights != epoch.0) {
+                    known.rights.clear();
+                }
+                (known.version, known.epoch, known.revoked) = (version + 1, Some(epoch), revoked);
             }
             *write(&self.rights.fresh_until) = Some(began + AGE_MAX);
             drop(looking);
@@ -162,20 +150,32 @@ impl Accounts {
     /// Commits a change after which somebody may do less or other things, and ends these tokens and sessions: at once here, within a
     /// second elsewhere.
     pub(super) async fn commit_revocation(&self, transaction: Transaction<'_>, ended: &[Uuid]) -> Result<()> {
+        self.commit_change(transaction, 1, ended).await
+    }
+
+    /// The same where sessions end, and nobody's rights are others.
+    pub(super) async fn commit_endings(&self, transaction: Transaction<'_>, ended: &[Uuid]) -> Result<()> {
+        self.commit_change(transaction, 0, ended).await
+    }
+
+    async fn commit_change(&self, transaction: Transaction<'_>, rights: i64, ended: &[Uuid]) -> Result<()> {
         if !ended.is_empty() {
-            let lifetime = micros(self.options.token_lifetime) + micros(LEEWAY);
+            let lifetime = micros(TOKEN_LIFETIME_MAX) + micros(LEEWAY);
             transaction.execute(REVOKE, &[&ended, &(self.now() + lifetime)]).await.map_err(classify)?;
         }
         // Who changes the next thing waits here until this is committed: numbers are in the order of commits.
-        let row = transaction.query_one(RAISE, &[]).await.map_err(classify)?;
-        let epoch: i64 = row.get(0);
+        let endings = i64::from(!ended.is_empty());
+        let row = transaction.query_one(RAISE, &[&rights, &endings]).await.map_err(classify)?;
+        let epoch: Epoch = (row.get(0), row.get(1));
         let committed = transaction.commit().await;
         let mut known = write(&self.rights.known);
         // Whether a commit took place may be unknown: it is taken for one, and the database asked.
-        let follows = committed.is_ok() && known.epoch == Some(epoch - 1);
+        let follows = committed.is_ok() && known.epoch == Some((epoch.0 - rights, epoch.1 - endings));
         known.version += 1;
+        if rights > 0 || !follows {
+            known.rights.clear();
+        }
         known.epoch = follows.then_some(epoch);
-        known.rights.clear();
         known.revoked.extend(ended);
         if !follows {
             *write(&self.rights.fresh_until) = None;
@@ -188,6 +188,7 @@ impl Accounts {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.look_at_keys();
             let looking = self.rights.looking.lock().await;
             // Requests say so when it fails for a second.
             if let Err(error) = self.look(looking).await {
@@ -200,6 +201,9 @@ impl Accounts {
         self.client().await?.execute(SWEEP, &[&self.now()]).await.map(drop).map_err(classify)
     }
 }
+
+/// The longest that a token may be good for, whatever the setting was when it was given.
+const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Tokens are taken for a while after they have ended, as clocks differ.
 const LEEWAY: Duration = Duration::from_secs(120);
@@ -235,13 +239,4 @@ fn memberships(rows: &[Row]) -> Result<Vec<Membership>> {
 /// `Practitioner/1` as a key.
 fn key(reference: &str) -> Option<Key> {
     reference.split_once('/').map(|(type_name, id)| Key::new(type_name, id))
-}
-
-/// What is kept is put in by one assignment: a panic in the middle leaves nothing half done.
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -7,9 +7,9 @@ use fhir_database::failure::classify;
 use fhir_model::{Error, Kind, Result};
 use uuid::Uuid;
 
-use super::Accounts;
 use super::codes::{CodeKind, CodeOwner};
 use super::failures::Attempt;
+use super::service::Accounts;
 use super::sign_in::wrong_code;
 
 /// A secret that does not count yet makes room for another.
@@ -21,7 +21,9 @@ const SECRET: &str = "select secret, confirmed_at is not null from access_totp w
 /// Of several that send the same code at the same time, on whatever process, one is taken.
 const TAKE_STEP: &str = "update access_totp set last_step = $2 where user_id = $1 and last_step < $2";
 
-const CONFIRM: &str = "update access_totp set confirmed_at = coalesce(confirmed_at, $2) where user_id = $1";
+/// Of the secret whose code was taken: another may have taken its place meanwhile.
+const CONFIRM: &str =
+    "update access_totp set confirmed_at = coalesce(confirmed_at, $2) where user_id = $1 and secret = $3";
 
 const REMOVE: &str = "delete from access_totp where user_id = $1";
 
@@ -53,8 +55,22 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// `Conflict` for who has one.
-    pub async fn enroll_second_factor(&self, user: Uuid, account: &str) -> Result<Enrollment> {
+    /// `Conflict` for who has one; `Unauthorized` for a wrong password, and without one for who signed in a while ago: a token that was
+    /// stolen must not lock its owner out.
+    pub async fn enroll_second_factor(
+        &self,
+        (user, session): (Uuid, Uuid),
+        account: &str,
+        password: Option<&str>,
+    ) -> Result<Enrollment> {
+        match password {
+            Some(password) => self.check_current_password(user, password, None).await?,
+            None if self.is_recent(session).await? => {}
+            None => {
+                let text = "sign in again, or send the password: `{\"password\":\"..\"}`";
+                return Err(Error::new(Kind::Unauthorized, text));
+            }
+        }
         let secret = TotpSecret::generate();
         let sealed = self.keys.seal_keys().seal(PURPOSE, secret.bytes())?;
         let codes = recovery_codes();
@@ -86,20 +102,25 @@ impl Accounts {
     pub async fn confirm_second_factor(&self, user: Uuid, code: &str, address: Option<&str>) -> Result<()> {
         let attempt = attempt(&user.to_string(), address);
         self.count_attempt(attempt.borrowed()).await?;
-        match self.take_totp(user, code).await? {
-            Totp::Right => {}
+        let sealed = match self.take_totp(user, code).await? {
+            Totp::Right(sealed) => sealed,
             Totp::Wrong => return Err(Error::value("this code is wrong, or has ended").at("code")),
             Totp::None => return Err(Error::new(Kind::Conflict, "no second factor was begun")),
-        }
+        };
         self.forgive(attempt.borrowed()).await?;
-        self.client().await?.execute(CONFIRM, &[&user, &self.now()]).await.map(drop).map_err(classify)
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&user, &self.now(), &sealed];
+        let confirmed = self.client().await?.execute(CONFIRM, &values).await.map_err(classify)?;
+        match confirmed {
+            0 => Err(Error::new(Kind::Conflict, "another second factor was begun meanwhile")),
+            _ => Ok(()),
+        }
     }
 
     /// Takes the second factor away, for a code of it.
     ///
     /// # Errors
     ///
-    /// As [`check_second_factor`](Accounts::check_second_factor).
+    /// `Unauthorized` for a wrong code, `Throttled` after too many.
     pub async fn remove_second_factor(&self, user: Uuid, code: &str, address: Option<&str>) -> Result<()> {
         self.check_second_factor(user, code, address).await?;
         self.reset_second_factor(user).await
@@ -142,7 +163,7 @@ impl Accounts {
         let attempt = attempt(&user.to_string(), address);
         self.count_attempt(attempt.borrowed()).await?;
         let is_right = match self.take_totp(user, code).await? {
-            Totp::Right => true,
+            Totp::Right(_) => true,
             Totp::None => false,
             Totp::Wrong => {
                 let code = normalize_code(code);
@@ -163,10 +184,10 @@ impl Accounts {
         let row = client.query_opt(SECRET, &[&user]).await.map_err(classify)?;
         let Some(row) = row else { return Ok(Totp::None) };
         let sealed: Vec<u8> = row.get(0);
-        let secret = TotpSecret::from_bytes(&self.keys.seal_keys().open(PURPOSE, &sealed)?)?;
+        let secret = TotpSecret::from_bytes(&self.open_sealed(PURPOSE, &sealed)?)?;
         let Some(step) = secret.step(code, self.now()) else { return Ok(Totp::Wrong) };
         let taken = client.execute(TAKE_STEP, &[&user, &step]).await.map_err(classify)?;
-        Ok(if taken == 1 { Totp::Right } else { Totp::Wrong })
+        Ok(if taken == 1 { Totp::Right(sealed) } else { Totp::Wrong })
     }
 }
 
@@ -174,7 +195,8 @@ impl Accounts {
 const ISSUER: &str = "Cari";
 
 enum Totp {
-    Right,
+    /// With the sealed secret that it is of.
+    Right(Vec<u8>),
     Wrong,
     None,
 }

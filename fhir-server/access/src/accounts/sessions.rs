@@ -3,8 +3,8 @@
 //! A refresh token is used once. Its second use within [`GRACE`] is that of a client that asked twice, and is refused; later, it
 //! is that of a thief or of a victim, and the session ends for both.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use fhir_credentials::{Claims, digest, random_secret};
 use fhir_database::Transaction;
@@ -13,13 +13,23 @@ use fhir_model::Result;
 use tokio_postgres::GenericClient;
 use uuid::Uuid;
 
+use super::service::{Accounts, micros};
 use super::token_cache::VerifiedToken;
 use super::users::ACTIVE;
-use super::{Accounts, micros};
 use crate::principal::{SignedIn, unauthorized};
 
 const OPEN: &str =
     "insert into access_session (id, user_id, created_at, expires_at, idle_max) values ($1, $2, $3, $4, $5)";
+
+const HASH: &str = "select u.password from access_user u where u.id = $1 and u.status = 1";
+
+/// Held until the session is there: who changes the password ends it with all others.
+const STILL: &str = "select u.id from access_user u \
+     where u.id = $1 and u.status = 1 and u.password is not distinct from $2 for share";
+
+const IS_SHARED: &str = "select s.idle_max is not null from access_session s where s.id = $1";
+
+const OPENED: &str = "select s.created_at from access_session s where s.id = $1";
 
 const ISSUE: &str = "insert into access_refresh_token (digest, session_id, issued_at) values ($1, $2, $3)";
 
@@ -43,6 +53,9 @@ const SWEEP: &str = "delete from access_session where expires_at < $1";
 
 /// How long the second use of a refresh token is taken for a client's that asked twice.
 pub const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a sign-in counts as a proof of who it is.
+const RECENT: Duration = Duration::from_secs(600);
 
 /// How long sessions are kept after they have ended, so that a token of theirs is known for what it is.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
@@ -77,11 +90,25 @@ impl Accounts {
     ///
     /// When the database does not answer.
     pub async fn open_session(&self, user: Uuid, is_shared: bool) -> Result<Tokens> {
+        let row = self.client().await?.query_opt(HASH, &[&user]).await.map_err(classify)?;
+        let hash: Option<String> = row.ok_or_else(unauthorized)?.get(0);
+        self.open_session_by(user, is_shared, hash.as_deref()).await
+    }
+
+    /// The same for who has proved a password, of which this is the hash: when it was changed meanwhile, there is no session.
+    pub(super) async fn open_session_by(
+        &self,
+        user: Uuid,
+        is_shared: bool,
+        hash: Option<&str>,
+    ) -> Result<Tokens> {
         let (id, now) = (Uuid::new_v4(), self.now());
         let expires_at = now.saturating_add(micros(self.options.session_lifetime));
         let idle_max = is_shared.then(|| micros(self.options.shared_idle_max));
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(classify)?;
+        let still = transaction.query_opt(STILL, &[&user, &hash]).await.map_err(classify)?;
+        still.ok_or_else(unauthorized)?;
         transaction.execute(OPEN, &[&id, &user, &now, &expires_at, &idle_max]).await.map_err(classify)?;
         let tokens = self.issue(&*transaction, Session { id, user, expires_at, idle_max }).await?;
         transaction.commit().await.map_err(classify)?;
@@ -129,13 +156,19 @@ impl Accounts {
 
     async fn issue(&self, client: &(impl GenericClient + Sync), session: Session) -> Result<Tokens> {
         let (refresh, now) = (random_secret(), self.now());
+        let left = session.idle_max.map_or(session.expires_at, |idle| session.expires_at.min(now + idle));
         client.execute(ISSUE, &[&digest(&refresh).as_slice(), &session.id, &now]).await.map_err(classify)?;
-        let lifetime = self.options.token_lifetime;
+        // On a shared computer a token ends before the session does, so that who uses it refreshes in time.
+        let lifetime = match session.idle_max {
+            Some(idle) => {
+                self.options.token_lifetime.min(Duration::from_micros(u64::try_from(idle / 2).unwrap_or(0)))
+            }
+            None => self.options.token_lifetime,
+        };
         let issuer = &self.options.issuer;
         let subject = session.user.to_string();
         let claims = Claims::new(issuer, &subject, issuer, now, now.saturating_add(micros(lifetime)));
         let access = self.keys.token_keys().sign(&Claims { session: Some(session.id), ..claims })?;
-        let left = session.idle_max.map_or(session.expires_at, |idle| session.expires_at.min(now + idle));
         Ok(Tokens {
             access,
             refresh,
@@ -144,6 +177,18 @@ impl Accounts {
             access_lifetime: lifetime,
             refresh_lifetime: Duration::from_micros(u64::try_from(left - now).unwrap_or(0)),
         })
+    }
+
+    /// True for a session on a computer that others use, too.
+    pub(super) async fn is_shared(&self, session: Uuid) -> Result<bool> {
+        let row = self.client().await?.query_opt(IS_SHARED, &[&session]).await.map_err(classify)?;
+        Ok(row.is_some_and(|row| row.get(0)))
+    }
+
+    /// True for a session that was opened a short while ago: whoever it is has just proved it.
+    pub(super) async fn is_recent(&self, session: Uuid) -> Result<bool> {
+        let row = self.client().await?.query_opt(OPENED, &[&session]).await.map_err(classify)?;
+        Ok(row.is_some_and(|row| row.get::<_, i64>(0) > self.now() - micros(RECENT)))
     }
 
     /// Ends a session: none of its tokens is good any more.
@@ -174,7 +219,7 @@ impl Accounts {
     async fn end(&self, transaction: Transaction<'_>, session: Uuid) -> Result<()> {
         let ended = transaction.query_opt(END, &[&session, &self.now()]).await.map_err(classify)?;
         match ended {
-            Some(_) => self.commit_revocation(transaction, &[session]).await,
+            Some(_) => self.commit_endings(transaction, &[session]).await,
             None => Ok(()),
         }
     }
@@ -219,10 +264,7 @@ impl Accounts {
         let claims = match self.keys.token_keys().verify(token, issuer, issuer, now) {
             Ok(claims) => claims,
             // By a key, perhaps, that was made since.
-            Err(_) if self.keys.reload()? => {
-                self.tokens.clear();
-                self.keys.token_keys().verify(token, issuer, issuer, now)?
-            }
+            Err(_) if self.look_at_keys() => self.keys.token_keys().verify(token, issuer, issuer, now)?,
             Err(error) => return Err(error),
         };
         let user = claims.subject.parse().map_err(|_| unauthorized())?;
@@ -233,16 +275,38 @@ impl Accounts {
         Ok(verified)
     }
 
-    /// Reads the directory of keys again: one may have been added, or taken away.
+    /// Reads the directory of keys again, at most once a second: one may have been added, or taken away. Returns `true` when the keys
+    /// are others.
+    pub(super) fn look_at_keys(&self) -> bool {
+        let mut looked_at = self.keys_looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked_at.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
+            return false;
+        }
+        *looked_at = Some(Instant::now());
+        match self.keys.reload() {
+            Ok(true) => {
+                self.tokens.clear();
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                tracing::error!("the keys cannot be read again: {error}");
+                false
+            }
+        }
+    }
+
+    /// Opens what was sealed, perhaps with a key that was made since.
     ///
     /// # Errors
     ///
-    /// When the directory cannot be read.
-    pub fn reload_keys(&self) -> Result<()> {
-        if self.keys.reload()? {
-            self.tokens.clear();
+    /// When it cannot be opened with the keys of this server.
+    pub fn open_sealed(&self, purpose: &str, sealed: &[u8]) -> Result<Vec<u8>> {
+        let open = || self.keys.seal_keys().open(purpose, sealed).map(|plain| plain.to_vec());
+        match open() {
+            Err(_) if self.look_at_keys() => open(),
+            opened => opened,
         }
-        Ok(())
     }
 
     /// Removes what has ended long ago.

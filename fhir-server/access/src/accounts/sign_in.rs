@@ -7,10 +7,10 @@ use fhir_database::failure::classify;
 use fhir_model::{Error, Kind, Result};
 use uuid::Uuid;
 
-use super::Accounts;
 use super::codes::{CodeKind, CodeOwner};
 use super::failures::Attempt;
 use super::login_name::{LoginKind, LoginName};
+use super::service::Accounts;
 use super::sessions::Tokens;
 use super::users::ACTIVE;
 
@@ -64,7 +64,7 @@ impl Accounts {
     /// # Errors
     ///
     /// `Unauthorized`, in the same words and after the same work for a name that nobody has and for a wrong password; `Throttled` after
-    /// too many of either; `Forbidden` for a right password whose address is not verified.
+    /// too many of either. An address that is not verified is nobody's.
     pub async fn sign_in(&self, sign_in: SignIn<'_>) -> Result<SignInOutcome> {
         let name = LoginName::parse(sign_in.name).map(|name| name.text);
         // What nobody can be called is tried as well: it takes as long, and is counted.
@@ -78,13 +78,18 @@ impl Accounts {
         let Some(found) = found else { return Err(wrong()) };
         self.forgive(attempt).await?;
         let (user, kind, is_verified): (Uuid, i16, bool) = (found.get(0), found.get(3), found.get(4));
-        if let (true, Some(hash)) = (verified.wants_new_hash, &hash) {
+        let mut hash = hash;
+        if let (true, Some(old)) = (verified.wants_new_hash, &hash) {
             let better = self.passwords.hash(sign_in.password).await?;
-            self.client().await?.execute(SET_HASH, &[&user, &better, hash]).await.map_err(classify)?;
+            let changed =
+                self.client().await?.execute(SET_HASH, &[&user, &better, old]).await.map_err(classify)?;
+            if changed == 1 {
+                hash = Some(better);
+            }
         }
+        // In the same words, too: who registered the address of somebody else would learn whether there is an account.
         if self.options.verify_email && LoginKind::from_number(kind)? == LoginKind::Email && !is_verified {
-            let text = "this e-mail address is not verified yet; follow the link that was sent to it";
-            return Err(Error::new(Kind::Forbidden, text).at("email"));
+            return Err(wrong());
         }
         if found.get::<_, bool>(5) {
             let challenge = random_secret();
@@ -95,7 +100,7 @@ impl Accounts {
                 .await?;
             return Ok(SignInOutcome::SecondFactor { challenge, lifetime: CHALLENGE_LIFETIME });
         }
-        Ok(SignInOutcome::Tokens(self.open_session(user, sign_in.is_shared).await?))
+        Ok(SignInOutcome::Tokens(self.open_session_by(user, sign_in.is_shared, hash.as_deref()).await?))
     }
 
     /// The second step: a code of the second factor, or a recovery code, for a challenge, which is used up by the right one.
@@ -111,13 +116,15 @@ impl Accounts {
     ) -> Result<Tokens> {
         let owner = self.look_at_code(CodeKind::SecondFactor, challenge).await?;
         let user = owner.and_then(|owner| owner.user).ok_or_else(wrong_code)?;
+        let row = self.client().await?.query_opt(HASH, &[&user]).await.map_err(classify)?;
+        let hash: Option<String> = row.as_ref().and_then(|row| row.get(0));
         self.check_second_factor(user, code, address).await?;
         let client = self.client().await?;
         // Two right answers at the same time: one of them counts.
         let owner =
             self.take_code(&**client, CodeKind::SecondFactor, challenge).await?.ok_or_else(wrong_code)?;
         drop(client);
-        self.open_session(user, owner.detail == SHARED).await
+        self.open_session_by(user, owner.detail == SHARED, hash.as_deref()).await
     }
 }
 
@@ -129,25 +136,36 @@ impl Accounts {
     /// `Unauthorized` for a wrong password, `Value` for a new one that will not do, `Throttled` after too many wrong ones.
     pub async fn change_password(
         &self,
-        user: Uuid,
+        (user, session): (Uuid, Uuid),
         current: &str,
         new: &str,
         address: Option<&str>,
     ) -> Result<Tokens> {
+        self.check_current_password(user, current, address).await?;
+        let names: Vec<String> = self.logins(user).await?.into_iter().map(|login| login.name.text).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.check_password(new, &names)?;
+        let is_shared = self.is_shared(session).await?;
+        self.set_password(user, new).await?;
+        self.open_session(user, is_shared).await
+    }
+
+    /// Refuses who does not know a user's password.
+    pub(super) async fn check_current_password(
+        &self,
+        user: Uuid,
+        password: &str,
+        address: Option<&str>,
+    ) -> Result<()> {
         let name = user.to_string();
         let attempt = Attempt { kind: "password", name: &name, address };
         self.count_attempt(attempt).await?;
         let row = self.client().await?.query_opt(HASH, &[&user]).await.map_err(classify)?;
         let hash: Option<String> = row.as_ref().and_then(|row| row.get(0));
-        if !self.passwords.verify(current, hash.as_deref()).await?.is_right {
+        if !self.passwords.verify(password, hash.as_deref()).await?.is_right {
             return Err(wrong());
         }
-        self.forgive(attempt).await?;
-        let names: Vec<String> = self.logins(user).await?.into_iter().map(|login| login.name.text).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.check_password(new, &names)?;
-        self.set_password(user, new).await?;
-        self.open_session(user, false).await
+        self.forgive(attempt).await
     }
 
     /// Takes as long as a password does, of which nothing comes.

@@ -1,12 +1,14 @@
 //! Users: made, found, changed.
 
+use fhir_database::Transaction;
 use fhir_database::failure::{classify, is_duplicate};
 use fhir_model::{Error, Key, Kind, Result};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Accounts;
+use super::codes::CodeKind;
 use super::login_name::{LoginKind, LoginName};
+use super::service::Accounts;
 use crate::role::Role;
 
 const CREATE: &str = "insert into access_user (id, first_name, last_name, password, roles, fhir_user, status, created_at) \
@@ -25,6 +27,8 @@ const LOGINS: &str =
 
 const LIST: &str = "select u.id, u.first_name, u.last_name, u.roles, u.fhir_user, u.status, u.created_at \
      from access_user u order by u.created_at, u.id limit $1 offset $2";
+
+const MEMBERSHIPS: &str = "select count(*) from access_member m where m.user_id = $1";
 
 const SET_PASSWORD: &str = "update access_user set password = $2 where id = $1";
 const SET_ROLES: &str = "update access_user set roles = $2 where id = $1";
@@ -107,6 +111,15 @@ impl Accounts {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
+        self.create_user_by(user, hash.as_deref()).await
+    }
+
+    /// The same, with a password that is hashed.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` when one of the names is somebody else's.
+    pub async fn create_user_by(&self, user: &NewUser, hash: Option<&str>) -> Result<()> {
         let now = self.now();
         let fhir_user = user.fhir_user.as_ref().map(ToString::to_string);
         let mut client = self.client().await?;
@@ -216,9 +229,41 @@ impl Accounts {
         let hash = self.passwords.hash(password).await?;
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(classify)?;
+        self.put_password(transaction, user, &hash).await
+    }
+
+    /// Puts a hash in the place of the former one: all sessions end, and all codes that a former password, or a forgotten one, gave.
+    pub(super) async fn put_password(
+        &self,
+        transaction: Transaction<'_>,
+        user: Uuid,
+        hash: &str,
+    ) -> Result<()> {
         transaction.execute(SET_PASSWORD, &[&user, &hash]).await.map_err(classify)?;
+        for kind in [CodeKind::SecondFactor, CodeKind::SetPassword] {
+            self.withdraw_codes(&*transaction, kind, user).await?;
+        }
         let ended = self.end_sessions(&transaction, user, None).await?;
         self.commit_revocation(transaction, &ended).await
+    }
+
+    /// Hashes a password, which has been checked.
+    ///
+    /// # Errors
+    ///
+    /// `Throttled` when too many wait for theirs.
+    pub async fn hash_password(&self, password: &str) -> Result<String> {
+        self.passwords.hash(password).await
+    }
+
+    /// In how many organisations a user is a member, also where nobody acts for now.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn membership_count(&self, user: Uuid) -> Result<i64> {
+        let row = self.client().await?.query_one(MEMBERSHIPS, &[&user]).await.map_err(classify)?;
+        Ok(row.get(0))
     }
 
     /// Says what a user is on the platform. Takes effect at once.

@@ -59,7 +59,10 @@ pub(super) fn whole_body(body: Bytes, packed: bool, shape: &Shape) -> Answer {
 pub(super) fn private(headers: &mut HeaderMap) {
     // Health data: kept by no shared cache, and by a private one only to ask whether it still holds.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    headers.insert(
+        VARY,
+        HeaderValue::from_static("accept, accept-encoding, authorization, cookie, x-organization-id"),
+    );
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 

@@ -57,7 +57,7 @@ pub fn html(
 const FIXED: [(HeaderName, &str); 6] = [
     (CONTENT_TYPE, "text/html; charset=utf-8"),
     (CACHE_CONTROL, "private, no-store"),
-    (VARY, "accept, accept-encoding, accept-language"),
+    (VARY, "accept, accept-encoding, accept-language, authorization, cookie, x-organization-id"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "no-referrer"),

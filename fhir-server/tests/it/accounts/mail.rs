@@ -48,7 +48,7 @@ async fn an_address_counts_when_it_is_verified() {
     assert!(answer["data"].get("token").is_none());
     let login = json!({ "email": "jane@example.com", "password": PASSWORD });
     let (status, refused) = server.post("/api/auth/login", login.clone()).await;
-    assert_eq!((status, &refused["error"]["code"]), (403, &json!("FORBIDDEN")), "{refused}");
+    assert_eq!((status, &refused["error"]["message"]), (401, &json!("Invalid credentials")), "{refused}");
     let mail = sent(&servers, 1, "Verify your address").await;
     let secret = secret(&mail);
     // The queue does not show what it holds.
@@ -56,7 +56,16 @@ async fn an_address_counts_when_it_is_verified() {
     let rows = client.query("select payload from job where type = 'accounts.mail'", &[]).await.unwrap();
     assert!(rows.iter().all(|row| !row.get::<_, String>(0).contains(&secret)) && !rows.is_empty());
     drop(client);
-    let verify = async |token: &str| server.post("/api/auth/verify-email", json!({ "token": token })).await.0;
+    let verify_by = async |token: &str, password: &str| {
+        let body = json!({ "token": token, "password": password });
+        server.post("/api/auth/verify-email", body).await.0
+    };
+    let verify = async |token: &str| verify_by(token, PASSWORD).await;
+    assert_eq!(
+        verify_by(&secret, "of somebody else").await,
+        401,
+        "whoever registered it for them is not let in"
+    );
     assert_eq!(verify("x").await, 410);
     assert_eq!(verify(&secret).await, 200);
     assert_eq!(verify(&secret).await, 410);

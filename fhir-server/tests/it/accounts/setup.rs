@@ -25,7 +25,7 @@ async fn of_two_first_administrators_one_is_made() {
     let page = one.app.at("GET", &format!("/setup?code={secret}")).send().await.unwrap();
     assert_eq!(page.status(), 200);
     assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
-    assert_eq!(page.headers()["referrer-policy"], "no-referrer");
+    assert_eq!(page.headers()["referrer-policy"], "same-origin");
     assert!(!page.text().await.unwrap().contains("<script"));
     let wrong = one.app.at("GET", "/setup?code=%22%3E%3Cscript%3E").send().await.unwrap();
     assert_eq!(wrong.status(), 410);

@@ -127,12 +127,25 @@ async fn roles_of_an_organisations_own() {
     assert_eq!(listed.data()[0]["name"], "Nurse");
     // It counts, and is no role of another organisation.
     let members = format!("/v1/organizations/{}/members", ours.id);
-    let sent = json!({ "email": nurse.email, "roles": ["Nurse"] });
-    assert_eq!(server.post(&members, &chief, sent.clone()).await.status, 201);
+    let of_nurse = json!({ "email": nurse.email, "roles": ["Nurse"] });
+    assert_eq!(server.post(&members, &chief, of_nurse.clone()).await.status, 201);
     let me = server.get("/v1/me", Some(&nurse)).await;
     assert_eq!(me.data()["permissions"], json!(["patients.view_org", "forms.fill_org"]));
+    // Who manages members and may do nothing else gives nobody more, by no role and by no new one.
+    let sent = json!({ "name": "Manager", "permissions": ["organizations.manage_members"] });
+    assert_eq!(server.post(&path, &chief, sent).await.status, 201);
+    let manager = server.member("manager", &ours, "Manager").await;
+    for (roles, status) in
+        [(json!(["ADMIN"]), 403), (json!(["Manager", "DOCTOR"]), 403), (json!(["Manager"]), 200)]
+    {
+        let sent = json!({ "email": manager.email, "roles": roles });
+        assert_eq!(server.post(&members, &manager, sent).await.status, status, "{roles}");
+    }
+    let sent = json!({ "name": "Reader", "permissions": ["records.read"] });
+    assert_eq!(server.post(&path, &manager, sent).await.error(), (403, "forbidden"));
+
     let admin = server.person("admin", &[SUPERADMIN]).await;
     let members = format!("/v1/organizations/{}/members", other.id);
-    assert_eq!(server.post(&members, &admin, sent).await.fields(), ["roles"]);
+    assert_eq!(server.post(&members, &admin, of_nurse).await.fields(), ["roles"]);
     server.stop().await;
 }

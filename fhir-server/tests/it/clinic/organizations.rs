@@ -190,7 +190,7 @@ async fn two_servers_make_organisations_at_once() {
     let admin = server.person("admin", &[SUPERADMIN]).await;
     let sent = |slug: &str| json!({ "name": "New", "slug": slug });
     let mut made = Vec::new();
-    for n in 0..8 {
+    for n in 0..8_u32 {
         let (slug, same) = (format!("own-{n}"), format!("same-{}", n / 2));
         let one = if n.is_multiple_of(2) { &server } else { &second };
         made.push((
