@@ -4,7 +4,7 @@
 
 mod answers;
 mod cookies;
-mod mail;
+pub(crate) mod mail;
 mod managed;
 mod page;
 mod passwords;

@@ -3,8 +3,10 @@
 //! **Invariant:** an adapter keeps no clinical state. What comes in becomes requests for `fhir_app::App::handle`.
 
 pub mod accounts;
+mod clinic;
 mod dlq;
 mod json_body;
 
 pub use accounts::Accounts;
+pub use clinic::Clinic;
 pub use dlq::DeadLetterQueue;

@@ -13,6 +13,7 @@ pub fn list() -> Result<Modules> {
         Box::new(fhir_operations::Everything),
         Box::new(fhir_operations::Reindex),
         Box::new(fhir_adapters::Accounts),
+        Box::new(fhir_adapters::Clinic),
         Box::new(fhir_adapters::DeadLetterQueue),
     ])
 }

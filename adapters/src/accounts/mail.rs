@@ -54,6 +54,20 @@ pub(super) async fn set_password(app: &App, email: &str, secret: &str) -> Result
     queue(app, email, "Set a new password", text).await
 }
 
+/// Tells the owner of an address that it is to be a member of an organisation.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub(crate) async fn invitation(app: &App, email: &str, organization: &str) -> Result<()> {
+    let text = format!(
+        "You are invited to work for {organization}{}.\n\nMake an account with this address, and verify it: you are a member then.\n\n\
+         If you do not know of this, nothing is to be done.\n",
+        server(app)?
+    );
+    queue(app, email, "An invitation", text).await
+}
+
 /// Where that was, by the settings: what a request says of it may be another server's url.
 fn server(app: &App) -> Result<String> {
     let issuer = &app.accounts()?.options().issuer;

@@ -5,11 +5,14 @@
 
 pub mod challenges;
 pub mod codes;
+pub mod domains;
 mod failures;
 pub mod invitations;
 mod known_rights;
 pub mod login_name;
 pub mod members;
+pub mod organization_list;
+mod organization_update;
 pub mod organizations;
 mod rights_cache;
 pub mod second_factor;

@@ -56,7 +56,7 @@ const REQUEST_HEADERS: [&str; 29] = [
 
 /// Headers of answers that a page may read beside those the browser shows to all.
 const EXPOSED_HEADERS: &str = "accept-ranges, allow, content-disposition, content-encoding, content-location, \
-                               content-range, database-position, date, etag, last-modified, location, \
+                               content-range, database-position, date, etag, idempotency-replayed, last-modified, location, \
                                preference-applied, retry-after, www-authenticate, x-ratelimit-limit, \
                                x-ratelimit-remaining, x-ratelimit-reset, x-request-id, x-security-context";
 

@@ -55,6 +55,18 @@ pub fn success_page(data: &Value, page: Page) -> Response {
     written(StatusCode::OK, &json!({ "success": true, "data": data, "meta": meta }))
 }
 
+/// Below `/v1`: `{"data":...}`
+pub fn data(status: StatusCode, data: &Value) -> Response {
+    written(status, &json!({ "data": data }))
+}
+
+/// Below `/v1`: `{"data":[...],"pagination":{"page":1,"limit":50,"total":237}}`
+pub fn data_page(data: &Value, page: Page) -> Response {
+    let Page { page, limit, total } = page;
+    let pagination = json!({ "page": page, "limit": limit, "total": total });
+    written(StatusCode::OK, &json!({ "data": data, "pagination": pagination }))
+}
+
 /// FHIR's form of an error.
 pub(crate) fn outcome(error: &Error) -> Response {
     let json = HeaderValue::from_static("application/fhir+json; charset=utf-8");

@@ -8,7 +8,7 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use fhir_database::{Connections, Transaction, failure};
-use fhir_model::{Error, Result};
+use fhir_model::{Error, Kind, Result};
 use fhir_search::IndexSettings;
 use fhir_search::tenant::TenantId;
 use tokio::sync::Mutex;
@@ -147,7 +147,16 @@ impl Tenants {
 ///
 /// When the database does not answer, and when others add one at the same time: the transaction is to be done again.
 pub(crate) async fn add(transaction: &Transaction<'_>, slug: &str, now: i64) -> Result<Option<TenantId>> {
-    let added = transaction.execute(ADD, &[&first(), &slug, &now]).await.map_err(failure::classify)?;
+    let added =
+        transaction.execute(ADD, &[&first(), &slug, &now]).await.map_err(
+            |error| match failure::is_duplicate(&error) {
+                true => {
+                    Error::new(Kind::Unavailable, "another organisation is added at the same time; try again")
+                        .because(error)
+                }
+                false => failure::classify(error),
+            },
+        )?;
     if added == 0 {
         return Ok(None);
     }

@@ -13,6 +13,7 @@ mod bad_texts;
 mod binary;
 mod bodies;
 mod browser;
+mod clinic;
 mod commands;
 mod content;
 mod dead_letters;

@@ -3,7 +3,6 @@
 use fhir_database::Transaction;
 use fhir_database::failure::classify;
 use fhir_model::{Error, Kind, Result};
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::login_name::LoginName;
@@ -27,15 +26,6 @@ const SET_PATIENT: &str = "update access_member set patient = $3 where organizat
 /// Whether somebody who may sign in is an administrator of the organisation.
 const HAS_ADMIN: &str = "select exists (select from access_member m join access_user u on u.id = m.user_id \
      where m.organization_id = $1 and u.status = 1 and m.roles && $2::uuid[])";
-
-const LIST: &str = "select u.id, u.first_name, u.last_name, \
-       (select min(l.name) from access_login l where l.user_id = u.id and l.kind = 1), \
-       array(select r.name from access_role r where r.organization_id = m.organization_id and r.id = any(m.roles) order by r.name), \
-       m.created_at \
-     from access_member m join access_user u on u.id = m.user_id where m.organization_id = $1 \
-     order by u.last_name, u.first_name, u.id limit $2 offset $3";
-
-const COUNT: &str = "select count(*) from access_member m where m.organization_id = $1";
 
 /// A user whose address is known to be theirs, or, where that is not asked for, any.
 const USER_OF_EMAIL: &str =
@@ -186,26 +176,6 @@ impl Accounts {
             transaction.execute(SET_PATIENT, &[&organization, &user, &patient]).await.map_err(classify)?;
         super::users::found(changed, "this member")?;
         self.commit_revocation(transaction, &[]).await
-    }
-
-    /// Members by name, and how many there are.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn members(&self, organization: Uuid, limit: i64, offset: i64) -> Result<(Vec<Member>, i64)> {
-        let client = self.client().await?;
-        let rows = client.query(LIST, &[&organization, &limit, &offset]).await.map_err(classify)?;
-        let count = client.query_one(COUNT, &[&organization]).await.map_err(classify)?;
-        let member = |row: &Row| Member {
-            user: row.get(0),
-            first_name: row.get(1),
-            last_name: row.get(2),
-            email: row.get(3),
-            roles: row.get(4),
-            created_at: row.get(5),
-        };
-        Ok((rows.iter().map(member).collect(), count.get(0)))
     }
 }
 

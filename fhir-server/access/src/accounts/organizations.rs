@@ -12,6 +12,10 @@ use super::users::{ACTIVE, SUSPENDED, found};
 use crate::permission::{Permission, Permissions};
 use crate::role::Role;
 
+/// Held until the end of the transaction, so that those who add organisations do so one after the other: the next number is the
+/// greatest and one more.
+const LOCK: &str = "select e.id from access_epoch e where e.id = 1 for update";
+
 const ADD: &str = "insert into access_organization (id, tenant, slug, name, status, created_at) values ($1, $2, $3, $4, 1, $5)";
 
 /// Of the default organisation, and of those that settings name: another process may add them at the same time.
@@ -31,14 +35,6 @@ const BY_SLUG: &str = "select o.id, o.tenant, o.slug, o.name, o.status, o.create
 const BY_DOMAIN: &str = "select o.id, o.tenant, o.slug, o.name, o.status, o.created_at from access_organization o \
      join access_domain d on d.organization_id = o.id where d.domain = $1 and d.verified_at is not null";
 
-const LIST: &str = "select o.id, o.tenant, o.slug, o.name, o.status, o.created_at from access_organization o \
-     where $3::uuid is null or exists (select from access_member m where m.organization_id = o.id and m.user_id = $3::uuid) \
-     order by o.name, o.id limit $1 offset $2";
-
-const COUNT: &str = "select count(*) from access_organization o \
-     where $1::uuid is null or exists (select from access_member m where m.organization_id = o.id and m.user_id = $1::uuid)";
-
-const RENAME: &str = "update access_organization set name = $2 where id = $1";
 const SET_STATUS: &str = "update access_organization set status = $2 where id = $1";
 
 const ROLES: &str = "select r.id, r.name, r.is_system, r.permissions from access_role r where r.organization_id = $1 \
@@ -117,6 +113,7 @@ impl Accounts {
         slug: &str,
     ) -> Result<Organization> {
         check_slug(slug)?;
+        transaction.query_one(LOCK, &[]).await.map_err(classify)?;
         let taken = || Error::new(Kind::Conflict, "there is an organisation of this name already").at("slug");
         let tenant = self.store.add_tenant(transaction, slug).await?.ok_or_else(taken)?;
         let (id, now) = (Uuid::new_v4(), self.now());
@@ -202,33 +199,6 @@ impl Accounts {
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
         let row = self.client().await?.query_opt(BY_DOMAIN, &[&domain]).await.map_err(classify)?;
         row.as_ref().map(Organization::new).transpose()
-    }
-
-    /// Organisations by name, all or those of a user, and how many there are.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn organizations(
-        &self,
-        of_user: Option<Uuid>,
-        limit: i64,
-        offset: i64,
-    ) -> Result<(Vec<Organization>, i64)> {
-        let client = self.client().await?;
-        let rows = client.query(LIST, &[&limit, &offset, &of_user]).await.map_err(classify)?;
-        let count = client.query_one(COUNT, &[&of_user]).await.map_err(classify)?;
-        Ok((rows.iter().map(Organization::new).collect::<Result<_>>()?, count.get(0)))
-    }
-
-    /// Gives an organisation another name. That in urls stays.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`.
-    pub async fn rename_organization(&self, id: Uuid, name: &str) -> Result<()> {
-        let changed = self.client().await?.execute(RENAME, &[&id, &name]).await.map_err(classify)?;
-        found(changed, "this organisation")
     }
 
     /// Suspends an organisation, so that nobody acts in it, or takes that back. Takes effect at once.

@@ -305,14 +305,21 @@ async fn every_route_and_operation_for_every_role() {
             continue;
         }
         for (organization, wanted) in [(&own, at_own), (&other, at_other)] {
+            let id = if path.starts_with("/v1/") { organization } else { "0000000000000001" };
             let path = path
                 .replace("{org_id}", organization)
                 .replace("{user_id}", "x")
-                .replace("{id}", "0000000000000001");
+                .replace("{userId}", "x")
+                .replace("{domainId}", "x")
+                .replace("{id}", id);
             for (letter, token) in &tokens {
                 let user_name = format!("user-{letter}-{}", u8::from(letter.is_lowercase()));
                 let body = match method {
                     "GET" | "DELETE" => Value::Null,
+                    _ if path.starts_with("/v1/") => json!({
+                        "email": "jane@example.com", "roles": ["STAFF"], "name": "Jane", "slug": "jane",
+                        "permissions": [], "domain": "jane.example.com", "organization_id": organization,
+                    }),
                     _ => {
                         json!({ "user_name": user_name, "first_name": "a", "last_name": "b", "roles": ["STAFF"] })
                     }

@@ -48,6 +48,7 @@ impl Servers {
             Box::new(fhir_operations::Everything),
             Box::new(fhir_operations::Reindex),
             Box::new(fhir_adapters::Accounts),
+            Box::new(fhir_adapters::Clinic),
             Box::new(fhir_adapters::DeadLetterQueue),
         ];
         modules.extend(more);

@@ -1,0 +1,8 @@
+//! `/v1`: organisations, members, roles, domains, over HTTP.
+
+mod domains;
+mod idempotency;
+mod me;
+mod members;
+mod organizations;
+mod server;
