@@ -2,11 +2,11 @@
 import os, socket, subprocess, time, urllib.request
 
 
-def start(program, data, port, before=(), output=subprocess.DEVNULL, settings=None):
+def start(program, data, port, before=(), output=subprocess.DEVNULL, settings=None, auth="none"):
     """Starts a build of the server and waits until it is ready; `before` is a command that runs it, such as Valgrind's."""
     if socket.socket().connect_ex(("127.0.0.1", port)) == 0:
         raise SystemExit(f"port {port} is taken: what is measured would be another server's")
-    command = [*before, program, "serve", "--auth", "none", "--listen", f"127.0.0.1:{port}", "--data-dir", data]
+    command = [*before, program, "serve", "--auth", auth, "--listen", f"127.0.0.1:{port}", "--data-dir", data]
     kept = {name: value for name, value in os.environ.items()
             if name != "DATABASE_URL" and (not name.startswith("CARI_") or name == "CARI_PG_BIN")}
     server = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output, env=kept | (settings or {}))

@@ -6,6 +6,7 @@ mod answers;
 mod cookies;
 pub(crate) mod mail;
 mod managed;
+mod page;
 mod passwords;
 mod patients;
 mod register;
@@ -14,6 +15,7 @@ mod second_factor;
 pub mod settings;
 mod setup;
 mod sign_in;
+mod sign_in_page;
 mod verification;
 
 use std::sync::Arc;
@@ -60,6 +62,7 @@ impl Module for Accounts {
             .add(Access::Holder(Permission::ManageMembers), routes!(managed::print_code))
             .add(Access::Caller, routes!(patients::patients))
             .add(Access::Public, routes!(setup::page, setup::make))
+            .add(Access::Public, routes!(sign_in_page::page, sign_in_page::submit))
             .with_state(app.clone())
     }
 

@@ -59,13 +59,15 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<ExitCode> {
 fn greeting(base: &str, signed_in: &SignedIn) -> String {
     let host = base.strip_suffix(MOUNTS[0]).unwrap_or(base);
     let SignedIn { token, organization } = signed_in;
-    let people: String =
-        users::USERS.iter().map(|user| format!("  {:<34}{}\n", user.email, user.roles.join(", "))).collect();
+    let people: String = users::USERS
+        .iter()
+        .map(|user| format!("  {:<34}{}\n", user.email, [user.platform, user.roles].concat().join(", ")))
+        .collect();
     let password = users::PASSWORD;
     format!(
         "
 FHIR R4:     {base}
-Browser:     {host}/
+Browser:     {host}/sign-in
 Health:      {host}/health  {host}/ready  {host}/metrics
 API:         {host}/docs/
 

@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS};
-use axum::response::{IntoResponse, Response};
 use fhir_access::accounts::login_name::LoginName;
 use fhir_access::accounts::users::NewUser;
 use fhir_app::envelope::Answered;
 use fhir_app::{App, Error, Kind, Result, utoipa};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::page::{frame, shown};
 use super::register::name;
 
 #[derive(Deserialize, IntoParams)]
@@ -78,35 +77,6 @@ async fn administrator(app: &App, sent: &Sent) -> Result<()> {
         fhir_user: None,
     };
     accounts.make_first_administrator(&sent.code, &user, &sent.password).await
-}
-
-fn shown(status: StatusCode, page: &Markup) -> Response {
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-        // The secret is in the url. Without any, a browser would not say either that the form is this server's own.
-        (REFERRER_POLICY, "same-origin"),
-        (X_FRAME_OPTIONS, "DENY"),
-    ];
-    (status, headers, page.0.clone()).into_response()
-}
-
-fn frame(title: &str, content: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { "body{font:1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:3rem auto;padding:0 1rem}label{display:block;margin:.8rem 0}input{display:block;width:100%;box-sizing:border-box;font:inherit;padding:.4rem}button{font:inherit;padding:.5rem 1rem}.wrong{border-left:.3rem solid #b00;padding-left:.6rem}" }
-            }
-            body { h1 { (title) } (content) }
-        }
-    }
 }
 
 fn form(code: &str, again: Option<(&Sent, &str)>) -> Markup {

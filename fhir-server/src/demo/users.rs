@@ -22,7 +22,7 @@ pub(super) struct DemoUser {
     pub(super) email: &'static str,
     first_name: &'static str,
     last_name: &'static str,
-    platform: &'static [&'static str],
+    pub(super) platform: &'static [&'static str],
     pub(super) roles: &'static [&'static str],
 }
 
@@ -33,7 +33,8 @@ pub(super) const USERS: [DemoUser; 3] = [
         first_name: "Amina",
         last_name: "Odhiambo",
         platform: &[],
-        roles: &[ORG_DOCTOR],
+        // As in a small clinic, where one doctor does all.
+        roles: &[ORG_ADMIN, ORG_DOCTOR],
     },
     DemoUser {
         email: "reception@demo.example.org",
@@ -47,7 +48,7 @@ pub(super) const USERS: [DemoUser; 3] = [
         first_name: "Grace",
         last_name: "Mutua",
         platform: &[SUPER_ADMIN],
-        roles: &[ORG_ADMIN],
+        roles: &[],
     },
 ];
 
@@ -79,7 +80,9 @@ pub(super) async fn prepare(accounts: &Arc<Accounts>, data_dir: &Path) -> Result
                 let (logins, roles) = (vec![(email, true)], user.platform.to_vec());
                 let new = NewUser { id, first_name, last_name, logins, roles, fhir_user: None };
                 accounts.create_user(&new, Some(PASSWORD)).await?;
-                accounts.set_member_user(organization, id, user.roles).await?;
+                if !user.roles.is_empty() {
+                    accounts.set_member_user(organization, id, user.roles).await?;
+                }
                 id
             }
         };

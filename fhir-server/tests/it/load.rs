@@ -104,7 +104,9 @@ async fn of_several_bundles_with_one_resource_the_last_counts_once() {
 #[tokio::test]
 async fn generated_records_are_loaded_once() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/synthea-r4");
-    let Ok(files) = std::fs::read_dir(&data) else { return println!("skipped: no shared data") };
+    let Ok(files) = std::fs::read_dir(&data) else {
+        return std::io::Write::write_all(&mut std::io::stdout(), b"skipped: no shared data\n").unwrap();
+    };
     let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort_by_key(|file| (file.metadata().unwrap().len(), file.clone()));

@@ -169,3 +169,43 @@ async fn a_cookie_is_as_good_as_a_header() {
         assert_eq!(request.send().await.unwrap().status().as_u16(), wanted, "{origin:?} {site:?}");
     }
 }
+
+/// A browser without scripts: a form signs in, pages are shown, a form signs out.
+#[tokio::test]
+async fn a_form_signs_in() {
+    let servers = Servers::new(DEMO).await;
+    let server = servers.start().await;
+    server.user("jane@example.com", &[], &[("default", &["ORG:DOCTOR"])]).await;
+    let page = server.app.at("GET", "/sign-in").send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert!(!page.text().await.unwrap().contains("<script"));
+    let form = |body: &str| {
+        let request =
+            server.app.at("POST", "/sign-in").header("content-type", "application/x-www-form-urlencoded");
+        request.header("sec-fetch-site", "same-origin").body(body.to_owned())
+    };
+    let client =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let wrong = form("name=jane%40example.com&password=%3Cb%3E").send().await.unwrap();
+    assert_eq!(wrong.status(), 401);
+    assert!(!wrong.text().await.unwrap().contains("<b>"));
+    let right = form("name=jane%40example.com&password=SecureP%40ss123").build().unwrap();
+    let answer = client.execute(right).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/"));
+    let jar: Vec<String> =
+        answer.headers().get_all("set-cookie").iter().map(|line| line.to_str().unwrap().to_owned()).collect();
+    let jar: Vec<&str> = jar.iter().map(|cookie| cookie.split(';').next().unwrap()).collect();
+    let seen = server
+        .app
+        .ask("GET", "Patient")
+        .header("cookie", jar.join("; "))
+        .header("accept", "text/html")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(seen.status(), 200);
+    let out = form("sign_out=1").header("cookie", jar.join("; ")).build().unwrap();
+    assert_eq!(client.execute(out).await.unwrap().status(), 303);
+    let seen = server.app.ask("GET", "Patient").header("cookie", jar.join("; ")).send().await.unwrap();
+    assert_eq!(seen.status(), 401);
+}

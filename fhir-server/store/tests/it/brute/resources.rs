@@ -75,7 +75,7 @@ fn records() -> Vec<(Key, String)> {
         PathBuf::from,
     );
     let Ok(folder) = std::fs::read_dir(shared.join("synthea-r4")) else {
-        println!("skipped: no shared data");
+        std::io::Write::write_all(&mut std::io::stdout(), b"skipped: no shared data\n").unwrap();
         return Vec::new();
     };
     let mut files: Vec<PathBuf> = folder.flatten().map(|file| file.path()).collect();
