@@ -10,6 +10,7 @@ use fhir_store::{SchemaState, Standby};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::volume;
 use crate::wiring::{self, Database, Index};
 use fhir_app::Modules;
 use fhir_http::CorsOrigins;
@@ -31,7 +32,24 @@ pub(crate) async fn check(config: &Config, modules: &Modules) -> Result<()> {
     let is_new = config.database.url.is_none() && !config.data_dir.join("pg").exists();
     let state = if is_new { rehearse(config, modules).await } else { inspect(config, modules).await };
     println!("database: good{}", state.context("database")?);
+    if let Some(warning) = at_rest(config) {
+        println!("{warning}");
+    }
     Ok(())
+}
+
+/// What is to be said of records that are not encrypted where they lie. Those of a database of somebody else's are theirs to encrypt.
+fn at_rest(config: &Config) -> Option<String> {
+    let directory = config.data_dir.display();
+    match (config.database.url.is_some(), volume::is_encrypted(&config.data_dir)) {
+        (true, _) | (false, Some(true)) => None,
+        (false, Some(false)) => Some(format!(
+            "warning: the volume of {directory} is not encrypted: whoever takes the disk has the records (SECURITY.md says how)"
+        )),
+        (false, None) => Some(format!(
+            "warning: whether the volume of {directory} is encrypted cannot be told here (SECURITY.md says how it is)"
+        )),
+    }
 }
 
 /// Looks at a database that is there.

@@ -19,4 +19,5 @@ mod serving;
 mod settings;
 mod stop_signal;
 mod upgrade;
+mod volume;
 pub mod wiring;

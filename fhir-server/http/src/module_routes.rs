@@ -79,8 +79,18 @@ pub(crate) struct RouteMatch {
 }
 
 /// Paths that are the server's own, with all below them.
-const RESERVED: [&str; 9] =
-    ["/fhir", "/o", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/icon.svg", "/favicon.ico"];
+const RESERVED: [&str; 10] = [
+    "/fhir",
+    "/o",
+    "/health",
+    "/live",
+    "/ready",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+    "/icon.svg",
+    "/favicon.ico",
+];
 
 impl RouteTable {
     /// The routes of these modules.

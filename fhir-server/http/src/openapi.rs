@@ -33,8 +33,9 @@ const FHIR: [(&str, &str); 12] = [
 ];
 
 /// The server's own pages.
-const OWN: [(&str, &str, &str, &str); 5] = [
-    ("/health", "health", "Whether the process lives.", "application/json"),
+const OWN: [(&str, &str, &str, &str); 6] = [
+    ("/health", "health", "Whether the process, its PostgreSQL and its Redis are well.", "application/json"),
+    ("/live", "live", "Whether the process lives.", "application/json"),
     ("/ready", "ready", "Whether requests should be sent here.", "application/json"),
     ("/metrics", "metrics", "What is counted, in Prometheus' text format.", "text/plain"),
     ("/openapi.json", "openapi", "This description.", "application/json"),

@@ -1,4 +1,4 @@
-//! Pages for operators: `/health`, `/ready`, `/metrics`.
+//! Pages for operators: `/health`, `/live`, `/ready`, `/metrics`.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const PING_MAX: Duration = Duration::from_secs(2);
 /// The page at `path`, if it is one of ours. They pass the gate: a busy server must still be able to say that it lives.
 /// Web pages that may call may read how the server is.
 pub(crate) async fn at(edge: &Edge, method: &Method, path: &str, headers: &HeaderMap) -> Option<Answer> {
-    if !matches!(path, "/health" | "/ready" | "/metrics") {
+    if !matches!(path, "/health" | "/live" | "/ready" | "/metrics") {
         return None;
     }
     if let Some(answer) = edge.origins.preflight(method, headers) {
@@ -36,7 +36,9 @@ async fn own(edge: &Edge, method: &Method, path: &str) -> Answer {
         return answer;
     }
     match path {
-        "/health" => reply::page(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n"),
+        "/health" => health(edge).await,
+        // For who restarts what hangs: a database that is away is no reason.
+        "/live" => reply::page(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n"),
         "/ready" => ready(edge).await,
         _ => {
             let Ok(text) = edge.metrics.text() else {
@@ -45,6 +47,23 @@ async fn own(edge: &Edge, method: &Method, path: &str) -> Answer {
             reply::page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
         }
     }
+}
+
+/// What the server stands on: its PostgreSQL, and the Redis of its rate limits where it has one.
+async fn health(edge: &Edge) -> Answer {
+    let ping = tokio::time::timeout(PING_MAX, edge.cx.store.ping());
+    let (database, redis) = tokio::join!(ping, edge.rate_limits.redis_answers());
+    let is_there = matches!(database, Ok(Ok(())));
+    let word = |is_up: bool| if is_up { "ok" } else { "down" };
+    let is_well = is_there && redis != Some(false);
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let text = format!(
+        "{{\"status\":\"{}\",\"postgres\":\"{}\",\"redis\":\"{}\"}}\n",
+        word(is_well),
+        word(is_there),
+        redis.map_or("off", word)
+    );
+    reply::page(status, JSON, text)
 }
 
 /// Whether requests should be sent here: not while stopping, not without a database, and not when its clock differs, as

@@ -42,6 +42,14 @@ pub(crate) struct RateLimits {
 }
 
 impl RateLimits {
+    /// Whether Redis gives a sign of life. Returns `None` where there is none.
+    pub(crate) async fn redis_answers(&self) -> Option<bool> {
+        match &self.shared {
+            Some(shared) => Some(shared.answers().await),
+            None => None,
+        }
+    }
+
     /// Nobody has asked yet. `secret`: the database's own, under which Redis' keys are made. `clock`: microseconds since 1970, to tell
     /// clients; what counts goes by a clock that nobody sets.
     ///

@@ -5,7 +5,9 @@ use crate::app::TestApp;
 #[tokio::test]
 async fn a_healthy_server_says_so() {
     let app = TestApp::start().await;
-    for path in ["/health", "/ready"] {
+    let health = app.at("GET", "/health").send().await.unwrap().text().await.unwrap();
+    assert_eq!(health, "{\"status\":\"ok\",\"postgres\":\"ok\",\"redis\":\"off\"}\n");
+    for path in ["/health", "/live", "/ready"] {
         let answer = app.at("GET", path).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200, "{path}");
         assert_eq!(app.at("POST", path).send().await.unwrap().status().as_u16(), 405, "{path}");

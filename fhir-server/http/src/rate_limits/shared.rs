@@ -113,6 +113,13 @@ impl SharedCounters {
         }
     }
 
+    /// True when Redis gives a sign of life.
+    pub(super) async fn answers(&self) -> bool {
+        let mut connection = self.connection.clone();
+        let ping = async move { redis::cmd("PING").query_async::<()>(&mut connection).await };
+        matches!(tokio::time::timeout(ANSWER_TIMEOUT * 5, ping).await, Ok(Ok(())))
+    }
+
     /// Whether Redis is asked: after a failure one request in [`PAUSE`] does.
     fn may_ask(&self) -> bool {
         let retry_at = self.retry_at.load(Relaxed);

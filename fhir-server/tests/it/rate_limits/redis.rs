@@ -261,3 +261,31 @@ async fn what_must_be_counted_together_is_refused_while_it_cannot_be() {
     redis.start_again();
     until(&app, |answer| answer.0 == 200).await;
 }
+
+/// `/health` says which of the two is down; `/live` does not care.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_speaks_of_redis() {
+    let Some(mut redis) = Redis::start() else { return };
+    let database = fhir_store::testing::database().await.unwrap();
+    let app = TestApp::set_up(setup(&redis, &database, false)).await;
+    let health = async || {
+        let answer = app.at("GET", "/health").send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(
+        health().await,
+        (200, "{\"status\":\"ok\",\"postgres\":\"ok\",\"redis\":\"ok\"}\n".to_owned())
+    );
+    redis.kill();
+    assert_eq!(
+        health().await,
+        (503, "{\"status\":\"down\",\"postgres\":\"ok\",\"redis\":\"down\"}\n".to_owned())
+    );
+    assert_eq!(app.at("GET", "/live").send().await.unwrap().status().as_u16(), 200);
+    redis.start_again();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while health().await.0 != 200 {
+        assert!(Instant::now() < deadline, "Redis is there again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
