@@ -130,10 +130,10 @@ create index access_invitation_email on access_invitation (email);
 create table access_domain (
   id              uuid   not null primary key,
   organization_id uuid   not null,
-  domain          text   not null,
+  name            text   not null,           -- the domain: `clinic.example.org`
   token           text   not null,           -- what its TXT record has to say
   created_at      bigint not null,
   verified_at     bigint
 );
-create unique index access_domain_claim on access_domain (organization_id, domain);
-create unique index access_domain_verified on access_domain (domain) where verified_at is not null;
+create unique index access_domain_claim on access_domain (organization_id, name);
+create unique index access_domain_verified on access_domain (name) where verified_at is not null;

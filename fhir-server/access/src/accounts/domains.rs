@@ -11,22 +11,22 @@ use uuid::Uuid;
 use super::service::Accounts;
 use super::users::found;
 
-const LIST: &str = "select d.id, d.domain, d.token, d.created_at, d.verified_at from access_domain d \
-     where d.organization_id = $1 order by d.domain";
+const LIST: &str = "select d.id, d.name, d.token, d.created_at, d.verified_at from access_domain d \
+     where d.organization_id = $1 order by d.name";
 
-const ONE: &str = "select d.id, d.domain, d.token, d.created_at, d.verified_at from access_domain d \
+const ONE: &str = "select d.id, d.name, d.token, d.created_at, d.verified_at from access_domain d \
      where d.organization_id = $1 and d.id = $2";
 
 /// Not where another organisation has proved that the domain is its own.
-const ADD: &str = "insert into access_domain (id, organization_id, domain, token, created_at) \
+const ADD: &str = "insert into access_domain (id, organization_id, name, token, created_at) \
      select $1::uuid, $2::uuid, $3::text, $4::text, $5::int8 where not exists \
-       (select from access_domain d where d.domain = $3::text and d.verified_at is not null and d.organization_id <> $2::uuid)";
+       (select from access_domain d where d.name = $3::text and d.verified_at is not null and d.organization_id <> $2::uuid)";
 
 const REMOVE: &str = "delete from access_domain where organization_id = $1 and id = $2";
 
 /// The index of proved domains refuses the second organisation, whatever was read before.
 const VERIFY: &str = "update access_domain set verified_at = coalesce(verified_at, $3) where organization_id = $1 and id = $2 \
-     returning id, domain, token, created_at, verified_at";
+     returning id, name, token, created_at, verified_at";
 
 /// A domain that an organisation says is its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,7 +33,7 @@ const BY_ID: &str = "select o.id, o.tenant, o.slug, o.name, o.status, o.created_
 const BY_SLUG: &str = "select o.id, o.tenant, o.slug, o.name, o.status, o.created_at from access_organization o where o.slug = $1";
 
 const BY_DOMAIN: &str = "select o.id, o.tenant, o.slug, o.name, o.status, o.created_at from access_organization o \
-     join access_domain d on d.organization_id = o.id where d.domain = $1 and d.verified_at is not null";
+     join access_domain d on d.organization_id = o.id where d.name = $1 and d.verified_at is not null";
 
 const SET_STATUS: &str = "update access_organization set status = $2 where id = $1";
 

@@ -76,6 +76,8 @@ fn sources() -> Vec<(String, Vec<Literal>)> {
     let mut all = files("fhir-server/store/src", "rs");
     all.extend(files("fhir-server/database/src", "rs"));
     all.extend(files("fhir-server/work/src", "rs"));
+    all.extend(files("fhir-server/access/src", "rs"));
+    all.extend(files("adapters/src", "rs"));
     all.extend(files("search-params/src", "rs").into_iter().filter(|(name, _)| name.contains("/src/sql")));
     all.into_iter().map(|(name, source)| (name, literals(&source))).collect()
 }
