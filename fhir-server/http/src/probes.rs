@@ -23,7 +23,8 @@ pub(crate) async fn at(edge: &Edge, method: &Method, path: &str, headers: &Heade
     if let Some(answer) = edge.origins.preflight(method, headers) {
         return Some(answer);
     }
-    let mut answer = own(edge, method, path).await;
+    // Its future is large, and that of every request would be as large.
+    let mut answer = Box::pin(own(edge, method, path)).await;
     edge.origins.mark(headers, &mut answer);
     Some(answer)
 }

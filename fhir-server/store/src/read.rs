@@ -162,7 +162,7 @@ impl ScopedStore<'_> {
     pub(crate) async fn read(&self, key: &Key) -> Result<ResourceState> {
         let handles = self.handles(key)?;
         let type_id = self.type_id(&key.type_name)?;
-        if !self.sees_all() || self.is_on_standby() {
+        if !self.sees_all_of(&key.type_name) || self.is_on_standby() {
             return Ok(self
                 .read_many(std::slice::from_ref(key))
                 .await?
@@ -214,13 +214,13 @@ impl ScopedStore<'_> {
                     }
                 }
             };
-            let rows = self.query(&client, VISIBLE, &[&handles, &type_id]).await?;
+            let rows = self.query_of(type_name, &client, VISIBLE, &[&handles, &type_id]).await?;
             let current = rows.len();
             for row in &rows {
                 put(version(type_name, row)?, ResourceState::Current);
             }
             if current < handles.len() {
-                let rows = self.query(&client, DELETED, &[&handles, &type_id]).await?;
+                let rows = self.query_of(type_name, &client, DELETED, &[&handles, &type_id]).await?;
                 for row in &rows {
                     put(from_history(type_name, row)?, ResourceState::Deleted);
                 }
@@ -240,7 +240,7 @@ impl ScopedStore<'_> {
         let type_id = self.type_id(&key.type_name)?;
         let Ok(number) = i32::try_from(version) else { return Ok(ResourceState::Absent) };
         let client = self.client().await?;
-        let rows = self.query(&client, VERSION, &[&handles, &type_id, &number]).await?;
+        let rows = self.query_of(&key.type_name, &client, VERSION, &[&handles, &type_id, &number]).await?;
         for row in &rows {
             let found = from_history(&key.type_name, row)?;
             if found.key.id == key.id {

@@ -42,6 +42,10 @@ impl Rule {
         Rule { write: false, ..Rule::all() }
     }
 
+    fn shows_all(&self) -> bool {
+        self.read && self.filter == Condition::default()
+    }
+
     /// Neither.
     pub fn none() -> Rule {
         Rule { read: false, write: false, filter: Condition::never(), ..Rule::all() }
@@ -221,6 +225,28 @@ impl<'s> ScopedStore<'s> {
         *self.rules == Rules::All
     }
 
+    /// True for a caller who sees all resources of a type in the tenant.
+    pub(crate) fn sees_all_of(&self, type_name: &str) -> bool {
+        match self.rules {
+            Rules::All => true,
+            Rules::None => false,
+            Rules::ByType(types) => types.rule(type_name).shows_all(),
+        }
+    }
+
+    /// True for a caller who may write all resources of a type in the tenant.
+    pub(crate) fn writes_all_of(&self, type_name: &str) -> bool {
+        match self.rules {
+            Rules::All => true,
+            Rules::None => false,
+            Rules::ByType(types) => {
+                let rule = types.rule(type_name);
+                let all = Condition::default();
+                rule.write && rule.filter == all && rule.writable == all
+            }
+        }
+    }
+
     /// What the rows of a type must meet to be seen.
     pub(crate) fn visible(&self, type_name: &str) -> Condition {
         match self.rules {
@@ -248,7 +274,9 @@ impl<'s> ScopedStore<'s> {
             Rules::None => Condition::never(),
             Rules::ByType(types) => {
                 let mut groups: Vec<(&Condition, Vec<i32>)> = Vec::new();
-                for (type_name, rule) in types.types.iter().filter(|(_, rule)| rule.read) {
+                // Types that are seen as all others need no word.
+                let is_other = |rule: &Rule| types.others.shows_all() && rule.shows_all();
+                for (type_name, rule) in types.types.iter().filter(|(_, rule)| rule.read && !is_other(rule)) {
                     let type_ids = self.type_ids(std::iter::once(&**type_name));
                     match groups.iter_mut().find(|(filter, _)| **filter == rule.filter) {
                         Some((_, all)) => all.extend(type_ids),
@@ -263,14 +291,16 @@ impl<'s> ScopedStore<'s> {
         }
     }
 
-    /// Rows of types without a rule of their own, where these are seen.
+    /// Rows of types without a rule of their own, and of those that are seen as these, where they are seen.
     fn other_rows(&self, types: &TypeRules) -> Option<Condition> {
-        let named = self.type_ids(types.types.keys().map(|name| &**name));
-        let seen = [
-            Condition::Tenant(self.hasher.tenant()),
-            Condition::Not(Box::new(Condition::TypeIds(named))),
-            types.others.filter.clone(),
-        ];
+        let is_own = |rule: &Rule| !(types.others.shows_all() && rule.shows_all());
+        let own = types.types.iter().filter(|(_, rule)| is_own(rule)).map(|(name, _)| &**name);
+        let own = self.type_ids(own);
+        let others = match own.is_empty() {
+            true => Condition::default(),
+            false => Condition::Not(Box::new(Condition::TypeIds(own))),
+        };
+        let seen = [Condition::Tenant(self.hasher.tenant()), others, types.others.filter.clone()];
         types.others.read.then(|| Condition::All(seen.into()).simplify())
     }
 

@@ -187,7 +187,11 @@ impl Store {
     ///
     /// When this process does not know the name and the database does not answer.
     pub async fn tenant(&self, slug: &str) -> Result<Option<TenantId>> {
-        self.tenants.find(slug, &self.connections).await
+        match self.tenants.id(slug) {
+            Some(id) => Ok(Some(id)),
+            // Rare, and its future large: every request's would be as large.
+            None => Box::pin(self.tenants.find(slug, &self.connections)).await,
+        }
     }
 
     /// Adds a tenant in a transaction of the caller's, who tells the store of it when that was [committed](Store::learn_tenant). Returns

@@ -17,6 +17,24 @@ const HISTORY: &str = "{h}";
 const NEXT: &str = "{n}";
 
 impl ScopedStore<'_> {
+    /// As [`query`](ScopedStore::query), of a statement about one type alone.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub(crate) async fn query_of(
+        &self,
+        type_name: &str,
+        client: &ReadConnection,
+        text: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        match self.sees_all_of(type_name) {
+            true => client.rows(&without_limits(text), values).await,
+            false => self.query(client, text, values).await,
+        }
+    }
+
     /// The rows of a statement whose text says with `{r}`, `{h}` and `{n}` where what is hidden is left out. A superseded version and a
     /// deletion are seen when both their own row and the last row of the resource are: who lost sight of a resource has lost
     /// its past, and who got it does not get what it was before.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fhir_model::Key;
 use fhir_search::TenantId;
 use fhir_search::condition::Condition;
-use fhir_store::{HistoryPage, HistoryTarget, ResourceState, Rule, Rules, Scope, Store};
+use fhir_store::{HistoryPage, HistoryTarget, ResourceState, Rule, Rules, Scope, Store, TypeRules};
 
 use super::ask::Question;
 use super::corpus::Corpus;
@@ -34,7 +34,18 @@ pub(super) fn random(
         rules.extend(rule.map(|rule| (Box::from(type_name), rule)));
         visible.insert(type_name.to_owned(), seen);
     }
-    let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, Rules::by_type(rules).unwrap())]);
+    // The same, said of types one by one, or of those alone that differ from all others.
+    let rules = match random.chance(50) {
+        true => Rules::by_type(rules).unwrap(),
+        false => {
+            let hidden = visible.keys().filter(|name| !rules.contains_key(name.as_str()));
+            let hidden: Vec<Box<str>> = hidden.map(|name| name.as_str().into()).collect();
+            rules.retain(|_, rule| *rule != Rule::all() || random.chance(20));
+            rules.extend(hidden.into_iter().map(|name| (name, Rule::none())));
+            Rules::ByType(Arc::new(TypeRules::new(rules, Rule::all()).unwrap()))
+        }
+    };
+    let scope = Scope::new(TenantId::DEFAULT, vec![(TenantId::DEFAULT, rules)]);
     (scope, corpus.only(|type_name, at| visible[type_name][at]))
 }
 
