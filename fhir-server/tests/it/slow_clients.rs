@@ -146,7 +146,7 @@ async fn a_connection_may_be_silent_between_requests() {
     let app = TestApp::with(hurried(), CorsOrigins::default()).await;
     let mut stream = TcpStream::connect(app.address).await.unwrap();
     for _ in 0..2 {
-        stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200");
