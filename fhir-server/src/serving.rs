@@ -13,7 +13,7 @@ use fhir_work::Working;
 use tokio::net::TcpListener;
 
 use crate::logging;
-use crate::stop_signal::stop_signal;
+use crate::stop_signal::StopSignal;
 use crate::wiring::{self, Core, Database, Index};
 
 /// A server that answers.
@@ -28,6 +28,7 @@ pub(crate) struct Serving {
     modules: Running,
     work: Working,
     backups: Option<Worker>,
+    stop_signal: StopSignal,
 }
 
 impl Serving {
@@ -62,20 +63,22 @@ impl Serving {
         };
         warn_of_exposure(config);
         tracing::info!("FHIR R4 at {base}");
+        // Whoever is answered may ask it to end.
+        let stop_signal = StopSignal::listen()?;
         let answering = tokio::spawn(server.run());
         let modules = modules.run(&app);
-        Ok(Serving { app, cx, base, database, stop, answering, modules, work, backups })
+        Ok(Serving { app, cx, base, database, stop, answering, modules, work, backups, stop_signal })
     }
 
     /// Answers until SIGTERM or Ctrl-C, then ends in order.
-    pub(crate) async fn until_stopped(self) {
-        stop_signal().await;
+    pub(crate) async fn until_stopped(mut self) {
+        self.stop_signal.received().await;
         tracing::info!("stopping: finishing what was begun");
         self.stop.now();
         // A second Ctrl-C means it.
         tokio::select! {
             _ = self.answering => {}
-            _ = stop_signal() => tracing::warn!("stopping at once"),
+            _ = self.stop_signal.received() => tracing::warn!("stopping at once"),
         }
         self.modules.stop().await;
         self.work.stop().await;
