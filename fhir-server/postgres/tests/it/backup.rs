@@ -188,7 +188,7 @@ async fn an_absent_target_is_counted_and_a_gap_makes_a_new_base_backup() {
         ask(&db, "insert into t select g, repeat('x', 100) from generate_series(1, 50000) g").await;
         ask(&db.superuser(), "select pg_switch_wal()").await;
     }
-    assert!(status.wal_bytes.load(Relaxed) > 0, "WAL waits");
+    until("WAL waits", || status.wal_bytes.load(Relaxed) > 0).await;
     ask(&db.superuser(), "checkpoint").await;
     let lost = "select wal_status from pg_replication_slots where slot_name = 'cari_backup'";
     assert_eq!(ask(&db.superuser(), lost).await, "lost", "but not beyond its bound");
