@@ -134,7 +134,8 @@ async fn serve(
         let (edge, pace, begun) = (edge.clone(), pace.clone(), pace.begin());
         async move {
             let request = request.map(|body| RequestBody::new(body, pace));
-            let answer = answer::answer(&edge, peer, request).await;
+            // The future has some 10 KB: unboxed it would be moved several times before it is first polled.
+            let answer = Box::pin(answer::answer(&edge, peer, request)).await;
             Ok::<_, Infallible>(answer.map(|body| AnswerBody::new(body, begun)))
         }
     });
