@@ -10,11 +10,10 @@ use fhir_access::role::Role;
 use fhir_access::{Accounts, KeyDirectory};
 use fhir_adapters::accounts::settings;
 use fhir_config::{Auth, Config};
-use fhir_postgres::backup::Site;
 
+use crate::beside::Beside;
 use crate::cli::{DatabaseArgs, KeyCommand, UserArgs, UserCommand};
 use crate::settings::sources;
-use crate::wiring::{self, Index};
 use crate::{logging, modules};
 
 /// `user ...`
@@ -26,28 +25,11 @@ pub(crate) async fn user(command: UserCommand) -> Result<ExitCode> {
     let config = config(database(&command))?;
     logging::start(&config.log);
     let modules = modules::list()?;
-    let names = wiring::hosts(&config, config.listen);
-    let running = match config.database.url {
-        None => Site::from_running(&config.data_dir)?,
-        Some(_) => None,
-    };
-    let (database, core) = match running {
-        Some(site) => {
-            let knowledge = wiring::load_definitions().await?;
-            (None, wiring::cx(&config, &modules, &site.url(), Index::Kept(&names), knowledge).await?)
-        }
-        None => {
-            let (database, core) = wiring::start(&config, &modules, Index::Kept(&names)).await?;
-            (Some(database), core)
-        }
-    };
-    let accounts = core.accounts.clone().context("there are no accounts")?;
+    let beside = Beside::open(&config, &modules).await?;
+    let accounts = beside.core.accounts.clone().context("there are no accounts")?;
     let done = perform(&accounts, command).await;
-    core.cx.store.leave().await;
-    drop((core, accounts));
-    if let Some(database) = database {
-        database.stop().await;
-    }
+    drop(accounts);
+    beside.close().await;
     print!("{}", done?);
     Ok(ExitCode::SUCCESS)
 }

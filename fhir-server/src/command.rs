@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use fhir_config::Config;
 use fhir_interactions::{Method, Request, handle};
-use fhir_postgres::backup::Site;
 
+use crate::beside::Beside;
 use crate::cli::{Cli, Command, DatabaseArgs, ExportArgs, MigrateArgs, PostgresCommand, ServeArgs};
 use crate::serving::Serving;
 use crate::settings::{opened_to_us, sources};
@@ -105,30 +105,12 @@ async fn export(args: ExportArgs) -> Result<ExitCode> {
     let modules = modules::list()?;
     let config = opened_to_us(&args.database, &modules)?;
     logging::start(&config.log);
-    let names = wiring::hosts(&config, config.listen);
-    let running = match config.database.url {
-        None => Site::from_running(&config.data_dir)?,
-        Some(_) => None,
-    };
-    let (database, core) = match running {
-        Some(site) => {
-            let knowledge = wiring::load_definitions().await?;
-            (None, wiring::cx(&config, &modules, &site.url(), Index::Kept(&names), knowledge).await?)
-        }
-        None => wiring::start(&config, &modules, Index::Kept(&names))
-            .await
-            .map(|(database, core)| (Some(database), core))?,
-    };
-    let cx = core.cx;
+    let beside = Beside::open(&config, &modules).await?;
     let done = tokio::select! {
-        done = crate::export::export(&cx, &args.target, args.gzip) => done,
+        done = crate::export::export(&beside.core.cx, &args.target, args.gzip) => done,
         _ = stop_signal() => Err(anyhow::anyhow!("stopped")),
     };
-    cx.store.leave().await;
-    drop(cx);
-    if let Some(database) = database {
-        database.stop().await;
-    }
+    beside.close().await;
     println!("{} resources exported to {}", done?, args.target.display());
     Ok(ExitCode::SUCCESS)
 }

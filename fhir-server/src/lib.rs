@@ -6,6 +6,7 @@
 mod access;
 mod accounts;
 mod backup;
+mod beside;
 mod check;
 pub mod cli;
 pub mod command;

@@ -36,9 +36,8 @@ pub(super) async fn change(
     let signed_in = caller.principal.user()?;
     let address = caller.network();
     let (current, new) = (&*sent.current_password, &*sent.new_password);
-    let tokens = accounts
-        .change_password((signed_in.id(), signed_in.session), current, new, address.as_deref())
-        .await?;
+    let tokens =
+        accounts.change_password((signed_in.id(), signed_in.session), current, new, Some(&address)).await?;
     Ok(answers::signed_in(accounts, &headers, StatusCode::OK, &tokens).await?)
 }
 
@@ -85,7 +84,7 @@ pub(super) async fn reset(
     JsonBody(sent): JsonBody<Reset>,
 ) -> Answered {
     let address = caller.network();
-    app.accounts()?.reset_password(&sent.token, &sent.password, address.as_deref()).await?;
+    app.accounts()?.reset_password(&sent.token, &sent.password, Some(&address)).await?;
     let mut response = success(StatusCode::OK, &json!({ "password_set": true }));
     cookies::clear(&mut response);
     Ok(response)

@@ -102,7 +102,7 @@ pub(super) async fn register(
     }
     let address = caller.network();
     let sign_in =
-        SignIn { name: &email.text, password: &sent.password, address: address.as_deref(), is_shared: false };
+        SignIn { name: &email.text, password: &sent.password, address: Some(&address), is_shared: false };
     match accounts.sign_in(sign_in).await? {
         SignInOutcome::Tokens(tokens) => {
             Ok(answers::signed_in(accounts, &headers, StatusCode::CREATED, &tokens).await?)

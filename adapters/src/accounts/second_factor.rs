@@ -59,7 +59,7 @@ pub(super) async fn verify(
 ) -> Answered {
     let user = caller.principal.user()?.id();
     let address = caller.network();
-    app.accounts()?.confirm_second_factor(user, &sent.code, address.as_deref()).await?;
+    app.accounts()?.confirm_second_factor(user, &sent.code, Some(&address)).await?;
     Ok(success(StatusCode::OK, &json!({ "mfa_enabled": true })))
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn remove(
 ) -> Answered {
     let user = caller.principal.user()?.id();
     let address = caller.network();
-    app.accounts()?.remove_second_factor(user, &sent.code, address.as_deref()).await?;
+    app.accounts()?.remove_second_factor(user, &sent.code, Some(&address)).await?;
     Ok(success(StatusCode::OK, &json!({ "mfa_enabled": false })))
 }
 
@@ -99,6 +99,6 @@ pub(super) async fn challenge(
 ) -> Answered {
     let accounts = app.accounts()?;
     let address = caller.network();
-    let tokens = accounts.answer_challenge(&sent.challenge_id, &sent.code, address.as_deref()).await?;
+    let tokens = accounts.answer_challenge(&sent.challenge_id, &sent.code, Some(&address)).await?;
     Ok(answers::signed_in(accounts, &headers, StatusCode::OK, &tokens).await?)
 }

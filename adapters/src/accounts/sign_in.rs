@@ -51,7 +51,7 @@ pub(super) async fn login(
     };
     let address = caller.network();
     let sign_in =
-        SignIn { name, password: &sent.password, address: address.as_deref(), is_shared: sent.shared_device };
+        SignIn { name, password: &sent.password, address: Some(&address), is_shared: sent.shared_device };
     let outcome = accounts.sign_in(sign_in).await?;
     // Who signs in takes the place of who was: a ward has one computer.
     if let Some(refresh) = cookies::refresh_token(&headers) {

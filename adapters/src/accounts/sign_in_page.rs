@@ -59,12 +59,12 @@ pub(super) async fn submit(State(app): State<Arc<App>>, caller: Caller, body: ax
     }
     let done = match (&sent.challenge, &sent.code) {
         (Some(challenge), Some(code)) => {
-            accounts.answer_challenge(challenge, code, address.as_deref()).await.map(SignInOutcome::Tokens)
+            accounts.answer_challenge(challenge, code, Some(&address)).await.map(SignInOutcome::Tokens)
         }
         _ => {
             let (name, password) = (&*sent.name, &*sent.password);
             let is_shared = sent.shared_device.is_some();
-            accounts.sign_in(SignIn { name, password, address: address.as_deref(), is_shared }).await
+            accounts.sign_in(SignIn { name, password, address: Some(&address), is_shared }).await
         }
     };
     match done {

@@ -33,7 +33,7 @@ pub(super) async fn verify_email(
     JsonBody(sent): JsonBody<Verification>,
 ) -> Answered {
     let address = caller.network();
-    app.accounts()?.verify_address(&sent.token, &sent.password, address.as_deref()).await?;
+    app.accounts()?.verify_address(&sent.token, &sent.password, Some(&address)).await?;
     Ok(success(StatusCode::OK, &json!({ "email_verified": true })))
 }
 

@@ -11,7 +11,8 @@ use fhir_access::accounts::members::{Member, MemberChange};
 use fhir_access::accounts::organizations::OrganizationRole;
 use fhir_access::role::Role;
 use fhir_app::envelope::{Answered, data, data_page};
-use fhir_app::{App, Caller, Error, Kind, utoipa};
+use fhir_app::{App, Caller, Error, Kind, Result, utoipa};
+use fhir_model::Key;
 use fhir_model::date::format_instant;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -66,6 +67,9 @@ pub(super) struct NewMember {
     email: String,
     /// Names of roles of the organisation: `DOCTOR`, or one of its own.
     roles: Vec<String>,
+    /// Which patient of the organisation the member is, by the id of the resource: what `ORG:PATIENT` sees is about that one. Of
+    /// somebody who has an account.
+    patient_id: Option<String>,
 }
 
 /// Makes whoever has an address a member with these roles, or gives a member these roles in place of others. Who has no account yet is
@@ -90,7 +94,15 @@ pub(super) async fn set_member(
     let email = LoginName::email(&sent.email).map_err(unprocessable)?;
     let names: Vec<&str> = sent.roles.iter().map(String::as_str).collect();
     accounts.check_may_give(&user.rights, &organization, &names).await?;
+    let patient = sent.patient_id.as_deref().map(patient_id).transpose()?;
+    if patient.is_some() && accounts.user_named(&email).await?.is_none() {
+        let text = "nobody has an account of this address yet, who could be a patient";
+        return Err(Error::new(Kind::Rule, text).at("patient_id").into());
+    }
     let changed = accounts.set_member(organization.id, &email, &names).await.map_err(unprocessable)?;
+    if let (Some(patient), MemberChange::Added(user) | MemberChange::Changed(user)) = (patient, changed) {
+        accounts.set_member_patient(organization.id, user, patient).await?;
+    }
     let all = accounts.organization_roles(organization.id).await?;
     let roles: Vec<&str> = names.iter().map(|name| full_name(&all, name)).collect();
     let answer = |status, user: Option<Uuid>, is: &str| -> Response {
@@ -104,6 +116,12 @@ pub(super) async fn set_member(
             answer(StatusCode::ACCEPTED, None, "invited")
         }
     })
+}
+
+/// The id of a Patient.
+fn patient_id(text: &str) -> Result<&str> {
+    let wrong = || Error::new(Kind::Rule, "an id of a Patient is expected").at("patient_id");
+    Key::is_id(text).then_some(text).ok_or_else(wrong)
 }
 
 /// `ORG:DOCTOR` for `DOCTOR`.

@@ -17,7 +17,7 @@ pub use async_trait::async_trait;
 pub use fhir_access::{Permission, Principal};
 pub use fhir_config::{ModuleSetting, ModuleSettings, SettingKind};
 pub use fhir_database::MigrationFile;
-pub use fhir_http::{Access, Caller, ClientAddress, Routes, envelope, routes, utoipa};
+pub use fhir_http::{Access, Caller, Routes, envelope, routes, utoipa};
 pub use fhir_interactions::{
     Access as ObservedAccess, Body as RequestBody, Call, Observer, Operation, Reply, Request, WriteRule,
 };

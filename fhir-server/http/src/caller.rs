@@ -19,22 +19,22 @@ pub struct Caller {
     pub tenant: TenantId,
     /// The FHIR base url as the caller knows it, without a slash at its end.
     pub base: String,
-    /// The address that the request came from.
-    pub address: Option<IpAddr>,
+    /// The address that the request came from, as trusted proxies say it.
+    pub address: IpAddr,
     /// The id of the request, for logs.
     pub request_id: String,
 }
 
 impl Caller {
     /// The network that the request came from, as attempts are counted by it: of IPv6 the first 64 bits, which one subscriber has.
-    pub fn network(&self) -> Option<String> {
-        Some(match self.address? {
+    pub fn network(&self) -> String {
+        match self.address {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
                 Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
             }
-        })
+        }
     }
 }
 

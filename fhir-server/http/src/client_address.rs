@@ -10,11 +10,6 @@ use hyper::HeaderMap;
 use hyper::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
-/// The address of the client that calls a route of a module, as trusted proxies say it. Handlers take it as
-/// `Extension<ClientAddress>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
-
 /// The networks of proxies that are believed, and where they write. By default there are none.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies {

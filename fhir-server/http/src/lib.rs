@@ -43,7 +43,7 @@ mod shape;
 mod target;
 
 pub use caller::Caller;
-pub use client_address::{ClientAddress, ProxyHeader, TrustedProxies};
+pub use client_address::{ProxyHeader, TrustedProxies};
 pub use concurrency_limit::ConcurrencyLimit;
 pub use cors::CorsOrigins;
 pub use edge::{Edge, EdgeOptions};

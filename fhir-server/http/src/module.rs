@@ -20,7 +20,6 @@ use tower::ServiceExt;
 
 use crate::authenticate::{authenticate, recognise};
 use crate::caller::Caller;
-use crate::client_address::ClientAddress;
 use crate::edge::Edge;
 use crate::envelope::Failure;
 use crate::module_routes::Route;
@@ -74,7 +73,7 @@ pub(crate) async fn answer(
         principal,
         tenant,
         base: edge.hosts.base(&parts.uri, &parts.headers, mount),
-        address: Some(client.address),
+        address: client.address,
         request_id: id.to_str().unwrap_or("").to_owned(),
     };
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);
@@ -96,7 +95,6 @@ pub(crate) async fn answer(
         request.headers_mut().remove(name);
     }
     request.extensions_mut().insert(caller);
-    request.extensions_mut().insert(ClientAddress(client.address));
     let (router, limit) = (called.router(), edge.limits.handler_timeout);
     // As with FHIR's writes: when the client goes away, what was begun is finished all the same. What takes too long is
     // not, or it would keep its permit for ever.

@@ -3,6 +3,7 @@
 mod first_steps;
 mod mail;
 mod matrix;
+mod own_record;
 mod passwords;
 mod revocation;
 mod second_factor;

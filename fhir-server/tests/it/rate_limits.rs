@@ -6,10 +6,9 @@ use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::http::StatusCode;
 use fhir_app::envelope::{Answered, success};
-use fhir_app::{Access, App, ClientAddress, Module, Routes, routes, utoipa};
+use fhir_app::{Access, App, Caller, Module, Routes, routes, utoipa};
 use fhir_http::{
     CorsOrigins, HttpLimits, LimitedMount, MountFigures, NetworkLimit, ProxyHeader, RateLimitOptions,
     TrustedProxies,
@@ -37,8 +36,8 @@ impl Module for Desk {
 }
 
 #[utoipa::path(post, path = "/api/auth/desk", responses((status = 200, description = "Whose address it is.")))]
-async fn login(Extension(ClientAddress(address)): Extension<ClientAddress>, body: String) -> Answered {
-    Ok(success(StatusCode::OK, &json!({ "address": address.to_string(), "bytes": body.len() })))
+async fn login(caller: Caller, body: String) -> Answered {
+    Ok(success(StatusCode::OK, &json!({ "address": caller.address.to_string(), "bytes": body.len() })))
 }
 
 #[utoipa::path(get, path = "/api/desk", responses((status = 200, description = "Yes.")))]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fhir_credentials::{code, normalize_code, random_secret};
-use fhir_database::failure::{classify, is_duplicate};
+use fhir_database::failure::classify;
 use fhir_model::{Error, Kind, Result};
 use uuid::Uuid;
 
@@ -20,9 +20,6 @@ const VERIFY: &str =
 /// Held until the end of the transaction, so that of two first administrators one is made.
 const LOCK: &str = "select id from access_epoch where id = 1 for update";
 
-const ADD_USER: &str = "insert into access_user (id, first_name, last_name, password, roles, fhir_user, status, created_at) \
-     values ($1, $2, $3, $4, $5, null, 1, $6)";
-const ADD_LOGIN: &str = "insert into access_login (name, kind, user_id, verified_at) values ($1, $2, $3, $4)";
 const ANY_ADMIN: &str = "select exists (select from access_user u where u.roles @> array[$1::text])";
 
 /// So many mails one after the other; then one has to wait, as attempts that fail.
@@ -192,7 +189,6 @@ impl Accounts {
             return Err(ended());
         }
         let hash = self.passwords.hash(password).await?;
-        let now = self.now();
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(classify)?;
         transaction.query_one(LOCK, &[]).await.map_err(classify)?;
@@ -201,19 +197,8 @@ impl Accounts {
         if is_there.get(0) {
             return Err(ended());
         }
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-            [&user.id, &user.first_name, &user.last_name, &hash, &vec![SUPER_ADMIN], &now];
-        transaction.execute(ADD_USER, &values).await.map_err(classify)?;
-        for (login, is_verified) in &user.logins {
-            let verified_at = is_verified.then_some(now);
-            let added = transaction
-                .execute(ADD_LOGIN, &[&login.text, &login.kind.number(), &user.id, &verified_at])
-                .await;
-            added.map_err(|error| match is_duplicate(&error) {
-                true => Error::new(Kind::Conflict, "there is an account of this name already"),
-                false => classify(error),
-            })?;
-        }
+        let user = NewUser { roles: vec![SUPER_ADMIN], ..user.clone() };
+        self.insert_user(&transaction, &user, Some(&hash)).await?;
         transaction.commit().await.map_err(classify)
     }
 }

@@ -21,8 +21,6 @@ const TAKE: &str = "update access_code set used_at = $3 where digest = $1 and ki
 
 const LOOK: &str = "select user_id, detail from access_code where digest = $1 and kind = $2 and used_at is null and expires_at > $3";
 
-const LEFT: &str = "select count(*) from access_code where kind = $1 and user_id = $2 and used_at is null and expires_at > $3";
-
 const SWEEP: &str = "delete from access_code where expires_at < $1";
 
 /// What a code is for.
@@ -105,17 +103,6 @@ impl Accounts {
         let client = self.client().await?;
         let row = client.query_opt(LOOK, &[&digest.as_slice(), &kind.number(), &self.now()]).await;
         Ok(row.map_err(classify)?.map(|row| CodeOwner { user: row.get(0), detail: row.get(1) }))
-    }
-
-    /// How many codes of a kind a user has left.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn codes_left(&self, kind: CodeKind, user: Uuid) -> Result<i64> {
-        let client = self.client().await?;
-        let row = client.query_one(LEFT, &[&kind.number(), &user, &self.now()]).await.map_err(classify)?;
-        Ok(row.get(0))
     }
 
     pub(super) async fn sweep_codes(&self) -> Result<()> {

@@ -74,10 +74,10 @@ impl Accounts {
     ) -> Result<MemberChange> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(classify)?;
-        lock(&transaction, organization).await?;
         let row = transaction.query_opt(USER_OF_EMAIL, &[&email.text, &self.options.verify_email]).await;
         let user: Option<Uuid> = row.map_err(classify)?.map(|row| row.get(0));
         let Some(user) = user else {
+            lock(&transaction, organization).await?;
             let roles = chosen(&roles(&*transaction, organization).await?, names)?;
             self.invite(&transaction, organization, &email.text, &roles).await?;
             transaction.commit().await.map_err(classify)?;
@@ -112,11 +112,6 @@ impl Accounts {
         }
     }
 
-    /// Refuses names that are no roles of an organisation.
-    pub(super) async fn check_roles(&self, organization: Uuid, names: &[&str]) -> Result<()> {
-        chosen(&self.organization_roles(organization).await?, names).map(drop)
-    }
-
     /// The same of a user by its number.
     ///
     /// # Errors
@@ -125,18 +120,19 @@ impl Accounts {
     pub async fn set_member_user(&self, organization: Uuid, user: Uuid, names: &[&str]) -> Result<()> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(classify)?;
-        lock(&transaction, organization).await?;
         self.set_user(&transaction, organization, user, names).await?;
         self.commit_revocation(transaction, &[]).await
     }
 
-    async fn set_user(
+    /// Gives a user its roles in an organisation, in a transaction of the caller's; `true` for a new member.
+    pub(super) async fn set_user(
         &self,
         transaction: &Transaction<'_>,
         organization: Uuid,
         user: Uuid,
         names: &[&str],
     ) -> Result<bool> {
+        lock(transaction, organization).await?;
         let all = roles(&**transaction, organization).await?;
         let had_admin = has_admin(transaction, organization, &all).await?;
         let chosen = chosen(&all, names)?;

@@ -8,7 +8,7 @@ use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
 use super::service::Accounts;
-use super::users::{ACTIVE, SUSPENDED, found};
+use super::users::ACTIVE;
 use crate::permission::{Permission, Permissions};
 use crate::role::Role;
 
@@ -34,8 +34,6 @@ const BY_SLUG: &str = "select o.id, o.tenant, o.slug, o.name, o.status, o.create
 
 const BY_DOMAIN: &str = "select o.id, o.tenant, o.slug, o.name, o.status, o.created_at from access_organization o \
      join access_domain d on d.organization_id = o.id where d.name = $1 and d.verified_at is not null";
-
-const SET_STATUS: &str = "update access_organization set status = $2 where id = $1";
 
 const ROLES: &str = "select r.id, r.name, r.is_system, r.permissions from access_role r where r.organization_id = $1 \
      order by r.is_system desc, r.name";
@@ -199,20 +197,6 @@ impl Accounts {
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
         let row = self.client().await?.query_opt(BY_DOMAIN, &[&domain]).await.map_err(classify)?;
         row.as_ref().map(Organization::new).transpose()
-    }
-
-    /// Suspends an organisation, so that nobody acts in it, or takes that back. Takes effect at once.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`.
-    pub async fn set_organization_active(&self, id: Uuid, is_active: bool) -> Result<()> {
-        let status = if is_active { ACTIVE } else { SUSPENDED };
-        let mut client = self.client().await?;
-        let transaction = client.transaction().await.map_err(classify)?;
-        let changed = transaction.execute(SET_STATUS, &[&id, &status]).await.map_err(classify)?;
-        found(changed, "this organisation")?;
-        self.commit_revocation(transaction, &[]).await
     }
 
     /// The roles of an organisation, the product's first.

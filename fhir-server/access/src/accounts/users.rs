@@ -34,8 +34,6 @@ const SET_PASSWORD: &str = "update access_user set password = $2 where id = $1";
 const SET_ROLES: &str = "update access_user set roles = $2 where id = $1";
 const SET_STATUS: &str = "update access_user set status = $2 where id = $1";
 const SET_ORGANIZATION: &str = "update access_user set organization = $2 where id = $1";
-const ANY_WITH_ROLE: &str =
-    "select exists (select from access_user u where u.roles @> array[$1::text] and u.status = 1)";
 
 /// Somebody who is to get an account.
 #[derive(Debug, Clone)]
@@ -120,10 +118,21 @@ impl Accounts {
     ///
     /// `Conflict` when one of the names is somebody else's.
     pub async fn create_user_by(&self, user: &NewUser, hash: Option<&str>) -> Result<()> {
-        let now = self.now();
-        let fhir_user = user.fhir_user.as_ref().map(ToString::to_string);
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(classify)?;
+        self.insert_user(&transaction, user, hash).await?;
+        transaction.commit().await.map_err(classify)
+    }
+
+    /// Makes the rows of an account, in a transaction of the caller's.
+    pub(super) async fn insert_user(
+        &self,
+        transaction: &Transaction<'_>,
+        user: &NewUser,
+        hash: Option<&str>,
+    ) -> Result<()> {
+        let now = self.now();
+        let fhir_user = user.fhir_user.as_ref().map(ToString::to_string);
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
             [&user.id, &user.first_name, &user.last_name, &hash, &user.roles, &fhir_user, &now];
         transaction.execute(CREATE, &values).await.map_err(classify)?;
@@ -136,13 +145,11 @@ impl Accounts {
                 true => Error::new(Kind::Conflict, "there is an account of this name already"),
                 false => classify(error),
             })?;
+            if *is_verified && login.kind == LoginKind::Email {
+                self.accept_invitations(transaction, user.id, &login.text).await?;
+            }
         }
-        let proved =
-            user.logins.iter().filter(|(login, is_verified)| *is_verified && login.kind == LoginKind::Email);
-        for (login, _) in proved {
-            self.accept_invitations(&transaction, user.id, &login.text).await?;
-        }
-        transaction.commit().await.map_err(classify)
+        Ok(())
     }
 
     /// Makes an account for a new member of an organisation, without a password.
@@ -151,9 +158,11 @@ impl Accounts {
     ///
     /// `Conflict` when one of the names is somebody else's, `Rule` for a role that the organisation does not have.
     pub async fn create_member(&self, user: &NewUser, organization: Uuid, roles: &[&str]) -> Result<()> {
-        self.check_roles(organization, roles).await?;
-        self.create_user(user, None).await?;
-        self.set_member_user(organization, user.id, roles).await
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(classify)?;
+        self.insert_user(&transaction, user, None).await?;
+        self.set_user(&transaction, organization, user.id, roles).await?;
+        self.commit_revocation(transaction, &[]).await
     }
 
     /// Refuses a password that is too short, too long, or known to others. `personal`: what is easily guessed of this user.
@@ -208,16 +217,6 @@ impl Accounts {
     pub async fn users(&self, limit: i64, offset: i64) -> Result<Vec<User>> {
         let rows = self.client().await?.query(LIST, &[&limit, &offset]).await.map_err(classify)?;
         Ok(rows.iter().map(User::new).collect())
-    }
-
-    /// True when somebody active has a role of the platform.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn has_any(&self, role: &str) -> Result<bool> {
-        let row = self.client().await?.query_one(ANY_WITH_ROLE, &[&role]).await.map_err(classify)?;
-        Ok(row.get(0))
     }
 
     /// Gives a user a password, which has been checked, and ends all its sessions.
